@@ -1,0 +1,99 @@
+"""Elaboration: from the tree of a spec to its graph, with every shape known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from archspec.elaborate.blocks import Blocks
+from archspec.elaborate.builder import BUDGET, GraphBuilder
+from archspec.elaborate.files import SUFFIX, locate, shipped_names, shipped_specs
+from archspec.elaborate.modules import Module, Modules
+from archspec.errors import Mistake, SpecError, suggest
+from archspec.graph import Graph
+from archspec.source import Source
+from archspec.syntax.tree import Definition
+
+__all__ = [
+    "BUDGET",
+    "SUFFIX",
+    "Module",
+    "elaborate",
+    "elaborate_text",
+    "locate",
+    "pick_model",
+    "read_module",
+    "shipped_names",
+    "shipped_specs",
+]
+
+
+def read_module(path: Path) -> Module:
+    """A spec file with all that it imports, its names looked up. Raises SpecError when it is wrong."""
+    return Modules(path).load(path)
+
+
+def elaborate(
+    module: Module, model: str | None = None, settings: Mapping[str, Any] | None = None, *, budget: int = BUDGET
+) -> Graph:
+    """The graph of a model: of the one named, or of the last in the file, with the given parameters.
+
+    Raises SpecError, with everything found wrong, when the model or a setting does not fit.
+    """
+    definition = pick_model(module, model)
+    settings = dict(settings or {})
+    builder = GraphBuilder(budget)
+    blocks = Blocks(builder)
+    try:
+        layer = module.layer(definition)
+        if settings:
+            try:
+                layer = blocks.call(layer, [], settings, definition.span)
+            except Mistake as mistake:
+                raise mistake.at(definition.span) from None
+        outputs, inner = blocks.run_model(layer)
+    except SpecError as error:
+        raise SpecError([*blocks.problems, *error.problems]) from None
+    except module.poisoned:
+        raise SpecError(blocks.problems) from None
+    except RecursionError:
+        raise SpecError.of("syntax", "an expression is nested too deeply", definition.span) from None
+    if blocks.problems:
+        raise SpecError(blocks.problems)
+    return module.graph(definition, inner.definition, settings, blocks, outputs)
+
+
+def elaborate_text(
+    text: str,
+    model: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    path: str = "spec.arch",
+    budget: int = BUDGET,
+) -> Graph:
+    """The graph of a model written in a string; imports look in the present folder."""
+    modules = Modules(Path.cwd() / path)
+    return elaborate(modules.load_source(Source(path, text, path), Path.cwd() / path), model, settings, budget=budget)
+
+
+def pick_model(module: Module, model: str | None = None) -> Definition:
+    """The model of that name, or the last one of the file. Raises SpecError when there is none."""
+    models = [d for d in module.file.definitions if d.kind == "model"]
+    if model is None:
+        if not models:
+            raise SpecError.of(
+                "name", f"{module.file.source.path} defines no model", help="a model is a block with inputs of known shape: `model Net:`"
+            )
+        return models[-1]
+    for definition in models:
+        if definition.name == model:
+            return definition
+    names = [d.name for d in models]
+    raise SpecError.of(
+        "name",
+        f"{module.file.source.path} has no model `{model}`",
+        help=suggest(model, names) or f"it has {', '.join(names) or 'none'}",
+    )
+
+

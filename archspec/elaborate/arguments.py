@@ -1,0 +1,213 @@
+"""Binding arguments to the parameters of ops and blocks, and checking them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from archspec.elaborate.values import BlockLayer, OpLayer, Tensor, describe, frozen, is_layer, kind
+from archspec.errors import Mistake, suggest
+from archspec.op import Op
+from archspec.size import Free
+from archspec.syntax import tree as t
+
+Evaluate = Callable[[t.Expression], Any]
+
+
+class ArgumentMistake(Mistake):
+    """A mistake in one argument, so that the place can be that argument and not the whole call."""
+
+    def __init__(self, name: str, message: str, *, help: str = "", kind: str = "argument") -> None:
+        super().__init__(message, kind=kind, help=help)
+        self.argument = name
+
+
+def place(
+    what: str,
+    parameters: Iterable[str],
+    bound: Mapping[str, Any],
+    already: int,
+    positional: Iterable[Any],
+) -> dict[str, Any]:
+    """Arguments given by position, by the names of the parameters that they fall on.
+
+    They fill the parameters in order, after those that earlier positions filled. Mistake when there
+    are too many, or when one falls on a parameter that was bound by name.
+    """
+    names = list(parameters)
+    placed: dict[str, Any] = {}
+    for i, value in enumerate(positional, already):
+        if i >= len(names):
+            raise Mistake(f"{what} takes at most {len(names)} arguments", help=takes(what, names))
+        if names[i] in bound:
+            raise Mistake(
+                f"`{names[i]}` of {what} is bound already, to {describe(bound[names[i]])}",
+                help=f"to change it, give it by name: `{names[i]}={describe(value)}`",
+            )
+        placed[names[i]] = value
+    return placed
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentMistake:
+    """The mistake of naming a parameter that is not there."""
+    names = list(known)
+    return ArgumentMistake(name, f"{what} has no argument `{name}`", help=suggest(name, names) or takes(what, names))
+
+
+def takes(what: str, names: Iterable[str]) -> str:
+    """What arguments there are, for a help line."""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f"{what} takes {listed}" if listed else f"{what} takes no arguments"
+
+
+# ------------------------------------------------------------------ ops
+
+
+def build_op(layer: OpLayer) -> Op:
+    """The op with its arguments, checked. Raises Mistake when one is missing or wrong."""
+    arguments = {name: frozen(value) for name, value in layer.arguments.items()}
+    for name, value in arguments.items():
+        if isinstance(value, Tensor) or is_layer(value):
+            raise ArgumentMistake(name, f"`{name}` of {layer.name} cannot be {kind(value)}", kind="type")
+    try:
+        return layer.op(**arguments)
+    except ValidationError as error:
+        raise _in_words(layer.op, error, arguments) from None
+
+
+def complete(layer: OpLayer) -> bool:
+    """Whether every argument without a default is bound."""
+    return all(name in layer.arguments or not field.is_required() for name, field in layer.op.model_fields.items())
+
+
+def _in_words(op: type[Op], error: ValidationError, arguments: Mapping[str, Any]) -> Mistake:
+    """What pydantic found, in the words of specs."""
+    problems = error.errors(include_url=False)
+    name = str(problems[0]["loc"][0]) if problems[0]["loc"] else ""
+    if problems[0]["type"] == "missing":
+        missing = [f"`{p['loc'][0]}`" for p in problems if p["type"] == "missing"]
+        return Mistake(f"{op.__name__} needs {' and '.join(missing)}", help=takes(op.__name__, op.model_fields))
+    if problems[0]["type"] in ("value_error", "assertion_error"):
+        cause = problems[0].get("ctx", {}).get("error")
+        if isinstance(cause, Mistake):
+            return cause
+        return ArgumentMistake(name, str(cause) if cause else problems[0]["msg"])
+    wanted = list(dict.fromkeys(w for p in problems if p["loc"] and str(p["loc"][0]) == name and (w := _wanted(p))))
+    if len(wanted) > 1:
+        wanted = [w for w in wanted if w != "none"]
+    value = arguments.get(name)
+    help_ = ""
+    if isinstance(value, float) and value.is_integer():
+        help_ = f"write {int(value)}; `//` divides whole numbers, round, floor and ceil make them"
+    return ArgumentMistake(
+        name,
+        f"`{name}` of {op.__name__} must be {' or '.join(wanted) or 'something else'}, not {describe(value)}",
+        help=help_,
+        kind="value" if any(p["type"] in _BOUNDS for p in problems) else "type",
+    )
+
+
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+_WANTED = {
+    "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number", "bool_type": "true or false",
+    "string_type": "a string", "none_required": "none", "tuple_type": "a list", "list_type": "a list",
+    "model_type": "an initialisation", "is_instance_of": "a size", "finite_number": "a finite number",
+    "model_attributes_type": "an initialisation",
+}  # fmt: skip
+
+
+def _wanted(problem: ErrorDetails) -> str:
+    context = problem.get("ctx", {})
+    if problem["type"] == "literal_error":
+        return str(context["expected"]).replace("'", '"')
+    if problem["type"] in _BOUNDS:
+        words, key = _BOUNDS[problem["type"]]
+        return f"{words} {context[key]}"
+    inner = len(problem["loc"]) > 1 and isinstance(problem["loc"][-1], int)
+    wanted = _WANTED.get(problem["type"], "")
+    return f"a list of {wanted.removeprefix('a ')}s" if inner and wanted in ("a whole number", "a number") else wanted
+
+
+# ------------------------------------------------------------------ blocks
+
+
+def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Evaluate) -> None:
+    """ArgumentMistake when the value is not of the parameter's type, or not in its domain."""
+    optional = isinstance(parameter.default, t.Literal_) and parameter.default.value is None
+    if value is None and optional:
+        return
+    if parameter.type is not None and not _is(value, parameter.type):
+        raise ArgumentMistake(
+            parameter.name,
+            f"`{parameter.name}` of {block} must be {_type_words(parameter.type)}, not {kind(value)}",
+            kind="type",
+        )
+    match parameter.domain:
+        case t.Choices(values=values):
+            choices = [evaluate(choice) for choice in values]
+            if value not in choices:
+                raise ArgumentMistake(
+                    parameter.name,
+                    f"`{parameter.name}` of {block} must be one of {', '.join(map(describe, choices))}, not {describe(value)}",
+                    kind="value",
+                )
+        case t.Range(low=low, high=high):
+            least, most = evaluate(low), evaluate(high)
+            if isinstance(value, bool | str) or not isinstance(value, int | float) or not least <= value <= most:
+                raise ArgumentMistake(
+                    parameter.name,
+                    f"`{parameter.name}` of {block} must lie in {describe(least)}..{describe(most)}, not {describe(value)}",
+                    kind="value",
+                )
+
+
+def _is(value: Any, type_: t.TypeName) -> bool:
+    match type_.name:
+        case "int":
+            return isinstance(value, int | Free) and not isinstance(value, bool)
+        case "float":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "bool":
+            return isinstance(value, bool)
+        case "str":
+            return isinstance(value, str)
+        case "layer":
+            return is_layer(value)
+        case "list":
+            return isinstance(value, list | tuple) and (
+                type_.item is None or all(_is(item, type_.item) for item in value)
+            )
+    raise Mistake(
+        f"there is no type `{type_.name}`",
+        kind="name",
+        help=suggest(type_.name, _TYPES) or f"the types are {', '.join(_TYPES)}",
+    )
+
+
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a string",
+    "layer": "a layer",
+    "list": "a list",
+}
+
+
+def _type_words(type_: t.TypeName) -> str:
+    if type_.name == "list" and type_.item is not None:
+        return f"a list, each item {_type_words(type_.item)}"
+    return _TYPES[type_.name]
+
+
+def parameter_names(layer: BlockLayer) -> list[str]:
+    """The names of a block's parameters, in order."""
+    return [parameter.name for parameter in layer.definition.parameters]

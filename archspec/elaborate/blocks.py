@@ -1,0 +1,513 @@
+"""Blocks: their statements in order, and what it means to apply a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from archspec.elaborate.arguments import ArgumentMistake, check_parameter, parameter_names, takes
+from archspec.elaborate.builder import GraphBuilder, snake
+from archspec.elaborate.expressions import POISON, Expressions, Poisoned, at
+from archspec.elaborate.values import (
+    BlockLayer,
+    Environment,
+    Labelled,
+    OpLayer,
+    Outputs,
+    SharedLayer,
+    Tensor,
+    describe,
+    frozen,
+    is_layer,
+    kind,
+    plain,
+)
+from archspec.errors import Mistake, Problem, SpecError
+from archspec.graph import Input, Ref
+from archspec.initialisation import Init, Initialiser, constant, values
+from archspec.op import Weight
+from archspec.size import Free, Size, always_equal
+from archspec.source import Span
+from archspec.syntax import tree as t
+from archspec.tensor import TensorType, dtype, show
+
+MOST_PROBLEMS = 20
+
+
+@dataclass(slots=True)
+class Call:
+    """One application of a block: its names, and the tensors that its inputs still have to take."""
+
+    layer: BlockLayer
+    env: Environment
+    waiting: list[Tensor]
+    root: bool
+    inputs: list[Tensor] = field(default_factory=list)
+
+
+class Blocks(Expressions):
+    """Runs the statements of blocks; mistakes are collected, so that one run shows them all."""
+
+    def __init__(self, builder: GraphBuilder) -> None:
+        super().__init__(builder)
+        self.problems: list[Problem] = []
+        self.inputs: list[Input] = []
+
+    # -------------------------------------------------------------- applying layers
+
+    def apply(self, layer: Any, inputs: tuple[Tensor, ...], label: str | None, span: Span) -> tuple[Tensor, ...]:
+        """Apply an op, a block, a shared layer or a list of layers. Raises SpecError when it does not fit."""
+        match layer:
+            case OpLayer():
+                return self.emit(layer, inputs, label, span)
+            case BlockLayer():
+                return self._apply_block(layer, inputs, label, span, layer.name)
+            case SharedLayer():
+                if label is not None:
+                    raise SpecError.of(
+                        "name", f"the shared layer has the name `{layer.name}` already", span, help="apply it without another"
+                    )
+                with at(span), self.builder.shared_use(layer) as own_label:
+                    return self.apply(layer.layer, inputs, own_label, span)
+            case list() if is_layer(layer):
+                return self._apply_list(layer, inputs, label, span)
+            case Labelled():
+                return self.apply(layer.layer, inputs, label or layer.label, span)
+            case Tensor():
+                raise SpecError.of("type", "a tensor is not a layer", span, help="combine tensors with `+`, `*` or concat")
+            case list():
+                wrong = next(item for item in layer if not is_layer(item))
+                raise SpecError.of("type", f"a list of layers holds {kind(wrong)}", span)
+        raise SpecError.of("type", f"{kind(layer)} is not a layer", span)
+
+    def _apply_list(self, layers: list[Any], inputs: tuple[Tensor, ...], label: str | None, span: Span) -> tuple[Tensor, ...]:
+        self.builder.afford(_steps(layers, {}), span)
+        if label is None:
+            return self._run_list(layers, inputs, span)
+        name = self.builder.claim_name(label, label, span)
+        with self.builder.scope(name, "", {}, inputs, span) as outputs:
+            outputs.extend(self._run_list(layers, inputs, span))
+        return tuple(outputs)
+
+    def _run_list(self, layers: list[Any], inputs: tuple[Tensor, ...], span: Span) -> tuple[Tensor, ...]:
+        stream: tuple[Tensor, ...] = inputs
+        for i, item in enumerate(layers):
+            label, layer, place = str(i), item, span
+            if isinstance(item, Labelled):
+                label, layer, place = item.label, item.layer, item.span
+            before = len(self.builder.nodes)
+            stream = self.apply(layer, stream, None if isinstance(layer, SharedLayer) else label, place)
+            if i == 0 and len(layers) > 2 and all(later is item for later in layers):
+                self.builder.afford((len(self.builder.nodes) - before) * (len(layers) - 1), span)
+        return stream
+
+    def _apply_block(
+        self, layer: BlockLayer, inputs: tuple[Tensor, ...], label: str | None, span: Span, shown: str
+    ) -> tuple[Tensor, ...]:
+        """Apply a block; `shown` is the name it is known by, which a short form around it may have given."""
+        if layer.definition.layer is None:
+            name = self.builder.claim_name(label, snake(shown), span)
+            return self._run_block(layer, inputs, name, span, shown)
+        env = Environment(layer.home)
+        with _trail(f"{label or snake(shown)}: {describe(layer)}", span):
+            meant = self._short_form(layer, env)
+            if isinstance(meant, BlockLayer):
+                return self._apply_block(meant, inputs, label, span, shown)
+            if not isinstance(meant, list):
+                return self.apply(meant, inputs, label, span)
+            name = self.builder.claim_name(label, snake(shown), span)
+            with self.builder.scope(name, shown, _plain(env.names), inputs, span) as outputs:
+                outputs.extend(self._run_list(meant, inputs, layer.definition.layer.span))
+            return tuple(outputs)
+
+    def _short_form(self, layer: BlockLayer, env: Environment) -> Any:
+        """The layer that a block in the short form stands for."""
+        definition = layer.definition
+        assert definition.layer is not None
+        self._bind_parameters(layer, env)
+        meant = self.evaluate(definition.layer, env)
+        if not is_layer(meant):
+            raise SpecError.of("type", f"`{layer.name}` must be a layer, not {kind(meant)}", definition.layer.span)
+        if layer.passed_on:
+            if isinstance(meant, list | SharedLayer):
+                unknown = next(iter(layer.passed_on))
+                raise SpecError.of(
+                    "argument",
+                    f"{layer.name} has no argument `{unknown}`",
+                    definition.span,
+                    help=takes(layer.name, parameter_names(layer)),
+                )
+            with at(definition.layer.span):
+                meant = self.call(meant, [], dict(layer.passed_on), definition.layer.span)
+        return meant
+
+    def _run_block(
+        self, layer: BlockLayer, inputs: tuple[Tensor, ...], name: str, span: Span, shown: str, *, root: bool = False
+    ) -> Outputs:
+        env = Environment(layer.home)
+        with _trail(None if root else f"{name}: {describe(layer)}", span):
+            self._bind_parameters(layer, env)
+            arguments = _plain(env.names)
+            call = Call(layer, env, list(inputs), root)
+            with self.builder.scope(name, shown, arguments, inputs, span) as outputs:
+                returned = self._run(layer.definition.body, call)
+                if returned is None:
+                    raise SpecError.of("syntax", f"{layer.name} returns nothing", layer.definition.span, help="end it with `return`")
+                if call.waiting:
+                    raise SpecError.of(
+                        "shape",
+                        f"{layer.name} takes {len(call.inputs)} tensors, not {len(inputs)}",
+                        span,
+                        help="declare each with `input`",
+                    )
+                outputs.extend(returned)
+            if root:
+                self.builder.scopes[0] = self.builder.scopes[0].model_copy(
+                    update={"inputs": tuple(tensor.ref for tensor in call.inputs)}
+                )
+        return returned
+
+    def run_model(self, layer: BlockLayer) -> tuple[Outputs, BlockLayer]:
+        """Run a model: its inputs become the graph's. Gives its outputs, and the block in its long form."""
+        shown, span = layer.name, layer.definition.span
+        while layer.definition.layer is not None:
+            meant = self._short_form(layer, Environment(layer.home))
+            if not isinstance(meant, BlockLayer):
+                raise SpecError.of(
+                    "shape",
+                    f"the model {shown} has no input of known shape",
+                    layer.definition.span,
+                    help="write it in the long form, with `input x: [3, 224, 224]`",
+                )
+            layer = meant
+        return self._run_block(layer, (), "", span, shown, root=True), layer
+
+    # -------------------------------------------------------------- parameters
+
+    def _bind_parameters(self, layer: BlockLayer, env: Environment) -> None:
+        missing = []
+        for parameter in layer.definition.parameters:
+            if parameter.name in layer.arguments:
+                env.names[parameter.name] = layer.arguments[parameter.name]
+            elif parameter.default is not None:
+                value = self.evaluate(parameter.default, env)
+                try:
+                    check_parameter(layer.name, parameter, value, lambda e: self.evaluate(e, env))
+                except Mistake as mistake:
+                    raise mistake.at(parameter.default.span) from None
+                env.names[parameter.name] = value
+            else:
+                missing.append(parameter.name)
+        if missing:
+            listed = " and ".join(f"`{name}`" for name in missing)
+            raise SpecError.of(
+                "argument", f"{layer.name} needs {listed}", layer.definition.span, help=takes(layer.name, parameter_names(layer))
+            )
+
+    def check_arguments(self, layer: BlockLayer, given: Mapping[str, Any]) -> None:
+        """ArgumentMistake when a value is not of its parameter's type or domain."""
+        for parameter in layer.definition.parameters:
+            if parameter.name in given:
+                env = Environment(layer.home)
+                env.names.update(layer.arguments)
+                try:
+                    check_parameter(layer.name, parameter, given[parameter.name], lambda e, env=env: self.evaluate(e, env))  # type: ignore[misc]
+                except ArgumentMistake:
+                    raise
+                except Mistake as mistake:
+                    raise mistake.at(parameter.span) from None
+
+    # -------------------------------------------------------------- statements
+
+    def _run(self, body: Iterable[t.Statement], call: Call) -> Outputs | None:
+        """Run statements up to a `return`; a mistake is kept and poisons what depends on it."""
+        for statement in body:
+            try:
+                returned = self._statement(statement, call)
+            except Poisoned:
+                returned = self._poison(statement, call)
+            except SpecError as error:
+                self.problems.extend(error.problems)
+                if len(self.problems) >= MOST_PROBLEMS or any(p.kind in ("budget", "recursion") for p in error.problems):
+                    raise
+                returned = self._poison(statement, call)
+            if returned is not None:
+                return returned
+        return None
+
+    def _poison(self, statement: t.Statement, call: Call) -> None:
+        for name in _bound(statement):
+            call.env.names[name] = POISON
+        if isinstance(statement, t.Return | t.Input) or not self.problems:
+            raise Poisoned
+
+    def _statement(self, statement: t.Statement, call: Call) -> Outputs | None:
+        env = call.env
+        match statement:
+            case t.Assign(target=target, value=value):
+                self.bind(target, self.evaluate(value, env), env)
+            case t.Return():
+                return self._return(statement, env)
+            case t.Input():
+                self._input(statement, call)
+            case t.Own():
+                self._own(statement, env)
+            case t.Shared():
+                self._shared(statement, env)
+            case t.Require():
+                self._require(statement, env)
+            case t.If(branches=branches, other=other):
+                for branch in branches:
+                    if self.truth(branch.test, env):
+                        return self._run(branch.body, call)
+                return self._run(other, call)
+            case t.For(target=target, iterable=iterable, body=body):
+                for value in self.iterate(iterable, env):
+                    self.bind(target, value, env)
+                    returned = self._run(body, call)
+                    if returned is not None:
+                        return returned
+            case t.Docstring():
+                pass
+        return None
+
+    def _return(self, statement: t.Return, env: Environment) -> Outputs:
+        tensors: list[Tensor] = []
+        names: list[str] = []
+        for output in statement.outputs:
+            value = self.evaluate(output.value, env)
+            several = list(value) if isinstance(value, list | tuple) else [value]
+            for tensor in several:
+                if not isinstance(tensor, Tensor):
+                    help_ = "apply it: `x -> layer`" if is_layer(tensor) else ""
+                    raise SpecError.of("type", f"a block returns tensors, not {kind(tensor)}", output.span, help=help_)
+            if output.name and len(several) != 1:
+                raise SpecError.of("type", f"`{output.name}` names one tensor, not {len(several)}", output.span)
+            tensors += several
+            given = value.names if isinstance(value, Outputs) and output.name is None else [output.name or ""] * len(several)
+            names += given
+        if any(names) and (not all(names) or len(set(names)) < len(names)):
+            raise SpecError.of("name", "name all outputs, each differently, or none", statement.span)
+        return Outputs(tensors, names)
+
+    # -------------------------------------------------------------- inputs
+
+    def _input(self, statement: t.Input, call: Call) -> None:
+        wanted = None
+        if statement.dtype is not None:
+            with at(statement.span):
+                wanted = dtype(statement.dtype)
+        if call.root:
+            tensor = self._root_input(statement, call, wanted or "f32")
+        else:
+            if not call.waiting:
+                raise SpecError.of(
+                    "shape",
+                    f"{call.layer.name} takes more than {len(call.inputs)} tensors",
+                    statement.span,
+                    label=f"nothing is left for `{statement.name}`",
+                    help="give it several as a tuple: `(x, y) -> layer`",
+                )
+            tensor = call.waiting.pop(0)
+            if wanted is not None and tensor.type.dtype != wanted:
+                raise SpecError.of(
+                    "dtype", f"`{statement.name}` of {call.layer.name} is {wanted}, not {tensor.type.dtype}", statement.span
+                )
+            if statement.pattern is not None:
+                self._match(statement, statement.pattern, tensor.type, call)
+        call.inputs.append(tensor)
+        call.env.names[statement.name] = tensor
+
+    def _root_input(self, statement: t.Input, call: Call, dtype_: Any) -> Tensor:
+        sizes: list[Size] = []
+        for part in statement.pattern or ():
+            if isinstance(part, t.FreeSize):
+                size: Any = call.env.names.setdefault(part.name, Free.named(part.name))
+            elif isinstance(part, t.RestSizes) or (isinstance(part, t.Name) and not _found(call.env, part.name)):
+                raise SpecError.of(
+                    "shape",
+                    f"the size `{part.name}` of the model's input is not known",
+                    part.span,
+                    help=f"write a number, a parameter of the model, or `free {part.name}`",
+                )
+            else:
+                size = self.evaluate(part, call.env)
+            if isinstance(size, bool) or not isinstance(size, int | Free) or size < 1:
+                raise SpecError.of("shape", f"a size is a positive whole number, not {describe(size)}", part.span)
+            sizes.append(size)
+        if statement.pattern is None:
+            raise SpecError.of(
+                "shape", "a model's input needs its shape", statement.span, help=f"write `input {statement.name}: [3, 224, 224]`"
+            )
+        if any(given.name == statement.name for given in self.inputs):
+            raise SpecError.of("name", f"two inputs are named `{statement.name}`", statement.span)
+        type_ = TensorType(tuple(sizes), dtype_)
+        self.inputs.append(Input(name=statement.name, type=type_, location=statement.span.location))
+        self.builder.level.taken[statement.name] = statement.span
+        return Tensor(Ref(statement.name), type_)
+
+    def _match(self, statement: t.Input, pattern: tuple[t.PatternSize, ...], type_: TensorType, call: Call) -> None:
+        """Check a shape against its pattern, and bind the names in it."""
+        rest = [i for i, part in enumerate(pattern) if isinstance(part, t.RestSizes)]
+        fits = len(type_.shape) == len(pattern) if not rest else len(type_.shape) >= len(pattern) - 1
+        if len(rest) > 1 or not fits:
+            wanted = ", ".join(part.span.text for part in pattern)
+            raise SpecError.of(
+                "shape",
+                f"`{statement.name}` of {call.layer.name} is [{wanted}], not {show(type_.shape)}",
+                statement.span,
+                label=f"{len(type_.shape)} axes came" if len(rest) < 2 else "only one `*` can stand in a shape",
+            )
+        sizes: list[Any] = list(type_.shape)
+        if rest:
+            stop = rest[0] + len(sizes) - len(pattern) + 1
+            sizes[rest[0] : stop] = [sizes[rest[0] : stop]]
+        for part, size in zip(pattern, sizes, strict=True):
+            if isinstance(part, t.FreeSize | t.RestSizes) or (isinstance(part, t.Name) and not _found(call.env, part.name)):
+                known = call.env.names.get(part.name)
+                if known is None:
+                    call.env.names[part.name] = size
+                    continue
+                wanted_size = known
+            else:
+                wanted_size = self.evaluate(part, call.env)
+            with at(part.span):
+                same = wanted_size == size if isinstance(size, list) else always_equal(wanted_size, size)
+            if not same:
+                raise SpecError.of(
+                    "shape",
+                    f"`{statement.name}` of {call.layer.name} does not fit {show(type_.shape)}",
+                    part.span,
+                    label=f"{describe(wanted_size)} is wanted, {describe(size)} came",
+                )
+
+    # -------------------------------------------------------------- weights, shared layers, checks
+
+    def _own(self, statement: t.Own, env: Environment) -> None:
+        with at(statement.span):
+            dtype_ = dtype(statement.dtype or "f32")
+        shape = []
+        for part in statement.shape:
+            size = self.evaluate(part, env)
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise SpecError.of("shape", f"a weight's size is a positive whole number, not {describe(size)}", part.span)
+            shape.append(size)
+        value = self.evaluate(statement.value, env)
+        trainable = statement.kind == "weight"
+        if trainable and dtype_ not in ("f16", "bf16", "f32", "f64"):
+            raise SpecError.of("dtype", f"{dtype_} cannot be trained", statement.span, help="declare a `buffer` or a `constant`")
+        with at(statement.value.span):
+            init = _first_values(value, tuple(shape))
+        weight = Weight(
+            shape=tuple(shape), init=init, dtype=dtype_, trainable=trainable, saved=statement.kind != "constant"
+        )
+        with at(statement.span):
+            name = self.builder.claim_name(statement.name, statement.name, statement.span)
+            env.names[statement.name] = self.builder.own_weight(name, weight, statement.span)
+
+    def _shared(self, statement: t.Shared, env: Environment) -> None:
+        layer = self.evaluate(statement.value, env)
+        if not is_layer(layer):
+            raise SpecError.of("type", f"only a layer can be shared, not {kind(layer)}", statement.value.span)
+        # The name is taken at the first use, in the scope of this declaration.
+        env.names[statement.name] = SharedLayer(statement.name, self.builder.level.prefix, layer)
+        if statement.name in self.builder.level.taken:
+            raise SpecError.of("name", f"a step is named `{statement.name}` already", statement.span)
+        self.builder.level.taken[statement.name] = statement.span
+
+    def _require(self, statement: t.Require, env: Environment) -> None:
+        if not self.truth(statement.test, env):
+            said = self.text(statement.message, env) if statement.message else "this does not hold"
+            raise SpecError.of("require", said, statement.test.span)
+
+
+class _trail:  # noqa: N801
+    """Adds to errors the block in which they came up."""
+
+    def __init__(self, what: str | None, span: Span) -> None:
+        self.what = what
+        self.span = span
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if isinstance(error, SpecError) and self.what is not None:
+            raise error.inside(self.what, self.span) from None
+
+
+def _first_values(value: Any, shape: tuple[int, ...]) -> Init:
+    """What `= value` means for a weight of that shape. Raises Mistake when it means nothing."""
+    if isinstance(value, type) and issubclass(value, Initialiser):
+        return value()
+    if isinstance(value, Initialiser):
+        return value
+    if isinstance(value, int | float):
+        return constant(value=value)
+    if isinstance(value, list | tuple):
+        flat = _flatten(frozen(value), shape)
+        return values(listed=flat)
+    raise Mistake(
+        f"a weight starts as an initialisation, a number or a list, not {kind(value)}",
+        kind="type",
+        help="`zeros`, `ones`, `normal(0.02)`, `trunc_normal(0.02)`, `kaiming_normal`, `xavier_uniform` ...",
+    )
+
+
+def _flatten(value: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    if not shape:
+        if isinstance(value, tuple) or not isinstance(value, int | float):
+            raise Mistake("the list of values is nested deeper than the shape", kind="shape")
+        return (value,)
+    if not isinstance(value, tuple) or len(value) != shape[0]:
+        found = f"{len(value)} items" if isinstance(value, tuple) else describe(value)
+        raise Mistake(f"the shape wants {shape[0]} items where {found} are listed", kind="shape")
+    return tuple(leaf for item in value for leaf in _flatten(item, shape[1:]))
+
+
+def _steps(layers: list[Any], known: dict[int, int]) -> int:
+    """How many steps a list of layers has at least, lists in it included."""
+    if id(layers) not in known:
+        total = 0
+        for item in layers:
+            layer = item.layer if isinstance(item, Labelled) else item
+            total += _steps(layer, known) if isinstance(layer, list) else 1
+        known[id(layers)] = total
+    return known[id(layers)]
+
+
+def _bound(statement: t.Statement) -> Iterable[str]:
+    """The names that a statement would have bound."""
+    match statement:
+        case t.Assign(target=target):
+            yield from _target_names(target)
+        case t.For(target=target, body=body):
+            yield from _target_names(target)
+            for inner in body:
+                yield from _bound(inner)
+        case t.If(branches=branches, other=other):
+            for body in (*(branch.body for branch in branches), other):
+                for inner in body:
+                    yield from _bound(inner)
+        case t.Own(name=name) | t.Shared(name=name) | t.Input(name=name):
+            yield name
+
+
+def _target_names(target: t.Target) -> Iterable[str]:
+    if target.name is not None:
+        yield target.name
+    for part in target.targets:
+        yield from _target_names(part)
+
+
+def _found(env: Environment, name: str) -> bool:
+    try:
+        env.find(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _plain(names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plain(value) for name, value in names.items()}

@@ -1,0 +1,238 @@
+"""The graph under construction: it names nodes, infers their types and keeps the budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from archspec.elaborate.values import SharedLayer, Tensor
+from archspec.errors import Mistake, SpecError
+from archspec.graph import Node, Ref, Scope
+from archspec.op import Op, Weight
+from archspec.ops.weights import Constant, Own, Tied
+from archspec.source import Span
+from archspec.tensor import TensorType
+
+DEEPEST = 100  # blocks within blocks
+BUDGET = 1_000_000  # nodes, and turns of loops
+
+
+@dataclass(slots=True)
+class Level:
+    """Where names are being given: the scope that nodes belong to, and the prefix of their names."""
+
+    scope: int
+    prefix: str
+    taken: dict[str, Span | None] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class GraphBuilder:
+    """Collects the nodes, scopes and weights of a graph, in the order in which they can run."""
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self.budget = budget
+        self.turns = 0
+        self.nodes: list[Node] = []
+        self.scopes: list[Scope] = []
+        self.weights: dict[str, Weight] = {}
+        self.level = Level(0, "")
+        self.depth = 0
+        self._inferred: dict[Any, tuple[tuple[TensorType, ...], Mapping[str, Weight]]] = {}
+        self._aliases: list[tuple[str, str]] = []  # prefixes of a repeated use, and of what it shares
+        self._owners: dict[str, Node] = {}
+
+    # -------------------------------------------------------------- budget
+
+    def spend_turn(self, span: Span) -> None:
+        """Count one turn of a loop against the budget."""
+        self.turns += 1
+        if self.turns > self.budget:
+            raise SpecError.of("budget", f"the loops of this spec turn more than {self.budget:,} times", span)
+
+    def afford(self, nodes: int, span: Span) -> None:
+        """SpecError when so many more nodes would pass the budget."""
+        if len(self.nodes) + nodes > self.budget:
+            raise SpecError.of(
+                "budget",
+                f"the graph would have more than {self.budget:,} nodes",
+                span,
+                help="if that is meant, read it with a larger `budget`",
+            )
+
+    # -------------------------------------------------------------- names
+
+    def claim_name(self, label: str | None, fallback: str, span: Span) -> str:
+        """A name in the present scope: the label, or one made from `fallback`. SpecError when taken."""
+        level = self.level
+        if label is None:
+            count = level.counts.get(fallback, 0)
+            label = f"{fallback}_{count}" if count else fallback
+            while label in level.taken:
+                count += 1
+                label = f"{fallback}_{count}"
+            level.counts[fallback] = count + 1
+        elif not re.fullmatch(r"[A-Za-z0-9_@]+", label):
+            raise SpecError.of("name", f"`{label}` cannot name a step: letters, digits and `_` can", span)
+        elif label in level.taken:
+            first = level.taken[label]
+            where = f"first given at {first.place}" if first else ""
+            raise SpecError.of(
+                "name", f"two steps are named `{label}` here", span, label=where, help="each name is a key of the state_dict"
+            )
+        level.taken[label] = span
+        return level.prefix + label
+
+    # -------------------------------------------------------------- scopes
+
+    @contextmanager
+    def scope(self, name: str, block: str, arguments: dict[str, Any], inputs: tuple[Tensor, ...], span: Span) -> Iterator[list[Tensor]]:
+        """A scope for the nodes made inside; what is appended to the list it gives is its outputs."""
+        if self.depth >= DEEPEST:
+            raise SpecError.of(
+                "recursion", f"blocks are nested more than {DEEPEST} deep", span, help="a block must not use itself"
+            )
+        outer, index = self.level, len(self.scopes)
+        record = Scope(
+            name=name,
+            parent=outer.scope if self.depth else None,
+            block=block,
+            arguments=arguments,
+            inputs=tuple(tensor.ref for tensor in inputs),
+            outputs=(),
+            location=span.location,
+        )
+        self.scopes.append(record)
+        self.level = Level(index, f"{name}." if name else "")
+        self.depth += 1
+        outputs: list[Tensor] = []
+        try:
+            yield outputs
+        finally:
+            self.level = outer
+            self.depth -= 1
+        self.scopes[index] = record.model_copy(update={"outputs": tuple(tensor.ref for tensor in outputs)})
+
+    @contextmanager
+    def shared_use(self, layer: SharedLayer) -> Iterator[str | None]:
+        """One use of a shared layer, whose nodes are named where it was declared.
+
+        Gives the label under which the use stands: the layer's own, or for repeated uses one with
+        the number of the use, whose nodes share the weights of the first.
+        """
+        layer.uses += 1
+        repeated = layer.uses > 1
+        label = f"{layer.name}@{layer.uses}" if repeated else layer.name
+        outer = self.level
+        self.level = Level(outer.scope, layer.prefix)
+        if repeated:
+            self._aliases.append((layer.prefix + label, layer.prefix + layer.name))
+        try:
+            yield label
+        finally:
+            self.level = outer
+            if repeated:
+                self._aliases.pop()
+
+    # -------------------------------------------------------------- nodes
+
+    def emit(
+        self, op: Op, inputs: tuple[Tensor, ...], options: Mapping[str, Tensor], name: str, span: Span
+    ) -> tuple[Tensor, ...]:
+        """Add a node. Raises Mistake when the inputs do not fit the op, SpecError past the budget."""
+        self.afford(1, span)
+        types = tuple(tensor.type for tensor in inputs)
+        key = (op, types, tuple((option, tensor.type) for option, tensor in options.items()))
+        if key not in self._inferred:
+            self._inferred[key] = self._infer(op, types, {name: tensor.type for name, tensor in options.items()})
+        outputs, weights = self._inferred[key]
+        node = Node(
+            name=name,
+            op=op,
+            inputs=tuple(tensor.ref for tensor in inputs),
+            options={option: tensor.ref for option, tensor in options.items()},
+            types=outputs,
+            scope=self.level.scope,
+            location=span.location,
+            shares=self._share(name, weights) if self._aliases and (weights or isinstance(op, Own)) else "",
+        )
+        self.nodes.append(node)
+        if not node.shares:
+            for key_, weight in weights.items():
+                self.weights[f"{name}.{key_}" if key_ else name] = weight
+        return tuple(Tensor(Ref(name, i), type_) for i, type_ in enumerate(outputs))
+
+    def _infer(
+        self, op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorType]
+    ) -> tuple[tuple[TensorType, ...], Mapping[str, Weight]]:
+        name, signature = type(op).__name__, op.signature()
+        if not signature.variadic and len(types) != len(signature.required):
+            raise Mistake(
+                f"{name} takes {_tensors(len(signature.required))}, not {len(types)}",
+                kind="shape",
+                help=f"give it ({', '.join(signature.required)}) in this order" if len(signature.required) > 1 else "",
+            )
+        if signature.variadic and not types:
+            raise Mistake(f"{name} takes at least one tensor", kind="shape")
+        if types and not op.without_batch and not any(type_.batched for type_ in types):
+            raise Mistake(
+                f"{name} cannot run on weights alone, which have no batch",
+                kind="shape",
+                help="combine them with a tensor of the data first",
+            )
+        inferred = op.infer(*types, **options)
+        outputs = inferred if isinstance(inferred, tuple) else (inferred,)
+        return outputs, op.weights(*types, **options)
+
+    def _share(self, name: str, weights: Mapping[str, Weight]) -> str:
+        """The node whose weights this one uses. Mistake when they have other shapes."""
+        original = name
+        for alias, shared in reversed(self._aliases):
+            if original == alias or original.startswith(alias + "."):
+                original = shared + original[len(alias) :]
+        if original == name:
+            return ""
+        for key, weight in weights.items():
+            first = self.weights.get(f"{original}.{key}" if key else original)
+            if first is None or first.shape != weight.shape:
+                before = f"{list(first.shape)}" if first else "none"
+                raise Mistake(
+                    f"the shared `{original}` has the weight `{key}` {before}, but this use needs {list(weight.shape)}",
+                    kind="shape",
+                    help="every use of a shared layer takes as many channels",
+                )
+        return original
+
+    def own_weight(self, name: str, weight: Weight, span: Span) -> Tensor:
+        """Add a weight of a block itself, as a tensor without a batch."""
+        op = Constant(weight=weight) if not weight.saved else Own(weight=weight)
+        return self.emit(op, (), {}, name, span)[0]
+
+    def tied_weight(self, layer: SharedLayer, key: str, span: Span) -> Tensor:
+        """The weight of a shared layer, as a tensor. Mistake when there is none of that name."""
+        full = f"{layer.prefix}{layer.name}.{key}"
+        if full not in self.weights:
+            below = [n.removeprefix(f"{layer.prefix}{layer.name}.") for n in self.weights if n.startswith(f"{layer.prefix}{layer.name}.")]
+            raise Mistake(
+                f"the shared layer `{layer.name}` has no weight `{key}`" + ("" if layer.uses else " before its first use"),
+                kind="name",
+                help=f"it has {', '.join(below)}" if below else "apply the layer first",
+            )
+        weight = self.weights[full]
+        name = self.claim_name(None, f"{layer.name}_{key}".replace(".", "_"), span)
+        return self.emit(Tied(target=full, shape=weight.shape, dtype=weight.dtype), (), {}, name, span)[0]
+
+
+
+
+def snake(name: str) -> str:
+    """`GlobalAvgPool` as `global_avg_pool`, `ReLU6` as `relu6`, `MBConv` as `mbconv`."""
+    words = re.sub(r"([a-z0-9])([A-Z][a-z])", r"\1_\2", name)
+    return words.lower()
+
+
+def _tensors(count: int) -> str:
+    return f"{count} tensor" + "s" * (count != 1)

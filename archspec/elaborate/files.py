@@ -1,0 +1,126 @@
+"""Finding and reading spec files: by path, by name among the shipped ones, and by import."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from archspec.errors import SpecError, suggest
+from archspec.source import Source, Span
+from archspec.syntax.parse import parse
+from archspec.syntax.tree import File, Import
+
+SUFFIX = ".arch"
+LARGEST = 5_000_000  # bytes of a spec file
+
+
+def shipped_specs() -> Path:
+    """The folder of the specs that come with archspec."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "specs"
+    return inside if inside.is_dir() else package.parent / "specs"
+
+
+def shipped_names() -> Iterator[tuple[str, Path]]:
+    """Name and path of every shipped model, in alphabetical order."""
+    for path in sorted(shipped_specs().glob(f"*{SUFFIX}")):
+        yield path.stem, path
+
+
+def locate(spec: str) -> tuple[Path, str | None]:
+    """The file that a user means by `path`, `name`, `path:Model` or `name:Model`, and the model.
+
+    Raises SpecError when there is no such file, with the nearest shipped name.
+    """
+    if "\0" in spec:
+        raise SpecError.of("file", "a path cannot hold a NUL character")
+    candidates: list[tuple[str, str | None]] = [(spec, None)]
+    head, colon, tail = spec.rpartition(":")
+    if colon and head and tail.isidentifier():
+        candidates.append((head, tail))
+    for text, model in candidates:
+        path = Path(text)
+        if path.exists():
+            return path, model
+        shipped = shipped_specs() / f"{text}{SUFFIX}"
+        if path.name == text and not path.suffix and shipped.is_file():
+            return shipped, model
+    text = candidates[-1][0]
+    help_ = suggest(Path(text).stem, (name for name, _ in shipped_names()))
+    raise SpecError.of("file", f"there is no file `{text}`", help=help_ or "`archspec list` shows the shipped specs")
+
+
+def read_file(path: Path, root: Path) -> File:
+    """The tree of a spec file; its name is its path below `root`. Raises SpecError when it is none."""
+    shown = _shown(path)
+    if path.is_dir():
+        raise SpecError.of("file", f"`{shown}` is a folder, not a spec")
+    if not path.is_file():
+        raise SpecError.of("file", f"`{shown}` is not a regular file")
+    try:
+        if path.stat().st_size > LARGEST:
+            raise SpecError.of("file", f"`{shown}` has more than {LARGEST:,} bytes, which no spec needs")
+        data = path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise SpecError.of("file", f"`{shown}` cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SpecError.of("file", f"`{shown}` is not text: byte {error.start} is not UTF-8") from None
+    if "\0" in text:
+        raise SpecError.of("file", f"`{shown}` is not text: it holds NUL characters")
+    if not text.strip():
+        raise SpecError.of("file", f"`{shown}` is empty", help="a spec holds at least one `model`")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return parse(Source(shown, text, _name(path, root)))
+
+
+def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -> tuple[Path, Path]:
+    """The file that an import names, and the root it was found under.
+
+    Looked up beside the importing file, then below each root. Raises SpecError when there is none,
+    or when a link leads out of the folder that it was found in.
+    """
+    relative = Path(*statement.path).with_suffix(SUFFIX)
+    tried = []
+    for root in dict.fromkeys((importer.parent.resolve(), *(root.resolve() for root in roots))):
+        path = root / relative
+        tried.append(_shown(path))
+        if path.is_file():
+            if not path.resolve().is_relative_to(root):
+                raise SpecError.of(
+                    "import",
+                    f"`{'.'.join(statement.path)}` leads out of the folder it was found in",
+                    statement.span,
+                    help="imports stay below the file's own folder and the shipped specs; remove the link",
+                )
+            return path, root
+    raise SpecError.of(
+        "import",
+        f"there is no spec `{'.'.join(statement.path)}`",
+        statement.span,
+        label="not found",
+        help="looked for " + ", ".join(tried),
+    )
+
+
+def cycle(names: list[str], span: Span) -> SpecError:
+    """The error of files that import each other."""
+    return SpecError.of("import", "files import each other: " + " -> ".join(names), span)
+
+
+def _shown(path: Path) -> str:
+    """The path as seen from here when it lies below, else whole."""
+    try:
+        return Path(os.path.abspath(path)).relative_to(Path.cwd()).as_posix()  # noqa: PTH100 (keeps links)
+    except ValueError:
+        return str(path)
+
+
+def _name(path: Path, root: Path) -> str:
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100
+    root = root.resolve()
+    for candidate in (absolute, path.resolve()):
+        if candidate.is_relative_to(root):
+            return candidate.relative_to(root).as_posix()
+    return path.name

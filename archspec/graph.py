@@ -1,0 +1,205 @@
+"""Graph: a network with every shape known. What everything after elaboration reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from math import prod
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from archspec.errors import Mistake, SpecError
+from archspec.op import Op, Weight
+from archspec.source import Location
+from archspec.tensor import TensorType
+
+FORMAT = 1
+
+
+class Ref(NamedTuple):
+    """A value in the graph: which input or node gives it, and which of its outputs it is."""
+
+    producer: str
+    output: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.producer}:{self.output}" if self.output else self.producer
+
+    @classmethod
+    def parse(cls, text: str) -> Ref:
+        """Read what `str` printed."""
+        producer, _, output = text.partition(":")
+        return cls(producer, int(output or 0))
+
+
+def _read_ref(value: object) -> object:
+    return Ref.parse(value) if isinstance(value, str) else value
+
+
+def _read_op(value: object) -> object:
+    if isinstance(value, dict) and set(value) == {"name", "arguments"}:
+        return Op.find(value["name"]).of(value["arguments"])
+    return value
+
+
+def _write_op(op: Op) -> dict[str, JsonValue]:
+    return {"name": type(op).__name__, "arguments": op.arguments}
+
+
+_OP_SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "arguments": {"type": "object"}},
+    "required": ["name", "arguments"],
+    "additionalProperties": False,
+}
+
+Value = Annotated[
+    Ref,
+    BeforeValidator(_read_ref),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "description": "an input or node, with `:k` for output k > 0"}),
+]
+AnyOp = Annotated[Op, BeforeValidator(_read_op), PlainSerializer(_write_op), WithJsonSchema(_OP_SCHEMA)]
+
+
+class Record(BaseModel):
+    """A part of the graph: immutable, and equal to another when all its fields are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ignored_types=(cached_property,))
+
+
+class Input(Record):
+    """A tensor that the network is given."""
+
+    name: str
+    type: TensorType
+    location: Location
+
+
+class Output(Record):
+    """A tensor that the network gives; `name` is empty where the spec did not name it."""
+
+    name: str
+    value: Value
+    type: TensorType
+
+
+class Node(Record):
+    """One application of an op.
+
+    `name` is unique, and is where its weights stand in the `state_dict`, unless `shares` names the
+    earlier node whose weights it uses. `scope` is an index into the graph's scopes.
+    """
+
+    name: str
+    op: AnyOp
+    inputs: tuple[Value, ...]
+    options: dict[str, Value]
+    types: tuple[TensorType, ...]
+    scope: int
+    location: Location
+    shares: str = ""
+
+    @property
+    def operands(self) -> tuple[Ref, ...]:
+        """All values it takes: the inputs in order, then the optional ones."""
+        return (*self.inputs, *self.options.values())
+
+
+class Scope(Record):
+    """What made a group of nodes: a block with its arguments, or a list of layers (`block` is empty).
+
+    The first scope is the model. `inputs` and `outputs` are the values that go in and come out.
+    """
+
+    name: str
+    parent: int | None
+    block: str
+    arguments: dict[str, JsonValue]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    location: Location
+
+
+class Claim(Record):
+    """A published figure: what it is about, as printed, or the shape of an output; and its source."""
+
+    quantity: str
+    subject: str = ""
+    figure: str = ""
+    shape: tuple[int, ...] | None = None
+    source: str = ""
+    settings: dict[str, JsonValue] = {}
+    location: Location
+
+
+class Graph(Record):
+    """A network: its inputs, its nodes in an order in which they can run, and its outputs.
+
+    `weights` holds every tensor of the `state_dict` by its full name (and constants, which are not
+    saved), `scopes` the tree of blocks that made the nodes, `settings` what the reader of the spec
+    set, `sources` the SHA-256 of each file that went in.
+    """
+
+    format: Literal[1] = FORMAT
+    name: str
+    doc: str
+    settings: dict[str, JsonValue]
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    nodes: tuple[Node, ...]
+    scopes: tuple[Scope, ...]
+    weights: dict[str, Weight]
+    claims: tuple[Claim, ...]
+    sources: dict[str, str]
+
+    def __deepcopy__(self, memo: Any) -> Graph:
+        return self
+
+    @cached_property
+    def types(self) -> dict[Ref, TensorType]:
+        """The type of every value."""
+        types = {Ref(value.name): value.type for value in self.inputs}
+        for node in self.nodes:
+            for index, type_ in enumerate(node.types):
+                types[Ref(node.name, index)] = type_
+        return types
+
+    def input_types(self, node: Node) -> tuple[TensorType, ...]:
+        """The types of a node's inputs, in order."""
+        return tuple(self.types[value] for value in node.inputs)
+
+    def option_types(self, node: Node) -> dict[str, TensorType]:
+        """The types of a node's optional inputs, by name."""
+        return {name: self.types[value] for name, value in node.options.items()}
+
+    @property
+    def parameters(self) -> int:
+        """How many trainable numbers the network has."""
+        return sum(prod(weight.shape) for weight in self.weights.values() if weight.trainable)
+
+    def with_nodes(self, nodes: Iterable[Node]) -> Graph:
+        """The same graph with other nodes."""
+        return self.model_copy(update={"nodes": tuple(nodes)})
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The graph as JSON; `Graph.from_json` reads it back equal."""
+        return self.model_dump_json(indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Graph:
+        """Read a graph from JSON. Raises SpecError when the text is not one."""
+        try:
+            return cls.model_validate_json(text)
+        except (ValidationError, Mistake, RecursionError) as error:
+            detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            raise SpecError.of("graph", f"this is not a graph that archspec wrote: {detail}") from None

@@ -1,0 +1,188 @@
+"""How a weight gets its first values: each way is one class, written in specs by its name."""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, NonNegativeFloat, SerializeAsAny, model_serializer
+
+from archspec.errors import Mistake, suggest
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+FanMode = Literal["fan_in", "fan_out"]
+Values = tuple[bool | int | float, ...]
+
+
+class Initialiser(BaseModel):
+    """A rule for the first values of a weight. A subclass is known by its class name in specs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True)
+
+    known: ClassVar[dict[str, type[Initialiser]]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        Initialiser.known[cls.__name__] = cls
+
+    @classmethod
+    def find(cls, name: str) -> type[Initialiser]:
+        """The class of that name; Mistake when there is none."""
+        if name not in cls.known:
+            raise Mistake(f"there is no initialisation `{name}`", kind="name", help=suggest(name, cls.known))
+        return cls.known[name]
+
+    @model_serializer(mode="wrap")
+    def _with_name(self, handler: Any) -> dict[str, Any]:
+        return {"name": type(self).__name__, **handler(self)}
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Write the first values into a CPU tensor in place."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        set_ = {name: getattr(self, name) for name in self.model_fields_set}
+        arguments = ", ".join(f"{name}={value}" for name, value in set_.items())
+        return f"{type(self).__name__}({arguments})" if set_ else type(self).__name__
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, dict) and "name" in value:
+        value = dict(value)
+        return Initialiser.find(value.pop("name")).model_validate(value, strict=False)
+    return value
+
+
+Init = Annotated[SerializeAsAny[Initialiser], BeforeValidator(_read)]
+
+
+class zeros(Initialiser):  # noqa: N801  (specs write it so, as PyTorch does)
+    """All 0."""
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Write 0 everywhere."""
+        tensor.zero_()
+
+
+class ones(Initialiser):  # noqa: N801
+    """All 1."""
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Write 1 everywhere."""
+        tensor.fill_(1)
+
+
+class constant(Initialiser):  # noqa: N801
+    """All the same value."""
+
+    value: bool | int | float
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Write the value everywhere."""
+        tensor.fill_(self.value)
+
+
+class values(Initialiser):  # noqa: N801
+    """The values themselves, listed in row-major order."""
+
+    listed: Values
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Write the listed values."""
+        tensor.copy_(tensor.new_tensor(self.listed).view(tensor.shape))
+
+
+class uniform(Initialiser):  # noqa: N801
+    """Uniform between `low` and `high`."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Draw the values."""
+        tensor.uniform_(self.low, self.high, generator=generator)
+
+
+class normal(Initialiser):  # noqa: N801
+    """Normal with the given standard deviation and mean."""
+
+    std: NonNegativeFloat = 1.0
+    mean: float = 0.0
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Draw the values."""
+        tensor.normal_(self.mean, self.std, generator=generator)
+
+
+class trunc_normal(Initialiser):  # noqa: N801
+    """Normal, redrawn outside `low` to `high` (both absolute, as in PyTorch)."""
+
+    std: NonNegativeFloat = 1.0
+    mean: float = 0.0
+    low: float = -2.0
+    high: float = 2.0
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Draw the values."""
+        from torch.nn import init
+
+        init.trunc_normal_(tensor, self.mean, self.std, self.low, self.high, generator=generator)
+
+
+class kaiming_uniform(Initialiser):  # noqa: N801
+    """Uniform, of a variance that keeps a rectified signal's scale [He et al., 2015]."""
+
+    a: float = 0.0
+    mode: FanMode = "fan_in"
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Draw the values."""
+        bound = sqrt(2 / (1 + self.a**2)) * sqrt(3 / _fan(tensor, self.mode))
+        tensor.uniform_(-bound, bound, generator=generator)
+
+
+class kaiming_normal(Initialiser):  # noqa: N801
+    """Normal, of a variance that keeps a rectified signal's scale [He et al., 2015]."""
+
+    a: float = 0.0
+    mode: FanMode = "fan_in"
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Draw the values."""
+        tensor.normal_(0.0, sqrt(2 / (1 + self.a**2) / _fan(tensor, self.mode)), generator=generator)
+
+
+class xavier_uniform(Initialiser):  # noqa: N801
+    """Uniform, of a variance between forward and backward signal [Glorot & Bengio, 2010]."""
+
+    gain: float = 1.0
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Draw the values."""
+        bound = self.gain * sqrt(6 / (_fan(tensor, "fan_in") + _fan(tensor, "fan_out")))
+        tensor.uniform_(-bound, bound, generator=generator)
+
+
+class xavier_normal(Initialiser):  # noqa: N801
+    """Normal, of a variance between forward and backward signal [Glorot & Bengio, 2010]."""
+
+    gain: float = 1.0
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Draw the values."""
+        std = self.gain * sqrt(2 / (_fan(tensor, "fan_in") + _fan(tensor, "fan_out")))
+        tensor.normal_(0.0, std, generator=generator)
+
+
+def torch_default(fan_in: int) -> uniform:
+    """PyTorch's first values of Linear and Conv, weights and biases alike: U(-1, 1) / sqrt(fan_in)."""
+    bound = 1 / sqrt(fan_in) if fan_in else 0.0
+    return uniform(low=-bound, high=bound)
+
+
+def _fan(tensor: Tensor, mode: FanMode) -> int:
+    """Inputs or outputs that one value of a weight [out, in, *window] is connected to, at least 1."""
+    axis = 1 if mode == "fan_in" else 0
+    return max(1, tensor.shape[min(axis, tensor.ndim - 1)] * prod(tensor.shape[2:]))

@@ -1,0 +1,139 @@
+"""Op: what one class says about one kind of layer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from archspec.errors import Mistake, suggest
+from archspec.initialisation import Init
+from archspec.tensor import DType, TensorType
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+Lowered = Callable[..., "Tensor"] | Callable[..., "tuple[Tensor, ...]"]
+
+
+class Weight(BaseModel):
+    """A tensor that a layer owns: the exact shape it has in the `state_dict`, and its first values.
+
+    Trained unless `trainable` is False (a buffer); in the `state_dict` unless `saved` is False.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: tuple[int, ...]
+    init: Init
+    dtype: DType = "f32"
+    trainable: bool = True
+    saved: bool = True
+
+
+class Signature(NamedTuple):
+    """The tensors that an op takes: required ones in order, or any number, and optional ones by name."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    variadic: bool
+
+
+class Op(BaseModel):
+    """One kind of layer; a subclass states all there is to know about it, in one place.
+
+    The fields are its arguments, in the order in which specs may give them by position. `infer`'s
+    positional parameters are the tensors it takes, its keyword-only ones the tensors it may take.
+    `lower` is the meaning; `infer`, `weights` and `macs` are claims about it, and `examples` the
+    cases on which they are tested: `"f32[3, 32, 32] -> Conv(8, 3) -> f32[8, 32, 32]"`.
+
+    A subclass whose name starts with an underscore is a common base, not an op.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True)
+
+    examples: ClassVar[tuple[str, ...]] = ()
+    without_batch: ClassVar[bool] = False  # whether it can run on weights alone, which have no batch
+    known: ClassVar[dict[str, type[Op]]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        if not cls.__name__.startswith("_"):
+            Op.known[cls.__name__] = cls
+
+    def infer(self, *inputs: TensorType) -> TensorType | tuple[TensorType, ...]:
+        """The type of what comes out. Raises Mistake when the inputs do not fit."""
+        raise NotImplementedError
+
+    def weights(self, *inputs: TensorType) -> Mapping[str, Weight]:
+        """The tensors that the layer owns, by their key below the layer's name."""
+        return {}
+
+    def macs(self, *inputs: TensorType) -> int:
+        """Multiply-adds a sample, of convolutions and matrix products; 0 for everything else."""
+        return 0
+
+    def lower(self, *inputs: TensorType) -> Lowered:
+        """What runs: an `nn.Module` on the meta device, a function, or a `functools.partial` of one.
+
+        It is called with the input tensors by position, then optional ones by name. A module's
+        parameters are replaced by those of `weights`, which have the same names.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def find(cls, name: str) -> type[Op]:
+        """The op of that name; Mistake when there is none."""
+        load_ops()
+        if name not in cls.known:
+            raise Mistake(f"there is no op `{name}`", kind="name", help=suggest(name, cls.known))
+        return cls.known[name]
+
+    @classmethod
+    def signature(cls) -> Signature:
+        """Which tensors the op takes, read off `infer`."""
+        return _signature(cls)
+
+    @property
+    def arguments(self) -> dict[str, JsonValue]:
+        """All arguments, defaults too, as JSON values."""
+        dumped: dict[str, JsonValue] = self.model_dump(mode="json")
+        return dumped
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, JsonValue]) -> Op:
+        """The op that `arguments` described; raises pydantic's ValidationError on anything else."""
+        return cls.model_validate(arguments, strict=False)
+
+
+@cache
+def _signature(cls: type[Op]) -> Signature:
+    kinds = inspect.Parameter
+    parameters = list(inspect.signature(cls.infer).parameters.values())[1:]
+    return Signature(
+        tuple(p.name for p in parameters if p.kind is kinds.POSITIONAL_OR_KEYWORD),
+        tuple(p.name for p in parameters if p.kind is kinds.KEYWORD_ONLY),
+        any(p.kind is kinds.VAR_POSITIONAL for p in parameters),
+    )
+
+
+@cache
+def load_ops() -> None:
+    """Import every file of `archspec.ops`, so that each op there is known."""
+    package = import_module("archspec.ops")
+    for module in iter_modules(package.__path__):
+        import_module(f"archspec.ops.{module.name}")
+
+
+def family(op: type[Op]) -> str:
+    """The file that an op stands in, which is its family: `conv`, `norm`, `activation` ..."""
+    return op.__module__.rpartition(".")[2]

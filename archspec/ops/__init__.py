@@ -1,0 +1,1 @@
+"""The ops: a file per family, each op found by itself because its class exists."""

@@ -1,0 +1,263 @@
+"""Activations: the functions between the layers that make a net more than one linear map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from archspec.initialisation import Init, constant
+from archspec.op import Op, Weight
+from archspec.ops.inputs import channels_of, require_real
+from archspec.tensor import TensorType
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class _Activation(Op):
+    """A function of `torch.nn.functional` whose arguments are the op's own; it leaves the shape as it is."""
+
+    function: ClassVar[str]
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        require_real(x, self)
+        return x
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """The function of that name."""
+        from torch.nn import functional
+
+        function: Callable[..., Tensor] = getattr(functional, self.function)
+        return partial(function, **dict(self)) if type(self).model_fields else function
+
+
+class ReLU(_Activation):
+    """max(0, x) [Nair & Hinton, 2010].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    function = "relu"
+    examples = ("f32[8, 4, 4] -> ReLU -> f32[8, 4, 4]", "f32[5] -> ReLU -> f32[5]")
+
+
+class ReLU6(_Activation):
+    """min(max(0, x), 6) [Krizhevsky, 2010].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    function = "relu6"
+    examples = ("f32[8, 4, 4] -> ReLU6 -> f32[8, 4, 4]", "f32[5] -> ReLU6 -> f32[5]")
+
+
+class LeakyReLU(_Activation):
+    """x, times `slope` below 0 [Maas et al., 2013].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    slope: float = 0.01
+
+    examples = ("f32[8, 4, 4] -> LeakyReLU -> f32[8, 4, 4]", "f32[5] -> LeakyReLU(0.2) -> f32[5]")
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`leaky_relu`."""
+        from torch.nn import functional
+
+        return partial(functional.leaky_relu, negative_slope=self.slope)
+
+
+class PReLU(_Activation):
+    """x, times a learned slope below 0: one for all values, or one for each channel [He et al., 2015].
+
+    Shapes: [*S] -> [*S]; [C, *S] -> [C, *S] with a slope for each channel
+    Raises: when the values are not real numbers, and when slopes are per channel and there are none
+    """
+
+    per_channel: bool = False
+    init: Init | None = None
+
+    examples = (
+        "f32[8, 4, 4] -> PReLU -> f32[8, 4, 4]",
+        "f32[8, 4, 4] -> PReLU(true) -> f32[8, 4, 4]",
+        "f32[5] -> PReLU(per_channel=true, init=zeros) -> f32[5]",
+    )
+    without_batch = False
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        self._slopes(x)
+        return super().infer(x)
+
+    def weights(self, x: TensorType) -> Mapping[str, Weight]:
+        """`weight`, [1] or [C], 0.25 unless given."""
+        init = self.init or constant(value=0.25)
+        return {"weight": Weight(shape=(self._slopes(x),), init=init, dtype=x.dtype)}
+
+    def lower(self, x: TensorType) -> nn.Module:
+        """`nn.PReLU`."""
+        from torch import nn
+
+        return nn.PReLU(self._slopes(x), device="meta")
+
+    def _slopes(self, x: TensorType) -> int:
+        return channels_of(x) if self.per_channel else 1
+
+
+class ELU(_Activation):
+    """x, and alpha (exp(x) - 1) below 0 [Clevert et al., 2016].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    alpha: float = 1.0
+
+    function = "elu"
+    examples = ("f32[8, 4, 4] -> ELU -> f32[8, 4, 4]", "f32[5] -> ELU(0.5) -> f32[5]")
+
+
+class GELU(_Activation):
+    """x Φ(x), with Φ the normal distribution, or its approximation by tanh [Hendrycks & Gimpel, 2016].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    approximate: Literal["none", "tanh"] = "none"
+
+    function = "gelu"
+    examples = ("f32[8, 4, 4] -> GELU -> f32[8, 4, 4]", 'f32[5] -> GELU("tanh") -> f32[5]')
+
+
+class SiLU(_Activation):
+    """x sigmoid(x), also called Swish [Elfwing et al., 2018].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    function = "silu"
+    examples = ("f32[8, 4, 4] -> SiLU -> f32[8, 4, 4]", "f32[5] -> SiLU -> f32[5]")
+
+
+class Mish(_Activation):
+    """x tanh(softplus(x)) [Misra, 2020].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    function = "mish"
+    examples = ("f32[8, 4, 4] -> Mish -> f32[8, 4, 4]", "f32[5] -> Mish -> f32[5]")
+
+
+class Sigmoid(_Activation):
+    """1 / (1 + exp(-x)) [Rumelhart et al., 1986].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    function = "sigmoid"
+    examples = ("f32[8, 1, 1] -> Sigmoid -> f32[8, 1, 1]", "f32[5] -> Sigmoid -> f32[5]")
+
+
+class Tanh(_Activation):
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x)) [LeCun et al., 1989].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    function = "tanh"
+    examples = ("f32[8, 4, 4] -> Tanh -> f32[8, 4, 4]", "f32[5] -> Tanh -> f32[5]")
+
+
+class Hardswish(_Activation):
+    """x min(max(0, x + 3), 6) / 6 [Howard et al., 2019].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    function = "hardswish"
+    examples = ("f32[8, 4, 4] -> Hardswish -> f32[8, 4, 4]", "f32[5] -> Hardswish -> f32[5]")
+
+
+class Hardsigmoid(_Activation):
+    """min(max(0, x + 3), 6) / 6 [Howard et al., 2019].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    function = "hardsigmoid"
+    examples = ("f32[8, 1, 1] -> Hardsigmoid -> f32[8, 1, 1]", "f32[5] -> Hardsigmoid -> f32[5]")
+
+
+class Softplus(_Activation):
+    """log(1 + exp(beta x)) / beta, and x itself where beta x is above `threshold` [Dugas et al., 2001].
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are not real numbers
+    """
+
+    beta: float = 1.0
+    threshold: float = 20.0
+
+    function = "softplus"
+    examples = ("f32[8, 4, 4] -> Softplus -> f32[8, 4, 4]", "f32[5] -> Softplus(2.0, 10.0) -> f32[5]")
+
+
+class _AlongAxis(_Activation):
+    """A function of all values along one axis."""
+
+    axis: int = -1
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        x.axis(self.axis)
+        return super().infer(x)
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """The function of that name, along that axis."""
+        from torch.nn import functional
+
+        return partial(getattr(functional, self.function), dim=x.axis(self.axis) - x.rank)
+
+
+class Softmax(_AlongAxis):
+    """exp(x) / sum(exp(x)) along an axis [Bridle, 1990].
+
+    Shapes: [*S] -> [*S]
+    Raises: when there is no such axis, and when the values are not real numbers
+    """
+
+    function = "softmax"
+    examples = (
+        "f32[10] -> Softmax -> f32[10]",
+        "f32[4, 7, 7] -> Softmax(0) -> f32[4, 7, 7]",
+        "f32[4, 7, 9] -> Softmax(axis=-2) -> f32[4, 7, 9]",
+    )
+
+
+class LogSoftmax(_AlongAxis):
+    """x - log(sum(exp(x))) along an axis: the logarithm of Softmax [Bridle, 1990].
+
+    Shapes: [*S] -> [*S]
+    Raises: when there is no such axis, and when the values are not real numbers
+    """
+
+    function = "log_softmax"
+    examples = (
+        "f32[10] -> LogSoftmax -> f32[10]",
+        "f32[4, 7, 7] -> LogSoftmax(0) -> f32[4, 7, 7]",
+    )

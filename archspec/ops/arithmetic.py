@@ -1,0 +1,604 @@
+"""Arithmetic: sums and products of tensors, joining, splitting and reducing them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from archspec.errors import Mistake
+from archspec.op import Lowered, Op, PositiveInt
+from archspec.size import Size, always_equal
+from archspec.tensor import Shape, TensorType, broadcast, fixed, promote, show
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class _Pairwise(Op):
+    """Two tensors combined value by value, broadcast like NumPy [Harris et al., 2020]."""
+
+    function: ClassVar[str]
+    verb: ClassVar[str]
+
+    without_batch = True
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
+        """[*S], [*S'] -> both shapes broadcast."""
+        return broadcast(a, b, verb=self.verb)
+
+    def lower(self, a: TensorType, b: TensorType) -> Lowered:
+        """The operator, or `pairwise` where a batch would meet another axis."""
+        rank = max(a.rank, b.rank)
+        ones = tuple(rank - x.rank if x.batched else 0 for x in (a, b))
+        return partial(pairwise, function=self.function, ones=ones) if any(ones) else _named(self.function)
+
+
+class Add(_Pairwise):
+    """Sum of two tensors, broadcast like NumPy [Harris et al., 2020].
+
+    Shapes: [*S], [*S'] -> both broadcast: aligned at the last axis, a size of 1 stretched
+    Raises: when sizes differ
+    """
+
+    function, verb = "add", "add"
+
+    examples = (
+        "(f32[64, 8, 8], f32[64, 8, 8]) -> Add -> f32[64, 8, 8]",
+        "(f32[64, 8, 8], f32[64, 1, 1]) -> Add -> f32[64, 8, 8]",
+        "(f32[8], f32[4, 8]) -> Add -> f32[4, 8]",
+        "(i64[3], f32[3]) -> Add -> f32[3]",
+    )
+
+
+class Sub(_Pairwise):
+    """Difference of two tensors, broadcast like NumPy [Harris et al., 2020].
+
+    Shapes: [*S], [*S'] -> both broadcast
+    Raises: when sizes differ, or both hold bool
+    """
+
+    function, verb = "sub", "subtract"
+
+    examples = (
+        "(f32[4, 8], f32[4, 8]) -> Sub -> f32[4, 8]",
+        "(f32[4, 8], f32[4, 1]) -> Sub -> f32[4, 8]",
+        "(i64[2, 4, 1], i64[4]) -> Sub -> i64[2, 4, 4]",
+    )
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
+        """[*S], [*S'] -> both shapes broadcast."""
+        out = super().infer(a, b)
+        _require_numbers(out, self)
+        return out
+
+
+class Mul(_Pairwise):
+    """Product of two tensors value by value, broadcast like NumPy [Harris et al., 2020].
+
+    Shapes: [*S], [*S'] -> both broadcast
+    Raises: when sizes differ
+    """
+
+    function, verb = "mul", "multiply"
+
+    examples = (
+        "(f32[64, 8, 8], f32[64, 1, 1]) -> Mul -> f32[64, 8, 8]",
+        "(f32[1, 8], f32[4, 1]) -> Mul -> f32[4, 8]",
+        "(f32[], f32[4, 8]) -> Mul -> f32[4, 8]",
+    )
+
+
+class Div(_Pairwise):
+    """Quotient of two tensors as real numbers, broadcast like NumPy [Harris et al., 2020].
+
+    Shapes: [*S], [*S'] -> both broadcast
+    Raises: when sizes differ
+    """
+
+    function, verb = "truediv", "divide"
+
+    examples = (
+        "(f32[4, 8], f32[4, 1]) -> Div -> f32[4, 8]",
+        "(i64[4, 8], i64[8]) -> Div -> f32[4, 8]",
+    )
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
+        """[*S], [*S'] -> both shapes broadcast."""
+        return _real(super().infer(a, b))
+
+
+class Maximum(_Pairwise):
+    """The larger of two values, broadcast like NumPy [Harris et al., 2020].
+
+    Shapes: [*S], [*S'] -> both broadcast
+    Raises: when sizes differ
+    """
+
+    function, verb = "maximum", "compare"
+
+    examples = (
+        "(f32[4, 8], f32[4, 8]) -> Maximum -> f32[4, 8]",
+        "(f32[8], f32[3, 4, 8]) -> Maximum -> f32[3, 4, 8]",
+    )
+
+
+class Minimum(_Pairwise):
+    """The smaller of two values, broadcast like NumPy [Harris et al., 2020].
+
+    Shapes: [*S], [*S'] -> both broadcast
+    Raises: when sizes differ
+    """
+
+    function, verb = "minimum", "compare"
+
+    examples = (
+        "(f32[4, 8], f32[4, 8]) -> Minimum -> f32[4, 8]",
+        "(i64[4, 8], i64[1]) -> Minimum -> i64[4, 8]",
+    )
+
+
+class Equal(_Pairwise):
+    """Whether two values are equal, broadcast like NumPy [Harris et al., 2020].
+
+    Shapes: [*S], [*S'] -> bool, both broadcast
+    Raises: when sizes differ
+    """
+
+    function, verb = "eq", "compare"
+
+    examples = (
+        "(i64[4, 8], i64[4, 8]) -> Equal -> bool[4, 8]",
+        "(f32[3, 4], f32[4]) -> Equal -> bool[3, 4]",
+    )
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
+        """[*S], [*S'] -> bool, both shapes broadcast."""
+        return replace(super().infer(a, b), dtype="bool")
+
+
+class MatMul(_Pairwise):
+    """Product of matrices, the axes before them broadcast like NumPy [Harris et al., 2020].
+
+    Shapes: [*S, n, k], [*S', k, m] -> [both broadcast, n, m]
+    MACs:   k, for each value of the output
+    Raises: when k or S differ, when there are no matrices, and when dtypes differ or are bool
+    """
+
+    function, verb = "matmul", "multiply"
+
+    examples = (
+        "(f32[4, 8], f32[8, 2]) -> MatMul -> f32[4, 2]",
+        "(f32[3, 4, 8], f32[3, 8, 2]) -> MatMul -> f32[3, 4, 2]",
+        "(f32[4, 8], f32[3, 8, 2]) -> MatMul -> f32[3, 4, 2]",
+        "(f32[5, 1, 4, 8], f32[3, 8, 2]) -> MatMul -> f32[5, 3, 4, 2]",
+    )
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
+        """[*S, n, k], [*S', k, m] -> [both broadcast, n, m]."""
+        _require_numbers(a, self)
+        if a.dtype != b.dtype:
+            raise Mistake(f"MatMul takes one dtype, not {a.dtype} and {b.dtype}", kind="shape")
+        shapes = f"{show(a.shape)} and {show(b.shape)}"
+        if min(a.rank, b.rank) < 2:
+            raise Mistake(
+                f"MatMul takes matrices, not {shapes}",
+                kind="shape",
+                help="Reshape a vector to [1, n] or [n, 1] first",
+            )
+        if not always_equal(a.shape[-1], b.shape[-2]):
+            raise Mistake(
+                f"cannot multiply matrices {shapes}",
+                kind="shape",
+                label=f"rows of {a.shape[-1]} meet columns of {b.shape[-2]}",
+            )
+        stacks = (x.with_shape(x.shape[:-2]) for x in (a, b))
+        stack = broadcast(*stacks, verb="multiply stacks of matrices")
+        return stack.with_shape((*stack.shape, a.shape[-2], b.shape[-1]))
+
+    def macs(self, a: TensorType, b: TensorType) -> int:
+        """k, for each value of the output."""
+        return fixed(a.shape[-1], "the length of the rows") * self.infer(a, b).values
+
+
+class _EachValue(Op):
+    """One function of each value; whole numbers stay whole."""
+
+    function: ClassVar[str]
+
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        _require_numbers(x, self)
+        return x
+
+    def lower(self, x: TensorType) -> Lowered:
+        """The operator or PyTorch's function."""
+        return _named(self.function)
+
+
+class Negate(_EachValue):
+    """The value with the other sign.
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are bool
+    """
+
+    function = "neg"
+
+    examples = ("f32[4, 8] -> Negate -> f32[4, 8]", "i64[3] -> Negate -> i64[3]")
+
+
+class Abs(_EachValue):
+    """The value without its sign.
+
+    Shapes: [*S] -> [*S]
+    Raises: when the values are bool
+    """
+
+    function = "abs"
+
+    examples = ("f32[4, 8] -> Abs -> f32[4, 8]", "i32[3] -> Abs -> i32[3]")
+
+
+class _EachReal(_EachValue):
+    """One function of each value, a real number."""
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        return _real(x)
+
+
+class Sqrt(_EachReal):
+    """The square root; that of a negative number is NaN.
+
+    Shapes: [*S] -> [*S]
+    """
+
+    function = "sqrt"
+
+    examples = ("f32[4, 8] -> Sqrt -> f32[4, 8]", "i64[3] -> Sqrt -> f32[3]")
+
+
+class Exp(_EachReal):
+    """e to the power of the value.
+
+    Shapes: [*S] -> [*S]
+    """
+
+    function = "exp"
+
+    examples = ("f32[4, 8] -> Exp -> f32[4, 8]", "f16[] -> Exp -> f16[]")
+
+
+class Log(_EachReal):
+    """The natural logarithm; that of a negative number is NaN.
+
+    Shapes: [*S] -> [*S]
+    """
+
+    function = "log"
+
+    examples = ("f32[4, 8] -> Log -> f32[4, 8]", "i64[3] -> Log -> f32[3]")
+
+
+class Power(Op):
+    """The value to the power of `exponent`; whole numbers stay whole when it is whole.
+
+    Shapes: [*S] -> [*S]
+    Raises: when whole numbers meet a negative whole exponent
+    """
+
+    exponent: int | float
+
+    examples = (
+        "f32[4, 8] -> Power(2) -> f32[4, 8]",
+        "f32[4, 8] -> Power(-0.5) -> f32[4, 8]",
+        "i64[3] -> Power(3) -> i64[3]",
+        "i64[3] -> Power(0.5) -> f32[3]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        out = _with_numbers(x, self.exponent)
+        if self.exponent < 0 and not out.floating:
+            raise Mistake(
+                f"{x.dtype} has no power of {self.exponent}",
+                help=f"write {float(self.exponent)} for real numbers",
+            )
+        return out
+
+    def lower(self, x: TensorType) -> Lowered:
+        """`torch.pow`."""
+        import torch
+
+        return partial(torch.pow, exponent=self.exponent)
+
+
+class Scale(Op):
+    """The value times `factor` plus `offset`: what `x * 0.5`, `x + 1` and `1 - x` mean.
+
+    Shapes: [*S] -> [*S], whole numbers stay whole when both are whole
+    """
+
+    factor: int | float
+    offset: int | float = 0
+
+    examples = (
+        "f32[4, 8] -> Scale(0.5) -> f32[4, 8]",
+        "f32[4, 8] -> Scale(1, 1) -> f32[4, 8]",
+        "f16[4, 8] -> Scale(-1, 1.0) -> f16[4, 8]",
+        "f32[] -> Scale(2, offset=-1) -> f32[]",
+        "u8[3] -> Scale(2, 1) -> u8[3]",
+        "i64[3] -> Scale(2, 1.0) -> f32[3]",
+        "bool[3] -> Scale(1) -> i64[3]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        return _with_numbers(x, self.factor, self.offset)
+
+    def lower(self, x: TensorType) -> Lowered:
+        """One product or sum where that is enough, else `scaled`."""
+        import torch
+
+        if x.floating and self.offset == 0:
+            return partial(torch.mul, other=self.factor)
+        if x.floating and self.factor == 1:
+            return partial(torch.add, other=self.offset)
+        if x.floating and self.factor == -1:
+            return partial(torch.rsub, other=self.offset)
+        return partial(scaled, factor=self.factor, offset=self.offset)
+
+
+class Concat(Op):
+    """Join tensors along an axis, in order.
+
+    Shapes: [*A, n, *B], [*A, m, *B], ... -> [*A, n + m + ..., *B]
+    Raises: when the other axes differ
+    """
+
+    axis: int = 0
+
+    examples = (
+        "(f32[3, 8, 8], f32[5, 8, 8]) -> Concat -> f32[8, 8, 8]",
+        "(f32[4, 2], f32[4, 1], f32[4, 3]) -> Concat(-1) -> f32[4, 6]",
+        "(i64[4], f32[2]) -> Concat(axis=0) -> f32[6]",
+        "f32[4, 2] -> Concat -> f32[4, 2]",
+    )
+    without_batch = True
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        """[*A, n, *B], [*A, m, *B], ... -> [*A, n + m + ..., *B]."""
+        axis = _first(xs, self).axis(self.axis)
+        _require_alike(xs, "concatenate", along=axis)
+        shape = list(xs[0].shape)
+        for x in xs[1:]:
+            shape[axis] += x.shape[axis]
+        return TensorType(tuple(shape), promote(*xs), any(x.batched for x in xs))
+
+    def lower(self, *xs: TensorType) -> Lowered:
+        """`torch.cat`."""
+        return partial(concat, axis=xs[0].axis(self.axis) - xs[0].rank, **_mixed(xs))
+
+
+class Stack(Op):
+    """Join tensors along a new axis, in order.
+
+    Shapes: n times [*A, *B] -> [*A, n, *B]
+    Raises: when shapes differ
+    """
+
+    axis: int = 0
+
+    examples = (
+        "(f32[8, 8], f32[8, 8]) -> Stack -> f32[2, 8, 8]",
+        "(f32[4], f32[4], f32[4]) -> Stack(-1) -> f32[4, 3]",
+        "(i64[], f32[]) -> Stack -> f32[2]",
+    )
+    without_batch = True
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        """n times [*A, *B] -> [*A, n, *B]."""
+        rows = _first(xs, self).with_shape((1, *xs[0].shape))
+        _require_alike(xs, "stack")
+        shape = list(xs[0].shape)
+        shape.insert(rows.axis(self.axis), len(xs))
+        return TensorType(tuple(shape), promote(*xs), any(x.batched for x in xs))
+
+    def lower(self, *xs: TensorType) -> Lowered:
+        """`torch.stack`."""
+        out = self.infer(*xs)
+        return partial(stack, axis=out.axis(self.axis) - out.rank, **_mixed(xs))
+
+
+class Split(Op):
+    """Cut a tensor along an axis into as many equal parts, or into parts of the sizes listed.
+
+    Shapes: [*A, n, *B] -> [*A, n / parts, *B], ...; or [*A, part, *B] for each of `parts`
+    Raises: when `parts` does not divide n, or its sizes do not sum to n
+    """
+
+    parts: PositiveInt | tuple[PositiveInt, ...]
+    axis: int = 0
+
+    examples = (
+        "f32[6, 4] -> Split(2) -> (f32[3, 4], f32[3, 4])",
+        "f32[5, 6] -> Split(3, axis=-1) -> (f32[5, 2], f32[5, 2], f32[5, 2])",
+        "f32[6, 4] -> Split([1, 3, 2]) -> (f32[1, 4], f32[3, 4], f32[2, 4])",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
+        """[*A, n, *B] -> a tensor for each part."""
+        axis = x.axis(self.axis)
+        return tuple(
+            x.with_shape((*x.shape[:axis], size, *x.shape[axis + 1 :])) for size in self._sizes(x.shape[axis])
+        )
+
+    def lower(self, x: TensorType) -> Lowered:
+        """`torch.chunk` or `torch.split`."""
+        import torch
+
+        axis = x.axis(self.axis) - x.rank
+        if isinstance(self.parts, int):
+            return partial(torch.chunk, chunks=self.parts, dim=axis)
+        return partial(torch.split, split_size_or_sections=self.parts, dim=axis)
+
+    def _sizes(self, size: Size) -> Sequence[Size]:
+        if isinstance(self.parts, int):
+            if size % self.parts:
+                raise Mistake(f"cannot split {size} into {self.parts} equal parts", kind="shape")
+            return (size // self.parts,) * self.parts
+        if not always_equal(sum(self.parts), size):
+            raise Mistake(
+                f"cannot split {size} into parts of {', '.join(map(str, self.parts))}",
+                kind="shape",
+                label=f"the parts sum to {sum(self.parts)}",
+            )
+        return self.parts
+
+
+class Reduce(Op):
+    """The mean, sum, largest or smallest value over axes, which go, or stay with size 1 if `keep`.
+
+    Shapes: [*S] -> [*S without `axes`]
+    Raises: when an axis is missing or named twice, and for the mean of whole numbers
+    """
+
+    how: Literal["mean", "sum", "max", "min"]
+    axes: int | tuple[int, ...]
+    keep: bool = False
+
+    examples = (
+        'f32[8, 4, 4] -> Reduce("mean", [1, 2]) -> f32[8]',
+        'f32[8, 4, 4] -> Reduce("sum", -1) -> f32[8, 4]',
+        'f32[8, 4, 4] -> Reduce("max", 0, keep=true) -> f32[1, 4, 4]',
+        'i64[8, 4] -> Reduce("min", [0, 1]) -> i64[]',
+        'bool[8, 4] -> Reduce("sum", 1) -> i64[8]',
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S without `axes`]."""
+        if self.how == "mean" and not x.floating:
+            raise Mistake(
+                f"the mean of {x.dtype} is no {x.dtype}", kind="shape", help="multiply by 1.0 first"
+            )
+        axes = self._axes(x)
+        sizes = [
+            1 if axis in axes else size for axis, size in enumerate(x.shape) if self.keep or axis not in axes
+        ]
+        whole = self.how == "sum" and not x.floating
+        return replace(x.with_shape(sizes), dtype="i64" if whole else x.dtype)
+
+    def lower(self, x: TensorType) -> Lowered:
+        """`torch.mean`, `torch.sum`, `torch.amax` or `torch.amin`."""
+        import torch
+
+        functions = {"mean": torch.mean, "sum": torch.sum, "max": torch.amax, "min": torch.amin}
+        axes = tuple(axis - x.rank for axis in self._axes(x))
+        return partial(functions[self.how], dim=axes, keepdim=self.keep)
+
+    def _axes(self, x: TensorType) -> tuple[int, ...]:
+        """The axes counted from the front."""
+        axes = tuple(x.axis(axis) for axis in ((self.axes,) if isinstance(self.axes, int) else self.axes))
+        if not axes or len(set(axes)) < len(axes):
+            raise Mistake("`axes` must name at least one axis, and none twice")
+        return axes
+
+
+def pairwise(a: Tensor, b: Tensor, *, function: str, ones: tuple[int, int]) -> Tensor:
+    """A function of two tensors, each given so many axes of 1 behind its batch first."""
+    left, right = (after_batch(x, count) if count else x for x, count in zip((a, b), ones, strict=True))
+    combined: Tensor = _named(function)(left, right)
+    return combined
+
+
+def scaled(x: Tensor, *, factor: float, offset: float) -> Tensor:
+    """`x * factor + offset`."""
+    return x * factor + offset
+
+
+def concat(*tensors: Tensor, axis: int, batched: tuple[bool, ...] = ()) -> Tensor:
+    """`torch.cat`; where `batched` says that only some have a batch, the others are repeated over it."""
+    import torch
+
+    return torch.cat(over_batch(tensors, batched), axis)
+
+
+def stack(*tensors: Tensor, axis: int, batched: tuple[bool, ...] = ()) -> Tensor:
+    """`torch.stack`; where `batched` says that only some have a batch, the others are repeated over it."""
+    import torch
+
+    return torch.stack(over_batch(tensors, batched), axis)
+
+
+def after_batch(x: Tensor, ones: int) -> Tensor:
+    """The tensor with so many axes of 1 behind its batch, so that the batch never meets another axis."""
+    return x[(slice(None), *(None,) * ones)]
+
+
+def over_batch(tensors: Sequence[Tensor], batched: Sequence[bool]) -> list[Tensor]:
+    """The tensors, those without a batch repeated over that of the others; as they are if none is said."""
+    if not batched:
+        return list(tensors)
+    batch = tensors[batched.index(True)].shape[0]
+    return [x if has else x.expand(batch, *x.shape) for x, has in zip(tensors, batched, strict=True)]
+
+
+def _named(function: str) -> Callable[..., Any]:
+    """Python's operator of that name, else PyTorch's function."""
+    import torch
+
+    return getattr(operator, function) if hasattr(operator, function) else getattr(torch, function)  # type: ignore[no-any-return]
+
+
+def _mixed(xs: tuple[TensorType, ...]) -> dict[str, tuple[bool, ...]]:
+    """`batched` for `over_batch`, where only some tensors have a batch."""
+    batched = tuple(x.batched for x in xs)
+    return {"batched": batched} if len(set(batched)) > 1 else {}
+
+
+def _first(xs: tuple[TensorType, ...], op: Op) -> TensorType:
+    if not xs:
+        raise Mistake(f"{type(op).__name__} takes at least one tensor", kind="shape")
+    return xs[0]
+
+
+def _require_alike(xs: tuple[TensorType, ...], verb: str, *, along: int | None = None) -> None:
+    """Mistake when shapes differ, other than along one axis."""
+
+    def others(shape: Shape) -> Shape:
+        return tuple(size for axis, size in enumerate(shape) if axis != along)
+
+    first = xs[0].shape
+    for shape in (x.shape for x in xs[1:]):
+        alike = len(shape) == len(first) and all(map(always_equal, others(shape), others(first)))
+        if not alike:
+            place = "" if along is None else f" along axis {along}"
+            raise Mistake(f"cannot {verb} {show(first)} and {show(shape)}{place}", kind="shape")
+
+
+def _require_numbers(x: TensorType, op: Op) -> None:
+    if x.dtype == "bool":
+        raise Mistake(
+            f"{type(op).__name__} takes numbers, not bool", kind="shape", help="multiply by 1 first"
+        )
+
+
+def _real(x: TensorType) -> TensorType:
+    """The type of values made real: f32 unless they are."""
+    return x if x.floating else replace(x, dtype="f32")
+
+
+def _with_numbers(x: TensorType, *numbers: int | float) -> TensorType:
+    """The type of values combined with numbers, which are as wide as the tensor of their kind."""
+    if any(isinstance(number, float) for number in numbers):
+        return _real(x)
+    return replace(x, dtype="i64") if x.dtype == "bool" else x

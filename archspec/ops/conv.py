@@ -1,0 +1,210 @@
+"""Convolutions: learned windows that slide over a signal, an image or a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from archspec.errors import Mistake
+from archspec.initialisation import Init
+from archspec.op import NonNegativeInt, Op, PositiveInt, Weight
+from archspec.ops.inputs import by_axes, channels_of, space_of
+from archspec.ops.linear import weight_and_bias
+from archspec.ops.window import Padding, Window, padded, per_axis, slide
+from archspec.size import Size
+from archspec.tensor import TensorType, show
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class _Conv(Op):
+    """What a convolution is, however its weight is used."""
+
+    out: PositiveInt
+    kernel: Window = 1
+    stride: Window = 1
+    padding: Padding = "same"
+    dilation: Window = 1
+    groups: PositiveInt = 1
+    bias: bool = True
+    init: Init | None = None
+    bias_init: Init | None = None
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, *S] -> [out, *S']."""
+        space = space_of(x, self)
+        require_groups(self.groups, channels_of(x), self.out)
+        places = slide(space, self.kernel, self.stride, self.padding, self.dilation)
+        return x.with_shape((self.out, *places))
+
+    def weights(self, x: TensorType) -> Mapping[str, Weight]:
+        """`weight` [out, C / groups, *kernel] and `bias` [out], PyTorch's first values unless given."""
+        shape = (self.out, channels_of(x) // self.groups, *per_axis(self.kernel, x.rank - 1, "kernel"))
+        return weight_and_bias(shape, self.out if self.bias else 0, x.dtype, self.init, self.bias_init)
+
+    def macs(self, x: TensorType) -> int:
+        """C / groups * prod(kernel), for each value of the output."""
+        return prod(self.weights(x)["weight"].shape[1:]) * self.infer(x).values
+
+    def _settings(self, x: TensorType) -> dict[str, Any]:
+        """The arguments of PyTorch's modules."""
+        axes = x.rank - 1
+        kernel, stride = per_axis(self.kernel, axes, "kernel"), per_axis(self.stride, axes, "stride")
+        dilation = per_axis(self.dilation, axes, "dilation")
+        return {
+            "in_channels": channels_of(x),
+            "out_channels": self.out,
+            "kernel_size": kernel,
+            "stride": stride,
+            "padding": padded(kernel, stride, self.padding, dilation),
+            "dilation": dilation,
+            "groups": self.groups,
+            "bias": self.bias,
+            "device": "meta",
+        }
+
+
+class Conv(_Conv):
+    """Slide `out` learned windows over a signal, an image or a volume [LeCun et al., 1989].
+
+    Shapes: [C, *S] -> [out, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1
+    MACs:   C / groups * prod(kernel), for each value of the output
+    Raises: when `groups` does not divide both C and `out`, or the window does not fit
+    """
+
+    examples = (
+        "f32[3, 32, 32] -> Conv(8, 3, stride=2) -> f32[8, 16, 16]",
+        "f32[8, 20] -> Conv(4, 5, groups=4, bias=false) -> f32[4, 20]",
+        "f32[2, 9, 9, 9] -> Conv(2, 3, padding=0, dilation=2) -> f32[2, 5, 5, 5]",
+        "f32[4, 12, 12] -> Conv(6, [1, 7]) -> f32[6, 12, 12]",
+        'f32[4, 12, 12] -> Conv(6, 4, stride=4, init=kaiming_normal(mode="fan_out")) -> f32[6, 3, 3]',
+    )
+
+    def lower(self, x: TensorType) -> nn.Module:
+        """`nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`."""
+        from torch import nn
+
+        return by_axes(x, nn.Conv1d, nn.Conv2d, nn.Conv3d)(**self._settings(x))
+
+
+class WSConv(_Conv):
+    """Convolve with each output's weights standardised to mean 0 and variance 1 [Qiao et al., 2019].
+
+    Shapes: [C, *S] -> [out, *S'], as Conv
+    MACs:   C / groups * prod(kernel), for each value of the output
+    Raises: as Conv
+    """
+
+    eps: Annotated[float, Field(gt=0)] = 1e-5
+
+    examples = (
+        "f32[3, 32, 32] -> WSConv(8, 3, stride=2) -> f32[8, 16, 16]",
+        "f32[8, 20] -> WSConv(4, 5, groups=4, bias=false, eps=1e-6) -> f32[4, 20]",
+        "f32[2, 9, 9, 9] -> WSConv(2, 3, padding=0, dilation=2) -> f32[2, 5, 5, 5]",
+    )
+
+    def lower(self, x: TensorType) -> nn.Module:
+        """`nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`, its weight standardised before each use."""
+        from archspec import torch_layers as layers
+
+        module = by_axes(x, layers.WSConv1d, layers.WSConv2d, layers.WSConv3d)
+        return module(self.eps, **self._settings(x))
+
+
+class ConvTranspose(Op):
+    """Convolve backwards, from each value to a window: the gradient of Conv [Zeiler et al., 2010].
+
+    Shapes: [C, *S] -> [out, *S'],
+            S' = (S - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1
+    MACs:   out / groups * prod(kernel), for each value of the input
+    Raises: when `groups` does not divide both C and `out`, when `output_padding` is not below `stride` or
+            `dilation`, and when the padding leaves nothing
+    """
+
+    out: PositiveInt
+    kernel: Window = 1
+    stride: Window = 1
+    padding: NonNegativeInt | tuple[NonNegativeInt, ...] | Literal["valid"] = 0
+    output_padding: NonNegativeInt | tuple[NonNegativeInt, ...] = 0
+    dilation: Window = 1
+    groups: PositiveInt = 1
+    bias: bool = True
+    init: Init | None = None
+    bias_init: Init | None = None
+
+    examples = (
+        "f32[8, 16, 16] -> ConvTranspose(4, 2, stride=2) -> f32[4, 32, 32]",
+        "f32[8, 10] -> ConvTranspose(4, 3, stride=2, padding=1, output_padding=1, groups=4) -> f32[4, 20]",
+        "f32[2, 3, 4, 5] -> ConvTranspose(6, 3, dilation=2, bias=false) -> f32[6, 7, 8, 9]",
+        'f32[4, 6, 6] -> ConvTranspose(2, [1, 4], [1, 2], "valid") -> f32[2, 6, 14]',
+        "f32[4, 6, 6] -> ConvTranspose(2, 4, 2, [1, 0], [0, 1], init=normal(0.02)) -> f32[2, 12, 15]",
+    )
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, *S] -> [out, *S']."""
+        space = space_of(x, self)
+        require_groups(self.groups, channels_of(x), self.out)
+        sizes: list[Size] = []
+        for size, k, s, p, o, d in zip(space, *self._windows(x), strict=True):
+            if o >= max(s, d):
+                raise Mistake(
+                    f"an `output_padding` of {o} is not below a `stride` of {s} or a `dilation` of {d}",
+                    help="Pad the output instead",
+                )
+            room = (size - 1) * s - 2 * p + d * (k - 1) + o + 1
+            if room < 1:
+                raise Mistake(f"a `padding` of {p} leaves nothing of {show(space)}", kind="shape")
+            sizes.append(room)
+        return x.with_shape((self.out, *sizes))
+
+    def weights(self, x: TensorType) -> Mapping[str, Weight]:
+        """`weight` [C, out / groups, *kernel] and `bias` [out], PyTorch's first values unless given."""
+        shape = (channels_of(x), self.out // self.groups, *per_axis(self.kernel, x.rank - 1, "kernel"))
+        return weight_and_bias(shape, self.out if self.bias else 0, x.dtype, self.init, self.bias_init)
+
+    def macs(self, x: TensorType) -> int:
+        """out / groups * prod(kernel), for each value of the input."""
+        return prod(self.weights(x)["weight"].shape[1:]) * x.values
+
+    def lower(self, x: TensorType) -> nn.Module:
+        """`nn.ConvTranspose1d`, `nn.ConvTranspose2d` or `nn.ConvTranspose3d`."""
+        from torch import nn
+
+        kernel, stride, padding, output_padding, dilation = self._windows(x)
+        module: Callable[..., nn.Module] = by_axes(
+            x, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
+        )
+        return module(
+            channels_of(x),
+            self.out,
+            kernel,
+            stride,
+            padding,
+            output_padding,
+            self.groups,
+            self.bias,
+            dilation,
+            device="meta",
+        )
+
+    def _windows(self, x: TensorType) -> tuple[tuple[int, ...], ...]:
+        """Kernel, stride, padding, output padding and dilation, each a number for each axis."""
+        settings = {
+            "kernel": self.kernel,
+            "stride": self.stride,
+            "padding": 0 if self.padding == "valid" else self.padding,
+            "output_padding": self.output_padding,
+            "dilation": self.dilation,
+        }
+        return tuple(per_axis(value, x.rank - 1, name) for name, value in settings.items())
+
+
+def require_groups(groups: int, channels: int, out: int) -> None:
+    """Mistake when the groups do not divide the channels that go in and those that come out."""
+    for what, count in (("input", channels), ("output", out)):
+        if count % groups:
+            raise Mistake(f"{groups} groups do not divide {count} {what} channels", kind="shape")

@@ -1,0 +1,73 @@
+"""The two edges of a searched cell that compute nothing: what came in, and nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from archspec.op import Op
+from archspec.ops.inputs import channels_of
+from archspec.ops.window import Window, per_axis, slide
+from archspec.tensor import TensorType
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Identity(Op):
+    """What came in, unchanged [He et al., 2016].
+
+    Shapes: [*S] -> [*S]
+    """
+
+    examples = ("f32[8, 4, 4] -> Identity -> f32[8, 4, 4]", "i64[5] -> Identity -> i64[5]")
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        return x
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """A function that hands on its input."""
+        return unchanged
+
+
+class Zero(Op):
+    """Zeros of the shape that a pool of that stride gives: an edge left out of a cell [Liu et al., 2019].
+
+    Shapes: [C, *S] -> [C, *S'], S' = (S - 1) // stride + 1
+    Raises: when there are no channels, or `stride` lists another number of axes
+    """
+
+    stride: Window = 1
+
+    examples = (
+        "f32[8, 4, 4] -> Zero -> f32[8, 4, 4]",
+        "f32[8, 9, 8] -> Zero(2) -> f32[8, 5, 4]",
+        "f32[8, 9] -> Zero(stride=2) -> f32[8, 5]",
+        "f32[2, 3, 4, 5] -> Zero([1, 2, 2]) -> f32[2, 3, 2, 3]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, *S] -> [C, *S']."""
+        channels_of(x)
+        return x.with_shape((x.shape[0], *slide(x.shape[1:], 1, self.stride, 0)))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """Zeros like every `stride`-th value."""
+        return partial(zeros_of_pool, strides=per_axis(self.stride, x.rank - 1, "stride"))
+
+
+def unchanged(x: Tensor) -> Tensor:
+    """The tensor itself."""
+    return x
+
+
+def zeros_of_pool(x: Tensor, strides: tuple[int, ...]) -> Tensor:
+    """Zeros of the shape that is left when each of the last axes keeps one value of `stride`."""
+    from torch import zeros_like
+
+    places = [slice(None, None, stride) for stride in strides]
+    return zeros_like(x[..., *places])

@@ -1,0 +1,132 @@
+"""Linear maps: of vectors, and of the indices that stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import TYPE_CHECKING
+
+from archspec.errors import Mistake
+from archspec.initialisation import Init, Initialiser, normal, torch_default
+from archspec.op import NonNegativeInt, Op, PositiveInt, Weight
+from archspec.ops.inputs import require_real
+from archspec.tensor import DType, TensorType, fixed
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+
+class Linear(Op):
+    """Map the last axis by a learned matrix, and add a learned vector [Rosenblatt, 1958].
+
+    Shapes: [*S, in] -> [*S, out]
+    MACs:   in, for each value of the output
+    Raises: when there is no axis, or its size is free
+    """
+
+    out: PositiveInt
+    bias: bool = True
+    init: Init | None = None
+    bias_init: Init | None = None
+
+    examples = (
+        "f32[16] -> Linear(10) -> f32[10]",
+        "f32[49, 16] -> Linear(48, bias=false) -> f32[49, 48]",
+        "f32[7, 7, 16] -> Linear(4, init=trunc_normal(0.02), bias_init=zeros) -> f32[7, 7, 4]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S, in] -> [*S, out]."""
+        require_real(x, self)
+        self._width(x)
+        return x.with_shape((*x.shape[:-1], self.out))
+
+    def weights(self, x: TensorType) -> Mapping[str, Weight]:
+        """`weight` [out, in] and `bias` [out], PyTorch's first values unless given."""
+        biases = self.out if self.bias else 0
+        return weight_and_bias((self.out, self._width(x)), biases, x.dtype, self.init, self.bias_init)
+
+    def macs(self, x: TensorType) -> int:
+        """in, for each value of the output."""
+        return self._width(x) * self.infer(x).values
+
+    def lower(self, x: TensorType) -> nn.Module:
+        """`nn.Linear`."""
+        from torch import nn
+
+        return nn.Linear(self._width(x), self.out, self.bias, device="meta")
+
+    def _width(self, x: TensorType) -> int:
+        return fixed(x.shape[x.axis(-1)], "the size of the last axis")
+
+
+class Embedding(Op):
+    """Look up a learned vector for each index [Bengio et al., 2003]; that of `padding` stays 0.
+
+    Shapes: i64[*S] -> f32[*S, width], also from i32
+    Raises: when the input does not hold i64 or i32, or `padding` is no index
+    """
+
+    count: PositiveInt
+    width: PositiveInt
+    padding: NonNegativeInt | None = None
+    init: Init | None = None
+
+    examples = (
+        "i64[12] -> Embedding(100, 16) -> f32[12, 16]",
+        "i32[3, 4] -> Embedding(10, 8, padding=0) -> f32[3, 4, 8]",
+        "i64[] -> Embedding(10, 8, init=normal(0.02)) -> f32[8]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """i64[*S] -> f32[*S, width]."""
+        if x.dtype not in ("i64", "i32"):
+            raise Mistake(
+                f"Embedding takes indices, i64 or i32, not {x.dtype}",
+                kind="shape",
+                help="use Linear to map real numbers",
+            )
+        if self.padding is not None and self.padding >= self.count:
+            raise Mistake(
+                f"`padding` is {self.padding}, but the indices go from 0 to {self.count - 1}",
+                label="no such index",
+            )
+        return TensorType((*x.shape, self.width), "f32", x.batched)
+
+    def weights(self, x: TensorType) -> Mapping[str, Weight]:
+        """`weight` [count, width], normal unless given."""
+        init = self.init or normal()
+        if self.padding is not None:
+            init = zero_row(init=init, row=self.padding)
+        return {"weight": Weight(shape=(self.count, self.width), init=init)}
+
+    def lower(self, x: TensorType) -> nn.Module:
+        """`nn.Embedding`."""
+        from torch import nn
+
+        return nn.Embedding(self.count, self.width, self.padding, device="meta")
+
+
+class zero_row(Initialiser):  # noqa: N801  (specs write it so, as the others)
+    """As `init`, but 0 in one row."""
+
+    init: Init
+    row: NonNegativeInt
+
+    def fill(self, tensor: Tensor, generator: Generator) -> None:
+        """Write the values of `init`, then the row."""
+        self.init.fill(tensor, generator)
+        tensor[self.row] = 0
+
+
+def weight_and_bias(
+    shape: tuple[int, ...], biases: int, dtype: DType, init: Init | None, bias_init: Init | None
+) -> dict[str, Weight]:
+    """The `weight` [_, in, *window] of a linear map and its `bias`, if any, with PyTorch's first values."""
+    default = torch_default(prod(shape[1:]))
+    weights = {"weight": Weight(shape=shape, init=init or default, dtype=dtype)}
+    if biases:
+        weights["bias"] = Weight(shape=(biases,), init=bias_init or default, dtype=dtype)
+    return weights

@@ -1,0 +1,229 @@
+"""Pools: windows, and whole images, summed up by their mean or their largest value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from archspec.errors import Mistake
+from archspec.op import Op
+from archspec.ops.inputs import by_axes, space_of
+from archspec.ops.window import Padding, Window, padded, per_axis, slide
+from archspec.tensor import TensorType
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class _Pool(Op):
+    """A window that slides over each channel by itself; it moves by its own size unless given a stride."""
+
+    kernel: Window
+    stride: Window | None = None
+    padding: Padding = "same"
+    ceil: bool = False
+
+    @property
+    def _dilation(self) -> Window:
+        """How far apart the values of a window stand."""
+        return 1
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, *S] -> [C, *S']."""
+        space = space_of(x, self)
+        kernel, stride, padding = self._windows(x)
+        for k, p in zip(kernel, padding, strict=True):
+            if 2 * p > k:
+                raise Mistake(
+                    f"{type(self).__name__} pads by half of its kernel at most, not by {p} of {k}",
+                    help="say `padding=0` or another number, or Pad first",
+                )
+        return x.with_shape(
+            (x.shape[0], *slide(space, kernel, stride, padding, self._dilation, ceil=self.ceil))
+        )
+
+    def _windows(self, x: TensorType) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """Kernel, stride and padding, each a number for each axis."""
+        axes = x.rank - 1
+        kernel = per_axis(self.kernel, axes, "kernel")
+        stride = kernel if self.stride is None else per_axis(self.stride, axes, "stride")
+        dilation = per_axis(self._dilation, axes, "dilation")
+        return kernel, stride, padded(kernel, stride, self.padding, dilation)
+
+    def _settings(self, x: TensorType) -> dict[str, Any]:
+        """The arguments that PyTorch's functions have in common."""
+        kernel, stride, padding = self._windows(x)
+        return {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": self.ceil}
+
+
+class MaxPool(_Pool):
+    """The largest value of each window [Ranzato et al., 2007].
+
+    Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1;
+            with `ceil`, one more for a rest that the strides leave over
+    Raises: when the window does not fit, or the padding is more than half of the kernel
+    """
+
+    dilation: Window = 1
+
+    examples = (
+        "f32[8, 9, 9] -> MaxPool(3, 2) -> f32[8, 5, 5]",
+        "f32[8, 9, 9] -> MaxPool(2) -> f32[8, 4, 4]",
+        "f32[8, 8, 8] -> MaxPool(3, 2, padding=0, ceil=true) -> f32[8, 4, 4]",
+        "f32[4, 20] -> MaxPool(3, 1, 1, dilation=2) -> f32[4, 18]",
+        "f32[2, 4, 6, 8] -> MaxPool([1, 2, 2]) -> f32[2, 4, 3, 4]",
+    )
+
+    @property
+    def _dilation(self) -> Window:
+        """How far apart the values of a window stand."""
+        return self.dilation
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`max_pool1d`, `max_pool2d` or `max_pool3d`."""
+        from torch.nn import functional
+
+        pool = by_axes(x, functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)
+        return partial(pool, **self._settings(x), dilation=per_axis(self.dilation, x.rank - 1, "dilation"))
+
+
+class AvgPool(_Pool):
+    """The mean of each window [LeCun et al., 1989]; padding counts as zeros unless told otherwise.
+
+    Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - kernel) // stride + 1;
+            with `ceil`, one more for a rest that the strides leave over
+    Raises: when the window does not fit, or the padding is more than half of the kernel
+    """
+
+    count_include_pad: bool = True
+
+    examples = (
+        "f32[8, 9, 9] -> AvgPool(3, 1) -> f32[8, 9, 9]",
+        "f32[8, 8, 8] -> AvgPool(2) -> f32[8, 4, 4]",
+        "f32[8, 7, 7] -> AvgPool(2, ceil=true, count_include_pad=false) -> f32[8, 4, 4]",
+        'f32[4, 20] -> AvgPool(5, 3, "valid") -> f32[4, 6]',
+        "f32[2, 4, 6, 8] -> AvgPool([1, 3, 3], [1, 2, 2]) -> f32[2, 4, 3, 4]",
+    )
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`avg_pool1d`, `avg_pool2d` or `avg_pool3d`."""
+        from torch.nn import functional
+
+        pool = by_axes(x, functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
+        return partial(pool, **self._settings(x), count_include_pad=self.count_include_pad)
+
+
+class _GlobalPool(Op):
+    """One number for each channel; with `keep`, the axes stay as ones."""
+
+    keep: bool = False
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, *S] -> [C], or [C, 1, ...] with `keep`."""
+        ones = (1,) * len(space_of(x, self))
+        return x.with_shape((x.shape[0], *(ones if self.keep else ())))
+
+    def _settings(self, x: TensorType) -> dict[str, Any]:
+        """The arguments that PyTorch's functions have in common."""
+        return {"dim": tuple(range(1 - x.rank, 0)), "keepdim": self.keep}
+
+
+class GlobalAvgPool(_GlobalPool):
+    """The mean of each channel [Lin et al., 2014].
+
+    Shapes: [C, *S] -> [C], or [C, 1, ...] with `keep`
+    Raises: when the input is no signal, image or volume
+    """
+
+    examples = (
+        "f32[8, 7, 7] -> GlobalAvgPool -> f32[8]",
+        "f32[8, 7, 7] -> GlobalAvgPool(keep=true) -> f32[8, 1, 1]",
+        "f32[8, 20] -> GlobalAvgPool -> f32[8]",
+        "f32[2, 3, 4, 5] -> GlobalAvgPool(true) -> f32[2, 1, 1, 1]",
+    )
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`torch.mean`."""
+        import torch
+
+        return partial(torch.mean, **self._settings(x))
+
+
+class GlobalMaxPool(_GlobalPool):
+    """The largest value of each channel [Oquab et al., 2015].
+
+    Shapes: [C, *S] -> [C], or [C, 1, ...] with `keep`
+    Raises: when the input is no signal, image or volume
+    """
+
+    examples = (
+        "f32[8, 7, 7] -> GlobalMaxPool -> f32[8]",
+        "f32[8, 7, 7] -> GlobalMaxPool(keep=true) -> f32[8, 1, 1]",
+        "f32[8, 20] -> GlobalMaxPool -> f32[8]",
+        "f32[2, 3, 4, 5] -> GlobalMaxPool(true) -> f32[2, 1, 1, 1]",
+    )
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`torch.amax`."""
+        import torch
+
+        return partial(torch.amax, **self._settings(x))
+
+
+class _AdaptivePool(Op):
+    """As many windows as asked for, spread evenly over each axis."""
+
+    size: Window
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, *S] -> [C, *size]."""
+        return x.with_shape((x.shape[0], *per_axis(self.size, len(space_of(x, self)), "size")))
+
+    def _settings(self, x: TensorType) -> dict[str, Any]:
+        """The arguments of PyTorch's functions."""
+        return {"output_size": per_axis(self.size, x.rank - 1, "size")}
+
+
+class AdaptiveAvgPool(_AdaptivePool):
+    """The means of as many windows as asked for, whatever the size of the input [He et al., 2014].
+
+    Shapes: [C, *S] -> [C, *size]
+    Raises: when `size` lists another number of axes
+    """
+
+    examples = (
+        "f32[8, 13, 13] -> AdaptiveAvgPool(6) -> f32[8, 6, 6]",
+        "f32[8, 7, 9] -> AdaptiveAvgPool([1, 3]) -> f32[8, 1, 3]",
+        "f32[8, 20] -> AdaptiveAvgPool(3) -> f32[8, 3]",
+        "f32[2, 3, 4, 5] -> AdaptiveAvgPool([2, 4, 7]) -> f32[2, 2, 4, 7]",
+    )
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`adaptive_avg_pool1d`, `adaptive_avg_pool2d` or `adaptive_avg_pool3d`."""
+        from torch.nn import functional as f
+
+        pool = by_axes(x, f.adaptive_avg_pool1d, f.adaptive_avg_pool2d, f.adaptive_avg_pool3d)
+        return partial(pool, **self._settings(x))
+
+
+class AdaptiveMaxPool(_AdaptivePool):
+    """The largest values of as many windows as asked for, whatever the size of the input [He et al., 2014].
+
+    Shapes: [C, *S] -> [C, *size]
+    Raises: when `size` lists another number of axes
+    """
+
+    examples = (
+        "f32[8, 13, 13] -> AdaptiveMaxPool(6) -> f32[8, 6, 6]",
+        "f32[8, 7, 9] -> AdaptiveMaxPool([1, 3]) -> f32[8, 1, 3]",
+        "f32[8, 20] -> AdaptiveMaxPool(3) -> f32[8, 3]",
+        "f32[2, 3, 4, 5] -> AdaptiveMaxPool([2, 4, 7]) -> f32[2, 2, 4, 7]",
+    )
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`adaptive_max_pool1d`, `adaptive_max_pool2d` or `adaptive_max_pool3d`."""
+        from torch.nn import functional as f
+
+        pool = by_axes(x, f.adaptive_max_pool1d, f.adaptive_max_pool2d, f.adaptive_max_pool3d)
+        return partial(pool, **self._settings(x))

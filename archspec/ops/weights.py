@@ -1,0 +1,57 @@
+"""Tensors that a spec declares itself: `weight`, `buffer`, `constant`, and the weight of a shared layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archspec.op import Lowered, Op, Weight
+from archspec.tensor import DType, TensorType
+
+
+class Own(Op):
+    """A weight or buffer of a block: `weight table: [169, heads] = trunc_normal(0.02)`.
+
+    Shapes: () -> the weight's, without a batch
+    """
+
+    weight: Weight
+    without_batch = True
+
+    def infer(self) -> TensorType:
+        """The weight's own shape."""
+        return TensorType(self.weight.shape, self.weight.dtype, batched=False)
+
+    def weights(self) -> Mapping[str, Weight]:
+        """Itself, under the node's own name."""
+        return {"": self.weight}
+
+    def lower(self) -> Lowered:
+        """Nothing runs: the backend reads the attribute of that name."""
+        raise NotImplementedError("a backend reads the weight itself")
+
+
+class Constant(Own):
+    """A tensor that is neither trained nor saved: `constant index: int64[49, 49] = [...]`.
+
+    Shapes: () -> its shape, without a batch
+    """
+
+
+class Tied(Op):
+    """The weight of a shared layer as a tensor, such as `embed.weight` [Press & Wolf, 2017].
+
+    Shapes: () -> the weight's, without a batch
+    """
+
+    target: str
+    shape: tuple[int, ...]
+    dtype: DType = "f32"
+    without_batch = True
+
+    def infer(self) -> TensorType:
+        """The weight's own shape."""
+        return TensorType(self.shape, self.dtype, batched=False)
+
+    def lower(self) -> Lowered:
+        """Nothing runs: the backend reads the attribute `target`."""
+        raise NotImplementedError("a backend reads the weight itself")

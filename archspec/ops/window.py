@@ -1,0 +1,85 @@
+"""How a window slides: kernel, stride, padding and dilation, for convolutions and pools alike."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from archspec.errors import Mistake
+from archspec.op import NonNegativeInt, PositiveInt
+from archspec.size import Free, Size
+from archspec.tensor import Shape, show
+
+Window = PositiveInt | tuple[PositiveInt, ...]
+Padding = NonNegativeInt | tuple[NonNegativeInt, ...] | Literal["same", "valid"]
+
+
+def per_axis(value: int | tuple[int, ...], axes: int, name: str) -> tuple[int, ...]:
+    """One number for each axis; Mistake when a list has another length."""
+    if isinstance(value, int):
+        return (value,) * axes
+    if len(value) != axes:
+        raise Mistake(f"`{name}` has {len(value)} numbers for {axes} axes", kind="shape")
+    return value
+
+
+def padded(
+    kernel: tuple[int, ...], stride: tuple[int, ...], padding: Padding, dilation: tuple[int, ...]
+) -> tuple[int, ...]:
+    """How many values are padded at each side of each axis.
+
+    `valid` pads nothing. `same` pads both sides alike, by the least that makes the output S / stride
+    wherever the stride divides S: (window - stride) / 2, rounded up, where a window spans
+    dilation * (kernel - 1) + 1 values. Raises Mistake when no such padding exists: an even window
+    that moves by one.
+    """
+    if padding == "valid":
+        return (0,) * len(kernel)
+    if padding != "same":
+        return per_axis(padding, len(kernel), "padding")
+    amounts = []
+    for k, s, d in zip(kernel, stride, dilation, strict=True):
+        window = d * (k - 1) + 1
+        if s == 1 and window % 2 == 0:
+            raise Mistake(
+                f"a window of {window} with stride 1 cannot be padded to `same` alike on both sides",
+                help="say `padding=0` or another number, or Pad first",
+            )
+        amounts.append(max(0, window - s + 1) // 2)
+    return tuple(amounts)
+
+
+def slide(
+    sizes: Shape,
+    kernel: Window,
+    stride: Window,
+    padding: Padding,
+    dilation: Window = 1,
+    *,
+    ceil: bool = False,
+) -> tuple[Size, ...]:
+    """How many places a window takes along each axis.
+
+    (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1; with `ceil`, one more for a rest that the
+    strides leave over, if that window starts inside the input or its left padding (PyTorch's rule).
+    Raises Mistake when the window does not fit.
+    """
+    axes = len(sizes)
+    kernels, strides = per_axis(kernel, axes, "kernel"), per_axis(stride, axes, "stride")
+    dilations = per_axis(dilation, axes, "dilation")
+    paddings = padded(kernels, strides, padding, dilations)
+    places: list[Size] = []
+    for size, k, s, p, d in zip(sizes, kernels, strides, paddings, dilations, strict=True):
+        room = size + 2 * p - d * (k - 1) - 1
+        if room < 0:
+            raise Mistake(
+                f"a window of {d * (k - 1) + 1} does not fit into {show(sizes)} padded by {p}", kind="shape"
+            )
+        count = room // s + 1
+        if ceil and s > 1:
+            if isinstance(room, Free):
+                raise Mistake("rounding up needs a known size", kind="free")
+            count = -(-room // s) + 1
+            if (count - 1) * s >= size + p:
+                count -= 1
+        places.append(count)
+    return tuple(places)

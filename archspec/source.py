@@ -1,0 +1,84 @@
+"""Where in a spec something was written."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import NamedTuple
+
+
+class Location(NamedTuple):
+    """A place in a spec file: its name, and line and column counted from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The text of one spec file.
+
+    `path` is how a person finds the file from where they stand; `name` is its path below the
+    folder in which imports are looked up, the same on every machine.
+    """
+
+    path: str
+    text: str = field(repr=False)
+    name: str = ""
+
+    @cached_property
+    def line_starts(self) -> list[int]:
+        """Offset of the first character of each line."""
+        starts = [0]
+        for line in self.text.splitlines(keepends=True):
+            starts.append(starts[-1] + len(line))
+        return starts
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the text as UTF-8, in hexadecimal."""
+        return sha256(self.text.encode()).hexdigest()
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column, counted from 1, of a character offset."""
+        line = bisect_right(self.line_starts, offset, hi=max(1, len(self.line_starts) - 1))
+        return line, offset - self.line_starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """Text of a line counted from 1, without its line break; empty past the end."""
+        lines = self.text.splitlines()
+        return lines[number - 1] if number <= len(lines) else ""
+
+
+class Span(NamedTuple):
+    """A stretch of a source: character offsets `start` up to, not including, `end`."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        """The characters themselves."""
+        return self.source.text[self.start : self.end]
+
+    @property
+    def place(self) -> str:
+        """`path:line:column`, as editors and terminals recognise it."""
+        line, column = self.source.position(self.start)
+        return f"{self.source.path}:{line}:{column}"
+
+    @property
+    def location(self) -> Location:
+        """The place as the graph keeps it, independent of where the files lie."""
+        return Location(self.source.name or self.source.path, *self.source.position(self.start))
+
+    def to(self, other: Span) -> Span:
+        """From the start of this span to the end of another in the same source."""
+        return Span(self.source, self.start, max(self.end, other.end))

@@ -1,0 +1,1 @@
+"""What a spec says: its grammar, its tree, and the way back to text."""

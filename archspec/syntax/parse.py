@@ -1,0 +1,473 @@
+"""Text to tree. The one file that sees lark's trees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import lark
+from lark.indenter import DedentError, Indenter
+
+from archspec.errors import SpecError
+from archspec.source import Source, Span
+from archspec.syntax import tree as t
+
+_STRING_OR_COMMENT = re.compile(r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*', re.S)
+_HOLE = re.compile(r"\{\{|\}\}|\{|\}")
+_ESCAPES = {"n": "\n", "t": "\t", "\\": "\\", '"': '"', "'": "'", "\n": ""}
+_DEEPEST = 100  # brackets within brackets
+
+
+def parse(source: Source) -> t.File:
+    """The tree of a whole spec file. Raises SpecError where the text is not a spec."""
+    text = source.text if source.text.endswith("\n") else source.text + "\n"
+    comments = tuple(
+        t.Comment(Span(source, match.start(), match.end()), match.group().rstrip())
+        for match in _STRING_OR_COMMENT.finditer(text)
+        if match.group().startswith("#")
+    )
+    built = _Builder(source, 0).read(text, "file")
+    return t.File(Span(source, 0, len(source.text)), source, built, comments)
+
+
+def parse_expression(source: Source, start: int, end: int) -> t.Expression:
+    """The tree of the expression between two offsets. Raises SpecError where it is none."""
+    expression: t.Expression = _Builder(source, start).read(source.text[start:end], "cond")
+    return expression
+
+
+class _Indenter(Indenter):
+    NL_type = "_NL"
+    OPEN_PAREN_types = ["LPAR", "LSQB", "LBRACE"]  # noqa: RUF012
+    CLOSE_PAREN_types = ["RPAR", "RSQB", "RBRACE"]  # noqa: RUF012
+    INDENT_type = "_INDENT"
+    DEDENT_type = "_DEDENT"
+    tab_len = 8
+
+    def process(self, stream: Any) -> Any:
+        for token in super().process(stream):
+            if self.paren_level > _DEEPEST:
+                raise RecursionError
+            yield token
+
+
+@cache
+def _grammar() -> lark.Lark:
+    return lark.Lark(
+        Path(__file__).with_name("arch.lark").read_text(encoding="utf-8"),
+        parser="lalr",
+        postlex=_Indenter(),
+        start=["file", "cond"],
+        propagate_positions=True,
+        maybe_placeholders=True,
+    )
+
+
+class _Builder:
+    """Turns lark's tree into ours: a method for each rule of the grammar, named like it.
+
+    `base` is where the text being read starts in the source.
+    """
+
+    def __init__(self, source: Source, base: int) -> None:
+        self.source = source
+        self.base = base
+
+    def read(self, text: str, start: str) -> Any:
+        try:
+            return self.build(_grammar().parse(text, start=start))
+        except RecursionError:
+            raise SpecError.of("syntax", f"{self.source.path} nests its brackets or lines too deeply") from None
+        except DedentError:
+            raise self._misplaced_dedent(text) from None
+        except lark.UnexpectedInput as error:
+            raise self._unexpected(error, text) from None
+
+    def build(self, node: Any) -> Any:
+        if not isinstance(node, lark.Tree):
+            return node
+        method: Callable[[Span, list[Any]], Any] = getattr(self, f"make_{node.data}")
+        return method(self._span(node.meta), [self.build(child) for child in node.children])
+
+    def _span(self, meta: Any) -> Span:
+        if getattr(meta, "empty", False):
+            return Span(self.source, self.base, self.base)
+        return Span(self.source, self.base + meta.start_pos, self.base + meta.end_pos)
+
+    def _token_span(self, token: lark.Token) -> Span:
+        start = self.base + (token.start_pos or 0)
+        return Span(self.source, start, start + len(token))
+
+    # -------------------------------------------------------------- what is wrong with the text
+
+    def _unexpected(self, error: lark.UnexpectedInput, text: str) -> SpecError:
+        offset = min(error.pos_in_stream if error.pos_in_stream is not None else len(text), len(text))
+        token = getattr(error, "token", None)
+        help_ = ""
+        if isinstance(error, lark.UnexpectedCharacters) or token is None:
+            found, length = f"the character {text[offset : offset + 1]!r}", 1
+            if text[offset : offset + 1] in "\"'":
+                found, help_ = "a string that does not end", "close it on the same line, or use triple quotes"
+        elif token.type == "$END" or offset >= len(text.rstrip()):
+            found, length = "the end of the file", 1
+            offset = len(text.rstrip())
+            help_ = "a bracket may be open, or a block may lack its lines"
+        elif token.type in ("_INDENT", "_DEDENT", "_NL"):
+            found = {"_INDENT": "a line that is indented", "_DEDENT": "a line that is not indented"}.get(
+                token.type, "the end of the line"
+            )
+            length = 1
+            if token.type != "_NL":  # the token is the white space before the line: show the line itself
+                offset = len(text) - len(text[offset:].lstrip()) if token.type == "_INDENT" else offset
+        else:
+            found, length = f"`{token}`", len(token)
+        expected = _in_words(cast("set[str]", getattr(error, "accepts", None) or getattr(error, "expected", None) or set()))
+        if expected and not help_:
+            help_ = f"here may stand {expected}"
+        line_start = text.rfind("\n", 0, offset) + 1
+        if text[line_start:].lstrip().startswith(("def ", "class ", "while ", "import ")):
+            word = text[line_start:].split()[0]
+            help_ = {
+                "def": "what can be called again is a `block`",
+                "class": "what can be called again is a `block`",
+                "while": "repetition is over finite lists: `for i in range(n):`",
+                "import": "write `from family import Name`",
+            }[word]
+        elif found == "`=`" and "(" not in text[line_start:offset]:
+            help_ = "to compare, write `==`"
+        span = Span(self.source, self.base + offset, self.base + offset + length)
+        return SpecError.of("syntax", f"{found} cannot stand here", span, help=help_)
+
+    def _misplaced_dedent(self, text: str) -> SpecError:
+        levels = [0]
+        for match in re.finditer(r"^([ \t]*)[^\s#][^\n]*$", text, re.M):
+            depth = len(match.group(1).expandtabs(8))
+            if depth > levels[-1]:
+                levels.append(depth)
+            while levels and depth < levels[-1]:
+                levels.pop()
+            if levels[-1] != depth:
+                span = Span(self.source, self.base + match.start(1), self.base + match.end())
+                return SpecError.of(
+                    "syntax", "the line is indented like no line above it", span, help="indent each level by four spaces"
+                )
+        return SpecError.of("syntax", "the lines are not indented alike", Span(self.source, self.base, self.base + 1))
+
+    # -------------------------------------------------------------- top level
+
+    def make_file(self, span: Span, parts: list[Any]) -> tuple[t.Statement, ...]:
+        return tuple(parts)
+
+    def make_docstring(self, span: Span, parts: list[Any]) -> t.Docstring:
+        token = parts[0]
+        quotes = 3 if token.startswith('"""') else 1
+        lines = re.sub(r"\\(.)", lambda m: _ESCAPES.get(m.group(1), m.group()), token[quotes:-quotes], flags=re.S).split("\n")
+        text = "\n".join([lines[0].strip(), *_dedented(lines[1:])]).strip()
+        return t.Docstring(self._token_span(token), text)
+
+    def make_import_(self, span: Span, parts: list[Any]) -> t.Import:
+        return t.Import(self._line(span), parts[0], tuple(parts[1:]))
+
+    def make_path(self, span: Span, parts: list[Any]) -> tuple[str, ...]:
+        return tuple(str(part) for part in parts)
+
+    def make_imported(self, span: Span, parts: list[Any]) -> t.Imported:
+        return t.Imported(span, str(parts[0]), str(parts[1] or parts[0]))
+
+    def make_definition(self, span: Span, parts: list[Any]) -> t.Definition:
+        kind, name, parameters, body = parts
+        layer = body if isinstance(body, t.Expression) else None
+        head = Span(self.source, self._token_span(kind).start, self._token_span(name).end)
+        return t.Definition(head, kind.value, str(name), parameters or (), () if layer else body, layer)
+
+    def make_short_body(self, span: Span, parts: list[Any]) -> t.Expression:
+        expression: t.Expression = parts[0]
+        return expression
+
+    def make_parameters(self, span: Span, parts: list[Any]) -> tuple[t.Parameter, ...]:
+        return _kept(parts)
+
+    def make_parameter(self, span: Span, parts: list[Any]) -> t.Parameter:
+        name, type_, domain, default = parts
+        return t.Parameter(span, str(name), type_, domain, default)
+
+    def make_type(self, span: Span, parts: list[Any]) -> t.TypeName:
+        return t.TypeName(span, str(parts[0]), parts[1])
+
+    def make_choices(self, span: Span, parts: list[Any]) -> t.Choices:
+        return t.Choices(span, _kept(parts))
+
+    def make_range(self, span: Span, parts: list[Any]) -> t.Range:
+        return t.Range(span, parts[0], parts[1])
+
+    def make_claims(self, span: Span, parts: list[Any]) -> t.Claims:
+        name, source, settings, *claims = parts
+        text = self.make_string(self._token_span(source), [source]).literal if source else ""
+        return t.Claims(self._token_span(name), str(name), text or "", settings or (), tuple(claims))
+
+    def make_settings(self, span: Span, parts: list[Any]) -> tuple[t.Argument, ...]:
+        return tuple(parts)
+
+    def make_setting(self, span: Span, parts: list[Any]) -> t.Argument:
+        return t.Argument(span, str(parts[0]), parts[1])
+
+    def make_claim(self, span: Span, parts: list[Any]) -> t.Claim:
+        quantity, subject, value = parts
+        shape = value if isinstance(value, tuple) else None
+        figure = None if shape is not None else str(value)
+        return t.Claim(self._line(span), str(quantity), str(subject) if subject else None, figure, shape)
+
+    # -------------------------------------------------------------- statements
+
+    def make_suite(self, span: Span, parts: list[Any]) -> tuple[t.Statement, ...]:
+        return tuple(parts)
+
+    def make_input(self, span: Span, parts: list[Any]) -> t.Input:
+        name, dtype, pattern = parts
+        return t.Input(self._line(span), str(name), str(dtype) if dtype else None, pattern)
+
+    def make_pattern(self, span: Span, parts: list[Any]) -> tuple[t.PatternSize, ...]:
+        return _kept(parts)
+
+    def make_free_size(self, span: Span, parts: list[Any]) -> t.FreeSize:
+        return t.FreeSize(span, str(parts[0]))
+
+    def make_rest_sizes(self, span: Span, parts: list[Any]) -> t.RestSizes:
+        return t.RestSizes(span, str(parts[0]))
+
+    def make_own(self, span: Span, parts: list[Any]) -> t.Own:
+        kind, name, dtype, shape, value = parts
+        return t.Own(self._line(span), kind.value, str(name), str(dtype) if dtype else None, shape, value)
+
+    def make_shape(self, span: Span, parts: list[Any]) -> tuple[t.Expression, ...]:
+        return _kept(parts)
+
+    def make_shared(self, span: Span, parts: list[Any]) -> t.Shared:
+        return t.Shared(self._line(span), str(parts[0]), parts[1])
+
+    def make_assign(self, span: Span, parts: list[Any]) -> t.Assign:
+        return t.Assign(self._line(span), parts[0], parts[1])
+
+    def make_require(self, span: Span, parts: list[Any]) -> t.Require:
+        test, message = parts
+        text = self.make_string(self._token_span(message), [message]) if message else None
+        return t.Require(self._line(span), test, text)
+
+    def make_if_(self, span: Span, parts: list[Any]) -> t.If:
+        *pairs, other = parts
+        pairs = _kept_list(pairs)
+        branches = tuple(
+            t.Branch(test.span, test, body) for test, body in zip(pairs[::2], pairs[1::2], strict=True)
+        )
+        return t.If(branches[0].span, branches, other or ())
+
+    def make_for_(self, span: Span, parts: list[Any]) -> t.For:
+        target, iterable, body = parts
+        return t.For(target.span.to(iterable.span), target, iterable, body)
+
+    def make_return_(self, span: Span, parts: list[Any]) -> t.Return:
+        value = parts[0]
+        if isinstance(value, list):
+            return t.Return(self._line(span), tuple(value))
+        if isinstance(value, t.TupleOf):
+            return t.Return(self._line(span), tuple(t.Output(item.span, None, item) for item in value.items))
+        return t.Return(self._line(span), (t.Output(value.span, None, value),))
+
+    def make_named_outputs(self, span: Span, parts: list[Any]) -> list[t.Output]:
+        return parts
+
+    def make_named_output(self, span: Span, parts: list[Any]) -> t.Output:
+        return t.Output(span, str(parts[0]), parts[1])
+
+    def make_targets(self, span: Span, parts: list[Any]) -> t.Target:
+        targets = _kept(parts)
+        unpacks = len(targets) > 1 or self.source.text[span.start : span.end].rstrip().endswith(",")
+        return t.Target(span, None, targets) if unpacks else targets[0]
+
+    def make_name_target(self, span: Span, parts: list[Any]) -> t.Target:
+        return t.Target(span, str(parts[0]), ())
+
+    # -------------------------------------------------------------- expressions
+
+    def make_bare_tuple(self, span: Span, parts: list[Any]) -> t.TupleOf:
+        return t.TupleOf(span, _kept(parts))
+
+    def make_chain(self, span: Span, parts: list[Any]) -> t.Chain:
+        return t.Chain(span, parts[0], tuple(parts[1:]))
+
+    def make_step(self, span: Span, parts: list[Any]) -> t.Step:
+        first, second = parts
+        return t.Step(span, self._label(first), second) if second else t.Step(span, None, first)
+
+    def make_conditional(self, span: Span, parts: list[Any]) -> t.Conditional:
+        return t.Conditional(span, *parts)
+
+    def make_or_(self, span: Span, parts: list[Any]) -> t.Logic:
+        return t.Logic(span, "or", tuple(parts))
+
+    def make_and_(self, span: Span, parts: list[Any]) -> t.Logic:
+        return t.Logic(span, "and", tuple(parts))
+
+    def make_negation(self, span: Span, parts: list[Any]) -> t.Unary:
+        return t.Unary(span, "not", parts[0])
+
+    def make_comparison(self, span: Span, parts: list[Any]) -> t.Comparison:
+        return t.Comparison(span, parts[0], tuple(zip(parts[1::2], parts[2::2], strict=True)))
+
+    def make_comparator(self, span: Span, parts: list[Any]) -> str:
+        return str(parts[0]) if parts else " ".join(span.text.split())
+
+    def make_arith(self, span: Span, parts: list[Any]) -> t.Expression:
+        result: t.Expression = parts[0]
+        for operator, right in zip(parts[1::2], parts[2::2], strict=True):
+            result = t.Binary(result.span.to(right.span), str(operator), result, right)
+        return result
+
+    make_term = make_arith
+
+    def make_raised(self, span: Span, parts: list[Any]) -> t.Binary:
+        return t.Binary(span, "**", parts[0], parts[1])
+
+    def make_sign(self, span: Span, parts: list[Any]) -> t.Unary:
+        return t.Unary(span, "-" if parts[0] == "-" else "+", parts[1])
+
+    def make_attribute(self, span: Span, parts: list[Any]) -> t.Attribute:
+        return t.Attribute(span, parts[0], str(parts[1]))
+
+    def make_call(self, span: Span, parts: list[Any]) -> t.Call:
+        return t.Call(span, parts[0], _kept(parts[1:]))
+
+    def make_keyword(self, span: Span, parts: list[Any]) -> t.Argument:
+        return t.Argument(span, str(parts[0]), parts[1])
+
+    def make_positional(self, span: Span, parts: list[Any]) -> t.Argument:
+        value, *clauses = parts
+        if clauses:
+            value = t.Comprehension(span, t.Item(value.span, None, value), tuple(clauses))
+        return t.Argument(span, None, value)
+
+    def make_subscripts(self, span: Span, parts: list[Any]) -> t.Subscript:
+        return t.Subscript(span, parts[0], _kept(parts[1:]))
+
+    def make_slice(self, span: Span, parts: list[Any]) -> t.Slice:
+        return t.Slice(span, *parts)
+
+    def make_name(self, span: Span, parts: list[Any]) -> t.Name:
+        return t.Name(span, str(parts[0]))
+
+    def make_int(self, span: Span, parts: list[Any]) -> t.Literal_:
+        if len(parts[0]) > 30:
+            raise SpecError.of("value", "the number has more than 30 digits", span)
+        return t.Literal_(span, int(parts[0]))
+
+    def make_float(self, span: Span, parts: list[Any]) -> t.Literal_:
+        return t.Literal_(span, float(parts[0]))
+
+    def make_true(self, span: Span, parts: list[Any]) -> t.Literal_:
+        return t.Literal_(span, True)
+
+    def make_false(self, span: Span, parts: list[Any]) -> t.Literal_:
+        return t.Literal_(span, False)
+
+    def make_none(self, span: Span, parts: list[Any]) -> t.Literal_:
+        return t.Literal_(span, None)
+
+    def make_string(self, span: Span, parts: list[Any]) -> t.Text:
+        """A string, in which `{expression}` is a hole and `{{` a brace."""
+        token = str(parts[0])
+        quotes = 3 if token.startswith('"""') else 1
+        body, start = token[quotes:-quotes], span.start + quotes
+        holes: list[str | t.Expression] = []
+        position = 0
+        while position < len(body):
+            match = _HOLE.search(body, position)
+            holes.append(_unescaped(body[position : match.start() if match else len(body)]))
+            if match is None:
+                break
+            if match.group() in ("{{", "}}"):
+                holes.append(match.group()[0])
+                position = match.end()
+                continue
+            close = body.find("}", match.end())
+            if match.group() == "}" or close < 0:
+                brace = Span(self.source, start + match.start(), start + match.end())
+                raise SpecError.of("syntax", "a brace without its other half", brace, help="write `{{` for a brace itself")
+            holes.append(parse_expression(self.source, start + match.end(), start + close))
+            position = close + 1
+        return t.Text(span, tuple(hole for hole in holes if hole != ""))
+
+    def make_empty_tuple(self, span: Span, parts: list[Any]) -> t.TupleOf:
+        return t.TupleOf(span, ())
+
+    def make_parenthesised(self, span: Span, parts: list[Any]) -> t.Expression:
+        expression: t.Expression = parts[0]
+        return expression
+
+    def make_tuple(self, span: Span, parts: list[Any]) -> t.TupleOf:
+        return t.TupleOf(span, _kept(parts))
+
+    def make_list(self, span: Span, parts: list[Any]) -> t.ListOf:
+        return t.ListOf(span, _kept(parts))
+
+    def make_comprehended(self, span: Span, parts: list[Any]) -> t.Comprehension:
+        return t.Comprehension(span, parts[0], _kept(parts[1:]))
+
+    def make_item(self, span: Span, parts: list[Any]) -> t.Item:
+        first, second = parts
+        return t.Item(span, self._label(first), second) if second else t.Item(span, None, first)
+
+    def make_comprehension(self, span: Span, parts: list[Any]) -> t.Clause:
+        return t.Clause(span, parts[0], parts[1], _kept(parts[2:]))
+
+    # -------------------------------------------------------------- helpers
+
+    def _label(self, expression: t.Expression) -> t.Text:
+        if isinstance(expression, t.Name):
+            return t.Text(expression.span, (expression.name,))
+        if isinstance(expression, t.Text):
+            return expression
+        if isinstance(expression, t.Literal_) and type(expression.value) is int:
+            return t.Text(expression.span, (str(expression.value),))
+        raise SpecError.of(
+            "syntax", "a step's name is a name or a string", expression.span, help='computed names are strings: `"block{i}": ...`'
+        )
+
+    def _line(self, span: Span) -> Span:
+        """The span without the line break and the white space at its end."""
+        return Span(span.source, span.start, span.start + len(span.text.rstrip()))
+
+
+def _kept(parts: list[Any]) -> tuple[Any, ...]:
+    """The parts that are there: lark puts None where an optional one is not."""
+    return tuple(_kept_list(parts))
+
+
+def _kept_list(parts: list[Any]) -> list[Any]:
+    return [part for part in parts if part is not None]
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match.group(1), match.group()), text, flags=re.S)
+
+
+def _dedented(lines: list[str]) -> list[str]:
+    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    return [line[margin:].rstrip() for line in lines]
+
+
+_WORDS = {
+    "NAME": "a name", "INT": "a number", "FLOAT": "", "FIGURE": "a figure such as `25.56M`", "STRING": "a string",
+    "_NL": "the end of the line", "_INDENT": "an indented line", "_DEDENT": "", "$END": "the end of the file",
+    "COMPARE": "a comparison", "ADDITIVE": "`+`", "MULTIPLICATIVE": "", "KIND": "`block`", "OWN": "", "EQUAL": "`=`",
+    "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "LBRACE": "`{`", "RBRACE": "`}`", "COMMA": "`,`",
+    "COLON": "`:`", "DOT": "", "__ANON_0": "", "STAR": "",
+}  # fmt: skip
+
+
+def _in_words(expected: set[str]) -> str:
+    """What may stand at a place, if that is little enough to be worth saying."""
+    words = sorted({word for name in expected if (word := _WORDS.get(name, ""))})
+    return " or ".join(words) if 0 < len(words) <= 4 else ""

@@ -1,0 +1,446 @@
+"""What a spec says: a typed tree in which names are not yet looked up.
+
+Every node keeps the span of text that it came from, and a file keeps its comments, so that the tree
+can be printed back without losing any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from archspec.source import Source, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A node of the tree."""
+
+    span: Span
+
+    def children(self) -> Iterator[Tree]:
+        """The nodes directly below, in the order of the text."""
+        for field in fields(self):
+            yield from _nodes(getattr(self, field.name))
+
+
+def _nodes(value: object) -> Iterator[Tree]:
+    if isinstance(value, Tree):
+        yield value
+    elif isinstance(value, tuple) and not isinstance(value, Span):
+        for item in value:
+            yield from _nodes(item)
+
+
+# ------------------------------------------------------------------ expressions
+
+
+@dataclass(frozen=True, slots=True)
+class Expression(Tree):
+    """Something that has a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Expression):
+    """`width`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Literal_(Expression):
+    """`3`, `0.5`, `true`, `none`."""
+
+    value: int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Expression):
+    """A string: its literal parts and, between them, the expressions in braces."""
+
+    parts: tuple[str | Expression, ...]
+
+    @property
+    def literal(self) -> str | None:
+        """The string itself when it holds no expression."""
+        if all(isinstance(part, str) for part in self.parts):
+            return "".join(part for part in self.parts if isinstance(part, str))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Tree):
+    """One item of a list, with the name of the step it will be when the list is applied."""
+
+    label: Text | None
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf(Expression):
+    """`[Conv(8), relu: ReLU]`."""
+
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TupleOf(Expression):
+    """`(a, b)`, or `a, b` without brackets."""
+
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause(Tree):
+    """`for a, b in pairs if a > b`."""
+
+    target: Target
+    iterable: Expression
+    conditions: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension(Expression):
+    """`[n * 2 for n in sizes]`, as a list or, in a call, without brackets."""
+
+    item: Item
+    clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument(Tree):
+    """An argument of a call, by name or by position."""
+
+    name: str | None
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expression):
+    """`Conv(64, 3, stride=2)`."""
+
+    callee: Expression
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute(Expression):
+    """`x.channels`."""
+
+    value: Expression
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Tree):
+    """`1:`, `:-1`, `::2` within brackets."""
+
+    start: Expression | None
+    stop: Expression | None
+    step: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscript(Expression):
+    """`states[a]`, `x[1:, 0]`."""
+
+    value: Expression
+    indices: tuple[Expression | Slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(Expression):
+    """`-x`, `not done`."""
+
+    operator: Literal["-", "+", "not"]
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Expression):
+    """`a + b`, and the other operators between two values."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Expression):
+    """`a < b <= c`, `i not in used`."""
+
+    first: Expression
+    rest: tuple[tuple[str, Expression], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Logic(Expression):
+    """`a and b and c`, or the same with `or`."""
+
+    operator: Literal["and", "or"]
+    values: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional(Expression):
+    """`a if test else b`."""
+
+    then: Expression
+    test: Expression
+    other: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Tree):
+    """`-> conv1: Conv(64)`."""
+
+    label: Text | None
+    layer: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Expression):
+    """`x -> conv1: Conv(64) -> ReLU`."""
+
+    source: Expression
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target(Tree):
+    """What is bound: a name, or a tuple of targets to unpack into."""
+
+    name: str | None
+    targets: tuple[Target, ...]
+
+
+# ------------------------------------------------------------------ statements
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Tree):
+    """A line, or a line with the lines indented under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Docstring(Statement):
+    """A string that stands alone."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assign(Statement):
+    """`y = x -> ReLU`, `a, b = pair`."""
+
+    target: Target
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class FreeSize(Tree):
+    """`free S` in the shape of an input."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestSizes(Tree):
+    """`*S` in the shape of an input: any number of sizes."""
+
+    name: str
+
+
+PatternSize = Expression | FreeSize | RestSizes
+
+
+@dataclass(frozen=True, slots=True)
+class Input(Statement):
+    """`input x: [C, H, W]`; without a pattern any shape will do."""
+
+    name: str
+    dtype: str | None
+    pattern: tuple[PatternSize, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Own(Statement):
+    """`weight table: [169, heads] = trunc_normal(0.02)`; likewise `buffer`, and `constant` (not saved)."""
+
+    kind: Literal["weight", "buffer", "constant"]
+    name: str
+    dtype: str | None
+    shape: tuple[Expression, ...]
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Shared(Statement):
+    """`shared mlp = [Linear(64), ReLU]`: one instance, whose weights every use shares."""
+
+    name: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Require(Statement):
+    """`require D % heads == 0, "why"`."""
+
+    test: Expression
+    message: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch(Tree):
+    """The lines under one `if` or `elif`."""
+
+    test: Expression
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class If(Statement):
+    """`if`, any `elif`, and `else`."""
+
+    branches: tuple[Branch, ...]
+    other: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class For(Statement):
+    """`for a, b in pairs:`."""
+
+    target: Target
+    iterable: Expression
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Tree):
+    """One of the values returned, and its name if it was given one."""
+
+    name: str | None
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Return(Statement):
+    """`return x`, `return a, b`, `return logits=x, aux=y`."""
+
+    outputs: tuple[Output, ...]
+
+
+# ------------------------------------------------------------------ top level
+
+
+@dataclass(frozen=True, slots=True)
+class Imported(Tree):
+    """One name taken from another file, and what it is called here."""
+
+    name: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Import(Statement):
+    """`from blocks.attention import SqueezeExcite as SE`."""
+
+    path: tuple[str, ...]
+    names: tuple[Imported, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName(Tree):
+    """`int`, `layer`, `list[int]`."""
+
+    name: str
+    item: TypeName | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices(Tree):
+    """`{3, 5, 7}`: the values a parameter may take."""
+
+    values: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Tree):
+    """`1..8`: the least and the greatest value a parameter may take."""
+
+    low: Expression
+    high: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Tree):
+    """`kernel: int in {3, 5, 7} = 3`."""
+
+    name: str
+    type: TypeName | None
+    domain: Choices | Range | None
+    default: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Definition(Statement):
+    """A block or a model: in the long form with a body, in the short form standing for a layer."""
+
+    kind: Literal["block", "model"]
+    name: str
+    parameters: tuple[Parameter, ...]
+    body: tuple[Statement, ...]
+    layer: Expression | None
+
+    @property
+    def doc(self) -> str:
+        """The docstring, or an empty string."""
+        return next((s.text for s in self.body if isinstance(s, Docstring)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Tree):
+    """`params 12M`, `output logits [1000]`: a figure as printed, or a shape."""
+
+    quantity: str
+    subject: str | None
+    figure: str | None
+    shape: tuple[Expression, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claims(Statement):
+    """`claims Model "source" at resolution=300:` and the figures under it."""
+
+    model: str
+    source: str
+    settings: tuple[Argument, ...]
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comment(Tree):
+    """From `#` to the end of the line."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class File(Tree):
+    """A whole spec file: its statements in order, and its comments in order beside them."""
+
+    source: Source
+    statements: tuple[Statement, ...]
+    comments: tuple[Comment, ...]
+
+    @property
+    def doc(self) -> str:
+        """The docstring that opens the file, or an empty string."""
+        first = self.statements[0] if self.statements else None
+        return first.text if isinstance(first, Docstring) else ""
+
+    @property
+    def definitions(self) -> tuple[Definition, ...]:
+        """The blocks and models it defines, in order."""
+        return tuple(s for s in self.statements if isinstance(s, Definition))

@@ -1,0 +1,152 @@
+"""What is known of a tensor before anything runs: its dtype and its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Literal, cast, get_args
+
+from archspec.errors import Mistake
+from archspec.size import Free, Size, always_equal
+
+DType = Literal["f16", "bf16", "f32", "f64", "i8", "u8", "i16", "i32", "i64", "bool"]
+
+Shape = tuple[Size, ...]
+
+_LONG_NAMES = {
+    "float16": "f16", "half": "f16", "bfloat16": "bf16", "float32": "f32", "float": "f32",
+    "float64": "f64", "double": "f64", "int8": "i8", "uint8": "u8", "int16": "i16", "int32": "i32",
+    "int64": "i64", "int": "i64",
+}  # fmt: skip
+
+_TORCH_NAMES = {
+    "f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64", "i8": "int8", "u8": "uint8",
+    "i16": "int16", "i32": "int32", "i64": "int64", "bool": "bool",
+}  # fmt: skip
+
+_BYTES = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8, "i8": 1, "u8": 1, "i16": 2, "i32": 4, "i64": 8, "bool": 1}
+
+
+def dtype(name: str) -> DType:
+    """The dtype of that name, short (`f32`) or as PyTorch spells it (`float32`).
+
+    Raises Mistake when there is none.
+    """
+    short = _LONG_NAMES.get(name, name)
+    if short not in get_args(DType):
+        raise Mistake(f"there is no dtype `{name}`", kind="name", help=f"the dtypes are {', '.join(get_args(DType))}")
+    return cast(DType, short)
+
+
+def torch_name(name: DType) -> str:
+    """What PyTorch calls the dtype: `torch_name("f32") == "float32"`."""
+    return _TORCH_NAMES[name]
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """A dtype and a shape without the batch, which is always free: `f32[64, 56, 56]`.
+
+    `batched` is False for what is the same for every sample, as weights are; at run time such a
+    tensor has exactly this shape, and the others have the batch in front of it.
+    """
+
+    shape: Shape
+    dtype: DType = "f32"
+    batched: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{show(self.shape)}"
+
+    @property
+    def rank(self) -> int:
+        """Number of axes, the batch not counted."""
+        return len(self.shape)
+
+    @property
+    def values(self) -> int:
+        """How many values a sample has. Raises Mistake when a size is free."""
+        return fixed(prod(self.shape), "the number of values")
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes a sample takes. Raises Mistake when a size is free."""
+        return self.values * _BYTES[self.dtype]
+
+    @property
+    def floating(self) -> bool:
+        """Whether the dtype holds real numbers."""
+        return self.dtype in ("f16", "bf16", "f32", "f64")
+
+    @property
+    def offset(self) -> int:
+        """How many axes stand before the first of `shape` at run time: 1 with a batch, else 0."""
+        return int(self.batched)
+
+    def with_shape(self, shape: Sequence[Size]) -> TensorType:
+        """The same dtype and batching with another shape."""
+        return replace(self, shape=tuple(shape))
+
+    def axis(self, axis: int) -> int:
+        """An axis counted from the front, negative ones counted from the back.
+
+        Raises Mistake when there is no such axis.
+        """
+        if not -self.rank <= axis < self.rank:
+            raise Mistake(
+                f"there is no axis {axis} in {show(self.shape)}",
+                kind="shape",
+                help=f"axes go from 0 to {self.rank - 1}, or from -1 back to {-self.rank}; the batch is not counted",
+            )
+        return axis % self.rank
+
+
+def show(shape: Sequence[Size]) -> str:
+    """A shape as specs write it: `[64, 56, 56]`."""
+    return f"[{', '.join(str(size) for size in shape)}]"
+
+
+def fixed(size: Size, what: str) -> int:
+    """The size as a number; Mistake when it is free."""
+    if isinstance(size, Free):
+        raise Mistake(f"{what} must be known, but {size} is free", kind="free", help="give the input a size there")
+    return size
+
+
+def broadcast(*types: TensorType, verb: str = "combine") -> TensorType:
+    """The type of tensors combined value by value, broadcast like NumPy [Harris et al., 2020].
+
+    Shapes align at their last axes; a size of 1 stretches. The batch is not part of a shape, so a
+    tensor without one combines with every sample alike. Raises Mistake when sizes differ.
+    """
+    rank = max(t.rank for t in types)
+    sizes: list[Size] = []
+    for position in range(-rank, 0):
+        size: Size = 1
+        for t in types:
+            if -position > t.rank or t.shape[position] == 1:
+                continue
+            if size != 1 and not always_equal(size, t.shape[position]):
+                shapes = " and ".join(show(t.shape) for t in types)
+                raise Mistake(
+                    f"cannot {verb} {shapes}",
+                    kind="shape",
+                    label=f"axis {position + rank} differs: {size} and {t.shape[position]}",
+                )
+            size = t.shape[position]
+        sizes.append(size)
+    return TensorType(tuple(sizes), promote(*types), any(t.batched for t in types))
+
+
+def promote(*types: TensorType) -> DType:
+    """The dtype that PyTorch gives to values combined of these: the widest of the highest kind."""
+    order = get_args(DType)
+    dtypes = {t.dtype for t in types}
+    if {"f16", "bf16"} <= dtypes:
+        dtypes.add("f32")
+    ranks = ["bool", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64"]
+    assert set(ranks) == set(order)
+    if {"u8", "i8"} <= dtypes:
+        dtypes.add("i16")
+    return cast(DType, max(dtypes, key=ranks.index))
