@@ -1,0 +1,148 @@
+"""What Python programs call: read a spec, check it, load a module."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archspec.elaborate import BUDGET, Module, elaborate, elaborate_text, locate, pick_model, read_module
+from archspec.errors import SpecError
+from archspec.graph import Graph
+
+if TYPE_CHECKING:
+    import os
+
+    import torch
+    from torch.fx import GraphModule
+
+BUILT = ".archmod"
+
+
+def read(spec: str | os.PathLike[str], model: str | None = None, *, budget: int = BUDGET, **settings: Any) -> Graph:
+    """The graph of a model, every shape known. Never imports torch.
+
+    `spec` is the path of an `.arch` file, the name of a shipped spec, or either with `:Model` behind
+    it; `model` picks one where a file holds several (the last is the default). `settings` are
+    parameters of the model, `budget` the most nodes it may have.
+
+    Raises SpecError when the spec is wrong or cannot be read.
+    """
+    module, model = _open(spec, model)
+    return elaborate(module, model, settings, budget=budget)
+
+
+def parse(text: str, model: str | None = None, *, budget: int = BUDGET, **settings: Any) -> Graph:
+    """The graph of a model written in a string, as `read` gives it for a file.
+
+    Raises SpecError when the spec is wrong.
+    """
+    return elaborate_text(text, model, settings, budget=budget)
+
+
+def load(
+    spec: str | os.PathLike[str] | Graph,
+    model: str | None = None,
+    *,
+    flat: bool = False,
+    seed: int | None = None,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    budget: int = BUDGET,
+    **settings: Any,
+) -> GraphModule:
+    """A network as a `torch.fx.GraphModule`, in training mode as a new module is.
+
+    `spec` is what `read` takes, a graph that it gave, or the path of a built `.archmod`, whose weights
+    are then loaded. Weights are drawn from `seed`, or from PyTorch's generator without one. `flat`
+    gives one fx graph instead of a module for each block. `dtype` and `device` are where the
+    floating-point weights go.
+
+    Raises SpecError when the spec or the built file is wrong or cannot be read.
+    """
+    import torch
+
+    from archspec.artifact import load_artifact
+    from archspec.backends.torch_fx import lower
+    from archspec.backends.torch_weights import draw
+
+    graph: Graph
+    if isinstance(spec, Graph):
+        graph = spec
+        network = lower(graph, lambda g: draw(g, seed), flat=flat)
+    elif _is_built(str(spec)):
+        if settings or model or seed is not None:
+            raise SpecError.of(
+                "argument", f"`{spec}` is built: its model, settings and weights are fixed", help="load the spec itself to change them"
+            )
+        network = load_artifact(Path(spec), flat=flat)
+    else:
+        graph = read(spec, model, budget=budget, **settings)
+        network = lower(graph, lambda g: draw(g, seed), flat=flat)
+    if isinstance(dtype, str):
+        dtype = torch_dtype(dtype)
+    if dtype is not None or device is not None:
+        network.to(device=device, dtype=dtype)
+    return network
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The floating-point dtype of that name (`f16`, `float16` ...). Raises SpecError when there is none."""
+    import torch
+
+    from archspec.errors import Mistake
+    from archspec.tensor import dtype, torch_name
+
+    try:
+        found: torch.dtype = getattr(torch, torch_name(dtype(name)))
+    except Mistake as mistake:
+        raise mistake.at(None) from None
+    if not found.is_floating_point:
+        raise SpecError.of("argument", f"weights cannot be {name}", help="f16, bf16, f32 and f64 hold real numbers")
+    return found
+
+
+def graph_of(module: torch.nn.Module) -> Graph:
+    """The graph that a loaded module was lowered from. Raises TypeError for any other module."""
+    meta = getattr(module, "meta", None)
+    graph = meta.get("archspec") if isinstance(meta, Mapping) else None
+    if not isinstance(graph, Graph):
+        raise TypeError("the module was not loaded by archspec")
+    return graph
+
+
+def models(spec: str | os.PathLike[str]) -> list[str]:
+    """The models that a spec file defines, in order. Raises SpecError when the file is wrong."""
+    module, picked = _open(spec, None)
+    return [picked] if picked else [d.name for d in module.file.definitions if d.kind == "model"]
+
+
+def claimed_graphs(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> Iterator[Graph]:
+    """Every model of a file, once for each input size that its claims name (and once without any).
+
+    Raises SpecError when the spec is wrong.
+    """
+    module, picked = _open(spec, None)
+    names = [picked] if picked else [d.name for d in module.file.definitions if d.kind == "model"]
+    if not names:
+        pick_model(module)
+    for name in names:
+        graph = elaborate(module, name, budget=budget)
+        seen: list[dict[str, Any]] = [{}]
+        yield graph
+        for claim in graph.claims:
+            if claim.settings not in seen:
+                seen.append(claim.settings)
+                yield elaborate(module, name, claim.settings, budget=budget)
+
+
+def _open(spec: str | os.PathLike[str], model: str | None) -> tuple[Module, str | None]:
+    path, picked = locate(str(spec))
+    if path.suffix == BUILT:
+        raise SpecError.of("file", f"`{path}` is a built module, not a spec", help="`archspec.load` loads it")
+    return read_module(path), model or picked
+
+
+def _is_built(spec: str) -> bool:
+    return bool(re.search(rf"{re.escape(BUILT)}$", spec))

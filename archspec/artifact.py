@@ -1,0 +1,177 @@
+"""A built module on disk: a zip of the graph as JSON, the weights as safetensors, and a manifest.
+
+Nothing in it is ever executed or unpickled. The same spec and seed give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import tempfile
+import zipfile
+import zlib
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from archspec.errors import SpecError
+from archspec.graph import Graph
+
+if TYPE_CHECKING:
+    import torch
+
+    from archspec.backends.torch_fx import Network
+
+GRAPH, WEIGHTS, MANIFEST = "graph.json", "weights.safetensors", "manifest.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry, so that equal contents are equal bytes
+_LARGEST_JSON = 1 << 30
+
+
+class Manifest(BaseModel):
+    """What a built module is made of. `hashes` are SHA-256 of the other two entries."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    archspec: str
+    torch: str
+    name: str
+    seed: int | None
+    dtype: str
+    sources: dict[str, str]
+    hashes: dict[str, str]
+
+
+def save_artifact(module: torch.nn.Module, path: Path, *, seed: int | None = None, dtype: str = "f32") -> Manifest:
+    """Write a loaded module to `path`, whole or not at all.
+
+    Raises SpecError when the place cannot be written, TypeError for a module that archspec did not load.
+    """
+    import torch
+    from safetensors.torch import save
+
+    import archspec
+    from archspec.api import graph_of
+
+    graph = graph_of(module)
+    state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    entries = {GRAPH: graph.to_json().encode(), WEIGHTS: save(state)}
+    manifest = Manifest(
+        archspec=archspec.__version__,
+        torch=torch.__version__,
+        name=graph.name,
+        seed=seed,
+        dtype=dtype,
+        sources=graph.sources,
+        hashes={name: sha256(data).hexdigest() for name, data in entries.items()},
+    )
+    entries[MANIFEST] = manifest.model_dump_json(indent=2).encode()
+    _write(path, entries)
+    return manifest
+
+
+def _write(path: Path, entries: dict[str, bytes]) -> None:
+    """Write a zip beside its place, then move it there in one step."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                with zipfile.ZipFile(file, "w") as archive:
+                    for name, data in entries.items():
+                        info = zipfile.ZipInfo(name, _EPOCH)
+                        info.external_attr = 0o644 << 16
+                        # Weights hardly compress, and stored they can be mapped into memory.
+                        info.compress_type = zipfile.ZIP_STORED if name == WEIGHTS else zipfile.ZIP_DEFLATED
+                        archive.writestr(info, data)
+                file.flush()
+                os.fsync(file.fileno())
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)  # noqa: PTH101
+            os.replace(temporary, path)  # noqa: PTH105
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SpecError.of("file", f"`{path}` cannot be written: {error.strerror}") from None
+
+
+def read_artifact(path: Path) -> tuple[Graph, dict[str, torch.Tensor], Manifest]:
+    """Graph, weights and manifest of a built module.
+
+    Raises SpecError when the file is missing, not a built module, truncated or altered.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    entries = _entries(path)
+    try:
+        manifest = Manifest.model_validate_json(entries[MANIFEST])
+    except ValidationError as error:
+        made = _field(entries[MANIFEST], "format")
+        if isinstance(made, int) and made != 1:
+            raise _bad(path, f"has format {made}, and this archspec reads format 1") from None
+        raise _bad(path, f"has a manifest that is not one: {error.errors()[0]['msg']}") from None
+    for name in (GRAPH, WEIGHTS):
+        if sha256(entries[name]).hexdigest() != manifest.hashes.get(name):
+            raise _bad(path, f"was altered: `{name}` is not what the manifest says")
+    graph = Graph.from_json(entries[GRAPH])
+    try:
+        tensors = load(entries[WEIGHTS])
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise _bad(path, f"has weights that are not safetensors: {error}") from None
+    for name, weight in graph.weights.items():
+        if weight.saved and (name not in tensors or tuple(tensors[name].shape) != weight.shape):
+            raise _bad(path, f"has no weight `{name}` of shape {list(weight.shape)}")
+    return graph, tensors, manifest
+
+
+def load_artifact(path: Path, *, flat: bool = False) -> Network:
+    """The network that was built, with its weights. Raises SpecError as `read_artifact` does."""
+    from archspec.backends.torch_fx import lower
+    from archspec.backends.torch_weights import constants
+
+    graph, tensors, _ = read_artifact(path)
+    return lower(graph, lambda g: {**constants(g), **tensors}, flat=flat)
+
+
+def _entries(path: Path) -> dict[str, bytes]:
+    if path.is_dir():
+        raise SpecError.of("file", f"`{path}` is a folder, not a built module")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {info.filename: info for info in archive.infolist()}
+            missing = [name for name in (MANIFEST, GRAPH, WEIGHTS) if name not in names]
+            if missing:
+                raise _bad(path, f"lacks `{missing[0]}`")
+            for name in (MANIFEST, GRAPH):
+                if names[name].file_size > _LARGEST_JSON:
+                    raise _bad(path, f"has a `{name}` of {names[name].file_size:,} bytes")
+            if names[WEIGHTS].file_size > path.stat().st_size:
+                raise _bad(path, "has weights larger than itself")
+            return {name: archive.read(name) for name in (MANIFEST, GRAPH, WEIGHTS)}
+    except FileNotFoundError:
+        raise SpecError.of("file", f"there is no file `{path}`", help="`archspec build SPEC` makes one") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, RuntimeError) as error:
+        raise _bad(path, f"is not a whole zip file ({error})") from None
+    except OSError as error:
+        raise SpecError.of("file", f"`{path}` cannot be read: {error.strerror}") from None
+
+
+def _bad(path: Path, what: str) -> SpecError:
+    return SpecError.of("artifact", f"`{path}` {what}", help="build it again with `archspec build`")
+
+
+def _field(data: bytes, name: str) -> Any:
+    try:
+        value = json.load(io.BytesIO(data))
+    except ValueError:
+        return None
+    return value.get(name) if isinstance(value, dict) else None

@@ -1,0 +1,66 @@
+"""First values of weights: each drawn from a seed and its own name, so in any order and in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from math import prod
+from os import cpu_count
+
+import torch
+
+from archspec.graph import Graph
+from archspec.op import Weight
+from archspec.tensor import torch_name
+
+LARGE = 1 << 15  # values; smaller tensors are filled without handing them to a thread
+
+
+def draw(graph: Graph, seed: int | None = None) -> dict[str, torch.Tensor]:
+    """The first values of every weight, by name, on the CPU.
+
+    What a weight gets depends on the seed and on its name alone: a layer added elsewhere changes
+    nothing here. Without a seed one is drawn from PyTorch's own generator, so `torch.manual_seed`
+    governs it.
+    """
+    if seed is None:
+        seed = int(torch.randint(2**63 - 1, ()).item())
+    tensors = empty(graph)
+    large = []
+    for name, weight in graph.weights.items():
+        if prod(weight.shape) < LARGE:
+            _fill(tensors[name], weight, seed, name)
+        else:
+            large.append(name)
+    if large:
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            # The largest first, so that no thread is left with one at the end.
+            large.sort(key=lambda name: -tensors[name].numel())
+            list(pool.map(lambda name: _fill(tensors[name], graph.weights[name], seed, name), large))
+    return tensors
+
+
+def empty(graph: Graph, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """A tensor for every weight, its values not yet written."""
+    return {
+        name: torch.empty(weight.shape, dtype=getattr(torch, torch_name(weight.dtype)), device=device)
+        for name, weight in graph.weights.items()
+    }
+
+
+def constants(graph: Graph) -> Mapping[str, torch.Tensor]:
+    """The values of the weights that are not saved, which follow from the graph alone."""
+    tensors = {}
+    for name, weight in graph.weights.items():
+        if not weight.saved:
+            tensors[name] = torch.empty(weight.shape, dtype=getattr(torch, torch_name(weight.dtype)))
+            _fill(tensors[name], weight, 0, name)
+    return tensors
+
+
+def _fill(tensor: torch.Tensor, weight: Weight, seed: int, name: str) -> None:
+    generator = torch.Generator()
+    generator.manual_seed(int.from_bytes(sha256(f"{seed}/{name}".encode()).digest()[:8]) >> 1)
+    with torch.no_grad():
+        weight.init.fill(tensor, generator)
