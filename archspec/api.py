@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.elaborate import BUDGET, Module, elaborate, elaborate_text, locate, pick_model, read_module
-from archspec.errors import SpecError
+from archspec.analyses.claims import Verdict, check_claims
+from archspec.elaborate import (
+    BUDGET,
+    Module,
+    elaborate,
+    elaborate_text,
+    locate,
+    pick_model,
+    read_file,
+    read_module,
+    read_value,
+    shipped_names,
+)
+from archspec.errors import Mistake, Problem, SpecError
 from archspec.graph import Graph
 
 if TYPE_CHECKING:
@@ -91,7 +103,6 @@ def torch_dtype(name: str) -> torch.dtype:
     """The floating-point dtype of that name (`f16`, `float16` ...). Raises SpecError when there is none."""
     import torch
 
-    from archspec.errors import Mistake
     from archspec.tensor import dtype, torch_name
 
     try:
@@ -118,23 +129,72 @@ def models(spec: str | os.PathLike[str]) -> list[str]:
     return [picked] if picked else [d.name for d in module.file.definitions if d.kind == "model"]
 
 
-def claimed_graphs(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> Iterator[Graph]:
-    """Every model of a file, once for each input size that its claims name (and once without any).
+def check(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[Graph, list[Verdict]]]:
+    """Every model of a file that can stand alone, and the verdicts on its claims.
 
-    Raises SpecError when the spec is wrong.
+    A model is read once as it is, and once more for each input size that its claims name. Never
+    imports torch. Raises SpecError when the spec is wrong or a claim does not hold.
     """
     module, picked = _open(spec, None)
-    names = [picked] if picked else [d.name for d in module.file.definitions if d.kind == "model"]
-    if not names:
-        pick_model(module)
-    for name in names:
-        graph = elaborate(module, name, budget=budget)
-        seen: list[dict[str, Any]] = [{}]
-        yield graph
-        for claim in graph.claims:
-            if claim.settings not in seen:
-                seen.append(claim.settings)
-                yield elaborate(module, name, claim.settings, budget=budget)
+    spans = {span.location: span for span in module.claim_spans()}
+    problems: list[Problem] = []
+    checked = []
+    for definition in module.file.definitions:
+        if picked not in (None, definition.name) or definition.kind != "model":
+            continue
+        if picked is None and any(p.default is None for p in definition.parameters):
+            continue  # a family: it stands alone only with arguments
+        graph = elaborate(module, definition.name, budget=budget)
+        verdicts = []
+        for settings in _unique(claim.settings for claim in graph.claims):
+            measured = elaborate(module, definition.name, settings, budget=budget) if settings else graph
+            for claim in graph.claims:
+                if claim.settings != settings:
+                    continue
+                span = spans[claim.location]
+                try:
+                    verdict = check_claims(measured, (claim,))[0]
+                except Mistake as mistake:
+                    problems += mistake.at(span).problems
+                    continue
+                verdicts.append(verdict)
+                if not verdict.holds:
+                    what = " ".join(filter(None, (claim.quantity, claim.subject)))
+                    problems.append(
+                        Problem("claim", f"{graph.name} does not have the {what} claimed", span, f"measured: {verdict.measured}")
+                    )
+        checked.append((graph, verdicts))
+    if picked is not None and not checked:
+        pick_model(module, picked)
+    if problems:
+        raise SpecError(problems)
+    return checked
+
+
+def shipped() -> list[tuple[str, str]]:
+    """Name and one-line summary of every shipped spec, in alphabetical order."""
+    rows = []
+    for name, path in shipped_names():
+        doc = read_file(path, path.parent).doc
+        rows.append((name, doc.split("\n\n")[0].replace("\n", " ")))
+    return rows
+
+
+def parse_value(text: str) -> Any:
+    """A value as specs write it: `3`, `[3, 4, 6, 3]`, `GELU`, `Conv(bias=false)`; a bare word is a string.
+
+    Raises SpecError when the text is not a value.
+    """
+    return read_value(text)
+
+
+def _unique(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The different ones, in the order of their first appearance."""
+    found: list[dict[str, Any]] = []
+    for item in items:
+        if item not in found:
+            found.append(item)
+    return found
 
 
 def _open(spec: str | os.PathLike[str], model: str | None) -> tuple[Module, str | None]:

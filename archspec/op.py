@@ -109,10 +109,36 @@ class Op(BaseModel):
         dumped: dict[str, JsonValue] = self.model_dump(mode="json")
         return dumped
 
+    def __str__(self) -> str:
+        """As a spec would write it, arguments at their defaults left out: `Conv(64, 3, stride=2)`."""
+        shown = []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if field.is_required():
+                shown.append(_written(value))
+            elif value != field.default:
+                shown.append(f"{name}={_written(value)}")
+        return f"{type(self).__name__}({', '.join(shown)})" if shown else type(self).__name__
+
     @classmethod
     def of(cls, arguments: Mapping[str, JsonValue]) -> Op:
         """The op that `arguments` described; raises pydantic's ValidationError on anything else."""
         return cls.model_validate(arguments, strict=False)
+
+
+def _written(value: object) -> str:
+    """A value as specs write it."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{value}"'
+        case tuple() | list():
+            return f"[{', '.join(_written(item) for item in value)}]"
+        case _:
+            return str(value)
 
 
 @cache

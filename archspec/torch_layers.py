@@ -17,6 +17,7 @@ class _StandardisedWeight(nn.modules.conv._ConvNd):
         self.eps = eps
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """What `forward` calls, with the weight standardised over each output's window."""
         inputs = tuple(range(1, weight.ndim))
         variance, mean = torch.var_mean(weight, inputs, correction=0, keepdim=True)
         weight = (weight - mean) * torch.rsqrt(variance + self.eps)

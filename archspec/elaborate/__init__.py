@@ -8,12 +8,16 @@ from typing import Any
 
 from archspec.elaborate.blocks import Blocks
 from archspec.elaborate.builder import BUDGET, GraphBuilder
-from archspec.elaborate.files import SUFFIX, locate, shipped_names, shipped_specs
+from archspec.elaborate.files import SUFFIX, locate, read_file, shipped_names, shipped_specs
 from archspec.elaborate.modules import Module, Modules
+from archspec.elaborate.values import Environment, OpLayer, is_layer
 from archspec.errors import Mistake, SpecError, suggest
 from archspec.graph import Graph
+from archspec.initialisation import Initialiser
+from archspec.op import Op
 from archspec.source import Source
-from archspec.syntax.tree import Definition
+from archspec.syntax.parse import parse_expression
+from archspec.syntax.tree import Definition, Name
 
 __all__ = [
     "BUDGET",
@@ -23,7 +27,9 @@ __all__ = [
     "elaborate_text",
     "locate",
     "pick_model",
+    "read_file",
     "read_module",
+    "read_value",
     "shipped_names",
     "shipped_specs",
 ]
@@ -42,7 +48,7 @@ def elaborate(
     Raises SpecError, with everything found wrong, when the model or a setting does not fit.
     """
     definition = pick_model(module, model)
-    settings = dict(settings or {})
+    settings = settings_of(settings or {})
     builder = GraphBuilder(budget)
     blocks = Blocks(builder)
     try:
@@ -75,6 +81,38 @@ def elaborate_text(
     """The graph of a model written in a string; imports look in the present folder."""
     modules = Modules(Path.cwd() / path)
     return elaborate(modules.load_source(Source(path, text, path), Path.cwd() / path), model, settings, budget=budget)
+
+
+def read_value(text: str) -> Any:
+    """The value of an expression that stands alone; a bare word that means nothing is a string.
+
+    Raises SpecError when the text is no expression, or has no value.
+    """
+    source = Source("value", text)
+    expression = parse_expression(source, 0, len(text))
+    try:
+        return Blocks(GraphBuilder()).evaluate(expression, Environment())
+    except SpecError:
+        if isinstance(expression, Name):
+            return expression.name
+        raise
+
+
+def settings_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings given from Python, as values of the language. Raises SpecError for what it has not."""
+    return {name: _value(name, value) for name, value in settings.items()}
+
+
+def _value(name: str, value: Any) -> Any:
+    if isinstance(value, type) and issubclass(value, Op):
+        return OpLayer(value)
+    if isinstance(value, list):
+        return [_value(name, item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_value(name, item) for item in value)
+    if value is None or type(value) in (bool, int, float, str) or is_layer(value) or isinstance(value, Initialiser):
+        return value
+    raise SpecError.of("type", f"the setting `{name}` cannot be a {type(value).__name__}", help="numbers, strings, lists and ops can")
 
 
 def pick_model(module: Module, model: str | None = None) -> Definition:

@@ -60,6 +60,12 @@ class Module:
                     location=claim.span.location,
                 )
 
+    def claim_spans(self) -> Iterator[Span]:
+        """Where each claim of the file stands."""
+        for statement in self.file.statements:
+            if isinstance(statement, t.Claims):
+                yield from (claim.span for claim in statement.claims)
+
     def sources(self) -> dict[str, str]:
         """The SHA-256 of this file and of every file that went in, by name."""
         found = {self.file.source.name: self.file.source.digest}

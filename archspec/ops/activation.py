@@ -108,6 +108,7 @@ class PReLU(_Activation):
         return nn.PReLU(self._slopes(x), device="meta")
 
     def _slopes(self, x: TensorType) -> int:
+        """How many slopes are learned."""
         return channels_of(x) if self.per_channel else 1
 
 

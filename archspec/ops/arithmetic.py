@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archspec.errors import Mistake
 from archspec.op import Lowered, Op, PositiveInt
+from archspec.ops.identity import unchanged
 from archspec.size import Size, always_equal
 from archspec.tensor import Shape, TensorType, broadcast, fixed, promote, show
 
@@ -431,6 +432,7 @@ class Split(Op):
         "f32[6, 4] -> Split(2) -> (f32[3, 4], f32[3, 4])",
         "f32[5, 6] -> Split(3, axis=-1) -> (f32[5, 2], f32[5, 2], f32[5, 2])",
         "f32[6, 4] -> Split([1, 3, 2]) -> (f32[1, 4], f32[3, 4], f32[2, 4])",
+        "f32[6, 4] -> Split(1) -> f32[6, 4]",
     )
     without_batch = True
 
@@ -442,13 +444,16 @@ class Split(Op):
         )
 
     def lower(self, x: TensorType) -> Lowered:
-        """`torch.chunk` or `torch.split`."""
+        """`torch.chunk` or `torch.split`; one part is the tensor itself."""
         import torch
 
         axis = x.axis(self.axis) - x.rank
+        if len(self.infer(x)) == 1:
+            return unchanged
         if isinstance(self.parts, int):
             return partial(torch.chunk, chunks=self.parts, dim=axis)
-        return partial(torch.split, split_size_or_sections=self.parts, dim=axis)
+        sizes: Any = self.parts  # a tuple, which PyTorch takes though its types do not say so
+        return partial(torch.split, split_size_or_sections=sizes, dim=axis)
 
     def _sizes(self, size: Size) -> Sequence[Size]:
         if isinstance(self.parts, int):
@@ -501,7 +506,12 @@ class Reduce(Op):
         """`torch.mean`, `torch.sum`, `torch.amax` or `torch.amin`."""
         import torch
 
-        functions = {"mean": torch.mean, "sum": torch.sum, "max": torch.amax, "min": torch.amin}
+        functions: dict[str, Callable[..., Tensor]] = {
+            "mean": torch.mean,
+            "sum": torch.sum,
+            "max": torch.amax,
+            "min": torch.amin,
+        }
         axes = tuple(axis - x.rank for axis in self._axes(x))
         return partial(functions[self.how], dim=axes, keepdim=self.keep)
 
@@ -513,7 +523,7 @@ class Reduce(Op):
         return axes
 
 
-def pairwise(a: Tensor, b: Tensor, *, function: str, ones: tuple[int, int]) -> Tensor:
+def pairwise(a: Tensor, b: Tensor, *, function: str, ones: tuple[int, ...]) -> Tensor:
     """A function of two tensors, each given so many axes of 1 behind its batch first."""
     left, right = (after_batch(x, count) if count else x for x, count in zip((a, b), ones, strict=True))
     combined: Tensor = _named(function)(left, right)

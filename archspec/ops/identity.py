@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archspec.op import Op
 from archspec.ops.inputs import channels_of
@@ -69,5 +69,5 @@ def zeros_of_pool(x: Tensor, strides: tuple[int, ...]) -> Tensor:
     """Zeros of the shape that is left when each of the last axes keeps one value of `stride`."""
     from torch import zeros_like
 
-    places = [slice(None, None, stride) for stride in strides]
-    return zeros_like(x[..., *places])
+    kept: tuple[Any, ...] = (..., *(slice(None, None, stride) for stride in strides))
+    return zeros_like(x[kept])

@@ -18,7 +18,7 @@ def require_real(x: TensorType, op: Op) -> None:
         raise Mistake(
             f"{type(op).__name__} takes real numbers, not {x.dtype}",
             kind="shape",
-            help="use Embedding to make vectors of indices",
+            help="" if x.dtype == "bool" else "use Embedding to make vectors of indices",
         )
 
 

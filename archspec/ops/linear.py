@@ -58,6 +58,7 @@ class Linear(Op):
         return nn.Linear(self._width(x), self.out, self.bias, device="meta")
 
     def _width(self, x: TensorType) -> int:
+        """The size of the last axis."""
         return fixed(x.shape[x.axis(-1)], "the size of the last axis")
 
 

@@ -23,14 +23,12 @@ Epsilon = Annotated[float, Field(ge=0)]
 class BatchNorm(Op):
     """Normalise each channel over the batch, and at inference by running averages [Ioffe & Szegedy, 2015].
 
-    A `momentum` of none makes the running averages plain ones, over all batches seen.
-
     Shapes: [C, *S] -> [C, *S]
     Raises: when there is no channel, or more than three axes behind it
     """
 
     eps: Epsilon = 1e-5
-    momentum: Probability | None = 0.1
+    momentum: Probability = 0.1
     affine: bool = True
     init: Init | None = None
     bias_init: Init | None = None
@@ -39,7 +37,7 @@ class BatchNorm(Op):
         "f32[8, 4, 4] -> BatchNorm -> f32[8, 4, 4]",
         "f32[8] -> BatchNorm(1e-3, 0.01) -> f32[8]",
         "f32[8, 20] -> BatchNorm(affine=false) -> f32[8, 20]",
-        "f32[2, 3, 4, 5] -> BatchNorm(momentum=none, init=zeros) -> f32[2, 3, 4, 5]",
+        "f32[2, 3, 4, 5] -> BatchNorm(momentum=0.01, init=zeros) -> f32[2, 3, 4, 5]",
     )
 
     def infer(self, x: TensorType) -> TensorType:
@@ -51,7 +49,7 @@ class BatchNorm(Op):
         return x
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
-        """`weight` and `bias` [C], 1 and 0 unless given; the running averages [C] and their number of batches."""
+        """`weight` and `bias` [C], 1 and 0 unless given; running averages [C], and of how many batches."""
         channels = channels_of(x)
 
         def buffer(init: Init) -> Weight:
@@ -119,6 +117,7 @@ class LayerNorm(Op):
         return module(self._size(x), self.eps, self.affine, self.bias, device="meta")
 
     def _size(self, x: TensorType) -> int:
+        """The size of the axis normalised along."""
         return fixed(x.shape[x.axis(self.axis)], "the size of the axis")
 
 

@@ -10,7 +10,7 @@ from archspec.errors import Mistake
 from archspec.op import Op
 from archspec.ops.inputs import by_axes, space_of
 from archspec.ops.window import Padding, Window, padded, per_axis, slide
-from archspec.tensor import TensorType
+from archspec.tensor import TensorType, show
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,7 +93,8 @@ class AvgPool(_Pool):
 
     Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - kernel) // stride + 1;
             with `ceil`, one more for a rest that the strides leave over
-    Raises: when the window does not fit, or the padding is more than half of the kernel
+    Raises: when the window does not fit, in a volume even without its padding, or the padding is more than
+            half of the kernel
     """
 
     count_include_pad: bool = True
@@ -105,6 +106,18 @@ class AvgPool(_Pool):
         'f32[4, 20] -> AvgPool(5, 3, "valid") -> f32[4, 6]',
         "f32[2, 4, 6, 8] -> AvgPool([1, 3, 3], [1, 2, 2]) -> f32[2, 4, 3, 4]",
     )
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, *S] -> [C, *S']."""
+        out = super().infer(x)
+        kernel, _, _ = self._windows(x)
+        if x.rank == 4 and any(size < k for size, k in zip(x.shape[1:], kernel, strict=True)):
+            raise Mistake(  # PyTorch's own rule, for volumes only
+                f"AvgPool takes volumes no smaller than its kernel {show(kernel)}, not {show(x.shape[1:])}",
+                kind="shape",
+                help="Pad first, with `padding=0`",
+            )
+        return out
 
     def lower(self, x: TensorType) -> Callable[..., Tensor]:
         """`avg_pool1d`, `avg_pool2d` or `avg_pool3d`."""

@@ -1,0 +1,735 @@
+"""Reshaping: the same values in another arrangement, or a part of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from archspec.errors import Mistake
+from archspec.op import Op, PositiveInt
+from archspec.ops.inputs import channels_of, require_real, space_of
+from archspec.ops.window import Padding, Window, padded, per_axis, slide
+from archspec.size import Free, Size, always_equal, undecided
+from archspec.tensor import Shape, TensorType, fixed, show
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Slice = tuple[int | None, int | None, int | None]
+Factor = PositiveInt | Annotated[float, Field(gt=0)]
+
+
+class Flatten(Op):
+    """Lay the axes from `start` to `end`, both included, end to end as one.
+
+    Shapes: [*A, n, ..., m, *B] -> [*A, n * ... * m, *B]
+    Raises: when there are no such axes, or `start` comes after `end`
+    """
+
+    start: int = 0
+    end: int = -1
+
+    examples = (
+        "f32[8, 4, 4] -> Flatten -> f32[128]",
+        "f32[8, 4, 5] -> Flatten(1) -> f32[8, 20]",
+        "i64[2, 3, 4, 5] -> Flatten(-3, end=2) -> i64[2, 12, 5]",
+        "f32[7] -> Flatten -> f32[7]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*A, n, ..., m, *B] -> [*A, n * ... * m, *B]."""
+        start, end = x.axis(self.start), x.axis(self.end)
+        if start > end:
+            raise Mistake(f"axis {start}, the start, comes after axis {end}, the end")
+        return x.with_shape((*x.shape[:start], prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`torch.flatten`."""
+        import torch
+
+        return partial(
+            torch.flatten, start_dim=x.axis(self.start) - x.rank, end_dim=x.axis(self.end) - x.rank
+        )
+
+
+class Reshape(Op):
+    """Arrange the values, taken in row-major order, in another shape; one size may be left out as -1.
+
+    Shapes: [*S] -> shape
+    Raises: when the number of values differs, and when several sizes are free but not those of axes
+    """
+
+    shape: tuple[PositiveInt | Literal[-1] | Free, ...]
+
+    examples = (
+        "f32[8, 4, 4] -> Reshape([8, 16]) -> f32[8, 16]",
+        "f32[8, 4, 4] -> Reshape([2, -1, 4]) -> f32[2, 16, 4]",
+        "i64[6] -> Reshape([1, 2, 3]) -> i64[1, 2, 3]",
+        "f32[1] -> Reshape([]) -> f32[]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> shape."""
+        given = [size for size in self.shape if size != -1]
+        if len(given) < len(self.shape) - 1:
+            raise Mistake("only one size of `shape` may be -1")
+        have, want = _without_common(x.shape, given)
+        exact = len(given) == len(self.shape)
+        if not (always_equal(have, want) if exact else have % want == 0):
+            raise Mistake(
+                f"cannot reshape {show(x.shape)} to {show(self.shape)}",
+                kind="shape",
+                label=f"{prod(x.shape)} values do not fill {show(self.shape)}",
+            )
+        return x.with_shape([have // want if size == -1 else size for size in self.shape])
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`reshape`, which reads free sizes off the axes that have them."""
+        free = [position for position, size in enumerate(self.shape) if isinstance(size, Free)]
+        unread = [position for position in free if self.shape[position] not in x.shape]
+        left_out = self.shape.index(-1) if -1 in self.shape else (unread or free or [-1])[0]
+        like = tuple((position, self._axis_like(position, x)) for position in free if position != left_out)
+        sizes = tuple(
+            size if isinstance(size, int) else -1 if position == left_out else 1
+            for position, size in enumerate(self.shape)
+        )
+        settings: dict[str, Any] = {"like": like} if like else {}
+        return partial(reshape, shape=sizes, batched=x.batched, **settings)
+
+    def _axis_like(self, position: int, x: TensorType) -> int:
+        """The axis of x, counted from the back, that has the size at that position."""
+        size = self.shape[position]
+        if size not in x.shape:
+            raise Mistake(f"no axis of {show(x.shape)} has the size {size}", kind="free", help="write -1 for it")
+        return x.shape.index(size) - x.rank
+
+
+class Permute(Op):
+    """Put the axes in another order: axis i of the output is axis `axes[i]` of the input.
+
+    Shapes: [*S] -> [S[axes[0]], S[axes[1]], ...]
+    Raises: when `axes` does not name every axis once
+    """
+
+    axes: tuple[int, ...]
+
+    examples = (
+        "f32[3, 8, 4] -> Permute([1, 2, 0]) -> f32[8, 4, 3]",
+        "f32[3, 8] -> Permute([-1, 0]) -> f32[8, 3]",
+        "bool[2, 3, 4, 5] -> Permute([2, 0, 1, 3]) -> bool[4, 2, 3, 5]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [S[axes[0]], S[axes[1]], ...]."""
+        return x.with_shape([x.shape[axis] for axis in self._order(x)])
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`torch.permute`."""
+        import torch
+
+        order = tuple(axis + x.offset for axis in self._order(x))
+        return partial(torch.permute, dims=(0, *order) if x.batched else order)
+
+    def _order(self, x: TensorType) -> tuple[int, ...]:
+        """The axes counted from the front."""
+        order = tuple(x.axis(axis) for axis in self.axes)
+        if sorted(order) != list(range(x.rank)):
+            raise Mistake(
+                f"{list(self.axes)} does not name every axis of {show(x.shape)} once",
+                kind="shape",
+                help="the batch is not counted, and stays in front",
+            )
+        return order
+
+
+class Index(Op):
+    """Take a part along each axis: what `x[0]`, `x[1:]` and `x[:, ::2]` mean, axes not named left whole.
+
+    Shapes: [n, *S] -> [*S] for a number; [(stop - start) / step rounded up, *S] for [start, stop, step]
+    Raises: when there is no such place, when nothing is left, and when a step is not positive
+    """
+
+    at: tuple[int | Slice, ...]
+
+    examples = (
+        "f32[8, 4] -> Index([0]) -> f32[4]",
+        "f32[8, 4] -> Index([[1, none, none]]) -> f32[7, 4]",
+        "f32[8, 4] -> Index([[none, none, none], -1]) -> f32[8]",
+        "i64[8, 4, 6] -> Index([[none, -1, 2], 0, [none, 100, none]]) -> i64[4, 6]",
+        "f32[8] -> Index([3]) -> f32[]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """The shape of what is taken."""
+        if len(self.at) > x.rank:
+            raise Mistake(
+                f"{show(x.shape)} has no {len(self.at)} axes", kind="shape", help="the batch is not counted"
+            )
+        sizes: list[Size] = []
+        for size, at in zip(x.shape, self.at, strict=False):
+            if isinstance(at, int):
+                _require_place(at, size)
+            else:
+                sizes.append(_places(at, size))
+        return x.with_shape((*sizes, *x.shape[len(self.at) :]))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """Indexing, behind the batch if there is one."""
+        return partial(take, at=((None, None, None), *self.at) if x.batched else self.at)
+
+
+class Pad(Op):
+    """Add values before and after the last axes, or crop where an amount is negative.
+
+    One number pads all axes but the first alike, a list the last axes in order: a number for both
+    ends, or [before, after]. `mode` says what is added: `value`, a mirror image without its edge,
+    the edge itself, or the other end.
+
+    Shapes: [*A, n, ...] -> [*A, before + n + after, ...]
+    Raises: when nothing is left, when there is too little to mirror or wrap, and when other modes than
+            "constant" are given a `value`, or more than three axes or those of weights without channels
+    """
+
+    amounts: int | tuple[int | tuple[int, int], ...]
+    mode: Literal["constant", "reflect", "replicate", "circular"] = "constant"
+    value: int | float = 0
+
+    examples = (
+        "f32[3, 8, 8] -> Pad(1) -> f32[3, 10, 10]",
+        "f32[3, 8, 8] -> Pad([[0, 1], 2]) -> f32[3, 9, 12]",
+        "f32[3, 8, 8] -> Pad([-1], value=1.0) -> f32[3, 8, 6]",
+        'f32[3, 8, 8] -> Pad([1], "reflect") -> f32[3, 8, 10]',
+        'f32[3, 8, 8, 8] -> Pad([[2, 1], 1], mode="circular") -> f32[3, 8, 11, 10]',
+        'f32[5, 6] -> Pad([1, [0, 2]], "replicate") -> f32[7, 8]',
+        "i64[5] -> Pad([[1, 0]], value=7) -> i64[6]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*A, n, ...] -> [*A, before + n + after, ...]."""
+        pairs = self._pairs(x)
+        if self.mode != "constant" and self.value:
+            raise Mistake(f'mode "{self.mode}" takes no `value`')
+        sizes = list(x.shape)
+        for axis, (before, after) in zip(range(-len(pairs), 0), pairs, strict=True):
+            room = {"reflect": sizes[axis] - 1, "circular": sizes[axis]}.get(self.mode)
+            if room is not None and room < max(before, after):
+                raise Mistake(
+                    f"{show(x.shape)} has too little to {_VERB[self.mode]} by {max(before, after)}",
+                    kind="shape",
+                )
+            sizes[axis] += before + after
+            if sizes[axis] < 1:
+                raise Mistake(
+                    f"cropping {show(x.shape)} by {-before} and {-after} leaves nothing", kind="shape"
+                )
+        return x.with_shape(sizes)
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`functional.pad`."""
+        from torch.nn import functional
+
+        pairs = self._pairs(x)
+        amounts = tuple(amount for pair in reversed(pairs) for amount in pair)
+        if self.mode == "constant":
+            return partial(functional.pad, pad=amounts, value=self.value)
+        return partial(functional.pad, pad=amounts, mode=self.mode)
+
+    def _pairs(self, x: TensorType) -> tuple[tuple[int, int], ...]:
+        """[before, after] for the last axes, in order."""
+        amounts = (self.amounts,) * max(x.rank - 1, 0) if isinstance(self.amounts, int) else self.amounts
+        if not 1 <= len(amounts) <= x.rank:
+            raise Mistake(
+                f"`amounts` is for {len(amounts)} axes, but {show(x.shape)} has {x.rank}", kind="shape"
+            )
+        pairs = tuple((amount, amount) if isinstance(amount, int) else amount for amount in amounts)
+        if self.mode == "constant":
+            return pairs
+        # PyTorch's other modes want every axis but one or two at the front.
+        pairs = ((0, 0),) * (x.rank - 1 - len(pairs)) + pairs
+        if len(pairs) > 3 or len(pairs) == x.rank + x.offset:
+            raise Mistake(
+                f'mode "{self.mode}" cannot pad {len(pairs)} axes of {show(x.shape)}',
+                kind="shape",
+                help="it pads up to three axes, behind one that it leaves alone; Reshape first",
+            )
+        return pairs
+
+
+class Crop(Op):
+    """Cut the centre out of the last axes; where the rest is odd, one more is left behind it than before.
+
+    Shapes: [*A, ...] -> [*A, *size]; one number is for all axes but the first
+    Raises: when an axis is smaller than that
+    """
+
+    size: Window
+
+    examples = (
+        "f32[3, 8, 8] -> Crop(5) -> f32[3, 5, 5]",
+        "f32[3, 8, 8] -> Crop([4, 8]) -> f32[3, 4, 8]",
+        "f32[3, 8, 8] -> Crop([4]) -> f32[3, 8, 4]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*A, ...] -> [*A, *size]."""
+        sizes = self._sizes(x)
+        kept = x.rank - len(sizes)
+        if not sizes or kept < 0 or any(have < size for have, size in zip(x.shape[kept:], sizes, strict=True)):
+            raise Mistake(f"cannot crop {show(x.shape)} to {show(sizes)}", kind="shape")
+        return x.with_shape((*x.shape[:kept], *sizes))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """A part of each axis, from wherever its centre is."""
+        return partial(crop, sizes=self._sizes(x))
+
+    def _sizes(self, x: TensorType) -> tuple[int, ...]:
+        return (self.size,) * max(x.rank - 1, 0) if isinstance(self.size, int) else self.size
+
+
+class Roll(Op):
+    """Shift along axes; what leaves at one end comes in at the other.
+
+    Shapes: [*S] -> [*S]
+    Raises: when there are not as many shifts as axes
+    """
+
+    shift: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    examples = (
+        "f32[8, 8, 3] -> Roll([-2, -2], [0, 1]) -> f32[8, 8, 3]",
+        "i64[5] -> Roll([1], axes=[-1]) -> i64[5]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        if len(self.shift) != len(self.axes) or not self.axes:
+            raise Mistake(f"{len(self.shift)} shifts are given for {len(self.axes)} axes")
+        for axis in self.axes:
+            x.axis(axis)
+        return x
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`torch.roll`."""
+        import torch
+
+        return partial(torch.roll, shifts=self.shift, dims=tuple(x.axis(axis) - x.rank for axis in self.axes))
+
+
+class WindowPartition(Op):
+    """Cut an image, its channels last, into windows that do not overlap [Liu et al., 2021].
+
+    Shapes: [H, W, C] -> [windows, h * w, C], `size` is h and w; windows and their values row by row
+    Raises: when the windows do not fill the image
+    """
+
+    size: Window
+
+    examples = (
+        "f32[8, 12, 3] -> WindowPartition(4) -> f32[6, 16, 3]",
+        "f32[8, 12, 3] -> WindowPartition([8, 3]) -> f32[4, 24, 3]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[H, W, C] -> [windows, h * w, C]."""
+        _require_rank(x, 3, self, "[H, W, C]")
+        size = per_axis(self.size, 2, "size")
+        return x.with_shape((_windows(x.shape[:2], size), prod(size), x.shape[2]))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """Both axes unfolded, and their inner halves brought together."""
+        return partial(window_partition, size=per_axis(self.size, 2, "size"))
+
+
+class WindowReverse(Op):
+    """Put windows back together as an image of `height` and `width`: WindowPartition's inverse.
+
+    Shapes: [windows, h * w, C] -> [height, width, C], `size` is h and w
+    Raises: when the windows do not fill the image
+    """
+
+    size: Window
+    height: PositiveInt
+    width: PositiveInt
+
+    examples = (
+        "f32[6, 16, 3] -> WindowReverse(4, 8, 12) -> f32[8, 12, 3]",
+        "f32[4, 24, 3] -> WindowReverse([8, 3], height=8, width=12) -> f32[8, 12, 3]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[windows, h * w, C] -> [height, width, C]."""
+        _require_rank(x, 3, self, "[windows, values, C]")
+        size = per_axis(self.size, 2, "size")
+        count = _windows((self.height, self.width), size)
+        if not (always_equal(x.shape[0], count) and always_equal(x.shape[1], prod(size))):
+            raise Mistake(
+                f"{show(x.shape)} does not fill {self.height} x {self.width}",
+                kind="shape",
+                label=f"that takes {count} windows of {prod(size)} values",
+            )
+        return x.with_shape((self.height, self.width, x.shape[2]))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """As WindowPartition, backwards."""
+        size = per_axis(self.size, 2, "size")
+        return partial(window_reverse, size=size, columns=self.width // size[1])
+
+
+class Unfold(Op):
+    """Lay out the window at each place of an image as a column, as `nn.Unfold` [Chellapilla et al., 2006].
+
+    Shapes: [C, H, W] -> [C * prod(kernel), L], L = places of the window, as Conv has them
+    Raises: when the window does not fit
+    """
+
+    kernel: Window
+    stride: Window = 1
+    padding: Padding = 0
+    dilation: Window = 1
+
+    examples = (
+        "f32[3, 8, 8] -> Unfold(3) -> f32[27, 36]",
+        "f32[3, 8, 8] -> Unfold([2, 4], stride=[2, 4]) -> f32[24, 8]",
+        'f32[3, 9, 9] -> Unfold(3, 2, "same", 2) -> f32[27, 25]',
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, H, W] -> [C * prod(kernel), L]."""
+        require_real(x, self)
+        _require_rank(x, 3, self, "[C, H, W]")
+        places = slide(x.shape[1:], self.kernel, self.stride, self.padding, self.dilation)
+        return x.with_shape((x.shape[0] * prod(per_axis(self.kernel, 2, "kernel")), prod(places)))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`functional.unfold`."""
+        from torch.nn import functional
+
+        return partial(functional.unfold, **_window_settings(self))
+
+
+class Fold(Op):
+    """Sum columns back into the places of an image that they came from, as `nn.Fold`: Unfold's transpose.
+
+    Shapes: [C * prod(kernel), L] -> [C, *output_size], L = places of the window, as Conv has them
+    Raises: when there are not as many columns as places, or their length is no multiple of the window
+    """
+
+    output_size: Window
+    kernel: Window
+    stride: Window = 1
+    padding: Padding = 0
+    dilation: Window = 1
+
+    examples = (
+        "f32[27, 36] -> Fold(8, 3) -> f32[3, 8, 8]",
+        "f32[24, 8] -> Fold([8, 8], [2, 4], stride=[2, 4]) -> f32[3, 8, 8]",
+        'f32[27, 25] -> Fold(9, 3, 2, padding="same", dilation=2) -> f32[3, 9, 9]',
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C * prod(kernel), L] -> [C, *output_size]."""
+        require_real(x, self)
+        _require_rank(x, 2, self, "[C * prod(kernel), L]")
+        size, window = per_axis(self.output_size, 2, "output_size"), prod(per_axis(self.kernel, 2, "kernel"))
+        places = prod(slide(size, self.kernel, self.stride, self.padding, self.dilation))
+        if x.shape[0] % window or not always_equal(x.shape[1], places):
+            raise Mistake(
+                f"cannot fold {show(x.shape)} into {show(size)}",
+                kind="shape",
+                label=f"that takes {places} columns of a multiple of {window}",
+            )
+        return x.with_shape((x.shape[0] // window, *size))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`functional.fold`."""
+        from torch.nn import functional
+
+        return partial(
+            functional.fold,
+            output_size=per_axis(self.output_size, 2, "output_size"),
+            **_window_settings(self),
+        )
+
+
+class PixelShuffle(Op):
+    """Spread channels over squares of `factor` x `factor` pixels [Shi et al., 2016].
+
+    Shapes: [C * factor^2, H, W] -> [C, H * factor, W * factor]
+    Raises: when factor^2 does not divide the channels
+    """
+
+    factor: PositiveInt
+
+    examples = (
+        "f32[12, 4, 5] -> PixelShuffle(2) -> f32[3, 8, 10]",
+        "f32[9, 2, 2] -> PixelShuffle(3) -> f32[1, 6, 6]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C * factor^2, H, W] -> [C, H * factor, W * factor]."""
+        _require_rank(x, 3, self, "[C, H, W]")
+        channels, height, width = x.shape
+        if channels % self.factor**2:
+            raise Mistake(f"{self.factor**2} does not divide {channels} channels", kind="shape")
+        return x.with_shape((channels // self.factor**2, height * self.factor, width * self.factor))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`functional.pixel_shuffle`."""
+        from torch.nn import functional
+
+        return partial(functional.pixel_shuffle, upscale_factor=self.factor)
+
+
+class PixelUnshuffle(Op):
+    """Gather squares of `factor` x `factor` pixels into channels: PixelShuffle's inverse [Shi et al., 2016].
+
+    Shapes: [C, H, W] -> [C * factor^2, H / factor, W / factor]
+    Raises: when `factor` does not divide both H and W
+    """
+
+    factor: PositiveInt
+
+    examples = (
+        "f32[3, 8, 10] -> PixelUnshuffle(2) -> f32[12, 4, 5]",
+        "f32[1, 6, 6] -> PixelUnshuffle(3) -> f32[9, 2, 2]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, H, W] -> [C * factor^2, H / factor, W / factor]."""
+        _require_rank(x, 3, self, "[C, H, W]")
+        channels, height, width = x.shape
+        if height % self.factor or width % self.factor:
+            raise Mistake(f"{self.factor} does not divide {height} x {width} pixels", kind="shape")
+        return x.with_shape((channels * self.factor**2, height // self.factor, width // self.factor))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`functional.pixel_unshuffle`."""
+        from torch.nn import functional
+
+        return partial(functional.pixel_unshuffle, downscale_factor=self.factor)
+
+
+class ChannelShuffle(Op):
+    """Deal the channels of each group out over all groups [Zhang et al., 2018].
+
+    Shapes: [C, *S] -> [C, *S]; channel i of group g becomes channel i * groups + g
+    Raises: when `groups` does not divide C
+    """
+
+    groups: PositiveInt
+
+    examples = (
+        "f32[6, 4, 5] -> ChannelShuffle(3) -> f32[6, 4, 5]",
+        "f32[8] -> ChannelShuffle(2) -> f32[8]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, *S] -> [C, *S]."""
+        if channels_of(x) % self.groups:
+            raise Mistake(f"{self.groups} groups do not divide {x.shape[0]} channels", kind="shape")
+        return x
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """The channels as a table with a row for each group, read column by column."""
+        return partial(channel_shuffle, groups=self.groups, axis=x.offset)
+
+
+class Upsample(Op):
+    """Resize a signal, an image or a volume by interpolation, as `nn.Upsample` [Keys, 1981, for bicubic].
+
+    Shapes: [C, *S] -> [C, *size], or [C, S * scale rounded down]
+    Raises: when not just one of `scale` and `size` is given, when `mode` is for another number of axes,
+            and when "nearest" is to align corners
+    """
+
+    scale: Factor | tuple[Factor, ...] | None = None
+    size: Window | None = None
+    mode: Literal["nearest", "linear", "bilinear", "bicubic", "trilinear"] = "nearest"
+    align_corners: bool = False
+
+    examples = (
+        "f32[3, 4, 5] -> Upsample(2) -> f32[3, 8, 10]",
+        'f32[3, 4, 5] -> Upsample(size=[7, 9], mode="bilinear", align_corners=true) -> f32[3, 7, 9]',
+        'f32[3, 4, 5] -> Upsample([1.5, 0.5], mode="bicubic") -> f32[3, 6, 2]',
+        "f32[3, 5] -> Upsample(1.5) -> f32[3, 7]",
+        "f32[3, 2, 3, 4] -> Upsample(size=6) -> f32[3, 6, 6, 6]",
+    )
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[C, *S] -> [C, *S']."""
+        space = space_of(x, self)
+        if (self.scale is None) == (self.size is None):
+            raise Mistake(
+                "Upsample takes either `scale` or `size`", help="Upsample(2), or Upsample(size=[14, 14])"
+            )
+        axes = _AXES.get(self.mode, len(space))
+        if axes != len(space):
+            raise Mistake(f'mode "{self.mode}" is for {axes} axes, not {show(space)}', kind="shape")
+        if self.align_corners and self.mode == "nearest":
+            raise Mistake('"nearest" has no corners to align', help='say `mode="bilinear"`')
+        if self.size is not None:
+            return x.with_shape((x.shape[0], *per_axis(self.size, len(space), "size")))
+        scale = self.scale or 1
+        scales = scale if isinstance(scale, tuple) else (scale,) * len(space)
+        if len(scales) != len(space):
+            raise Mistake(f"`scale` has {len(scales)} numbers for {len(space)} axes", kind="shape")
+        sizes = [_scaled(size, scale) for size, scale in zip(space, scales, strict=True)]
+        if any(size < 1 for size in sizes):
+            raise Mistake(f"scaling {show(space)} by {self.scale} leaves nothing", kind="shape")
+        return x.with_shape((x.shape[0], *sizes))
+
+    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+        """`functional.interpolate`."""
+        from torch.nn import functional
+
+        settings: dict[str, Any] = {"mode": self.mode}
+        if self.mode != "nearest":
+            settings["align_corners"] = self.align_corners
+        if self.size is not None:
+            return partial(functional.interpolate, size=self.size, **settings)
+        return partial(functional.interpolate, scale_factor=self.scale, **settings)
+
+
+_AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+_VERB = {"reflect": "mirror", "circular": "wrap"}
+
+
+def reshape(
+    x: Tensor, *, shape: tuple[int, ...], batched: bool, like: tuple[tuple[int, int], ...] = ()
+) -> Tensor:
+    """The values in another shape behind the batch; `like` pairs its sizes with the axes of x that they are."""
+    sizes = list(shape)
+    for position, axis in like:
+        sizes[position] = x.shape[axis]
+    return x.reshape(*x.shape[: int(batched)], *sizes)
+
+
+def take(x: Tensor, *, at: tuple[int | Slice, ...]) -> Tensor:
+    """`x[at]`, slices given as [start, stop, step]."""
+    return x[tuple(place if isinstance(place, int) else slice(*place) for place in at)]
+
+
+def crop(x: Tensor, *, sizes: tuple[int, ...]) -> Tensor:
+    """The centre of the last axes."""
+    for axis, size in zip(range(-len(sizes), 0), sizes, strict=True):
+        x = x.narrow(axis, (x.shape[axis] - size) // 2, size)
+    return x
+
+
+def window_partition(x: Tensor, *, size: tuple[int, ...]) -> Tensor:
+    """[*, H, W, C] -> [*, windows, h * w, C]."""
+    from torch import unflatten
+
+    tiles = unflatten(unflatten(x, -3, (-1, size[0])), -2, (-1, size[1]))  # [*, H / h, h, W / w, w, C]
+    return tiles.transpose(-4, -3).flatten(-3, -2).flatten(-4, -3)
+
+
+def window_reverse(x: Tensor, *, size: tuple[int, ...], columns: int) -> Tensor:
+    """[*, windows, h * w, C] -> [*, H, W, C], with so many windows side by side."""
+    from torch import unflatten
+
+    tiles = unflatten(unflatten(x, -2, size), -4, (-1, columns))  # [*, H / h, W / w, h, w, C]
+    return tiles.transpose(-4, -3).flatten(-3, -2).flatten(-4, -3)
+
+
+def channel_shuffle(x: Tensor, *, groups: int, axis: int) -> Tensor:
+    """The channels, which stand at that axis, dealt out over the groups."""
+    from torch import unflatten
+
+    return unflatten(x, axis, (groups, -1)).transpose(axis, axis + 1).flatten(axis, axis + 1)
+
+
+def _without_common(have: Shape, want: Sequence[Size]) -> tuple[Size, Size]:
+    """The numbers of values of two shapes, divided by the free sizes that stand in both."""
+    left, right = list(have), list(want)
+    for size in want:
+        if isinstance(size, Free) and size in left:
+            left.remove(size)
+            right.remove(size)
+    return prod(left), prod(right)
+
+
+def _require_place(at: int, size: Size) -> None:
+    if size < (-at if at < 0 else at + 1):
+        raise Mistake(
+            f"there is no place {at} on an axis of {size}", kind="shape", help="the first is 0, the last -1"
+        )
+
+
+def _places(at: Slice, size: Size) -> Size:
+    """How many places a slice takes."""
+    start, stop, step = at[0] or 0, at[1], at[2] or 1
+    if step < 1 or at[2] == 0:
+        raise Mistake(f"a step of {at[2]} is not positive", help="only steps forward can be taken")
+    if isinstance(size, int):
+        count: Size = len(range(*slice(start, stop, step).indices(size)))
+    else:
+        first, last = _bound(start, size), size if stop is None else _bound(stop, size)
+        count = (last - first + step - 1) // step
+    if isinstance(count, int) and count < 1:
+        raise Mistake(f"nothing is left of an axis of {size}", kind="shape", label="takes no place")
+    return count
+
+
+def _bound(at: int, size: Free) -> Size:
+    """Where a bound of a slice lies on an axis of free size. Mistake when it may lie outside."""
+    bound = at if at >= 0 else size + at
+    if bound < 0 or size < bound:
+        raise undecided(f"{bound} <= {size}")
+    return bound
+
+
+def _windows(sizes: Shape, size: tuple[int, ...]) -> Size:
+    """How many windows fill an image."""
+    if any(have % window for have, window in zip(sizes, size, strict=True)):
+        raise Mistake(
+            f"windows of {show(size)} do not fill {show(sizes)}",
+            kind="shape",
+            help="Pad to a multiple of the window first",
+        )
+    return prod(have // window for have, window in zip(sizes, size, strict=True))
+
+
+def _window_settings(op: Unfold | Fold) -> dict[str, Any]:
+    """The arguments of PyTorch's fold and unfold."""
+    kernel, stride = per_axis(op.kernel, 2, "kernel"), per_axis(op.stride, 2, "stride")
+    dilation = per_axis(op.dilation, 2, "dilation")
+    return {
+        "kernel_size": kernel,
+        "stride": stride,
+        "padding": padded(kernel, stride, op.padding, dilation),
+        "dilation": dilation,
+    }
+
+
+def _scaled(size: Size, scale: float) -> Size:
+    """The size times the scale, rounded down as PyTorch does."""
+    if isinstance(scale, int):
+        return size * scale
+    return int(fixed(size, "a size scaled by a fraction") * scale)
+
+
+def _require_rank(x: TensorType, rank: int, op: Op, form: str) -> None:
+    if x.rank != rank:
+        raise Mistake(
+            f"{type(op).__name__} takes {form}, not {show(x.shape)}", kind="shape", help="Reshape first"
+        )
