@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 BUILT = ".archmod"
 
 
-def read(spec: str | os.PathLike[str], model: str | None = None, *, budget: int = BUDGET, **settings: Any) -> Graph:
+def read(
+    spec: str | os.PathLike[str], model: str | None = None, *, budget: int = BUDGET, **settings: Any
+) -> Graph:
     """The graph of a model, every shape known. Never imports torch.
 
     `spec` is the path of an `.arch` file, the name of a shipped spec, or either with `:Model` behind
@@ -86,7 +88,9 @@ def load(
     elif _is_built(str(spec)):
         if settings or model or seed is not None:
             raise SpecError.of(
-                "argument", f"`{spec}` is built: its model, settings and weights are fixed", help="load the spec itself to change them"
+                "argument",
+                f"`{spec}` is built: its model, settings and weights are fixed",
+                help="load the spec itself to change them",
             )
         network = load_artifact(Path(spec), flat=flat)
     else:
@@ -110,7 +114,9 @@ def torch_dtype(name: str) -> torch.dtype:
     except Mistake as mistake:
         raise mistake.at(None) from None
     if not found.is_floating_point:
-        raise SpecError.of("argument", f"weights cannot be {name}", help="f16, bf16, f32 and f64 hold real numbers")
+        raise SpecError.of(
+            "argument", f"weights cannot be {name}", help="f16, bf16, f32 and f64 hold real numbers"
+        )
     return found
 
 
@@ -147,7 +153,8 @@ def check(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[G
         graph = elaborate(module, definition.name, budget=budget)
         verdicts = []
         for settings in _unique(claim.settings for claim in graph.claims):
-            measured = elaborate(module, definition.name, settings, budget=budget) if settings else graph
+            as_is = settings.items() <= graph.scopes[0].arguments.items()
+            measured = graph if as_is else elaborate(module, definition.name, settings, budget=budget)
             for claim in graph.claims:
                 if claim.settings != settings:
                     continue
@@ -161,7 +168,12 @@ def check(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[G
                 if not verdict.holds:
                     what = " ".join(filter(None, (claim.quantity, claim.subject)))
                     problems.append(
-                        Problem("claim", f"{graph.name} does not have the {what} claimed", span, f"measured: {verdict.measured}")
+                        Problem(
+                            "claim",
+                            f"{graph.name} does not have the {what} claimed",
+                            span,
+                            f"measured: {verdict.measured}",
+                        )
                     )
         checked.append((graph, verdicts))
     if picked is not None and not checked:

@@ -46,7 +46,9 @@ class Manifest(BaseModel):
     hashes: dict[str, str]
 
 
-def save_artifact(module: torch.nn.Module, path: Path, *, seed: int | None = None, dtype: str = "f32") -> Manifest:
+def save_artifact(
+    module: torch.nn.Module, path: Path, *, seed: int | None = None, dtype: str = "f32"
+) -> Manifest:
     """Write a loaded module to `path`, whole or not at all.
 
     Raises SpecError when the place cannot be written, TypeError for a module that archspec did not load.
@@ -158,8 +160,17 @@ def _entries(path: Path) -> dict[str, bytes]:
                 raise _bad(path, "has weights larger than itself")
             return {name: archive.read(name) for name in (MANIFEST, GRAPH, WEIGHTS)}
     except FileNotFoundError:
-        raise SpecError.of("file", f"there is no file `{path}`", help="`archspec build SPEC` makes one") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, RuntimeError) as error:
+        raise SpecError.of(
+            "file", f"there is no file `{path}`", help="`archspec build SPEC` makes one"
+        ) from None
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        struct.error,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise _bad(path, f"is not a whole zip file ({error})") from None
     except OSError as error:
         raise SpecError.of("file", f"`{path}` cannot be read: {error.strerror}") from None

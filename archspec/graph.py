@@ -22,7 +22,7 @@ from archspec.op import Op, Weight
 from archspec.source import Location
 from archspec.tensor import TensorType
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 
 class Ref(NamedTuple):
@@ -162,7 +162,7 @@ class Graph(Record):
     claims: tuple[Claim, ...]
     sources: dict[str, str]
 
-    def __deepcopy__(self, memo: Any) -> Graph:
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Graph:
         return self
 
     @cached_property

@@ -1,11 +1,16 @@
 """How a weight gets its first values: each way is one class, written in specs by its name."""
 
-from __future__ import annotations
-
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, NonNegativeFloat, SerializeAsAny, model_serializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    NonNegativeFloat,
+    SerializeAsAny,
+    model_serializer,
+)
 
 from archspec.errors import Mistake, suggest
 
@@ -21,14 +26,14 @@ class Initialiser(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True)
 
-    known: ClassVar[dict[str, type[Initialiser]]] = {}
+    known: ClassVar[dict[str, type["Initialiser"]]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         Initialiser.known[cls.__name__] = cls
 
     @classmethod
-    def find(cls, name: str) -> type[Initialiser]:
+    def find(cls, name: str) -> "type[Initialiser]":
         """The class of that name; Mistake when there is none."""
         if name not in cls.known:
             raise Mistake(f"there is no initialisation `{name}`", kind="name", help=suggest(name, cls.known))
@@ -38,7 +43,7 @@ class Initialiser(BaseModel):
     def _with_name(self, handler: Any) -> dict[str, Any]:
         return {"name": type(self).__name__, **handler(self)}
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the first values into a CPU tensor in place."""
         raise NotImplementedError
 
@@ -61,7 +66,7 @@ Init = Annotated[SerializeAsAny[Initialiser], BeforeValidator(_read)]
 class zeros(Initialiser):  # noqa: N801  (specs write it so, as PyTorch does)
     """All 0."""
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write 0 everywhere."""
         tensor.zero_()
 
@@ -69,7 +74,7 @@ class zeros(Initialiser):  # noqa: N801  (specs write it so, as PyTorch does)
 class ones(Initialiser):  # noqa: N801
     """All 1."""
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write 1 everywhere."""
         tensor.fill_(1)
 
@@ -79,7 +84,7 @@ class constant(Initialiser):  # noqa: N801
 
     value: bool | int | float
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the value everywhere."""
         tensor.fill_(self.value)
 
@@ -89,7 +94,7 @@ class values(Initialiser):  # noqa: N801
 
     listed: Values
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the listed values."""
         tensor.copy_(tensor.new_tensor(self.listed).view(tensor.shape))
 
@@ -100,7 +105,7 @@ class uniform(Initialiser):  # noqa: N801
     low: float = 0.0
     high: float = 1.0
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         tensor.uniform_(self.low, self.high, generator=generator)
 
@@ -111,7 +116,7 @@ class normal(Initialiser):  # noqa: N801
     std: NonNegativeFloat = 1.0
     mean: float = 0.0
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         tensor.normal_(self.mean, self.std, generator=generator)
 
@@ -124,7 +129,7 @@ class trunc_normal(Initialiser):  # noqa: N801
     low: float = -2.0
     high: float = 2.0
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         from torch.nn import init
 
@@ -137,7 +142,7 @@ class kaiming_uniform(Initialiser):  # noqa: N801
     a: float = 0.0
     mode: FanMode = "fan_in"
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         bound = sqrt(2 / (1 + self.a**2)) * sqrt(3 / _fan(tensor, self.mode))
         tensor.uniform_(-bound, bound, generator=generator)
@@ -149,7 +154,7 @@ class kaiming_normal(Initialiser):  # noqa: N801
     a: float = 0.0
     mode: FanMode = "fan_in"
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         tensor.normal_(0.0, sqrt(2 / (1 + self.a**2) / _fan(tensor, self.mode)), generator=generator)
 
@@ -159,7 +164,7 @@ class xavier_uniform(Initialiser):  # noqa: N801
 
     gain: float = 1.0
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         bound = self.gain * sqrt(6 / (_fan(tensor, "fan_in") + _fan(tensor, "fan_out")))
         tensor.uniform_(-bound, bound, generator=generator)
@@ -170,7 +175,7 @@ class xavier_normal(Initialiser):  # noqa: N801
 
     gain: float = 1.0
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         std = self.gain * sqrt(2 / (_fan(tensor, "fan_in") + _fan(tensor, "fan_out")))
         tensor.normal_(0.0, std, generator=generator)
@@ -182,7 +187,7 @@ def torch_default(fan_in: int) -> uniform:
     return uniform(low=-bound, high=bound)
 
 
-def _fan(tensor: Tensor, mode: FanMode) -> int:
+def _fan(tensor: "Tensor", mode: FanMode) -> int:
     """Inputs or outputs that one value of a weight [out, in, *window] is connected to, at least 1."""
     axis = 1 if mode == "fan_in" else 0
     return max(1, tensor.shape[min(axis, tensor.ndim - 1)] * prod(tensor.shape[2:]))

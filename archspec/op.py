@@ -1,12 +1,13 @@
 """Op: what one class says about one kind of layer."""
 
-from __future__ import annotations
+# Annotations here are evaluated, not kept as strings: pydantic evaluates those of a base again for each op.
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -63,26 +64,26 @@ class Op(BaseModel):
 
     examples: ClassVar[tuple[str, ...]] = ()
     without_batch: ClassVar[bool] = False  # whether it can run on weights alone, which have no batch
-    known: ClassVar[dict[str, type[Op]]] = {}
+    known: ClassVar[dict[str, type["Op"]]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         if not cls.__name__.startswith("_"):
             Op.known[cls.__name__] = cls
 
-    def infer(self, *inputs: TensorType) -> TensorType | tuple[TensorType, ...]:
+    def infer(self, *inputs: Any, **optional: Any) -> TensorType | tuple[TensorType, ...]:
         """The type of what comes out. Raises Mistake when the inputs do not fit."""
         raise NotImplementedError
 
-    def weights(self, *inputs: TensorType) -> Mapping[str, Weight]:
+    def weights(self, *inputs: Any, **optional: Any) -> Mapping[str, Weight]:
         """The tensors that the layer owns, by their key below the layer's name."""
         return {}
 
-    def macs(self, *inputs: TensorType) -> int:
+    def macs(self, *inputs: Any, **optional: Any) -> int:
         """Multiply-adds a sample, of convolutions and matrix products; 0 for everything else."""
         return 0
 
-    def lower(self, *inputs: TensorType) -> Lowered:
+    def lower(self, *inputs: Any, **optional: Any) -> Lowered:
         """What runs: an `nn.Module` on the meta device, a function, or a `functools.partial` of one.
 
         It is called with the input tensors by position, then optional ones by name. A module's
@@ -91,12 +92,19 @@ class Op(BaseModel):
         raise NotImplementedError
 
     @classmethod
-    def find(cls, name: str) -> type[Op]:
+    def find(cls, name: str) -> "type[Op]":
         """The op of that name; Mistake when there is none."""
-        load_ops()
+        if name not in cls.known and name in _homes():
+            import_module(_homes()[name])
         if name not in cls.known:
-            raise Mistake(f"there is no op `{name}`", kind="name", help=suggest(name, cls.known))
+            raise Mistake(f"there is no op `{name}`", kind="name", help=suggest(name, cls.names()))
         return cls.known[name]
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """The names of all ops."""
+        load_ops()
+        return set(cls.known)
 
     @classmethod
     def signature(cls) -> Signature:
@@ -121,7 +129,7 @@ class Op(BaseModel):
         return f"{type(self).__name__}({', '.join(shown)})" if shown else type(self).__name__
 
     @classmethod
-    def of(cls, arguments: Mapping[str, JsonValue]) -> Op:
+    def of(cls, arguments: Mapping[str, JsonValue]) -> "Op":
         """The op that `arguments` described; raises pydantic's ValidationError on anything else."""
         return cls.model_validate(arguments, strict=False)
 
@@ -153,11 +161,21 @@ def _signature(cls: type[Op]) -> Signature:
 
 
 @cache
+def _homes() -> dict[str, str]:
+    """Where each class of `archspec.ops` is defined, found without importing what no spec asks for."""
+    package = import_module("archspec.ops")
+    homes = {}
+    for path in sorted(Path(package.__path__[0]).glob("*.py")):
+        for name in re.findall(r"^class ([A-Za-z]\w*)\(", path.read_text(encoding="utf-8"), re.M):
+            homes[name] = f"archspec.ops.{path.stem}"
+    return homes
+
+
+@cache
 def load_ops() -> None:
     """Import every file of `archspec.ops`, so that each op there is known."""
-    package = import_module("archspec.ops")
-    for module in iter_modules(package.__path__):
-        import_module(f"archspec.ops.{module.name}")
+    for module in sorted(set(_homes().values())):
+        import_module(module)
 
 
 def family(op: type[Op]) -> str:

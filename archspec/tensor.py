@@ -35,7 +35,9 @@ def dtype(name: str) -> DType:
     """
     short = _LONG_NAMES.get(name, name)
     if short not in get_args(DType):
-        raise Mistake(f"there is no dtype `{name}`", kind="name", help=f"the dtypes are {', '.join(get_args(DType))}")
+        raise Mistake(
+            f"there is no dtype `{name}`", kind="name", help=f"the dtypes are {', '.join(get_args(DType))}"
+        )
     return cast(DType, short)
 
 
@@ -110,7 +112,9 @@ def show(shape: Sequence[Size]) -> str:
 def fixed(size: Size, what: str) -> int:
     """The size as a number; Mistake when it is free."""
     if isinstance(size, Free):
-        raise Mistake(f"{what} must be known, but {size} is free", kind="free", help="give the input a size there")
+        raise Mistake(
+            f"{what} must be known, but {size} is free", kind="free", help="give the input a size there"
+        )
     return size
 
 
@@ -141,12 +145,10 @@ def broadcast(*types: TensorType, verb: str = "combine") -> TensorType:
 
 def promote(*types: TensorType) -> DType:
     """The dtype that PyTorch gives to values combined of these: the widest of the highest kind."""
-    order = get_args(DType)
     dtypes = {t.dtype for t in types}
     if {"f16", "bf16"} <= dtypes:
         dtypes.add("f32")
-    ranks = ["bool", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64"]
-    assert set(ranks) == set(order)
+    ranks: list[DType] = ["bool", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64"]
     if {"u8", "i8"} <= dtypes:
         dtypes.add("i16")
-    return cast(DType, max(dtypes, key=ranks.index))
+    return max(dtypes, key=ranks.index)

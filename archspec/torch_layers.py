@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from archspec.ops.attention import attend
+
 
 class _StandardisedWeight(nn.modules.conv._ConvNd):
     """A convolution that standardises its weight before each use [Qiao et al., 2019]."""
@@ -81,3 +83,58 @@ class Shake(nn.Module):
 def _per_sample(input: Tensor) -> tuple[int, ...]:
     """The shape that has one value for each sample, and broadcasts."""
     return (input.shape[0], *(1,) * (input.ndim - 1))
+
+
+class Attention(nn.Module):
+    """`attend`, with weights dropped out in training."""
+
+    def __init__(self, dropout: float, **settings: Any) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.settings = settings
+
+    def forward(
+        self, q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """[N, *A, L, D], [N, *A, M, D], [N, *A, M, E] -> [N, *A, L, E]."""
+        dropout = self.dropout if self.training else 0.0
+        return attend(q, k, v, bias=bias, mask=mask, dropout_p=dropout, **self.settings)
+
+    def extra_repr(self) -> str:
+        """How it prints."""
+        return f"dropout={self.dropout}"
+
+
+class DeformConv(nn.Conv2d):
+    """A convolution with samples displaced by offsets [Dai et al., 2017; Zhu et al., 2019]."""
+
+    def __init__(self, offset_groups: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.offset_groups = offset_groups
+
+    def forward(self, input: Tensor, offset: Tensor, *, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        """[N, C, H, W], [N, 2 * G * K, H', W'], [N, G * K, H', W'] -> [N, out, H', W'], for K taps."""
+        groups, height = self.offset_groups, offset.shape[2]
+        # Half precision has too few digits to say where in a large image a sample lies.
+        offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
+        y, x = torch.unflatten(offset, 1, (groups, *self.kernel_size, 2)).unbind(4)  # [N, G, *kernel, H', W']
+        y = y * (2 / input.shape[2]) + self._taps(0, input, y)[:, None, :, None]
+        x = x * (2 / input.shape[3]) + self._taps(1, input, x)[:, None, :]
+        grid = torch.stack((x, y), -1).flatten(0, 1).flatten(1, 3)  # [N * G, K * H', W', 2]
+        image = torch.unflatten(input, 1, (groups, -1)).flatten(0, 1)  # [N * G, C / G, H, W]
+        samples = functional.grid_sample(image.to(grid.dtype), grid, align_corners=False).to(input.dtype)
+        samples = torch.unflatten(torch.unflatten(samples, 2, (-1, height)), 0, (-1, groups))
+        if mask is not None:
+            samples = samples * torch.unflatten(mask, 1, (groups, 1, -1))  # [N, G, C / G, K, H', W']
+        weight = self.weight.flatten(1)[:, :, None, None]  # a window's samples stand as channels now
+        return functional.conv2d(samples.flatten(1, 3), weight, self.bias, groups=self.groups)
+
+    def _taps(self, axis: int, image: Tensor, offset: Tensor) -> Tensor:
+        """Where the taps lie before they move, from -1 to 1 between the edges: [kernel, places]."""
+        kernel, places = (
+            torch.arange(count, dtype=offset.dtype, device=offset.device)
+            for count in (self.kernel_size[axis], offset.shape[axis - 2])
+        )
+        starts = places * self.stride[axis] - self.padding[axis]  # type: ignore[operator]
+        pixels = kernel[:, None] * self.dilation[axis] + starts
+        return (2 * pixels + 1) / image.shape[axis + 2] - 1

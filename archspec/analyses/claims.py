@@ -70,6 +70,8 @@ def _output(graph: Graph, name: str) -> Output:
     names = [output.name for output in graph.outputs]
     if name not in names:
         raise Mistake(
-            f"there is no output `{name}`", kind="claim", help=suggest(name, names) or f"name an output: {', '.join(names)}"
+            f"there is no output `{name}`",
+            kind="claim",
+            help=suggest(name, names) or f"name an output: {', '.join(names)}",
         )
     return graph.outputs[names.index(name)]

@@ -39,7 +39,6 @@ class Block(nn.Module):
     """
 
     graph: ClassVar[FxGraph]
-    forward: ClassVar[Callable[..., Any]]
 
 
 class Network(GraphModule):
@@ -99,13 +98,24 @@ class Program:
         for index, ref in enumerate(refs):
             i = instruction
             self.instructions.append(
-                Instruction("call_function", getitem, (result,), (), (("index", index),), f"{i.name}_{index}", i.location, i.within)
+                Instruction(
+                    "call_function",
+                    getitem,
+                    (result,),
+                    (),
+                    (("index", index),),
+                    f"{i.name}_{index}",
+                    i.location,
+                    i.within,
+                )
             )
             self.numbers[ref] = self.count
             self.count += 1
 
 
-def lower(graph: Graph, tensors: Callable[[Graph], Mapping[str, torch.Tensor]], *, flat: bool = False) -> Network:
+def lower(
+    graph: Graph, tensors: Callable[[Graph], Mapping[str, torch.Tensor]], *, flat: bool = False
+) -> Network:
     """The network as a GraphModule, in training mode, with the weights that `tensors` gives by name.
 
     With `flat`, one fx graph holds every op; otherwise each block is a module of its own.
@@ -141,7 +151,7 @@ class _Lowering:
         self.write(0, program, 0)
         self.fill(tensors(graph))
         fx = _fx_graph(program.placeholders, program.instructions)
-        values = [fx_value for fx_value in fx.nodes]
+        values = list(fx.nodes)
         results: list[Any] = [values[program.numbers[output.value]] for output in graph.outputs]
         named = any(output.name for output in graph.outputs)
         if named:
@@ -184,7 +194,10 @@ class _Lowering:
         def add(kind: str, target: Any, settings: Mapping[str, Any]) -> None:
             named = re.sub(r"\W", "_", node.name.removeprefix(program.base))
             program.add(
-                Instruction(kind, target, arguments, options, tuple(settings.items()), named, node.location, within), refs
+                Instruction(
+                    kind, target, arguments, options, tuple(settings.items()), named, node.location, within
+                ),
+                refs,
             )
 
         if isinstance(node.op, Tied):
@@ -295,7 +308,9 @@ class _Lowering:
             # fx writes the code of `forward`; a GraphModule of its own for each instance would write
             # and compile it anew for each.
             written = GraphModule(program.module, fx, class_name=name)
-            self.classes[key] = type(name, (Block,), {"graph": fx, "forward": type(written).forward, "__module__": __name__})
+            self.classes[key] = type(
+                name, (Block,), {"graph": fx, "forward": type(written).forward, "__module__": __name__}
+            )
             fx.owning_module = None
         return self.classes[key]
 
@@ -312,7 +327,9 @@ def _fx_graph(placeholders: list[str], instructions: list[Instruction]) -> FxGra
         keywords = {**{name: values[number] for name, number in i.options}, **settings}
         node = fx.create_node(i.kind, i.target, arguments, keywords, name=i.name)
         node.meta["location"] = i.location
-        node.stack_trace = f'File "{i.location.file}", line {i.location.line}, in {i.within or "the model"}\n    {i.name}\n'
+        node.stack_trace = (
+            f'File "{i.location.file}", line {i.location.line}, in {i.within or "the model"}\n    {i.name}\n'
+        )
         values.append(node)
     return fx
 
@@ -353,12 +370,15 @@ def _note_place(error: BaseException, traceback: TracebackType | None) -> None:
     if any("in the spec" in note for note in getattr(error, "__notes__", ())):
         return
     while traceback is not None:
-        frame, line = traceback.tb_frame, linecache.getline(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
+        frame, line = (
+            traceback.tb_frame,
+            linecache.getline(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno),
+        )
         module, match = frame.f_locals.get("self"), re.match(r"\s*(\w+) = ", line)
         if isinstance(module, Block | Network) and match and frame.f_code.co_name == "forward":
             node = next((n for n in module.graph.nodes if n.name == match.group(1)), None)
             if node is not None and "location" in node.meta:
-                error.add_note(f"in the spec: {node.meta['location']}, at {node.target if node.op == 'call_module' else node.name}")
+                error.add_note(
+                    f"in the spec: {node.meta['location']}, at {node.target if node.op == 'call_module' else node.name}"
+                )
         traceback = traceback.tb_next
-
-

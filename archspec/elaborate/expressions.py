@@ -37,7 +37,7 @@ from archspec.elaborate.values import (
 )
 from archspec.errors import Mistake, SpecError, suggest
 from archspec.initialisation import Initialiser
-from archspec.op import Op, load_ops
+from archspec.op import Op
 from archspec.size import Free, always_equal
 from archspec.source import Span
 from archspec.syntax import tree as t
@@ -109,7 +109,7 @@ class Expressions(ABC):
         if value is POISON:
             raise Poisoned
         if value is None and not _known(env, node.name):
-            known = env.known() | set(FUNCTIONS) | set(Op.known) | set(Initialiser.known) | {"concat"}
+            known = env.known() | builtins()
             raise SpecError.of("name", f"there is no `{node.name}`", node.span, help=suggest(node.name, known))
         return value
 
@@ -528,12 +528,19 @@ def at(span: Span) -> Iterator[None]:
 
 def builtin(name: str) -> Any:
     """The op, function or initialisation of that name, or None."""
-    load_ops()
-    if name in Op.known:
-        return OpLayer(Op.known[name])
     if name in FUNCTIONS:
         return FUNCTIONS[name]
-    return Initialiser.known.get(name)
+    if name in Initialiser.known:
+        return Initialiser.known[name]
+    try:
+        return OpLayer(Op.find(name))
+    except Mistake:
+        return None
+
+
+def builtins() -> set[str]:
+    """The names of all ops, functions and initialisations."""
+    return Op.names() | set(FUNCTIONS) | set(Initialiser.known)
 
 
 FUNCTIONS["concat"] = Function("concat", lambda *tensors, axis=0: None)

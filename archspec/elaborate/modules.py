@@ -8,14 +8,11 @@ from typing import Any
 
 from archspec.elaborate.blocks import Blocks
 from archspec.elaborate.builder import GraphBuilder
-from archspec.elaborate.expressions import POISON, Poisoned, builtin
+from archspec.elaborate.expressions import POISON, Poisoned, builtin, builtins
 from archspec.elaborate.files import cycle, read_file, resolve_import, shipped_specs
-from archspec.elaborate.functions import FUNCTIONS
 from archspec.elaborate.values import BlockLayer, Environment, Outputs, plain
 from archspec.errors import Problem, SpecError, suggest
 from archspec.graph import Claim, Graph, Output
-from archspec.initialisation import Initialiser
-from archspec.op import Op
 from archspec.source import Source, Span
 from archspec.syntax import tree as t
 from archspec.syntax.parse import parse
@@ -220,7 +217,7 @@ class _Names:
                 if isinstance(value, BlockLayer):
                     used.append((node.name, node.span))
                 elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
-                    known = local | set(self.module.env.names) | set(FUNCTIONS) | set(Op.known) | set(Initialiser.known)
+                    known = local | set(self.module.env.names) | builtins()
                     self._say("name", f"there is no `{node.name}`", node.span, suggest(node.name, known))
             stack.extend(node.children())
         return used

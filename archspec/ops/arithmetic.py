@@ -525,7 +525,7 @@ class Reduce(Op):
 
 def pairwise(a: Tensor, b: Tensor, *, function: str, ones: tuple[int, ...]) -> Tensor:
     """A function of two tensors, each given so many axes of 1 behind its batch first."""
-    left, right = (after_batch(x, count) if count else x for x, count in zip((a, b), ones, strict=True))
+    left, right = (with_ones(x, count, at=1) if count else x for x, count in zip((a, b), ones, strict=True))
     combined: Tensor = _named(function)(left, right)
     return combined
 
@@ -549,9 +549,9 @@ def stack(*tensors: Tensor, axis: int, batched: tuple[bool, ...] = ()) -> Tensor
     return torch.stack(over_batch(tensors, batched), axis)
 
 
-def after_batch(x: Tensor, ones: int) -> Tensor:
-    """The tensor with so many axes of 1 behind its batch, so that the batch never meets another axis."""
-    return x[(slice(None), *(None,) * ones)]
+def with_ones(x: Tensor, count: int, *, at: int) -> Tensor:
+    """The tensor with so many axes of 1 put in: at 1 behind its batch, which then meets no other axis."""
+    return x[(slice(None),) * at + (None,) * count]
 
 
 def over_batch(tensors: Sequence[Tensor], batched: Sequence[bool]) -> list[Tensor]:

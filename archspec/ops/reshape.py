@@ -106,7 +106,9 @@ class Reshape(Op):
         """The axis of x, counted from the back, that has the size at that position."""
         size = self.shape[position]
         if size not in x.shape:
-            raise Mistake(f"no axis of {show(x.shape)} has the size {size}", kind="free", help="write -1 for it")
+            raise Mistake(
+                f"no axis of {show(x.shape)} has the size {size}", kind="free", help="write -1 for it"
+            )
         return x.shape.index(size) - x.rank
 
 
@@ -218,6 +220,10 @@ class Pad(Op):
         pairs = self._pairs(x)
         if self.mode != "constant" and self.value:
             raise Mistake(f'mode "{self.mode}" takes no `value`')
+        if isinstance(self.value, float) and not x.floating:
+            raise Mistake(
+                f"a `value` of {self.value} is no {x.dtype}", kind="shape", help="give a whole number"
+            )
         sizes = list(x.shape)
         for axis, (before, after) in zip(range(-len(pairs), 0), pairs, strict=True):
             room = {"reflect": sizes[axis] - 1, "circular": sizes[axis]}.get(self.mode)
@@ -248,7 +254,9 @@ class Pad(Op):
         amounts = (self.amounts,) * max(x.rank - 1, 0) if isinstance(self.amounts, int) else self.amounts
         if not 1 <= len(amounts) <= x.rank:
             raise Mistake(
-                f"`amounts` is for {len(amounts)} axes, but {show(x.shape)} has {x.rank}", kind="shape"
+                f"`amounts` is for {len(amounts)} axes, but {show(x.shape)} has {x.rank}",
+                kind="shape",
+                help="one number is for all axes but the first, a list for as many of the last as it is long",
             )
         pairs = tuple((amount, amount) if isinstance(amount, int) else amount for amount in amounts)
         if self.mode == "constant":
@@ -284,7 +292,11 @@ class Crop(Op):
         """[*A, ...] -> [*A, *size]."""
         sizes = self._sizes(x)
         kept = x.rank - len(sizes)
-        if not sizes or kept < 0 or any(have < size for have, size in zip(x.shape[kept:], sizes, strict=True)):
+        if (
+            not sizes
+            or kept < 0
+            or any(have < size for have, size in zip(x.shape[kept:], sizes, strict=True))
+        ):
             raise Mistake(f"cannot crop {show(x.shape)} to {show(sizes)}", kind="shape")
         return x.with_shape((*x.shape[:kept], *sizes))
 
@@ -616,11 +628,11 @@ _VERB = {"reflect": "mirror", "circular": "wrap"}
 def reshape(
     x: Tensor, *, shape: tuple[int, ...], batched: bool, like: tuple[tuple[int, int], ...] = ()
 ) -> Tensor:
-    """The values in another shape behind the batch; `like` pairs its sizes with the axes of x that they are."""
+    """The values in another shape behind the batch; `like` pairs places in it with axes of x of that size."""
     sizes = list(shape)
     for position, axis in like:
         sizes[position] = x.shape[axis]
-    return x.reshape(*x.shape[: int(batched)], *sizes)
+    return x.reshape((*x.shape[: int(batched)], *sizes))
 
 
 def take(x: Tensor, *, at: tuple[int | Slice, ...]) -> Tensor:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import lark
-from lark.indenter import DedentError, Indenter
+from lark.indenter import DedentError
 
 from archspec.errors import SpecError
 from archspec.source import Source, Span
 from archspec.syntax import tree as t
+from archspec.syntax.tables import BracketedIndenter, parser
 
 _STRING_OR_COMMENT = re.compile(r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*', re.S)
 _HOLE = re.compile(r"\{\{|\}\}|\{|\}")
@@ -39,14 +39,7 @@ def parse_expression(source: Source, start: int, end: int) -> t.Expression:
     return expression
 
 
-class _Indenter(Indenter):
-    NL_type = "_NL"
-    OPEN_PAREN_types = ["LPAR", "LSQB", "LBRACE"]  # noqa: RUF012
-    CLOSE_PAREN_types = ["RPAR", "RSQB", "RBRACE"]  # noqa: RUF012
-    INDENT_type = "_INDENT"
-    DEDENT_type = "_DEDENT"
-    tab_len = 8
-
+class _Indenter(BracketedIndenter):
     def process(self, stream: Any) -> Any:
         for token in super().process(stream):
             if self.paren_level > _DEEPEST:
@@ -56,14 +49,7 @@ class _Indenter(Indenter):
 
 @cache
 def _grammar() -> lark.Lark:
-    return lark.Lark(
-        Path(__file__).with_name("arch.lark").read_text(encoding="utf-8"),
-        parser="lalr",
-        postlex=_Indenter(),
-        start=["file", "cond"],
-        propagate_positions=True,
-        maybe_placeholders=True,
-    )
+    return parser(_Indenter())
 
 
 class _Builder:

@@ -1,0 +1,182 @@
+"""Attention: mixing values by how well their keys fit a query."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from archspec.errors import Mistake
+from archspec.op import Lowered, Op
+from archspec.ops.arithmetic import with_ones
+from archspec.ops.inputs import require_real
+from archspec.size import always_equal
+from archspec.tensor import TensorType, broadcast, fixed, show
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Attention(Op):
+    """Scaled dot-product attention: softmax(scale * q k^T + bias) v [Vaswani et al., 2017].
+
+    `scale` is 1 / sqrt(d) unless given. `bias` is added to the scores; where `mask` is false, or with
+    `causal` the key comes after the query, a query takes no part of a value. `dropout` zeroes weights
+    in training, as PyTorch does, and scales up the rest.
+
+    Shapes: q [*A, N, d], k [*A, M, d], v [*A, M, e] -> [*A, N, e]; bias and mask broadcast to [*A, N, M]
+    MACs:   N * M * (d + e), for each of *A
+    Raises: when *A, M, d or dtypes differ, when bias or mask do not broadcast, and when mask is not bool
+    """
+
+    scale: float | None = None
+    causal: bool = False
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    examples = (
+        "(f32[2, 5, 8], f32[2, 7, 8], f32[2, 7, 4]) -> Attention -> f32[2, 5, 4]",
+        "(f32[5, 8], f32[5, 8], f32[5, 8]) -> Attention(scale=1.0, causal=true) -> f32[5, 8]",
+        "(f32[2, 5, 8], f32[2, 5, 8], f32[2, 5, 8]) -> Attention(bias=f32[2, 5, 5]) -> f32[2, 5, 8]",
+        "(f32[3, 2, 5, 8], f32[3, 2, 5, 8], f32[3, 2, 5, 8])"
+        " -> Attention(mask=bool[3, 1, 5, 5]) -> f32[3, 2, 5, 8]",
+        "(f32[2, 5, 8], f32[2, 5, 8], f32[2, 5, 8])"
+        " -> Attention(causal=true, dropout=0.1, bias=f32[5, 5], mask=bool[5]) -> f32[2, 5, 8]",
+    )
+
+    def infer(
+        self,
+        q: TensorType,
+        k: TensorType,
+        v: TensorType,
+        *,
+        bias: TensorType | None = None,
+        mask: TensorType | None = None,
+    ) -> TensorType:
+        """q [*A, N, d], k [*A, M, d], v [*A, M, e] -> [*A, N, e]."""
+        tensors = [q, k, v] if bias is None else [q, k, v, bias]
+        require_real(q, self)
+        if len({x.dtype for x in tensors}) > 1:
+            raise Mistake(
+                f"Attention takes tensors of one dtype, not {', '.join(x.dtype for x in tensors)}",
+                kind="shape",
+            )
+        if mask is not None and mask.dtype != "bool":
+            raise Mistake(
+                f"`mask` says true where a key takes part, so it is bool, not {mask.dtype}",
+                kind="shape",
+                help="give numbers that are added to the scores as `bias`",
+            )
+        if not (2 <= q.rank == k.rank == v.rank):
+            raise _cannot(q, k, v, "each is [*A, length, width], with the same axes in front")
+        if not all(map(always_equal, q.shape[:-2] + k.shape[:-1], k.shape[:-2] + v.shape[:-1])):
+            raise _cannot(q, k, v, "all axes but the last two are alike, and each key has a value")
+        if not always_equal(q.shape[-1], k.shape[-1]):
+            raise _cannot(q, k, v, "queries and keys are of one width")
+        scores = q.with_shape((*q.shape[:-1], k.shape[-2]))
+        for name, x in (("bias", bias), ("mask", mask)):
+            if x is not None and not _fits(x, scores):
+                raise Mistake(
+                    f"`{name}` {show(x.shape)} does not fit the scores {show(scores.shape)}", kind="shape"
+                )
+        batched = any(x is not None and x.batched for x in (q, k, v, bias, mask))
+        return TensorType((*q.shape[:-1], v.shape[-1]), q.dtype, batched)
+
+    def macs(
+        self,
+        q: TensorType,
+        k: TensorType,
+        v: TensorType,
+        *,
+        bias: TensorType | None = None,
+        mask: TensorType | None = None,
+    ) -> int:
+        """N * M * (d + e), for each of *A."""
+        scores = fixed(prod(q.shape[:-1]) * k.shape[-2], "the number of scores")
+        return scores * fixed(q.shape[-1] + v.shape[-1], "the widths of keys and values")
+
+    def lower(
+        self,
+        q: TensorType,
+        k: TensorType,
+        v: TensorType,
+        *,
+        bias: TensorType | None = None,
+        mask: TensorType | None = None,
+    ) -> Lowered:
+        """`functional.scaled_dot_product_attention`, around which `attend` puts the scores in shape."""
+        from torch.nn import functional
+
+        settings: dict[str, Any] = {}
+        if self.scale is not None:
+            settings["scale"] = self.scale
+        if self.causal:
+            settings["is_causal"] = True
+        given = (q, k, v, bias, mask)
+        plain = bias is None and mask is None and q.batched == k.batched == v.batched
+        if plain and not self.dropout:
+            attention = functional.scaled_dot_product_attention
+            return partial(attention, **settings) if settings else attention
+        settings["batched"] = tuple(x is not None and x.batched for x in given)
+        if not self.dropout:
+            return partial(attend, **settings)
+        from archspec.torch_layers import Attention as Module
+
+        return Module(self.dropout, **settings)
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
+    batched: tuple[bool, ...],
+    scale: float | None = None,
+    is_causal: bool = False,
+    dropout_p: float = 0.0,
+) -> Tensor:
+    """`functional.scaled_dot_product_attention` with a bias, a mask or both.
+
+    `batched` says which of the five tensors have a batch; it stands in front, whatever their rank.
+    """
+    import torch
+    from torch.nn import functional
+
+    given = (q, k, v, bias, mask)
+    if any(batched) and not all(batched[:3]):
+        batch = next(x.shape[0] for x, has in zip(given, batched, strict=True) if has and x is not None)
+        q, k, v = (
+            x if has else x.expand(batch, *x.shape) for x, has in zip((q, k, v), batched[:3], strict=True)
+        )
+    if bias is not None:
+        bias = with_ones(bias, q.ndim - bias.ndim, at=int(batched[3]))
+    if mask is not None:
+        mask = with_ones(mask, q.ndim - mask.ndim, at=int(batched[4]))
+    if is_causal and (bias is not None or mask is not None):
+        causal = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
+        mask, is_causal = causal if mask is None else mask & causal, False
+    if bias is not None and mask is not None:
+        bias = torch.where(mask, bias, -torch.inf)
+    return functional.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        attn_mask=mask if bias is None else bias,
+        dropout_p=dropout_p,
+        is_causal=is_causal,
+        scale=scale,
+    )
+
+
+def _fits(x: TensorType, scores: TensorType) -> bool:
+    """Whether a tensor broadcasts to the scores."""
+    return x.rank <= scores.rank and all(map(always_equal, broadcast(x, scores).shape, scores.shape))
+
+
+def _cannot(q: TensorType, k: TensorType, v: TensorType, help: str) -> Mistake:
+    return Mistake(
+        f"cannot attend with {show(q.shape)} to {show(k.shape)} and {show(v.shape)}", kind="shape", help=help
+    )

@@ -1,0 +1,116 @@
+"""Deformable convolution: windows whose samples the data displaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import TYPE_CHECKING
+
+from archspec.errors import Mistake
+from archspec.initialisation import Init
+from archspec.op import Op, PositiveInt, Weight
+from archspec.ops.conv import require_groups
+from archspec.ops.inputs import channels_of, require_real
+from archspec.ops.linear import weight_and_bias
+from archspec.ops.window import Padding, Window, padded, per_axis, slide
+from archspec.size import always_equal
+from archspec.tensor import Shape, TensorType, show
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class DeformConv(Op):
+    """Convolve an image, each sample of a window moved by an offset [Dai et al., 2017].
+
+    `offset` gives y and x of each tap of the window, for each of `offset_groups` groups of channels;
+    samples between pixels are bilinear, and 0 outside the image. With a `mask`, each sample is
+    multiplied by it [Zhu et al., 2019]. Both are laid out as torchvision has them.
+
+    Shapes: x [C, H, W], offset [2 * offset_groups * prod(kernel), H', W'],
+            mask [offset_groups * prod(kernel), H', W'] -> [out, H', W'], H' and W' as Conv has them
+    MACs:   C / groups * prod(kernel), for each value of the output
+    Raises: when `groups` does not divide both C and `out`, or `offset_groups` not C, when offset or mask
+            have other shapes, when dtypes differ, and when a tensor has no batch
+    """
+
+    out: PositiveInt
+    kernel: Window = 3
+    stride: Window = 1
+    padding: Padding = "same"
+    dilation: Window = 1
+    groups: PositiveInt = 1
+    offset_groups: PositiveInt = 1
+    bias: bool = True
+    init: Init | None = None
+    bias_init: Init | None = None
+
+    examples = (
+        "(f32[4, 8, 9], f32[18, 8, 9]) -> DeformConv(6) -> f32[6, 8, 9]",
+        "(f32[4, 8, 8], f32[36, 4, 4]) -> DeformConv(6, stride=2, groups=2, offset_groups=2) -> f32[6, 4, 4]",
+        "(f32[4, 8, 9], f32[18, 8, 9]) -> DeformConv(6, mask=f32[9, 8, 9]) -> f32[6, 8, 9]",
+        "(f32[4, 9, 9], f32[12, 7, 9]) -> DeformConv(2, [3, 1], padding=[1, 0], dilation=2, offset_groups=2,"
+        " bias=false, mask=f32[6, 7, 9]) -> f32[2, 7, 9]",
+    )
+
+    def infer(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> TensorType:
+        """x [C, H, W], offset [2 * offset_groups * prod(kernel), H', W'] -> [out, H', W']."""
+        require_real(x, self)
+        if x.rank != 3:
+            raise Mistake(f"DeformConv takes [C, H, W], not {show(x.shape)}", kind="shape")
+        channels = channels_of(x)
+        require_groups(self.groups, channels, self.out)
+        if channels % self.offset_groups:
+            raise Mistake(
+                f"{self.offset_groups} offset groups do not divide {channels} channels", kind="shape"
+            )
+        places = slide(x.shape[1:], self.kernel, self.stride, self.padding, self.dilation)
+        taps = self.offset_groups * prod(per_axis(self.kernel, 2, "kernel"))
+        _require_type("offset", offset, (2 * taps, *places), x)
+        if mask is not None:
+            _require_type("mask", mask, (taps, *places), x)
+        return x.with_shape((self.out, *places))
+
+    def weights(
+        self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None
+    ) -> Mapping[str, Weight]:
+        """`weight` [out, C / groups, *kernel] and `bias` [out], PyTorch's first values unless given."""
+        shape = (self.out, channels_of(x) // self.groups, *per_axis(self.kernel, 2, "kernel"))
+        return weight_and_bias(shape, self.out if self.bias else 0, x.dtype, self.init, self.bias_init)
+
+    def macs(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> int:
+        """C / groups * prod(kernel), for each value of the output."""
+        return prod(self.weights(x, offset)["weight"].shape[1:]) * self.infer(x, offset).values
+
+    def lower(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> nn.Module:
+        """`torch_layers.DeformConv`."""
+        from archspec.torch_layers import DeformConv as Module
+
+        kernel, stride = per_axis(self.kernel, 2, "kernel"), per_axis(self.stride, 2, "stride")
+        dilation = per_axis(self.dilation, 2, "dilation")
+        return Module(
+            self.offset_groups,
+            in_channels=channels_of(x),
+            out_channels=self.out,
+            kernel_size=kernel,
+            stride=stride,
+            padding=padded(kernel, stride, self.padding, dilation),
+            dilation=dilation,
+            groups=self.groups,
+            bias=self.bias,
+            device="meta",
+        )
+
+
+def _require_type(name: str, given: TensorType, shape: Shape, x: TensorType) -> None:
+    """Mistake unless the tensor has that shape, the dtype of x, and as x a batch."""
+    if given.rank != len(shape) or not all(map(always_equal, given.shape, shape)):
+        raise Mistake(
+            f"`{name}` is {show(given.shape)}, not {show(shape)}",
+            kind="shape",
+            help=f"make it with a Conv({shape[0]}, ...) that moves as this one does",
+        )
+    if given.dtype != x.dtype:
+        raise Mistake(f"`{name}` is {given.dtype}, not {x.dtype} as the image", kind="shape")
+    if not (given.batched and x.batched):
+        raise Mistake(f"image and `{name}` must both come from the data", kind="shape", label="has no batch")
