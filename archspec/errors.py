@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from archspec.source import Span
 
 
-class Mistake(ValueError):
+class Mistake(ValueError):  # noqa: N818  (an error only once it has a place)
     """Something is wrong, said by a rule that does not know where it is being applied.
 
     `kind` is one word (`shape`, `argument`, `name` ...), `label` what stands beside the underline,
@@ -60,7 +60,10 @@ class Problem:
             ]
         notes = [f"in {text}, called at {span.place}" for text, span in self.trail]
         if self.help:
-            notes += [f"help: {line}" if i == 0 else f"      {line}" for i, line in enumerate(self.help.splitlines())]
+            notes += [
+                f"help: {line}" if i == 0 else f"      {line}"
+                for i, line in enumerate(self.help.splitlines())
+            ]
         if notes and self.span is not None:
             lines.append(f"{margin} |")
         lines += [f"{margin} = {note}" for note in notes]
@@ -86,7 +89,9 @@ class SpecError(Exception):
         super().__init__("\n\n".join(problem.render() for problem in self.problems))
 
     @classmethod
-    def of(cls, kind: str, message: str, span: Span | None = None, *, label: str = "", help: str = "") -> SpecError:
+    def of(
+        cls, kind: str, message: str, span: Span | None = None, *, label: str = "", help: str = ""
+    ) -> SpecError:
         """An error with one problem."""
         return cls([Problem(kind, message, span, label, help)])
 

@@ -114,20 +114,21 @@ class DeformConv(nn.Conv2d):
 
     def forward(self, input: Tensor, offset: Tensor, *, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """[N, C, H, W], [N, 2 * G * K, H', W'], [N, G * K, H', W'] -> [N, out, H', W'], for K taps."""
-        groups, height = self.offset_groups, offset.shape[2]
+        groups, places = self.offset_groups, offset.shape[2:]
         # Half precision has too few digits to say where in a large image a sample lies.
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
         y, x = torch.unflatten(offset, 1, (groups, *self.kernel_size, 2)).unbind(4)  # [N, G, *kernel, H', W']
         y = y * (2 / input.shape[2]) + self._taps(0, input, y)[:, None, :, None]
         x = x * (2 / input.shape[3]) + self._taps(1, input, x)[:, None, :]
-        grid = torch.stack((x, y), -1).flatten(0, 1).flatten(1, 3)  # [N * G, K * H', W', 2]
+        grid = torch.stack((x, y), -1).flatten(4, 5).flatten(2, 3).flatten(0, 1)  # [N * G, K, H' * W', 2]
         image = torch.unflatten(input, 1, (groups, -1)).flatten(0, 1)  # [N * G, C / G, H, W]
         samples = functional.grid_sample(image.to(grid.dtype), grid, align_corners=False).to(input.dtype)
-        samples = torch.unflatten(torch.unflatten(samples, 2, (-1, height)), 0, (-1, groups))
+        samples = torch.unflatten(samples, 0, (-1, groups))  # [N, G, C / G, K, H' * W']
         if mask is not None:
-            samples = samples * torch.unflatten(mask, 1, (groups, 1, -1))  # [N, G, C / G, K, H', W']
-        weight = self.weight.flatten(1)[:, :, None, None]  # a window's samples stand as channels now
-        return functional.conv2d(samples.flatten(1, 3), weight, self.bias, groups=self.groups)
+            samples = samples * torch.unflatten(mask.flatten(2), 1, (groups, 1, -1))
+        # Each window is a column now, and the convolution a product of matrices, in groups.
+        columns, weight = samples.flatten(1, 3), self.weight.flatten(1)[:, :, None]
+        return torch.unflatten(functional.conv1d(columns, weight, self.bias, groups=self.groups), 2, places)
 
     def _taps(self, axis: int, image: Tensor, offset: Tensor) -> Tensor:
         """Where the taps lie before they move, from -1 to 1 between the edges: [kernel, places]."""

@@ -22,6 +22,7 @@ from torch.fx import Graph as FxGraph
 from torch.fx import GraphModule
 from torch.fx import Node as FxNode
 
+from archspec.errors import SpecError
 from archspec.graph import Graph, Node, Ref
 from archspec.ops.weights import Own, Tied
 from archspec.source import Location
@@ -44,8 +45,22 @@ class Block(nn.Module):
 class Network(GraphModule):
     """A whole network from a spec: a `torch.fx.GraphModule` that holds a `Block` for each of its blocks.
 
-    When a step fails at run time, the error says where in the spec the step stands.
+    When a step fails at run time, the error says where in the spec the step stands. `meta["archspec"]`
+    is the graph that it was lowered from.
     """
+
+    def __deepcopy__(self, memo: Any) -> Network:
+        copied: Network = super().__deepcopy__(memo)
+        copied.leave_out_constants()
+        return copied
+
+    def leave_out_constants(self) -> None:
+        """Keep constants out of the `state_dict`: fx makes buffers of them that are saved."""
+        graph: Graph = self.meta["archspec"]
+        for name, weight in graph.weights.items():
+            if not weight.saved:
+                path, _, key = name.rpartition(".")
+                self.get_submodule(path)._non_persistent_buffers_set.add(key)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network on a batch of each of its inputs."""
@@ -81,10 +96,13 @@ class Program:
     instructions: list[Instruction] = field(default_factory=list)
     count: int = 0
 
-    def take(self, ref: Ref) -> None:
-        """Make a value from outside a parameter of the module."""
+    def take(self, ref: Ref, name: str = "") -> None:
+        """Make a value from outside a parameter of the module, named `x`, `x1` ... unless given a name.
+
+        Names of producers would tell apart blocks that run the same program.
+        """
         self.numbers[ref] = self.count
-        self.placeholders.append(re.sub(r"\W", "_", ref.producer.rpartition(".")[2]))
+        self.placeholders.append(name or f"x{self.count or ''}")
         self.count += 1
 
     def add(self, instruction: Instruction, gives: Iterable[Ref]) -> None:
@@ -147,7 +165,7 @@ class _Lowering:
         graph = self.graph
         program = Program("", nn.Module())
         for given in graph.inputs:
-            program.take(Ref(given.name))
+            program.take(Ref(given.name), given.name)
         self.write(0, program, 0)
         self.fill(tensors(graph))
         fx = _fx_graph(program.placeholders, program.instructions)
@@ -160,6 +178,7 @@ class _Lowering:
             fx.output(results[0] if len(results) == 1 else tuple(results))
         network = Network(program.module, fx, class_name=graph.name)
         network.meta["archspec"] = graph
+        network.leave_out_constants()
         return network
 
     def fill(self, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -204,14 +223,13 @@ class _Lowering:
             add("get_attr", node.op.target.removeprefix(program.base), {})
         elif isinstance(node.op, Own):
             if not node.shares:
-                owner, key = _container(program.module, short)
-                self.own(owner, key, full)
+                self.own(*self.home(program, short, node.location), full)
             add("get_attr", short, {})
         else:
             leaf = self.leaf(node)
             if isinstance(leaf, nn.Module):
                 if full == node.name:
-                    owner, key = _container(program.module, short)
+                    owner, key = self.home(program, short, node.location)
                     module = _clone(leaf)
                     owner.add_module(key, module)
                     for path, _ in leaf.state_dict(keep_vars=True).items():
@@ -219,6 +237,17 @@ class _Lowering:
                 add("call_module", short, {})
             else:
                 add("call_function", *leaf)
+
+    def home(self, program: Program, path: str, location: Location) -> tuple[nn.Module, str]:
+        """The module that holds `path`, and its key there. SpecError when PyTorch needs that name itself."""
+        for part in path.split("."):
+            if any(hasattr(taken, part) for taken in (Network, Block, nn.Module())):
+                raise SpecError.of(
+                    "name",
+                    f"no module of PyTorch can have a part named `{part}`, as the step at {location} has",
+                    help="it is the name of an attribute of every torch.nn.Module; name the step otherwise",
+                )
+        return _container(program.module, path)
 
     def own(self, owner: nn.Module, key: str, full: str) -> None:
         """Declare a block's own weight on the module that holds it."""
@@ -281,7 +310,7 @@ class _Lowering:
         self.write(scope, program, depth)
         results = tuple(program.numbers[ref] for ref in gives)
         _become(program.module, self.class_of(record.block or "Sequence", program, results))
-        owner, key = _container(outer.module, record.name.removeprefix(outer.base))
+        owner, key = self.home(outer, record.name.removeprefix(outer.base), record.location)
         owner.add_module(key, program.module)
         outer.add(
             Instruction(

@@ -41,7 +41,11 @@ def read_module(path: Path) -> Module:
 
 
 def elaborate(
-    module: Module, model: str | None = None, settings: Mapping[str, Any] | None = None, *, budget: int = BUDGET
+    module: Module,
+    model: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    budget: int = BUDGET,
 ) -> Graph:
     """The graph of a model: of the one named, or of the last in the file, with the given parameters.
 
@@ -80,7 +84,9 @@ def elaborate_text(
 ) -> Graph:
     """The graph of a model written in a string; imports look in the present folder."""
     modules = Modules(Path.cwd() / path)
-    return elaborate(modules.load_source(Source(path, text, path), Path.cwd() / path), model, settings, budget=budget)
+    return elaborate(
+        modules.load_source(Source(path, text, path), Path.cwd() / path), model, settings, budget=budget
+    )
 
 
 def read_value(text: str) -> Any:
@@ -110,9 +116,18 @@ def _value(name: str, value: Any) -> Any:
         return [_value(name, item) for item in value]
     if isinstance(value, tuple):
         return tuple(_value(name, item) for item in value)
-    if value is None or type(value) in (bool, int, float, str) or is_layer(value) or isinstance(value, Initialiser):
+    if (
+        value is None
+        or type(value) in (bool, int, float, str)
+        or is_layer(value)
+        or isinstance(value, Initialiser)
+    ):
         return value
-    raise SpecError.of("type", f"the setting `{name}` cannot be a {type(value).__name__}", help="numbers, strings, lists and ops can")
+    raise SpecError.of(
+        "type",
+        f"the setting `{name}` cannot be a {type(value).__name__}",
+        help="numbers, strings, lists and ops can",
+    )
 
 
 def pick_model(module: Module, model: str | None = None) -> Definition:
@@ -121,7 +136,9 @@ def pick_model(module: Module, model: str | None = None) -> Definition:
     if model is None:
         if not models:
             raise SpecError.of(
-                "name", f"{module.file.source.path} defines no model", help="a model is a block with inputs of known shape: `model Net:`"
+                "name",
+                f"{module.file.source.path} defines no model",
+                help="a model is a block with inputs of known shape: `model Net:`",
             )
         return models[-1]
     for definition in models:
@@ -133,5 +150,3 @@ def pick_model(module: Module, model: str | None = None) -> Definition:
         f"{module.file.source.path} has no model `{model}`",
         help=suggest(model, names) or f"it has {', '.join(names) or 'none'}",
     )
-
-

@@ -54,7 +54,9 @@ def place(
 def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentMistake:
     """The mistake of naming a parameter that is not there."""
     names = list(known)
-    return ArgumentMistake(name, f"{what} has no argument `{name}`", help=suggest(name, names) or takes(what, names))
+    return ArgumentMistake(
+        name, f"{what} has no argument `{name}`", help=suggest(name, names) or takes(what, names)
+    )
 
 
 def takes(what: str, names: Iterable[str]) -> str:
@@ -80,7 +82,9 @@ def build_op(layer: OpLayer) -> Op:
 
 def complete(layer: OpLayer) -> bool:
     """Whether every argument without a default is bound."""
-    return all(name in layer.arguments or not field.is_required() for name, field in layer.op.model_fields.items())
+    return all(
+        name in layer.arguments or not field.is_required() for name, field in layer.op.model_fields.items()
+    )
 
 
 def _in_words(op: type[Op], error: ValidationError, arguments: Mapping[str, Any]) -> Mistake:
@@ -89,13 +93,17 @@ def _in_words(op: type[Op], error: ValidationError, arguments: Mapping[str, Any]
     name = str(problems[0]["loc"][0]) if problems[0]["loc"] else ""
     if problems[0]["type"] == "missing":
         missing = [f"`{p['loc'][0]}`" for p in problems if p["type"] == "missing"]
-        return Mistake(f"{op.__name__} needs {' and '.join(missing)}", help=takes(op.__name__, op.model_fields))
+        return Mistake(
+            f"{op.__name__} needs {' and '.join(missing)}", help=takes(op.__name__, op.model_fields)
+        )
     if problems[0]["type"] in ("value_error", "assertion_error"):
         cause = problems[0].get("ctx", {}).get("error")
         if isinstance(cause, Mistake):
             return cause
         return ArgumentMistake(name, str(cause) if cause else problems[0]["msg"])
-    wanted = list(dict.fromkeys(w for p in problems if p["loc"] and str(p["loc"][0]) == name and (w := _wanted(p))))
+    wanted = list(
+        dict.fromkeys(w for p in problems if p["loc"] and str(p["loc"][0]) == name and (w := _wanted(p)))
+    )
     if len(wanted) > 1:
         wanted = [w for w in wanted if w != "none"]
     value = arguments.get(name)
@@ -117,10 +125,10 @@ _BOUNDS = {
     "less_than": ("less than", "lt"),
 }
 _WANTED = {
-    "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number", "bool_type": "true or false",
-    "string_type": "a string", "none_required": "none", "tuple_type": "a list", "list_type": "a list",
-    "model_type": "an initialisation", "is_instance_of": "a size", "finite_number": "a finite number",
-    "model_attributes_type": "an initialisation",
+    "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
+    "bool_type": "true or false", "string_type": "a string", "none_required": "none", "tuple_type": "a list",
+    "list_type": "a list", "model_type": "an initialisation", "is_instance_of": "a size",
+    "finite_number": "a finite number", "model_attributes_type": "an initialisation",
 }  # fmt: skip
 
 
@@ -133,7 +141,11 @@ def _wanted(problem: ErrorDetails) -> str:
         return f"{words} {context[key]}"
     inner = len(problem["loc"]) > 1 and isinstance(problem["loc"][-1], int)
     wanted = _WANTED.get(problem["type"], "")
-    return f"a list of {wanted.removeprefix('a ')}s" if inner and wanted in ("a whole number", "a number") else wanted
+    return (
+        f"a list of {wanted.removeprefix('a ')}s"
+        if inner and wanted in ("a whole number", "a number")
+        else wanted
+    )
 
 
 # ------------------------------------------------------------------ blocks
@@ -154,17 +166,23 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
         case t.Choices(values=values):
             choices = [evaluate(choice) for choice in values]
             if value not in choices:
+                wanted = ", ".join(map(describe, choices))
                 raise ArgumentMistake(
                     parameter.name,
-                    f"`{parameter.name}` of {block} must be one of {', '.join(map(describe, choices))}, not {describe(value)}",
+                    f"`{parameter.name}` of {block} must be one of {wanted}, not {describe(value)}",
                     kind="value",
                 )
         case t.Range(low=low, high=high):
             least, most = evaluate(low), evaluate(high)
-            if isinstance(value, bool | str) or not isinstance(value, int | float) or not least <= value <= most:
+            if (
+                isinstance(value, bool | str)
+                or not isinstance(value, int | float)
+                or not least <= value <= most
+            ):
+                wanted = f"{describe(least)}..{describe(most)}"
                 raise ArgumentMistake(
                     parameter.name,
-                    f"`{parameter.name}` of {block} must lie in {describe(least)}..{describe(most)}, not {describe(value)}",
+                    f"`{parameter.name}` of {block} must lie in {wanted}, not {describe(value)}",
                     kind="value",
                 )
 

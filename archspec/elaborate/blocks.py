@@ -56,7 +56,9 @@ class Blocks(Expressions):
 
     # -------------------------------------------------------------- applying layers
 
-    def apply(self, layer: Any, inputs: tuple[Tensor, ...], label: str | None, span: Span) -> tuple[Tensor, ...]:
+    def apply(
+        self, layer: Any, inputs: tuple[Tensor, ...], label: str | None, span: Span
+    ) -> tuple[Tensor, ...]:
         """Apply an op, a block, a shared layer or a list of layers. Raises SpecError when it does not fit."""
         match layer:
             case OpLayer():
@@ -66,7 +68,10 @@ class Blocks(Expressions):
             case SharedLayer():
                 if label is not None:
                     raise SpecError.of(
-                        "name", f"the shared layer has the name `{layer.name}` already", span, help="apply it without another"
+                        "name",
+                        f"the shared layer has the name `{layer.name}` already",
+                        span,
+                        help="apply it without another",
                     )
                 with at(span), self.builder.shared_use(layer) as own_label:
                     return self.apply(layer.layer, inputs, own_label, span)
@@ -75,13 +80,17 @@ class Blocks(Expressions):
             case Labelled():
                 return self.apply(layer.layer, inputs, label or layer.label, span)
             case Tensor():
-                raise SpecError.of("type", "a tensor is not a layer", span, help="combine tensors with `+`, `*` or concat")
+                raise SpecError.of(
+                    "type", "a tensor is not a layer", span, help="combine tensors with `+`, `*` or concat"
+                )
             case list():
                 wrong = next(item for item in layer if not is_layer(item))
                 raise SpecError.of("type", f"a list of layers holds {kind(wrong)}", span)
         raise SpecError.of("type", f"{kind(layer)} is not a layer", span)
 
-    def _apply_list(self, layers: list[Any], inputs: tuple[Tensor, ...], label: str | None, span: Span) -> tuple[Tensor, ...]:
+    def _apply_list(
+        self, layers: list[Any], inputs: tuple[Tensor, ...], label: str | None, span: Span
+    ) -> tuple[Tensor, ...]:
         self.builder.afford(_steps(layers, {}), span)
         if label is None:
             return self._run_list(layers, inputs, span)
@@ -128,7 +137,9 @@ class Blocks(Expressions):
         self._bind_parameters(layer, env)
         meant = self.evaluate(definition.layer, env)
         if not is_layer(meant):
-            raise SpecError.of("type", f"`{layer.name}` must be a layer, not {kind(meant)}", definition.layer.span)
+            raise SpecError.of(
+                "type", f"`{layer.name}` must be a layer, not {kind(meant)}", definition.layer.span
+            )
         if layer.passed_on:
             if isinstance(meant, list | SharedLayer):
                 unknown = next(iter(layer.passed_on))
@@ -143,7 +154,14 @@ class Blocks(Expressions):
         return meant
 
     def _run_block(
-        self, layer: BlockLayer, inputs: tuple[Tensor, ...], name: str, span: Span, shown: str, *, root: bool = False
+        self,
+        layer: BlockLayer,
+        inputs: tuple[Tensor, ...],
+        name: str,
+        span: Span,
+        shown: str,
+        *,
+        root: bool = False,
     ) -> Outputs:
         env = Environment(layer.home)
         with _trail(None if root else f"{name}: {describe(layer)}", span):
@@ -153,7 +171,12 @@ class Blocks(Expressions):
             with self.builder.scope(name, shown, arguments, inputs, span) as outputs:
                 returned = self._run(layer.definition.body, call)
                 if returned is None:
-                    raise SpecError.of("syntax", f"{layer.name} returns nothing", layer.definition.span, help="end it with `return`")
+                    raise SpecError.of(
+                        "syntax",
+                        f"{layer.name} returns nothing",
+                        layer.definition.span,
+                        help="end it with `return`",
+                    )
                 if call.waiting:
                     raise SpecError.of(
                         "shape",
@@ -202,7 +225,10 @@ class Blocks(Expressions):
         if missing:
             listed = " and ".join(f"`{name}`" for name in missing)
             raise SpecError.of(
-                "argument", f"{layer.name} needs {listed}", layer.definition.span, help=takes(layer.name, parameter_names(layer))
+                "argument",
+                f"{layer.name} needs {listed}",
+                layer.definition.span,
+                help=takes(layer.name, parameter_names(layer)),
             )
 
     def check_arguments(self, layer: BlockLayer, given: Mapping[str, Any]) -> None:
@@ -212,7 +238,9 @@ class Blocks(Expressions):
                 env = Environment(layer.home)
                 env.names.update(layer.arguments)
                 try:
-                    check_parameter(layer.name, parameter, given[parameter.name], lambda e, env=env: self.evaluate(e, env))  # type: ignore[misc]
+                    check_parameter(
+                        layer.name, parameter, given[parameter.name], lambda e, env=env: self.evaluate(e, env)
+                    )  # type: ignore[misc]
                 except ArgumentMistake:
                     raise
                 except Mistake as mistake:
@@ -229,7 +257,9 @@ class Blocks(Expressions):
                 returned = self._poison(statement, call)
             except SpecError as error:
                 self.problems.extend(error.problems)
-                if len(self.problems) >= MOST_PROBLEMS or any(p.kind in ("budget", "recursion") for p in error.problems):
+                if len(self.problems) >= MOST_PROBLEMS or any(
+                    p.kind in ("budget", "recursion") for p in error.problems
+                ):
                     raise
                 returned = self._poison(statement, call)
             if returned is not None:
@@ -281,11 +311,19 @@ class Blocks(Expressions):
             for tensor in several:
                 if not isinstance(tensor, Tensor):
                     help_ = "apply it: `x -> layer`" if is_layer(tensor) else ""
-                    raise SpecError.of("type", f"a block returns tensors, not {kind(tensor)}", output.span, help=help_)
+                    raise SpecError.of(
+                        "type", f"a block returns tensors, not {kind(tensor)}", output.span, help=help_
+                    )
             if output.name and len(several) != 1:
-                raise SpecError.of("type", f"`{output.name}` names one tensor, not {len(several)}", output.span)
+                raise SpecError.of(
+                    "type", f"`{output.name}` names one tensor, not {len(several)}", output.span
+                )
             tensors += several
-            given = value.names if isinstance(value, Outputs) and output.name is None else [output.name or ""] * len(several)
+            given = (
+                value.names
+                if isinstance(value, Outputs) and output.name is None
+                else [output.name or ""] * len(several)
+            )
             names += given
         if any(names) and (not all(names) or len(set(names)) < len(names)):
             raise SpecError.of("name", "name all outputs, each differently, or none", statement.span)
@@ -312,7 +350,9 @@ class Blocks(Expressions):
             tensor = call.waiting.pop(0)
             if wanted is not None and tensor.type.dtype != wanted:
                 raise SpecError.of(
-                    "dtype", f"`{statement.name}` of {call.layer.name} is {wanted}, not {tensor.type.dtype}", statement.span
+                    "dtype",
+                    f"`{statement.name}` of {call.layer.name} is {wanted}, not {tensor.type.dtype}",
+                    statement.span,
                 )
             if statement.pattern is not None:
                 self._match(statement, statement.pattern, tensor.type, call)
@@ -324,7 +364,9 @@ class Blocks(Expressions):
         for part in statement.pattern or ():
             if isinstance(part, t.FreeSize):
                 size: Any = call.env.names.setdefault(part.name, Free.named(part.name))
-            elif isinstance(part, t.RestSizes) or (isinstance(part, t.Name) and not _found(call.env, part.name)):
+            elif isinstance(part, t.RestSizes) or (
+                isinstance(part, t.Name) and not _found(call.env, part.name)
+            ):
                 raise SpecError.of(
                     "shape",
                     f"the size `{part.name}` of the model's input is not known",
@@ -334,11 +376,16 @@ class Blocks(Expressions):
             else:
                 size = self.evaluate(part, call.env)
             if isinstance(size, bool) or not isinstance(size, int | Free) or size < 1:
-                raise SpecError.of("shape", f"a size is a positive whole number, not {describe(size)}", part.span)
+                raise SpecError.of(
+                    "shape", f"a size is a positive whole number, not {describe(size)}", part.span
+                )
             sizes.append(size)
         if statement.pattern is None:
             raise SpecError.of(
-                "shape", "a model's input needs its shape", statement.span, help=f"write `input {statement.name}: [3, 224, 224]`"
+                "shape",
+                "a model's input needs its shape",
+                statement.span,
+                help=f"write `input {statement.name}: [3, 224, 224]`",
             )
         if any(given.name == statement.name for given in self.inputs):
             raise SpecError.of("name", f"two inputs are named `{statement.name}`", statement.span)
@@ -347,7 +394,9 @@ class Blocks(Expressions):
         self.builder.level.taken[statement.name] = statement.span
         return Tensor(Ref(statement.name), type_)
 
-    def _match(self, statement: t.Input, pattern: tuple[t.PatternSize, ...], type_: TensorType, call: Call) -> None:
+    def _match(
+        self, statement: t.Input, pattern: tuple[t.PatternSize, ...], type_: TensorType, call: Call
+    ) -> None:
         """Check a shape against its pattern, and bind the names in it."""
         rest = [i for i, part in enumerate(pattern) if isinstance(part, t.RestSizes)]
         fits = len(type_.shape) == len(pattern) if not rest else len(type_.shape) >= len(pattern) - 1
@@ -357,14 +406,18 @@ class Blocks(Expressions):
                 "shape",
                 f"`{statement.name}` of {call.layer.name} is [{wanted}], not {show(type_.shape)}",
                 statement.span,
-                label=f"{len(type_.shape)} axes came" if len(rest) < 2 else "only one `*` can stand in a shape",
+                label=f"{len(type_.shape)} axes came"
+                if len(rest) < 2
+                else "only one `*` can stand in a shape",
             )
         sizes: list[Any] = list(type_.shape)
         if rest:
             stop = rest[0] + len(sizes) - len(pattern) + 1
             sizes[rest[0] : stop] = [sizes[rest[0] : stop]]
         for part, size in zip(pattern, sizes, strict=True):
-            if isinstance(part, t.FreeSize | t.RestSizes) or (isinstance(part, t.Name) and not _found(call.env, part.name)):
+            if isinstance(part, t.FreeSize | t.RestSizes) or (
+                isinstance(part, t.Name) and not _found(call.env, part.name)
+            ):
                 known = call.env.names.get(part.name)
                 if known is None:
                     call.env.names[part.name] = size
@@ -391,16 +444,27 @@ class Blocks(Expressions):
         for part in statement.shape:
             size = self.evaluate(part, env)
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise SpecError.of("shape", f"a weight's size is a positive whole number, not {describe(size)}", part.span)
+                raise SpecError.of(
+                    "shape", f"a weight's size is a positive whole number, not {describe(size)}", part.span
+                )
             shape.append(size)
         value = self.evaluate(statement.value, env)
         trainable = statement.kind == "weight"
         if trainable and dtype_ not in ("f16", "bf16", "f32", "f64"):
-            raise SpecError.of("dtype", f"{dtype_} cannot be trained", statement.span, help="declare a `buffer` or a `constant`")
+            raise SpecError.of(
+                "dtype",
+                f"{dtype_} cannot be trained",
+                statement.span,
+                help="declare a `buffer` or a `constant`",
+            )
         with at(statement.value.span):
             init = _first_values(value, tuple(shape))
         weight = Weight(
-            shape=tuple(shape), init=init, dtype=dtype_, trainable=trainable, saved=statement.kind != "constant"
+            shape=tuple(shape),
+            init=init,
+            dtype=dtype_,
+            trainable=trainable,
+            saved=statement.kind != "constant",
         )
         with at(statement.span):
             name = self.builder.claim_name(statement.name, statement.name, statement.span)

@@ -14,7 +14,7 @@ from archspec.graph import Node, Ref, Scope
 from archspec.op import Op, Weight
 from archspec.ops.weights import Constant, Own, Tied
 from archspec.source import Span
-from archspec.tensor import TensorType
+from archspec.tensor import TensorType, show
 
 DEEPEST = 100  # blocks within blocks
 BUDGET = 1_000_000  # nodes, and turns of loops
@@ -81,7 +81,11 @@ class GraphBuilder:
             first = level.taken[label]
             where = f"first given at {first.place}" if first else ""
             raise SpecError.of(
-                "name", f"two steps are named `{label}` here", span, label=where, help="each name is a key of the state_dict"
+                "name",
+                f"two steps are named `{label}` here",
+                span,
+                label=where,
+                help="each name is a key of the state_dict",
             )
         level.taken[label] = span
         return level.prefix + label
@@ -89,11 +93,16 @@ class GraphBuilder:
     # -------------------------------------------------------------- scopes
 
     @contextmanager
-    def scope(self, name: str, block: str, arguments: dict[str, Any], inputs: tuple[Tensor, ...], span: Span) -> Iterator[list[Tensor]]:
+    def scope(
+        self, name: str, block: str, arguments: dict[str, Any], inputs: tuple[Tensor, ...], span: Span
+    ) -> Iterator[list[Tensor]]:
         """A scope for the nodes made inside; what is appended to the list it gives is its outputs."""
         if self.depth >= DEEPEST:
             raise SpecError.of(
-                "recursion", f"blocks are nested more than {DEEPEST} deep", span, help="a block must not use itself"
+                "recursion",
+                f"blocks are nested more than {DEEPEST} deep",
+                span,
+                help="a block must not use itself",
             )
         outer, index = self.level, len(self.scopes)
         record = Scope(
@@ -147,7 +156,9 @@ class GraphBuilder:
         types = tuple(tensor.type for tensor in inputs)
         key = (op, types, tuple((option, tensor.type) for option, tensor in options.items()))
         if key not in self._inferred:
-            self._inferred[key] = self._infer(op, types, {name: tensor.type for name, tensor in options.items()})
+            self._inferred[key] = self._infer(
+                op, types, {name: tensor.type for name, tensor in options.items()}
+            )
         outputs, weights = self._inferred[key]
         node = Node(
             name=name,
@@ -173,7 +184,9 @@ class GraphBuilder:
             raise Mistake(
                 f"{name} takes {_tensors(len(signature.required))}, not {len(types)}",
                 kind="shape",
-                help=f"give it ({', '.join(signature.required)}) in this order" if len(signature.required) > 1 else "",
+                help=f"give it ({', '.join(signature.required)}) in this order"
+                if len(signature.required) > 1
+                else "",
             )
         if signature.variadic and not types:
             raise Mistake(f"{name} takes at least one tensor", kind="shape")
@@ -198,9 +211,10 @@ class GraphBuilder:
         for key, weight in weights.items():
             first = self.weights.get(f"{original}.{key}" if key else original)
             if first is None or first.shape != weight.shape:
-                before = f"{list(first.shape)}" if first else "none"
+                before = show(first.shape) if first else "none"
                 raise Mistake(
-                    f"the shared `{original}` has the weight `{key}` {before}, but this use needs {list(weight.shape)}",
+                    f"the shared `{original}` has the weight `{key}` {before}, but this use needs "
+                    f"{show(weight.shape)}",
                     kind="shape",
                     help="every use of a shared layer takes as many channels",
                 )
@@ -215,17 +229,20 @@ class GraphBuilder:
         """The weight of a shared layer, as a tensor. Mistake when there is none of that name."""
         full = f"{layer.prefix}{layer.name}.{key}"
         if full not in self.weights:
-            below = [n.removeprefix(f"{layer.prefix}{layer.name}.") for n in self.weights if n.startswith(f"{layer.prefix}{layer.name}.")]
+            below = [
+                n.removeprefix(f"{layer.prefix}{layer.name}.")
+                for n in self.weights
+                if n.startswith(f"{layer.prefix}{layer.name}.")
+            ]
             raise Mistake(
-                f"the shared layer `{layer.name}` has no weight `{key}`" + ("" if layer.uses else " before its first use"),
+                f"the shared layer `{layer.name}` has no weight `{key}`"
+                + ("" if layer.uses else " before its first use"),
                 kind="name",
                 help=f"it has {', '.join(below)}" if below else "apply the layer first",
             )
         weight = self.weights[full]
         name = self.claim_name(None, f"{layer.name}_{key}".replace(".", "_"), span)
         return self.emit(Tied(target=full, shape=weight.shape, dtype=weight.dtype), (), {}, name, span)[0]
-
-
 
 
 def snake(name: str) -> str:

@@ -45,7 +45,7 @@ from archspec.syntax import tree as t
 POISON = object()  # the value of what could not be evaluated; its mistake is reported already
 
 
-class Poisoned(Exception):
+class Poisoned(Exception):  # noqa: N818  (no new error)
     """Something depends on a value whose mistake is reported already."""
 
 
@@ -92,7 +92,9 @@ class Expressions(ABC):
         }
 
     @abstractmethod
-    def apply(self, layer: Any, inputs: tuple[Tensor, ...], label: str | None, span: Span) -> tuple[Tensor, ...]:
+    def apply(
+        self, layer: Any, inputs: tuple[Tensor, ...], label: str | None, span: Span
+    ) -> tuple[Tensor, ...]:
         """Apply a layer to tensors."""
 
     def evaluate(self, expression: t.Expression, env: Environment) -> Any:
@@ -110,7 +112,9 @@ class Expressions(ABC):
             raise Poisoned
         if value is None and not _known(env, node.name):
             known = env.known() | builtins()
-            raise SpecError.of("name", f"there is no `{node.name}`", node.span, help=suggest(node.name, known))
+            raise SpecError.of(
+                "name", f"there is no `{node.name}`", node.span, help=suggest(node.name, known)
+            )
         return value
 
     def _literal(self, node: t.Literal_, env: Environment) -> Any:
@@ -159,7 +163,9 @@ class Expressions(ABC):
         value = self.evaluate(iterable, env)
         if not isinstance(value, list | tuple):
             help_ = f"write `range({iterable.span.text})`" if isinstance(value, int) else ""
-            raise SpecError.of("type", f"`for` goes through a list, not {kind(value)}", iterable.span, help=help_)
+            raise SpecError.of(
+                "type", f"`for` goes through a list, not {kind(value)}", iterable.span, help=help_
+            )
         for item in value:
             self.builder.spend_turn(iterable.span)
             yield item
@@ -170,10 +176,15 @@ class Expressions(ABC):
             env.names[target.name] = value
             return
         if not isinstance(value, list | tuple):
-            raise SpecError.of("type", f"cannot unpack {kind(value)} into {len(target.targets)} names", target.span)
+            raise SpecError.of(
+                "type", f"cannot unpack {kind(value)} into {len(target.targets)} names", target.span
+            )
         if len(value) != len(target.targets):
             raise SpecError.of(
-                "value", f"{len(value)} values for {len(target.targets)} names", target.span, label=describe(value)
+                "value",
+                f"{len(value)} values for {len(target.targets)} names",
+                target.span,
+                label=describe(value),
             )
         for part, item in zip(target.targets, value, strict=True):
             self.bind(part, item, env)
@@ -183,7 +194,10 @@ class Expressions(ABC):
         value = self.evaluate(node, env)
         if not isinstance(value, bool):
             raise SpecError.of(
-                "type", f"a condition is true or false, not {kind(value)}", node.span, help="compare: `n > 0`, `x != none`"
+                "type",
+                f"a condition is true or false, not {kind(value)}",
+                node.span,
+                help="compare: `n > 0`, `x != none`",
             )
         return value
 
@@ -194,7 +208,11 @@ class Expressions(ABC):
             return not self.truth(node.value, env)
         value = self.evaluate(node.value, env)
         if isinstance(value, Tensor):
-            return self._tensor_op("Scale", (value,), {"factor": -1}, node.span) if node.operator == "-" else value
+            return (
+                self._tensor_op("Scale", (value,), {"factor": -1}, node.span)
+                if node.operator == "-"
+                else value
+            )
         with at(node.span):
             functions.number(value, f"`{node.operator}`")
         return -value if node.operator == "-" else value
@@ -211,7 +229,11 @@ class Expressions(ABC):
             return left + right
         if sign == "+" and isinstance(left, list | tuple) and isinstance(right, list | tuple):
             functions.short_enough(len(left) + len(right))
-            return list(left) + list(right) if isinstance(left, list) or isinstance(right, list) else (*left, *right)
+            return (
+                list(left) + list(right)
+                if isinstance(left, list) or isinstance(right, list)
+                else (*left, *right)
+            )
         if sign == "*" and isinstance(left, list) != isinstance(right, list):
             times, repeated = (right, left) if isinstance(left, list) else (left, right)
             if isinstance(times, int | Free) and not isinstance(times, bool):
@@ -260,15 +282,21 @@ class Expressions(ABC):
                 raise SpecError.of("type", f"`{sign}` is not defined between a tensor and a number", span)
         return self._tensor_op("Scale", (tensor,), arguments, span)
 
-    def _tensor_op(self, name: str, inputs: tuple[Tensor, ...], arguments: Mapping[str, Any], span: Span) -> Any:
-        outputs = self.emit(OpLayer(Op.find(name), arguments), inputs, None, span)
-        return outputs[0] if len(outputs) == 1 else outputs
+    def _tensor_op(
+        self, name: str, inputs: tuple[Tensor, ...], arguments: Mapping[str, Any], span: Span
+    ) -> Tensor:
+        return self.emit(OpLayer(Op.find(name), arguments), inputs, None, span)[0]
 
     def _comparison(self, node: t.Comparison, env: Environment) -> Any:
         left = self.evaluate(node.first, env)
         for sign, expression in node.rest:
             right = self.evaluate(expression, env)
-            if isinstance(left, Tensor) and isinstance(right, Tensor) and sign == "==" and len(node.rest) == 1:
+            if (
+                isinstance(left, Tensor)
+                and isinstance(right, Tensor)
+                and sign == "=="
+                and len(node.rest) == 1
+            ):
                 return self._tensor_op("Equal", (left, right), {}, node.span)
             with at(node.span):
                 if not self._holds(sign, left, right):
@@ -351,8 +379,13 @@ class Expressions(ABC):
     def _index(self, index: t.Expression | t.Slice, env: Environment) -> Any:
         with at(index.span):
             if isinstance(index, t.Slice):
-                parts = (None if p is None else self.evaluate(p, env) for p in (index.start, index.stop, index.step))
-                return slice(*(p if p is None or isinstance(p, Free) else functions.whole(p, "a slice") for p in parts))
+                parts = (
+                    None if p is None else self.evaluate(p, env)
+                    for p in (index.start, index.stop, index.step)
+                )
+                return slice(
+                    *(p if p is None or isinstance(p, Free) else functions.whole(p, "a slice") for p in parts)
+                )
             return functions.whole(self.evaluate(index, env), "an index")
 
     # -------------------------------------------------------------- calls
@@ -368,7 +401,10 @@ class Expressions(ABC):
                 named[argument.name] = self.evaluate(argument.value, env)
             elif named:
                 raise SpecError.of(
-                    "argument", "an argument by position follows one by name", argument.span, help="put it in front"
+                    "argument",
+                    "an argument by position follows one by name",
+                    argument.span,
+                    help="put it in front",
                 )
         try:
             return self.call(callee, positional, named, node.span)
@@ -397,7 +433,9 @@ class Expressions(ABC):
                 try:
                     return functions.within_reason(callee.call(*positional, **named))
                 except TypeError:
-                    raise Mistake(f"these are not the arguments of `{callee.name}`", help=callee.call.__doc__ or "") from None
+                    raise Mistake(
+                        f"these are not the arguments of `{callee.name}`", help=callee.call.__doc__ or ""
+                    ) from None
                 except (OverflowError, ValueError) as error:
                     if isinstance(error, Mistake):
                         raise
@@ -414,12 +452,22 @@ class Expressions(ABC):
                 try:
                     return callee(**placed, **named)
                 except (ValidationError, TypeError):
-                    expected = ", ".join(f"{name}={field.default}" for name, field in callee.model_fields.items())
-                    raise Mistake(f"these are not the arguments of `{callee.__name__}`", help=f"it takes {expected}") from None
+                    expected = ", ".join(
+                        f"{name}={field.default}" for name, field in callee.model_fields.items()
+                    )
+                    raise Mistake(
+                        f"these are not the arguments of `{callee.__name__}`", help=f"it takes {expected}"
+                    ) from None
             case SharedLayer() | list():
-                raise Mistake(f"{kind(callee)} has its arguments already", kind="type", help="apply it with `x -> layer`")
+                raise Mistake(
+                    f"{kind(callee)} has its arguments already",
+                    kind="type",
+                    help="apply it with `x -> layer`",
+                )
             case Tensor():
-                raise Mistake("a tensor cannot be called", kind="type", help="apply a layer with `x -> layer`")
+                raise Mistake(
+                    "a tensor cannot be called", kind="type", help="apply a layer with `x -> layer`"
+                )
         raise Mistake(f"{kind(callee)} cannot be called", kind="type")
 
     def _bind_op(self, layer: OpLayer, positional: list[Any], named: dict[str, Any]) -> OpLayer:
@@ -427,14 +475,18 @@ class Expressions(ABC):
             if isinstance(value, Tensor):
                 raise _not_applied(layer.name, value)
         arguments = dict(layer.arguments)
-        arguments.update(place(layer.name, layer.op.model_fields, layer.arguments, layer.positional, positional))
+        arguments.update(
+            place(layer.name, layer.op.model_fields, layer.arguments, layer.positional, positional)
+        )
         options, optional = dict(layer.options), layer.op.signature().optional
         for name, value in named.items():
             if name in optional:
                 if isinstance(value, Tensor):
                     options[name] = value
                 elif value is not None:
-                    raise ArgumentMistake(name, f"`{name}` of {layer.name} is a tensor, not {kind(value)}", kind="type")
+                    raise ArgumentMistake(
+                        name, f"`{name}` of {layer.name} is a tensor, not {kind(value)}", kind="type"
+                    )
             elif name in layer.op.model_fields:
                 arguments[name] = value
             else:
@@ -471,7 +523,9 @@ class Expressions(ABC):
         """ArgumentMistake when a value is not of its parameter's type or domain."""
 
     def _concat(self, positional: list[Any], named: dict[str, Any], span: Span) -> Any:
-        parts = positional[0] if len(positional) == 1 and isinstance(positional[0], list | tuple) else positional
+        parts = (
+            positional[0] if len(positional) == 1 and isinstance(positional[0], list | tuple) else positional
+        )
         if set(named) - {"axis"} or not parts or not all(isinstance(part, Tensor) for part in parts):
             raise Mistake("concat takes tensors, or a list of them, and an axis", help="concat(a, b, axis=0)")
         if len(parts) == 1:
@@ -506,10 +560,16 @@ class Expressions(ABC):
             return (value,)
         if isinstance(value, list | tuple) and value and all(isinstance(item, Tensor) for item in value):
             return tuple(value)
-        help_ = "start a chain of layers with a tensor, or write a list: `[Conv(8), ReLU]`" if is_layer(value) else ""
+        help_ = (
+            "start a chain of layers with a tensor, or write a list: `[Conv(8), ReLU]`"
+            if is_layer(value)
+            else ""
+        )
         raise SpecError.of("type", f"`->` takes tensors, not {kind(value)}", span, help=help_)
 
-    def emit(self, layer: OpLayer, inputs: tuple[Tensor, ...], label: str | None, span: Span) -> tuple[Tensor, ...]:
+    def emit(
+        self, layer: OpLayer, inputs: tuple[Tensor, ...], label: str | None, span: Span
+    ) -> tuple[Tensor, ...]:
         """Apply an op: check its arguments, name the node and add it."""
         with at(span):
             op = self.built(layer)
@@ -599,7 +659,9 @@ def _careful(sign: str, left: Any, right: Any) -> Any:
         if isinstance(left, Free) or isinstance(right, Free):
             if isinstance(left, float) or isinstance(right, float) or sign == "/":
                 raise Mistake(
-                    "a free size takes whole numbers only", kind="free", help="divide with `//`, where it divides evenly"
+                    "a free size takes whole numbers only",
+                    kind="free",
+                    help="divide with `//`, where it divides evenly",
                 )
             if isinstance(left, int) and sign == "//":
                 return Free({(): left}) // right

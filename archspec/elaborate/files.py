@@ -48,7 +48,9 @@ def locate(spec: str) -> tuple[Path, str | None]:
             return shipped, model
     text = candidates[-1][0]
     help_ = suggest(Path(text).stem, (name for name, _ in shipped_names()))
-    raise SpecError.of("file", f"there is no file `{text}`", help=help_ or "`archspec list` shows the shipped specs")
+    raise SpecError.of(
+        "file", f"there is no file `{text}`", help=help_ or "`archspec list` shows the shipped specs"
+    )
 
 
 def read_file(path: Path, root: Path) -> File:

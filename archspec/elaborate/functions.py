@@ -39,7 +39,9 @@ def whole(value: Any, what: str) -> int:
     if isinstance(value, Free):
         raise Mistake(f"{what} must be known, but {value} is free", kind="free")
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Mistake(f"{what} takes whole numbers", kind="type", help="round, floor and ceil give whole numbers")
+        raise Mistake(
+            f"{what} takes whole numbers", kind="type", help="round, floor and ceil give whole numbers"
+        )
     return value
 
 

@@ -38,7 +38,9 @@ class Module:
         for statement in self.file.statements:
             if not isinstance(statement, t.Claims) or statement.model != model:
                 continue
-            settings = {s.name or "": plain(expressions.evaluate(s.value, self.env)) for s in statement.settings}
+            settings = {
+                s.name or "": plain(expressions.evaluate(s.value, self.env)) for s in statement.settings
+            }
             for claim in statement.claims:
                 shape = None
                 if claim.shape is not None:
@@ -71,7 +73,12 @@ class Module:
         return dict(sorted(found.items()))
 
     def graph(
-        self, model: t.Definition, long_form: t.Definition, settings: Mapping[str, Any], blocks: Blocks, outputs: Outputs
+        self,
+        model: t.Definition,
+        long_form: t.Definition,
+        settings: Mapping[str, Any],
+        blocks: Blocks,
+        outputs: Outputs,
     ) -> Graph:
         """The finished graph of a model."""
         builder = blocks.builder
@@ -193,7 +200,12 @@ class _Names:
             if isinstance(statement, t.Definition):
                 uses[statement.name] = self._definition(statement)
             elif isinstance(statement, t.Claims) and statement.model not in models:
-                self._say("name", f"there is no model `{statement.model}` here", statement.span, suggest(statement.model, models))
+                self._say(
+                    "name",
+                    f"there is no model `{statement.model}` here",
+                    statement.span,
+                    suggest(statement.model, models),
+                )
         self._recursion(uses)
 
     def _say(self, kind: str, message: str, span: Span, help: str = "") -> None:
@@ -242,7 +254,9 @@ class _Names:
                 if callee in path:
                     ring = [*path[path.index(callee) :], callee]
                     message = f"`{callee}` uses itself" + (": " + " -> ".join(ring) if len(ring) > 2 else "")
-                    self._say("recursion", message, span, "blocks cannot recur; repeat with a list: `n * [Block]`")
+                    self._say(
+                        "recursion", message, span, "blocks cannot recur; repeat with a list: `n * [Block]`"
+                    )
                 elif callee in uses and callee not in done:
                     path.append(callee)
                     stack.append((callee, iter(uses[callee])))

@@ -141,7 +141,10 @@ def describe(value: Any) -> str:
         case Tensor():
             return str(value.type)
         case OpLayer() | BlockLayer():
-            arguments = {**value.arguments, **(value.passed_on if isinstance(value, BlockLayer) else value.options)}
+            arguments = {
+                **value.arguments,
+                **(value.passed_on if isinstance(value, BlockLayer) else value.options),
+            }
             shown = [
                 describe(argument) if i < value.positional else f"{name}={describe(argument)}"
                 for i, (name, argument) in enumerate(arguments.items())
@@ -211,5 +214,3 @@ def frozen(value: Any) -> Any:
     if isinstance(value, type) and issubclass(value, Initialiser):
         return value()
     return value
-
-

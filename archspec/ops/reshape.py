@@ -87,29 +87,33 @@ class Reshape(Op):
                 kind="shape",
                 label=f"{prod(x.shape)} values do not fill {show(self.shape)}",
             )
+        self._read(x)
         return x.with_shape([have // want if size == -1 else size for size in self.shape])
 
     def lower(self, x: TensorType) -> Callable[..., Tensor]:
         """`reshape`, which reads free sizes off the axes that have them."""
-        free = [position for position, size in enumerate(self.shape) if isinstance(size, Free)]
-        unread = [position for position in free if self.shape[position] not in x.shape]
-        left_out = self.shape.index(-1) if -1 in self.shape else (unread or free or [-1])[0]
-        like = tuple((position, self._axis_like(position, x)) for position in free if position != left_out)
+        left_out, like = self._read(x)
         sizes = tuple(
-            size if isinstance(size, int) else -1 if position == left_out else 1
-            for position, size in enumerate(self.shape)
+            -1 if place == left_out else size if isinstance(size, int) else 1
+            for place, size in enumerate(self.shape)
         )
         settings: dict[str, Any] = {"like": like} if like else {}
         return partial(reshape, shape=sizes, batched=x.batched, **settings)
 
-    def _axis_like(self, position: int, x: TensorType) -> int:
-        """The axis of x, counted from the back, that has the size at that position."""
-        size = self.shape[position]
-        if size not in x.shape:
-            raise Mistake(
-                f"no axis of {show(x.shape)} has the size {size}", kind="free", help="write -1 for it"
-            )
-        return x.shape.index(size) - x.rank
+    def _read(self, x: TensorType) -> tuple[int | None, tuple[tuple[int, int], ...]]:
+        """The place whose size follows from all others, and pairs of a place and an axis of its size."""
+        free = [place for place, size in enumerate(self.shape) if isinstance(size, Free)]
+        unread = [place for place in free if self.shape[place] not in x.shape]
+        left_out = self.shape.index(-1) if -1 in self.shape else next(iter(unread or free), None)
+        for place in unread:
+            if place != left_out:
+                raise Mistake(
+                    f"no axis of {show(x.shape)} has the size {self.shape[place]}",
+                    kind="free",
+                    help="only one size can be worked out from the others",
+                )
+        like = ((place, x.shape.index(self.shape[place]) - x.rank) for place in free if place != left_out)
+        return left_out, tuple(like)
 
 
 class Permute(Op):

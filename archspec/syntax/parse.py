@@ -15,7 +15,9 @@ from archspec.source import Source, Span
 from archspec.syntax import tree as t
 from archspec.syntax.tables import BracketedIndenter, parser
 
-_STRING_OR_COMMENT = re.compile(r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*', re.S)
+_STRING_OR_COMMENT = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*', re.S
+)
 _HOLE = re.compile(r"\{\{|\}\}|\{|\}")
 _ESCAPES = {"n": "\n", "t": "\t", "\\": "\\", '"': '"', "'": "'", "\n": ""}
 _DEEPEST = 100  # brackets within brackets
@@ -66,7 +68,9 @@ class _Builder:
         try:
             return self.build(_grammar().parse(text, start=start))
         except RecursionError:
-            raise SpecError.of("syntax", f"{self.source.path} nests its brackets or lines too deeply") from None
+            raise SpecError.of(
+                "syntax", f"{self.source.path} nests its brackets or lines too deeply"
+            ) from None
         except DedentError:
             raise self._misplaced_dedent(text) from None
         except lark.UnexpectedInput as error:
@@ -110,7 +114,9 @@ class _Builder:
                 offset = len(text) - len(text[offset:].lstrip()) if token.type == "_INDENT" else offset
         else:
             found, length = f"`{token}`", len(token)
-        expected = _in_words(cast("set[str]", getattr(error, "accepts", None) or getattr(error, "expected", None) or set()))
+        expected = _in_words(
+            cast("set[str]", getattr(error, "accepts", None) or getattr(error, "expected", None) or set())
+        )
         if expected and not help_:
             help_ = f"here may stand {expected}"
         line_start = text.rfind("\n", 0, offset) + 1
@@ -138,9 +144,14 @@ class _Builder:
             if levels[-1] != depth:
                 span = Span(self.source, self.base + match.start(1), self.base + match.end())
                 return SpecError.of(
-                    "syntax", "the line is indented like no line above it", span, help="indent each level by four spaces"
+                    "syntax",
+                    "the line is indented like no line above it",
+                    span,
+                    help="indent each level by four spaces",
                 )
-        return SpecError.of("syntax", "the lines are not indented alike", Span(self.source, self.base, self.base + 1))
+        return SpecError.of(
+            "syntax", "the lines are not indented alike", Span(self.source, self.base, self.base + 1)
+        )
 
     # -------------------------------------------------------------- top level
 
@@ -150,7 +161,9 @@ class _Builder:
     def make_docstring(self, span: Span, parts: list[Any]) -> t.Docstring:
         token = parts[0]
         quotes = 3 if token.startswith('"""') else 1
-        lines = re.sub(r"\\(.)", lambda m: _ESCAPES.get(m.group(1), m.group()), token[quotes:-quotes], flags=re.S).split("\n")
+        lines = re.sub(
+            r"\\(.)", lambda m: _ESCAPES.get(m.group(1), m.group()), token[quotes:-quotes], flags=re.S
+        ).split("\n")
         text = "\n".join([lines[0].strip(), *_dedented(lines[1:])]).strip()
         return t.Docstring(self._token_span(token), text)
 
@@ -282,7 +295,15 @@ class _Builder:
         return t.TupleOf(span, _kept(parts))
 
     def make_chain(self, span: Span, parts: list[Any]) -> t.Chain:
-        return t.Chain(span, parts[0], tuple(parts[1:]))
+        source = parts[0]
+        if isinstance(source, t.Conditional) and source.span.start == span.start:
+            raise SpecError.of(
+                "syntax",
+                "`->` after `else` would apply to the whole conditional expression",
+                parts[1].span,
+                help="put brackets around what is meant: `a if c else (b -> layer)`, or `(a if c else b) -> layer`",
+            )
+        return t.Chain(span, source, tuple(parts[1:]))
 
     def make_step(self, span: Span, parts: list[Any]) -> t.Step:
         first, second = parts
@@ -380,7 +401,9 @@ class _Builder:
             close = body.find("}", match.end())
             if match.group() == "}" or close < 0:
                 brace = Span(self.source, start + match.start(), start + match.end())
-                raise SpecError.of("syntax", "a brace without its other half", brace, help="write `{{` for a brace itself")
+                raise SpecError.of(
+                    "syntax", "a brace without its other half", brace, help="write `{{` for a brace itself"
+                )
             holes.append(parse_expression(self.source, start + match.end(), start + close))
             position = close + 1
         return t.Text(span, tuple(hole for hole in holes if hole != ""))
@@ -418,7 +441,10 @@ class _Builder:
         if isinstance(expression, t.Literal_) and type(expression.value) is int:
             return t.Text(expression.span, (str(expression.value),))
         raise SpecError.of(
-            "syntax", "a step's name is a name or a string", expression.span, help='computed names are strings: `"block{i}": ...`'
+            "syntax",
+            "a step's name is a name or a string",
+            expression.span,
+            help='computed names are strings: `"block{i}": ...`',
         )
 
     def _line(self, span: Span) -> Span:
@@ -445,11 +471,11 @@ def _dedented(lines: list[str]) -> list[str]:
 
 
 _WORDS = {
-    "NAME": "a name", "INT": "a number", "FLOAT": "", "FIGURE": "a figure such as `25.56M`", "STRING": "a string",
-    "_NL": "the end of the line", "_INDENT": "an indented line", "_DEDENT": "", "$END": "the end of the file",
-    "COMPARE": "a comparison", "ADDITIVE": "`+`", "MULTIPLICATIVE": "", "KIND": "`block`", "OWN": "", "EQUAL": "`=`",
-    "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "LBRACE": "`{`", "RBRACE": "`}`", "COMMA": "`,`",
-    "COLON": "`:`", "DOT": "", "__ANON_0": "", "STAR": "",
+    "NAME": "a name", "INT": "a number", "FLOAT": "", "FIGURE": "a figure such as `25.56M`",
+    "STRING": "a string", "_NL": "the end of the line", "_INDENT": "an indented line", "_DEDENT": "",
+    "$END": "the end of the file", "COMPARE": "a comparison", "ADDITIVE": "`+`", "MULTIPLICATIVE": "",
+    "KIND": "`block`", "OWN": "", "EQUAL": "`=`", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`",
+    "LBRACE": "`{`", "RBRACE": "`}`", "COMMA": "`,`", "COLON": "`:`", "DOT": "", "__ANON_0": "", "STAR": "",
 }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ class Name(Expression):
     name: str
 
 
-class Literal_(Expression):
+class Literal_(Expression):  # noqa: N801  (`Literal` is typing's)
     """`3`, `0.5`, `true`, `none`."""
 
     value: int | float | bool | None

@@ -1,0 +1,275 @@
+"""The module that a spec becomes: what users of PyTorch expect of any module holds for it."""
+
+import copy
+import io
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.fx import GraphModule, Interpreter
+
+import archspec
+from archspec.backends.torch_fx import Block
+
+SMALL = """
+block Residual(out: int, stride: int = 1):
+    "A residual block."
+    input x: [C, H, W]
+    y = x -> conv1: Conv(out, 3, stride=stride) -> bn1: BatchNorm -> ReLU
+          -> conv2: Conv(out, 3) -> bn2: BatchNorm
+    shortcut = x if stride == 1 and C == out else (x -> downsample: [Conv(out, 1, stride=stride), BatchNorm])
+    return y + shortcut -> ReLU
+
+model Small(classes: int = 10):
+    input image: [3, 16, 16]
+    return image -> stem: Conv(8, 3) -> ReLU
+        -> layer1: 2 * [Residual(8)]
+        -> layer2: [Residual(16, stride=2), Residual(16)]
+        -> GlobalAvgPool -> Dropout(0.5) -> fc: Linear(classes)
+"""
+
+SHARED = """
+block Both:
+    "Channel attention: one MLP over two poolings."
+    input x: [C, H, W]
+    shared mlp = [Linear(C // 2), ReLU, Linear(C)]
+    a = x -> GlobalAvgPool -> mlp
+    b = x -> GlobalMaxPool -> mlp
+    return x * (a + b -> Sigmoid -> Reshape([C, 1, 1]))
+
+model Shared:
+    input x: [8, 4, 4]
+    return x -> first: Both -> second: Both
+"""
+
+TIED = """
+model Tied:
+    input tokens: int64[free S]
+    shared embed = Embedding(50, 8)
+    x = tokens -> embed
+    weight scale: [8] = ones
+    return (x * scale -> proj: Linear(8)) @ (embed.weight -> Permute([1, 0]))
+"""
+
+
+def small(**kwargs: Any) -> GraphModule:
+    return archspec.load(archspec.parse(SMALL), seed=0, **kwargs)
+
+
+def images(count: int = 2) -> torch.Tensor:
+    return torch.randn(count, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+def test_names_of_steps_are_keys_of_the_state_dict() -> None:
+    module = small()
+    assert isinstance(module, GraphModule)
+    keys = list(module.state_dict())
+    assert keys[:4] == ["stem.weight", "stem.bias", "layer1.0.conv1.weight", "layer1.0.conv1.bias"]
+    assert "layer2.0.downsample.1.running_mean" in keys
+    assert set(keys) == {name for name, weight in archspec.graph_of(module).weights.items() if weight.saved}
+
+
+def test_blocks_that_run_the_same_program_share_one_class() -> None:
+    module = small()
+    blocks = [m for m in module.modules() if type(m).__name__ == "Residual"]
+    assert len(blocks) == 4
+    assert all(isinstance(block, Block) for block in blocks)
+    assert len({type(block) for block in blocks}) == 2  # with a projection, and without
+    assert type(module.get_submodule("layer1.0")) is type(module.get_submodule("layer2.1"))
+
+
+def test_flat_and_nested_lowering_compute_the_same() -> None:
+    nested, flat = small().eval(), small(flat=True).eval()
+    assert list(nested.state_dict()) == list(flat.state_dict())
+    assert torch.equal(nested(images()), flat(images()))
+    assert not any(isinstance(module, Block) for module in flat.modules())
+    assert sum(node.op == "call_module" for node in flat.graph.nodes) == 21
+
+
+def test_flat_graph_is_open_to_fx_interpreters() -> None:
+    flat = small(flat=True).eval()
+    assert torch.equal(Interpreter(flat).run(images()), flat(images()))
+
+
+def test_fx_nodes_carry_the_place_in_the_spec() -> None:
+    for node in small(flat=True).graph.nodes:
+        if node.op in ("call_module", "call_function"):
+            assert node.meta["location"].file == "spec.arch"
+            assert f'File "spec.arch", line {node.meta["location"].line}' in node.stack_trace
+    stem = next(node for node in small().graph.nodes if node.name == "stem")
+    assert stem.meta["location"].line == 12
+
+
+def test_a_failure_at_run_time_names_the_step_in_the_spec() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        small()(torch.randn(2, 4, 16, 16))
+    assert caught.value.__notes__ == ["in the spec: spec.arch:12:27, at stem"]
+
+
+def test_a_failure_inside_a_block_names_every_line_that_led_there() -> None:
+    module = small()
+    module.get_submodule("layer2.0").conv1 = nn.Conv2d(5, 5, 1)
+    with pytest.raises(RuntimeError) as caught:
+        module(images())
+    assert [note.split(", at ")[1] for note in caught.value.__notes__] == ["layer2", "0", "conv1"]
+
+
+def test_train_and_eval_differ_where_they_should() -> None:
+    module = small()
+    assert module.training
+    assert not torch.equal(module(images()), module(images()))
+    module.eval()
+    assert torch.equal(module(images()), module(images()))
+
+
+def test_gradients_reach_every_parameter() -> None:
+    module = small()
+    module(images(4)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
+
+
+def test_moves_to_another_dtype() -> None:
+    module = small().eval()
+    expected = module(images())
+    assert torch.allclose(module.to(torch.float64)(images().double()), expected.double(), atol=1e-5)
+    assert small(dtype="bf16")(images().bfloat16()).dtype == torch.bfloat16
+    with pytest.raises(archspec.SpecError, match="i64"):
+        small(dtype="i64")
+
+
+def test_moves_to_the_meta_device() -> None:
+    assert small(device="meta")(images().to("meta")).shape == (2, 10)
+
+
+def test_deepcopy_keeps_the_shared_classes_and_shares_no_weight() -> None:
+    module = small().eval()
+    copied = copy.deepcopy(module)
+    assert torch.equal(copied(images()), module(images()))
+    assert type(copied.get_submodule("layer1.0")) is type(module.get_submodule("layer1.0"))
+    with torch.no_grad():
+        for parameter in copied.parameters():
+            parameter.zero_()
+    assert module(images()).abs().sum() > 0
+    assert archspec.graph_of(copied) is archspec.graph_of(module)
+
+
+def test_state_dict_survives_torch_save() -> None:
+    module, other = small().eval(), archspec.load(archspec.parse(SMALL), seed=1).eval()
+    file = io.BytesIO()
+    torch.save(module.state_dict(), file)
+    file.seek(0)
+    assert not torch.equal(other(images()), module(images()))
+    other.load_state_dict(torch.load(file, weights_only=True), strict=True)
+    assert torch.equal(other(images()), module(images()))
+
+
+def test_compiles_whole_with_any_batch() -> None:
+    module = small().eval()
+    torch._dynamo.reset()
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=True)
+    for count in (2, 3, 7):
+        assert torch.allclose(compiled(images(count)), module(images(count)), atol=1e-5)
+
+
+def test_compiles_to_machine_code() -> None:
+    module = small().eval()
+    torch._dynamo.reset()
+    with torch.no_grad():
+        compiled = torch.compile(module, fullgraph=True)
+        assert torch.allclose(compiled(images()), module(images()), atol=1e-5)
+
+
+@pytest.mark.parametrize("text", [SMALL, SHARED, TIED])
+def test_exports_with_a_free_batch(text: str) -> None:
+    module = archspec.load(archspec.parse(text), seed=0).eval()
+    given = archspec.graph_of(module).inputs[0].type
+    shape = [size if isinstance(size, int) else 6 for size in given.shape]
+
+    def batch(count: int) -> torch.Tensor:
+        return torch.randn(count, *shape) if given.floating else torch.randint(50, (count, *shape))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exported = torch.export.export(module, (batch(2),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    for count in (2, 5):
+        x = batch(count)
+        assert torch.allclose(exported.module()(x), module(x), atol=1e-5)
+
+
+def test_shared_layers_have_their_weights_once() -> None:
+    module = archspec.load(archspec.parse(SHARED), seed=0)
+    assert [name for name, _ in module.named_parameters()] == [
+        f"{block}.mlp.{layer}.{leaf}" for block in ("first", "second") for layer in (0, 2) for leaf in ("weight", "bias")
+    ]
+    x = torch.randn(2, 8, 4, 4)
+    block, y = module.get_submodule("first"), x
+    for name in ("first", "second"):
+        mlp = nn.Sequential(*(getattr(module.get_submodule(f"{name}.mlp"), i, nn.ReLU()) for i in "012"))
+        y = y * torch.sigmoid(mlp(y.mean((2, 3))) + mlp(y.amax((2, 3))))[:, :, None, None]
+    assert torch.allclose(module(x), y, atol=1e-6)
+    assert torch.allclose(archspec.load(archspec.parse(SHARED), seed=0, flat=True)(x), y, atol=1e-6)
+    assert block is not None
+
+
+def test_tied_weights_and_free_sizes() -> None:
+    module = archspec.load(archspec.parse(TIED), seed=0)
+    assert set(module.state_dict()) == {"embed.weight", "scale", "proj.weight", "proj.bias"}
+    for length in (1, 9):
+        tokens = torch.randint(50, (3, length))
+        expected = module.proj(module.embed(tokens) * module.scale) @ module.embed.weight.t()
+        assert torch.allclose(module(tokens), expected)
+
+
+def test_first_values_follow_from_seed_and_name_alone() -> None:
+    once, again = small().state_dict(), small().state_dict()
+    assert all(torch.equal(once[key], again[key]) for key in once)
+    other = archspec.load(archspec.parse(SMALL), seed=1).state_dict()
+    assert not torch.equal(once["fc.weight"], other["fc.weight"])
+    longer = archspec.parse(SMALL.replace("2 * [Residual(8)]", "3 * [Residual(8)]"))
+    assert torch.equal(archspec.load(longer, seed=0).state_dict()["fc.weight"], once["fc.weight"])
+
+
+def test_without_a_seed_torchs_own_generator_governs() -> None:
+    graph = archspec.parse(SMALL)
+    torch.manual_seed(3)
+    first = archspec.load(graph).state_dict()["fc.weight"]
+    second = archspec.load(graph).state_dict()["fc.weight"]
+    torch.manual_seed(3)
+    assert torch.equal(archspec.load(graph).state_dict()["fc.weight"], first)
+    assert not torch.equal(first, second)
+
+
+def test_named_outputs_are_a_dict_and_several_a_tuple() -> None:
+    named = archspec.load(archspec.parse("model M:\n    input x: [4]\n    return a=x -> ReLU, b=-x\n"))
+    assert {key: value.shape for key, value in named(torch.ones(2, 4)).items()} == {"a": (2, 4), "b": (2, 4)}
+    several = archspec.load(archspec.parse("model M:\n    input x: [4]\n    input y: [4]\n    return x + y, x - y\n"))
+    total, difference = several(torch.full((2, 4), 3.0), torch.ones(2, 4))
+    assert (total[0, 0].item(), difference[0, 0].item()) == (4, 2)
+
+
+def test_deep_nesting_lowers() -> None:
+    blocks = ["block B0 = [Linear(4)]"]
+    blocks += [f"block B{i}:\n    input x: [C]\n    return x -> b: B{i - 1}" for i in range(1, 90)]
+    module = archspec.load(archspec.parse("\n".join([*blocks, "model M:\n    input x: [4]\n    return x -> b: B89\n"])))
+    assert module(torch.ones(2, 4)).shape == (2, 4)
+    assert len(module.state_dict()) == 2
+
+
+def test_constants_are_not_saved_not_even_by_copies() -> None:
+    text = "model M:\n    input x: [4]\n    constant two: [1] = 2\n    return x * two -> fc: Linear(4)\n"
+    module = archspec.load(archspec.parse(text))
+    assert list(module.state_dict()) == list(copy.deepcopy(module).state_dict()) == ["fc.weight", "fc.bias"]
+    assert torch.equal(copy.deepcopy(module)(torch.ones(1, 4)), module.fc(torch.full((1, 4), 2.0)))
+
+
+def test_names_that_pytorch_needs_itself_are_refused() -> None:
+    for name in ("half", "forward", "training", "graph"):
+        graph = archspec.parse(f"model M:\n    input x: [4]\n    return x -> {name}: Linear(4)\n")
+        with pytest.raises(archspec.SpecError, match=f"named `{name}`, as the step at spec.arch:3:"):
+            archspec.load(graph)
+
+
+def test_runs_at_other_sizes_than_it_was_read_for() -> None:
+    assert small()(torch.randn(2, 3, 24, 32)).shape == (2, 10)
