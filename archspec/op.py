@@ -71,6 +71,13 @@ class Op(BaseModel):
         if not cls.__name__.startswith("_"):
             Op.known[cls.__name__] = cls
 
+    def __eq__(self, other: object) -> bool:
+        """Equal when of one class, with equal arguments of equal types: Scale(1) keeps integers, Scale(1.0) does not."""
+        if type(self) is not type(other):
+            return False
+        mine, theirs = self.__dict__.values(), other.__dict__.values()
+        return all(type(a) is type(b) and a == b for a, b in zip(mine, theirs, strict=True))
+
     def infer(self, *inputs: Any, **optional: Any) -> TensorType | tuple[TensorType, ...]:
         """The type of what comes out. Raises Mistake when the inputs do not fit."""
         raise NotImplementedError

@@ -44,3 +44,10 @@ def channels_of(x: TensorType) -> int:
 def by_axes(x: TensorType, *choices: Choice) -> Choice:
     """The first choice for a signal, the second for an image, the third for a volume."""
     return choices[x.rank - 2]
+
+
+def require_rank(x: TensorType, rank: int, op: Op, form: str) -> None:
+    if x.rank != rank:
+        raise Mistake(
+            f"{type(op).__name__} takes {form}, not {show(x.shape)}", kind="shape", help="Reshape first"
+        )

@@ -1,6 +1,6 @@
 """The parser's tables, kept beside the grammar: to compute them takes longer than all else at start-up.
 
-`python -m archspec.syntax.tables` writes them. Tables that were made from another grammar, or by another
+`python -c "from archspec.syntax import tables; tables.write()"` writes them. Tables that were made from another grammar, or by another
 lark, are not used.
 """
 
@@ -87,5 +87,6 @@ def _with_numbers(value: Any) -> Any:
     return value
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """Write the tables of the grammar as it stands now."""
     TABLES.write_text(tables(), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What archspec claims about speed, as ratios taken in one run: `python -m benchmarks`."""

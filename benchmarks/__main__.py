@@ -1,0 +1,158 @@
+"""Print every ratio beside its goal, on whatever machine this runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim: what was measured, against what, and the goal that the ratio must keep below."""
+
+    claim: str
+    measured: float
+    goal: float
+    spread: tuple[float, float]
+    detail: str
+
+
+def main() -> None:
+    """Run all benchmarks, or those whose names are given."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"which of: {', '.join(BENCHMARKS)}")
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
+    options = parser.parse_args()
+    rows: list[Row] = []
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print(f"{'':<58} {'measured':>9} {'goal':>7} {'spread':>15}")
+    for name in options.names or BENCHMARKS:
+        for row in BENCHMARKS[name]():
+            rows.append(row)
+            verdict = "" if row.measured <= row.goal else "  MISSED"
+            spread = f"{row.spread[0]:.3f}..{row.spread[1]:.3f}"
+            print(f"{row.claim:<58} {row.measured:>9.3f} {row.goal:>7.2f} {spread:>15}{verdict}")
+            print(f"    {row.detail}", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that one call takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def compare(ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> tuple[list[float], list[float]]:
+    """Seconds of alternating runs of both, after one of each that is not counted."""
+    ours(), theirs()
+    pairs = [(timed(ours), timed(theirs)) if i % 2 else (timed(theirs), timed(ours))[::-1] for i in range(runs)]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def ratio(claim: str, goal: float, ours: list[float], theirs: list[float], names: tuple[str, str]) -> Row:
+    """The median of the ratios pair by pair, and their quartiles as the spread."""
+    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    quartiles = statistics.quantiles(ratios, n=4)
+    a, b = statistics.median(ours), statistics.median(theirs)
+    detail = f"{names[0]} {1000 * a:.1f} ms, {names[1]} {1000 * b:.1f} ms, medians of {len(ours)} alternating runs"
+    return Row(claim, statistics.median(ratios), goal, (quartiles[0], quartiles[2]), detail)
+
+
+# ------------------------------------------------------------------ the front end
+
+
+def start_up() -> Iterator[Row]:
+    """A whole `archspec check` against `import torch` alone."""
+
+    def run(*command: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, *command], check=True, capture_output=True)
+
+    ours, theirs = compare(run("-m", "archspec", "check", "specs/efficientnet_b3.arch"), run("-c", "import torch"), 15)
+    yield ratio("archspec check efficientnet_b3 / import torch", 0.25, ours, theirs, ("check", "import"))
+
+
+def reading() -> Iterator[Row]:
+    """`archspec.read` of the largest shipped net, and how it grows with the number of nodes."""
+    import archspec
+
+    archspec.read("nasnet_a_large")
+    seconds = [timed(lambda: archspec.read("nasnet_a_large")) for _ in range(9)]
+    nodes = len(archspec.read("nasnet_a_large").nodes)
+    median = statistics.median(seconds)
+    yield Row("archspec.read of NASNet-A large, seconds", median, 0.5, (min(seconds), max(seconds)), f"{nodes:,} nodes")
+    text = """
+block Residual:
+    input x: [C, H, W]
+    return x + (x -> conv: Conv(C, 3) -> bn: BatchNorm -> ReLU) -> ReLU
+
+model Deep(depth: int):
+    input x: [8, 8, 8]
+    return x -> blocks: depth * [Residual]
+"""
+    took = {}
+    for count in (1_000, 10_000, 100_000):
+        work = lambda count=count: archspec.parse(text, depth=count // 5)  # noqa: E731
+        took[count] = min(timed(work) for _ in range(3 if count < 100_000 else 2))
+    for small in (1_000, 10_000):
+        growth = took[10 * small] / took[small]
+        detail = f"{took[small]:.3f} s and {took[10 * small]:.3f} s"
+        yield Row(f"time of {10 * small:,} nodes / time of {small:,}", growth, 12, (growth, growth), detail)
+
+
+# ------------------------------------------------------------------ the modules
+
+
+def peers() -> Iterator[tuple[str, Callable[[], object], int]]:
+    """Name, hand-written peer and input size of the nets that are compared."""
+    from benchmarks.peers.efficientnet_b3 import EfficientNetB3
+    from benchmarks.peers.resnet50 import ResNet50
+
+    yield "resnet50", ResNet50, 224
+    yield "efficientnet_b3", EfficientNetB3, 300
+
+
+def loading() -> Iterator[Row]:
+    """`archspec.load` against constructing the hand-written module, both with fresh weights."""
+    import archspec
+
+    for name, peer, _ in peers():
+        ours, theirs = compare(lambda name=name: archspec.load(name), peer, 15)
+        yield ratio(f"archspec.load of {name} / by hand", 1.0, ours, theirs, ("load", "by hand"))
+
+
+def forward() -> Iterator[Row]:
+    """An eager forward pass against the hand-written module with the same weights."""
+    import torch
+
+    import archspec
+
+    for name, peer, size in peers():
+        module, by_hand = archspec.load(name).eval(), peer().eval()
+        by_hand.load_state_dict(module.state_dict())
+        x = torch.randn(4, 3, size, size)
+        with torch.inference_mode():
+            assert torch.allclose(module(x), by_hand(x), rtol=1e-4, atol=1e-5), f"{name}: not the same function"
+            ours, theirs = compare(lambda m=module, x=x: m(x), lambda m=by_hand, x=x: m(x), 15)
+        yield ratio(f"eager forward of {name} / by hand", 1.03, ours, theirs, ("ours", "by hand"))
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
+    "start_up": start_up,
+    "reading": reading,
+    "loading": loading,
+    "forward": forward,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The command line, as a user meets it: in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import archspec
+
+ROOT = Path(__file__).resolve().parent.parent
+SPEC = "model M(width: int = 4):\n    input x: [3, 8, 8]\n    return x -> c: Conv(width, 3)\n"
+
+
+def run(*arguments: str, cwd: Path = ROOT, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "archspec", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "100"},
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "m.arch").write_text(SPEC)
+    (tmp_path / "wrong.arch").write_text(SPEC.replace("Conv", "Konv"))
+    return tmp_path
+
+
+def test_build_writes_a_module_and_says_what_it_built(here: Path) -> None:
+    said = run("build", "m.arch", "--set", "width=6", cwd=here).stdout
+    assert "f32[3, 8, 8]" in said
+    assert "f32[6, 8, 8]" in said
+    assert f"parameters     {6 * 27 + 6:,}" in said
+    assert f"multiply-adds  {6 * 27 * 64:,}" in said
+    module = archspec.load(here / "build" / "m.archmod")
+    assert module.c.weight.shape == (6, 3, 3, 3)
+
+
+def test_build_twice_gives_the_same_bytes(here: Path) -> None:
+    for name in ("a", "b"):
+        run("build", "m.arch", "--seed", "3", "-o", f"{name}.archmod", cwd=here)
+    assert (here / "a.archmod").read_bytes() == (here / "b.archmod").read_bytes()
+    run("build", "m.arch", "--seed", "4", "-o", "b.archmod", cwd=here)
+    assert (here / "a.archmod").read_bytes() != (here / "b.archmod").read_bytes()
+
+
+def test_build_in_another_dtype(here: Path) -> None:
+    run("build", "m.arch", "--dtype", "bf16", cwd=here)
+    assert str(archspec.load(here / "build" / "m.archmod").c.weight.dtype) == "torch.bfloat16"
+    assert "there is no dtype `f99`" in run("build", "m.arch", "--dtype", "f99", cwd=here, status=1).stderr
+
+
+def test_a_shipped_spec_builds_by_name_from_anywhere(here: Path) -> None:
+    run("build", "resnet18", "--set", "classes=7", cwd=here)
+    assert archspec.load(here / "build" / "resnet18.archmod").fc.weight.shape == (7, 512)
+
+
+def test_check_says_what_is_right_and_what_is_wrong(here: Path) -> None:
+    assert run("check", "m.arch", cwd=here).stdout.startswith("m.arch: M is right: 1 nodes, 112 parameters")
+    done = run("check", "wrong.arch", "m.arch", cwd=here, status=1)
+    assert "wrong.arch:3:20" in done.stderr
+    assert "did you mean `Conv`?" in done.stderr
+    assert "M is right" in done.stdout
+
+
+def test_check_measures_claims_to_the_digits_printed(here: Path) -> None:
+    claims = '\nclaims M "by hand" at width=8:\n    params {}\n    output [8, 8, 8]\n'
+    (here / "m.arch").write_text(SPEC + claims.format("0.22K"))
+    assert "2 claims hold" in run("check", "m.arch", cwd=here).stdout
+    (here / "m.arch").write_text(SPEC + claims.format("0.23K"))
+    wrong = run("check", "m.arch", cwd=here, status=1).stderr
+    assert "M does not have the params claimed" in wrong
+    assert "measured: 224" in wrong
+    assert "m.arch:6:5" in wrong
+
+
+def test_list_shows_every_shipped_spec() -> None:
+    rows = json.loads(run("list", "--format", "json").stdout)
+    assert {row["name"] for row in rows} == {path.stem for path in (ROOT / "specs").glob("*.arch")}
+    assert all(row["summary"] for row in rows)
+    assert all(row["name"] in line for row, line in zip(rows, run("list").stdout.splitlines(), strict=True))
+
+
+def test_show_prints_the_graph(here: Path) -> None:
+    assert "c  Conv(4, kernel=3)  f32[4, 8, 8]  112" in run("show", "m.arch", cwd=here).stdout
+    graph = archspec.Graph.from_json(run("show", "m.arch", "--format", "json", cwd=here).stdout)
+    assert graph.parameters == 112
+
+
+def test_a_model_is_picked_by_name(here: Path) -> None:
+    (here / "two.arch").write_text(SPEC + SPEC.replace("model M", "model N").replace("= 4", "= 5"))
+    assert "\nN\n" in run("show", "two.arch", cwd=here).stdout
+    assert "Conv(4, " in run("show", "two.arch:M", cwd=here).stdout
+    assert "no model `O`" in run("show", "two.arch:O", cwd=here, status=1).stderr
+
+
+def test_wrong_usage_is_status_two(here: Path) -> None:
+    for arguments in ((), ("build",), ("nonsense",), ("build", "m.arch", "--set", "width"), ("build", "m.arch", "--set", "width=(")):
+        run(*arguments, cwd=here, status=2)
+    run("check", "none.arch", cwd=here, status=1)
+
+
+def test_a_plugin_brings_an_op(here: Path) -> None:
+    (here / "ops.py").write_text(
+        "from archspec.op import Op\n"
+        "from archspec.tensor import TensorType\n\n"
+        "class Cube(Op):\n"
+        "    def infer(self, x: TensorType) -> TensorType:\n"
+        "        return x\n\n"
+        "    def lower(self, x):\n"
+        "        import functools, torch\n"
+        "        return functools.partial(torch.pow, exponent=3)\n"
+    )
+    (here / "cube.arch").write_text("model M:\n    input x: [3]\n    return x -> Cube\n")
+    run("check", "cube.arch", cwd=here, status=1)
+    run("build", "cube.arch", "--plugin", "ops.py", cwd=here)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "efficientnet_b3"), ("list",), ("show", "resnet18"), ("check", "none"), ("--help",), ("--version",)]
+)
+def test_torch_stays_out(arguments: tuple[str, ...]) -> None:
+    code = (
+        "import sys\n"
+        "from archspec.cli import main\n"
+        f"sys.argv = ['archspec', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('torch' in sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr.splitlines()[-1] == "False"
+
+
+def test_reading_from_python_keeps_torch_out() -> None:
+    code = "import sys, archspec; archspec.read('resnet18').to_json(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "False"

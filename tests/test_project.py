@@ -1,0 +1,21 @@
+"""What holds the project together: tables kept in step with the grammar, names told in one place."""
+
+import json
+from pathlib import Path
+
+from archspec.op import Op, family, load_ops
+from archspec.syntax import tables
+
+
+def test_the_kept_parser_tables_are_those_of_the_grammar() -> None:
+    kept, made = json.loads(tables.TABLES.read_text()), json.loads(tables.tables())
+    assert kept["made_from"].split("grammar")[1] == made["made_from"].split("grammar")[1], (
+        'run `python -c "from archspec.syntax import tables; tables.write()"`'
+    )
+
+
+def test_ops_are_found_without_importing_them_all() -> None:
+    load_ops()
+    for name in Op.names():
+        assert Op.find(name).__name__ == name
+        assert (Path(tables.__file__).parent.parent / "ops" / f"{family(Op.find(name))}.py").is_file()
