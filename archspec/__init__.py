@@ -9,7 +9,17 @@ from archspec.api import graph_of, load, models, parse, read
 from archspec.errors import Problem, SpecError
 from archspec.graph import Graph
 from archspec.op import Op
+from archspec.version import __version__
 
-__version__ = "0.1.0"
-
-__all__ = ["Graph", "Op", "Problem", "SpecError", "__version__", "graph_of", "load", "models", "parse", "read"]
+__all__ = [
+    "Graph",
+    "Op",
+    "Problem",
+    "SpecError",
+    "__version__",
+    "graph_of",
+    "load",
+    "models",
+    "parse",
+    "read",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,20 @@ from archspec.elaborate import (
     shipped_names,
 )
 from archspec.errors import Mistake, Problem, SpecError
-from archspec.graph import Graph
+from archspec.graph import Graph, graph_of
+
+__all__ = [
+    "Graph",
+    "check",
+    "graph_of",
+    "load",
+    "models",
+    "parse",
+    "parse_value",
+    "read",
+    "shipped",
+    "torch_dtype",
+]
 
 if TYPE_CHECKING:
     import os
@@ -75,7 +88,6 @@ def load(
 
     Raises SpecError when the spec or the built file is wrong or cannot be read.
     """
-    import torch
 
     from archspec.artifact import load_artifact
     from archspec.backends.torch_fx import lower
@@ -118,15 +130,6 @@ def torch_dtype(name: str) -> torch.dtype:
             "argument", f"weights cannot be {name}", help="f16, bf16, f32 and f64 hold real numbers"
         )
     return found
-
-
-def graph_of(module: torch.nn.Module) -> Graph:
-    """The graph that a loaded module was lowered from. Raises TypeError for any other module."""
-    meta = getattr(module, "meta", None)
-    graph = meta.get("archspec") if isinstance(meta, Mapping) else None
-    if not isinstance(graph, Graph):
-        raise TypeError("the module was not loaded by archspec")
-    return graph
 
 
 def models(spec: str | os.PathLike[str]) -> list[str]:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from archspec.errors import SpecError
-from archspec.graph import Graph
+from archspec.graph import Graph, graph_of
+from archspec.version import __version__
 
 if TYPE_CHECKING:
     import torch
@@ -56,14 +57,11 @@ def save_artifact(
     import torch
     from safetensors.torch import save
 
-    import archspec
-    from archspec.api import graph_of
-
     graph = graph_of(module)
     state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     entries = {GRAPH: graph.to_json().encode(), WEIGHTS: save(state)}
     manifest = Manifest(
-        archspec=archspec.__version__,
+        archspec=__version__,
         torch=torch.__version__,
         name=graph.name,
         seed=seed,

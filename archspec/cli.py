@@ -140,7 +140,7 @@ def check(
 
 @app.command("list")
 def list_(
-    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.text,  # noqa: A002
+    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.text,
 ) -> None:
     """List the specs that come with archspec, each with a line on what it is."""
     from archspec.api import shipped
@@ -157,7 +157,7 @@ def list_(
 @app.command()
 def show(
     spec: Spec,
-    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.text,  # noqa: A002
+    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.text,
     settings: Settings = None,
     plugins: Plugins = None,
     budget: Budget = 1_000_000,

@@ -203,3 +203,12 @@ class Graph(Record):
         except (ValidationError, Mistake, RecursionError) as error:
             detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise SpecError.of("graph", f"this is not a graph that archspec wrote: {detail}") from None
+
+
+def graph_of(module: object) -> Graph:
+    """The graph that a loaded module was lowered from. Raises TypeError for any other object."""
+    meta = getattr(module, "meta", None)
+    graph = meta.get("archspec") if isinstance(meta, dict) else None
+    if not isinstance(graph, Graph):
+        raise TypeError("the module was not loaded by archspec")
+    return graph

@@ -147,7 +147,9 @@ def promote(*types: TensorType) -> DType:
     """The dtype that PyTorch gives to values combined of these: the widest of the highest kind."""
     # A single number without a batch does not widen what has axes, if both are real or both are not.
     ranked = [t for t in types if t.rank or t.batched]
-    dtypes = {t.dtype for t in types if t.rank or t.batched or all(t.floating and not r.floating for r in ranked)}
+    dtypes = {
+        t.dtype for t in types if t.rank or t.batched or all(t.floating and not r.floating for r in ranked)
+    }
     if {"f16", "bf16"} <= dtypes:
         dtypes.add("f32")
     ranks: list[DType] = ["bool", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from archspec.ops.attention import attend
 
 
 class _StandardisedWeight(nn.modules.conv._ConvNd):
@@ -86,10 +85,11 @@ def _per_sample(input: Tensor) -> tuple[int, ...]:
 
 
 class Attention(nn.Module):
-    """`attend`, with weights dropped out in training."""
+    """Attention, with weights dropped out in training; `attend` is the function that attends."""
 
-    def __init__(self, dropout: float, **settings: Any) -> None:
+    def __init__(self, attend: Callable[..., Tensor], dropout: float, **settings: Any) -> None:
         super().__init__()
+        self.attend = attend
         self.dropout = dropout
         self.settings = settings
 
@@ -98,7 +98,7 @@ class Attention(nn.Module):
     ) -> Tensor:
         """[N, *A, L, D], [N, *A, M, D], [N, *A, M, E] -> [N, *A, L, E]."""
         dropout = self.dropout if self.training else 0.0
-        return attend(q, k, v, bias=bias, mask=mask, dropout_p=dropout, **self.settings)
+        return self.attend(q, k, v, bias=bias, mask=mask, dropout_p=dropout, **self.settings)
 
     def extra_repr(self) -> str:
         """How it prints."""

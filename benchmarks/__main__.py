@@ -33,7 +33,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     options = parser.parse_args()
     rows: list[Row] = []
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
+    )
     print(f"{'':<58} {'measured':>9} {'goal':>7} {'spread':>15}")
     for name in options.names or BENCHMARKS:
         for row in BENCHMARKS[name]():
@@ -53,10 +55,14 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def compare(ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> tuple[list[float], list[float]]:
+def compare(
+    ours: Callable[[], object], theirs: Callable[[], object], runs: int
+) -> tuple[list[float], list[float]]:
     """Seconds of alternating runs of both, after one of each that is not counted."""
     ours(), theirs()
-    pairs = [(timed(ours), timed(theirs)) if i % 2 else (timed(theirs), timed(ours))[::-1] for i in range(runs)]
+    pairs = [
+        (timed(ours), timed(theirs)) if i % 2 else (timed(theirs), timed(ours))[::-1] for i in range(runs)
+    ]
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
@@ -65,7 +71,9 @@ def ratio(claim: str, goal: float, ours: list[float], theirs: list[float], names
     ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
     quartiles = statistics.quantiles(ratios, n=4)
     a, b = statistics.median(ours), statistics.median(theirs)
-    detail = f"{names[0]} {1000 * a:.1f} ms, {names[1]} {1000 * b:.1f} ms, medians of {len(ours)} alternating runs"
+    detail = (
+        f"{names[0]} {1000 * a:.1f} ms, {names[1]} {1000 * b:.1f} ms, medians of {len(ours)} alternating runs"
+    )
     return Row(claim, statistics.median(ratios), goal, (quartiles[0], quartiles[2]), detail)
 
 
@@ -78,7 +86,9 @@ def start_up() -> Iterator[Row]:
     def run(*command: str) -> Callable[[], object]:
         return lambda: subprocess.run([sys.executable, *command], check=True, capture_output=True)
 
-    ours, theirs = compare(run("-m", "archspec", "check", "specs/efficientnet_b3.arch"), run("-c", "import torch"), 15)
+    ours, theirs = compare(
+        run("-m", "archspec", "check", "specs/efficientnet_b3.arch"), run("-c", "import torch"), 15
+    )
     yield ratio("archspec check efficientnet_b3 / import torch", 0.25, ours, theirs, ("check", "import"))
 
 
@@ -90,7 +100,13 @@ def reading() -> Iterator[Row]:
     seconds = [timed(lambda: archspec.read("nasnet_a_large")) for _ in range(9)]
     nodes = len(archspec.read("nasnet_a_large").nodes)
     median = statistics.median(seconds)
-    yield Row("archspec.read of NASNet-A large, seconds", median, 0.5, (min(seconds), max(seconds)), f"{nodes:,} nodes")
+    yield Row(
+        "archspec.read of NASNet-A large, seconds",
+        median,
+        0.5,
+        (min(seconds), max(seconds)),
+        f"{nodes:,} nodes",
+    )
     text = """
 block Residual:
     input x: [C, H, W]
@@ -142,7 +158,9 @@ def forward() -> Iterator[Row]:
         by_hand.load_state_dict(module.state_dict())
         x = torch.randn(4, 3, size, size)
         with torch.inference_mode():
-            assert torch.allclose(module(x), by_hand(x), rtol=1e-4, atol=1e-5), f"{name}: not the same function"
+            assert torch.allclose(module(x), by_hand(x), rtol=1e-4, atol=1e-5), (
+                f"{name}: not the same function"
+            )
             ours, theirs = compare(lambda m=module, x=x: m(x), lambda m=by_hand, x=x: m(x), 15)
         yield ratio(f"eager forward of {name} / by hand", 1.03, ours, theirs, ("ours", "by hand"))
 

@@ -60,7 +60,8 @@ def test_it_holds_json_safetensors_and_a_manifest(built: Path) -> None:
         assert sorted(archive.namelist()) == ["graph.json", "manifest.json", "weights.safetensors"]
         assert json.loads(archive.read("graph.json"))["format"] == 1
     assert set(tensors) == {"c.weight", "c.bias"} | {
-        f"batch_norm.{leaf}" for leaf in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+        f"batch_norm.{leaf}"
+        for leaf in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     }
     assert (manifest.seed, manifest.archspec, manifest.torch) == (5, archspec.__version__, torch.__version__)
     assert manifest.sources == graph.sources

@@ -105,7 +105,13 @@ def test_a_model_is_picked_by_name(here: Path) -> None:
 
 
 def test_wrong_usage_is_status_two(here: Path) -> None:
-    for arguments in ((), ("build",), ("nonsense",), ("build", "m.arch", "--set", "width"), ("build", "m.arch", "--set", "width=(")):
+    for arguments in (
+        (),
+        ("build",),
+        ("nonsense",),
+        ("build", "m.arch", "--set", "width"),
+        ("build", "m.arch", "--set", "width=("),
+    ):
         run(*arguments, cwd=here, status=2)
     run("check", "none.arch", cwd=here, status=1)
 
@@ -127,7 +133,15 @@ def test_a_plugin_brings_an_op(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("check", "efficientnet_b3"), ("list",), ("show", "resnet18"), ("check", "none"), ("--help",), ("--version",)]
+    "arguments",
+    [
+        ("check", "efficientnet_b3"),
+        ("list",),
+        ("show", "resnet18"),
+        ("check", "none"),
+        ("--help",),
+        ("--version",),
+    ],
 )
 def test_torch_stays_out(arguments: tuple[str, ...]) -> None:
     code = (

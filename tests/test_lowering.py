@@ -201,7 +201,10 @@ def test_exports_with_a_free_batch(text: str) -> None:
 def test_shared_layers_have_their_weights_once() -> None:
     module = archspec.load(archspec.parse(SHARED), seed=0)
     assert [name for name, _ in module.named_parameters()] == [
-        f"{block}.mlp.{layer}.{leaf}" for block in ("first", "second") for layer in (0, 2) for leaf in ("weight", "bias")
+        f"{block}.mlp.{layer}.{leaf}"
+        for block in ("first", "second")
+        for layer in (0, 2)
+        for leaf in ("weight", "bias")
     ]
     x = torch.randn(2, 8, 4, 4)
     block, y = module.get_submodule("first"), x
@@ -244,7 +247,9 @@ def test_without_a_seed_torchs_own_generator_governs() -> None:
 def test_named_outputs_are_a_dict_and_several_a_tuple() -> None:
     named = archspec.load(archspec.parse("model M:\n    input x: [4]\n    return a=x -> ReLU, b=-x\n"))
     assert {key: value.shape for key, value in named(torch.ones(2, 4)).items()} == {"a": (2, 4), "b": (2, 4)}
-    several = archspec.load(archspec.parse("model M:\n    input x: [4]\n    input y: [4]\n    return x + y, x - y\n"))
+    several = archspec.load(
+        archspec.parse("model M:\n    input x: [4]\n    input y: [4]\n    return x + y, x - y\n")
+    )
     total, difference = several(torch.full((2, 4), 3.0), torch.ones(2, 4))
     assert (total[0, 0].item(), difference[0, 0].item()) == (4, 2)
 
@@ -252,7 +257,9 @@ def test_named_outputs_are_a_dict_and_several_a_tuple() -> None:
 def test_deep_nesting_lowers() -> None:
     blocks = ["block B0 = [Linear(4)]"]
     blocks += [f"block B{i}:\n    input x: [C]\n    return x -> b: B{i - 1}" for i in range(1, 90)]
-    module = archspec.load(archspec.parse("\n".join([*blocks, "model M:\n    input x: [4]\n    return x -> b: B89\n"])))
+    module = archspec.load(
+        archspec.parse("\n".join([*blocks, "model M:\n    input x: [4]\n    return x -> b: B89\n"]))
+    )
     assert module(torch.ones(2, 4)).shape == (2, 4)
     assert len(module.state_dict()) == 2
 

@@ -55,12 +55,20 @@ def batch_of(graph: Graph, device: str, size: int = 2) -> list[torch.Tensor]:
     for given in graph.inputs:
         kind = getattr(torch, torch_name(given.type.dtype))
         shape = (size, *given.type.shape)
-        tensors.append(torch.ones(shape, dtype=kind, device=device) if kind != torch.float32 else torch.rand(shape, device=device) + 0.1)
+        tensors.append(
+            torch.ones(shape, dtype=kind, device=device)
+            if kind != torch.float32
+            else torch.rand(shape, device=device) + 0.1
+        )
     return tensors
 
 
 def test_every_op_has_examples() -> None:
-    without = [name for name in Op.names() if not Op.known[name].examples and not issubclass(Op.known[name], Own | Tied)]
+    without = [
+        name
+        for name in Op.names()
+        if not Op.known[name].examples and not issubclass(Op.known[name], Own | Tied)
+    ]
     assert without == []
 
 
@@ -147,6 +155,8 @@ def test_first_values_are_distributed_as_pytorchs(example: str) -> None:
         if tensor.numel() < 2 or tensor.float().std() == 0:
             assert torch.equal(mine, tensor), name
             continue
-        assert mine.std().item() == pytest.approx(tensor.std().item(), rel=0.4 if tensor.numel() < 300 else 0.1), name
+        assert mine.std().item() == pytest.approx(
+            tensor.std().item(), rel=0.4 if tensor.numel() < 300 else 0.1
+        ), name
         assert mine.abs().max().item() == pytest.approx(tensor.abs().max().item(), rel=0.25), name
         assert abs(mine.mean().item()) < 4 * tensor.std().item() / prod(tensor.shape) ** 0.5, name

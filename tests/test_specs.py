@@ -63,13 +63,17 @@ def test_the_graph_says_what_the_module_does(name: str) -> None:
     counter = FlopCounterMode(display=False)
     with counter:
         out = module(*meta_batch(graph, 2))
-    outs = list(out.values()) if isinstance(out, dict) else [out] if isinstance(out, torch.Tensor) else list(out)
+    outs = (
+        list(out.values()) if isinstance(out, dict) else [out] if isinstance(out, torch.Tensor) else list(out)
+    )
     assert [tuple(o.shape) for o in outs] == [(2, *output.type.shape) for output in graph.outputs]
     assert counter.get_total_flops() == 2 * 2 * macs(graph)
     saved = {key: weight.shape for key, weight in graph.weights.items() if weight.saved}
     assert {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()} == saved
     assert sum(p.numel() for p in module.parameters()) == graph.parameters
-    assert graph.parameters == sum(prod(weight.shape) for weight in graph.weights.values() if weight.trainable)
+    assert graph.parameters == sum(
+        prod(weight.shape) for weight in graph.weights.values() if weight.trainable
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,7 +81,9 @@ def test_gradients_reach_every_weight(name: str) -> None:
     graph = archspec.read(name)
     module = lower(graph, lambda g: empty(g, "meta")).train()
     out = module(*meta_batch(graph, 2))
-    outs = list(out.values()) if isinstance(out, dict) else [out] if isinstance(out, torch.Tensor) else list(out)
+    outs = (
+        list(out.values()) if isinstance(out, dict) else [out] if isinstance(out, torch.Tensor) else list(out)
+    )
     total = torch.stack([o.sum() for o in outs]).sum()
     total.backward()
     assert [key for key, parameter in module.named_parameters() if parameter.grad is None] == []

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import getitem
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import nn
@@ -50,7 +50,7 @@ class Network(GraphModule):
     """
 
     def __deepcopy__(self, memo: Any) -> Network:
-        copied: Network = super().__deepcopy__(memo)
+        copied = cast(Network, super().__deepcopy__(memo))
         copied.leave_out_constants()
         return copied
 

@@ -123,7 +123,7 @@ class Attention(Op):
             return partial(attend, **settings)
         from archspec.torch_layers import Attention as Module
 
-        return Module(self.dropout, **settings)
+        return Module(attend, self.dropout, **settings)
 
 
 def attend(

@@ -47,6 +47,7 @@ def by_axes(x: TensorType, *choices: Choice) -> Choice:
 
 
 def require_rank(x: TensorType, rank: int, op: Op, form: str) -> None:
+    """Mistake when the tensor has not so many axes; `form` is what it should look like."""
     if x.rank != rank:
         raise Mistake(
             f"{type(op).__name__} takes {form}, not {show(x.shape)}", kind="shape", help="Reshape first"

@@ -1,11 +1,11 @@
-"""Between resolutions: windows laid out as columns and back, pixels shuffled between channels and space, upsampling."""
+"""Between resolutions: windows as columns and back, pixels between channels and space, upsampling."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Slice = tuple[int | None, int | None, int | None]
-Factor = PositiveInt | Annotated[float, Field(gt=0)]
 
 
-Factor = PositiveInt | Annotated[float, Field(gt=0)]
+Factor: TypeAlias = PositiveInt | Annotated[float, Field(gt=0)]
 
 
 class Unfold(Op):
