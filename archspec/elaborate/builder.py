@@ -28,6 +28,7 @@ class Level:
     prefix: str
     taken: dict[str, Span | None] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
 
 
 class GraphBuilder:
@@ -75,10 +76,10 @@ class GraphBuilder:
                 count += 1
                 label = f"{fallback}_{count}"
             level.counts[fallback] = count + 1
-        elif not re.fullmatch(r"[A-Za-z0-9_@]+", label):
+        elif not re.fullmatch(r"[A-Za-z0-9_@]+(\.[A-Za-z0-9_]+)*", label):
             raise SpecError.of("name", f"`{label}` cannot name a step: letters, digits and `_` can", span)
-        elif label in level.taken:
-            first = level.taken[label]
+        elif label in level.taken or label in level.groups:
+            first = level.taken.get(label)
             where = f"first given at {first.place}" if first else ""
             raise SpecError.of(
                 "name",
@@ -87,6 +88,12 @@ class GraphBuilder:
                 label=where,
                 help="each name is a key of the state_dict",
             )
+        # `branches.0` stands in a group, whose name is then no step's.
+        parts = label.split(".")
+        for group in (".".join(parts[:i]) for i in range(1, len(parts))):
+            if group in level.taken:
+                raise SpecError.of("name", f"`{group}` is a step already, so no step can be named `{label}`", span)
+            level.groups.add(group)
         level.taken[label] = span
         return level.prefix + label
 

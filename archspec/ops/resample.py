@@ -19,7 +19,6 @@ from archspec.tensor import TensorType, fixed, show
 if TYPE_CHECKING:
     from torch import Tensor
 
-Slice = tuple[int | None, int | None, int | None]
 
 
 Factor: TypeAlias = PositiveInt | Annotated[float, Field(gt=0)]
