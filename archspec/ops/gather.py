@@ -1,0 +1,53 @@
+"""Gathering: picking rows of a table by numbers that are themselves a tensor."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from archspec.errors import Mistake
+from archspec.op import Lowered, Op
+from archspec.tensor import TensorType, show
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Gather(Op):
+    """Pick the rows of a table that `index` numbers, as `table[index]` in NumPy [Harris et al., 2020].
+
+    Shapes: [n, *S], [*I] -> [*I, *S]
+    Raises: when the index is not of whole numbers or the table has no rows
+    """
+
+    examples = (
+        "(f32[5, 3], i64[4]) -> Gather -> f32[4, 3]",
+        "(f32[5, 3], i32[2, 2]) -> Gather -> f32[2, 2, 3]",
+        "(f32[7], i64[2, 3]) -> Gather -> f32[2, 3]",
+    )
+    without_batch = True
+
+    def infer(self, table: TensorType, index: TensorType) -> TensorType:
+        """[n, *S], [*I] -> [*I, *S]."""
+        if index.dtype not in ("i32", "i64"):
+            raise Mistake(f"Gather takes an index of whole numbers, not {index}", kind="shape")
+        if not table.rank:
+            raise Mistake(f"Gather takes a table with rows, not {show(table.shape)}", kind="shape")
+        shape = (*index.shape, *table.shape[1:])
+        return TensorType(shape, table.dtype, table.batched or index.batched)
+
+    def lower(self, table: TensorType, index: TensorType) -> Lowered:
+        """`rows`."""
+        return partial(rows, batched=(table.batched, index.batched))
+
+
+def rows(table: Tensor, index: Tensor, *, batched: tuple[bool, bool]) -> Tensor:
+    """`table[index]`, for each sample where there are samples."""
+    import torch
+
+    if not batched[0]:
+        return table[index]
+    if not batched[1]:
+        return table[:, index]
+    samples = torch.arange(table.shape[0], device=index.device).view(-1, *(1,) * (index.ndim - 1))
+    return table[samples, index]
