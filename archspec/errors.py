@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from unicodedata import combining, east_asian_width
 
 from archspec.source import Span
+
+MOST_PROBLEMS = 20
 
 
 class Mistake(ValueError):  # noqa: N818  (an error only once it has a place)
@@ -41,41 +44,62 @@ class Problem:
 
     def render(self) -> str:
         """The problem as a person reads it: message, place, underlined line, trail and help."""
-        lines = [f"error[{self.kind}]: {self.message}"]
+        lines = [f"error[{self.kind}]: {_printable(self.message)}"]
         margin = " "
         if self.span is not None:
             number, column = self.span.source.position(self.span.start)
             text = self.span.source.line(number)
             margin = " " * len(str(number))
-            # Tabs and control characters would shift the underline, so each is shown as one blank.
-            shown = "".join(c if c.isprintable() else " " for c in text)
-            width = max(1, min(self.span.end - self.span.start, len(text) - column + 1))
-            start, shown = _window(shown, column - 1, width)
-            underline = " " * start + "^" * min(width, max(1, len(shown) - start))
+            length = max(1, min(self.span.end - self.span.start, len(text) - column + 1))
+            before, marked, after = _window(text, column - 1, length)
+            underline = " " * _columns(before) + "^" * max(1, _columns(marked))
             lines += [
-                f"{margin}--> {self.span.place}",
+                f"{margin}--> {_printable(self.span.place)}",
                 f"{margin} |",
-                f"{number} | {shown}".rstrip(),
-                f"{margin} | {underline} {self.label}".rstrip(),
+                f"{number} | {before}{marked}{after}".rstrip(),
+                f"{margin} | {underline} {_printable(self.label)}".rstrip(),
             ]
-        notes = [f"in {text}, called at {span.place}" for text, span in self.trail]
+        notes = [f"in {_printable(text)}, called at {_printable(span.place)}" for text, span in self.trail]
+        if len(notes) > _LONGEST_TRAIL:
+            left_out = len(notes) - _LONGEST_TRAIL + 1
+            notes[_LONGEST_TRAIL - 3 : -2] = [f"... {left_out} more blocks ..."]
         if self.help:
-            notes += [
-                f"help: {line}" if i == 0 else f"      {line}"
-                for i, line in enumerate(self.help.splitlines())
-            ]
+            first, *rest = self.help.splitlines()
+            notes += [f"help: {_printable(first)}", *(f"      {_printable(line)}" for line in rest)]
         if notes and self.span is not None:
             lines.append(f"{margin} |")
-        lines += [f"{margin} = {note}" for note in notes]
+        lines += [f"{margin} = {note}".rstrip() for note in notes]
         return "\n".join(lines)
 
 
-def _window(text: str, start: int, width: int, limit: int = 160) -> tuple[int, str]:
-    """Cut a long line to what stands around the underline; returns where that starts, and the cut."""
-    if len(text) <= limit:
-        return start, text
-    left = max(0, min(start - 40, len(text) - limit))
-    return start - left, text[left : left + limit]
+_LONGEST_TRAIL = 8
+_LONGEST_TEXT = 400
+_WIDEST = 160
+
+
+def _printable(text: str) -> str:
+    """The text with whatever could command a terminal written as an escape, and cut where it is very long."""
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[: _LONGEST_TEXT - 100]} ... {text[-90:]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _window(text: str, start: int, length: int) -> tuple[str, str, str]:
+    """A line in three parts, the middle one underlined; of a long line, only what stands around that.
+
+    Tabs and control characters would shift the underline or worse, so each is shown as one blank.
+    """
+    left = 0
+    if len(text) > _WIDEST:
+        left = max(0, min(start - 40, len(text) - _WIDEST))
+    shown = "".join(c if c.isprintable() else " " for c in text[left : left + _WIDEST])
+    start -= left
+    return shown[:start], shown[start : start + length], shown[start + length :]
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal the text takes: wide characters take two, combining ones none."""
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 class SpecError(Exception):
@@ -85,8 +109,16 @@ class SpecError(Exception):
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(dict.fromkeys(problems))
-        super().__init__("\n\n".join(problem.render() for problem in self.problems))
+        first: dict[object, Problem] = {}
+        for problem in problems:
+            # A block used in many ways may be wrong in each: one report of the place is enough.
+            first.setdefault((problem.kind, problem.span) if problem.span else problem, problem)
+        found = list(first.values())
+        self.problems = tuple(found[:MOST_PROBLEMS])
+        report = [problem.render() for problem in self.problems]
+        if len(found) > MOST_PROBLEMS:
+            report.append(f"There may be more mistakes; these are the first {MOST_PROBLEMS}.")
+        super().__init__("\n\n".join(report))
 
     @classmethod
     def of(
@@ -102,7 +134,16 @@ class SpecError(Exception):
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """`did you mean ...?`, or an empty string when nothing known is near."""
-    names = sorted(known)
-    lowered = {candidate.lower(): candidate for candidate in names}
-    near = get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    lowered = {candidate.lower(): candidate for candidate in sorted(known)}
+    wanted = name.lower()[:_LONGEST_NAME]
+    near = get_close_matches(wanted, lowered, n=1, cutoff=0.6)
+    if not near:  # an abbreviation, or a name that was abbreviated: `Conv` for `Convolution`
+        near = [
+            n
+            for n in lowered
+            if min(len(n), len(wanted)) > 3 and (n.startswith(wanted) or wanted.startswith(n))
+        ]
     return f"did you mean `{lowered[near[0]]}`?" if near else ""
+
+
+_LONGEST_NAME = 100

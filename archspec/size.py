@@ -14,6 +14,8 @@ from archspec.errors import Mistake
 
 Monomial = tuple[str, ...]  # ("H", "W") is H * W; () is the constant
 
+_MOST_TERMS, _HIGHEST_DEGREE, _LARGEST_FACTOR = 64, 16, 10**30
+
 
 class Free:
     """A size that is free at run time: a polynomial with integer coefficients over free names.
@@ -115,10 +117,10 @@ class Free:
         raise undecided(f"{other} % {self}")
 
     def __lt__(self, other: Size) -> bool:
-        return not self >= other
+        return not _never_negative(self - other, f"{self} < {other}")
 
     def __gt__(self, other: Size) -> bool:
-        return not self <= other
+        return not _never_negative(other - self, f"{self} > {other}")
 
     def __ge__(self, other: Size) -> bool:
         return _never_negative(self - other, f"{self} >= {other}")
@@ -182,6 +184,11 @@ def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
 
 
 def _simplest(terms: Mapping[Monomial, int]) -> Size:
+    """The polynomial, as an int when no name is left. Mistake when it is more than a net could need."""
+    if len(terms) > _MOST_TERMS or any(
+        len(names) > _HIGHEST_DEGREE or abs(factor) > _LARGEST_FACTOR for names, factor in terms.items()
+    ):
+        raise Mistake("the arithmetic with free sizes grows beyond all bounds", kind="free")
     return Free(terms) if any(names and factor for names, factor in terms.items()) else terms.get((), 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,11 +35,8 @@ class Source:
 
     @cached_property
     def line_starts(self) -> list[int]:
-        """Offset of the first character of each line."""
-        starts = [0]
-        for line in self.text.splitlines(keepends=True):
-            starts.append(starts[-1] + len(line))
-        return starts
+        """Offset of the first character of each line; only a line feed ends one, as in editors."""
+        return [0, *(match.end() for match in re.finditer(r"\n(?!\Z)", self.text))]
 
     @cached_property
     def digest(self) -> str:
@@ -47,13 +45,16 @@ class Source:
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column, counted from 1, of a character offset."""
-        line = bisect_right(self.line_starts, offset, hi=max(1, len(self.line_starts) - 1))
+        line = bisect_right(self.line_starts, offset)
         return line, offset - self.line_starts[line - 1] + 1
 
     def line(self, number: int) -> str:
         """Text of a line counted from 1, without its line break; empty past the end."""
-        lines = self.text.splitlines()
-        return lines[number - 1] if number <= len(lines) else ""
+        if number > len(self.line_starts):
+            return ""
+        start = self.line_starts[number - 1]
+        end = self.text.find("\n", start)
+        return self.text[start : end if end >= 0 else len(self.text)]
 
 
 class Span(NamedTuple):

@@ -23,10 +23,12 @@ from torch.fx import GraphModule
 from torch.fx import Node as FxNode
 
 from archspec.errors import SpecError
+from archspec.garbage import uncollected
 from archspec.graph import Graph, Node, Ref
+from archspec.op import Op
 from archspec.ops.weights import Own, Tied
 from archspec.source import Location
-from archspec.tensor import torch_name
+from archspec.tensor import TensorType, torch_name
 
 DEEPEST = 30  # modules within modules; what is deeper is inlined, since fx recurses over them
 
@@ -131,6 +133,7 @@ class Program:
             self.count += 1
 
 
+@uncollected()
 def lower(
     graph: Graph, tensors: Callable[[Graph], Mapping[str, torch.Tensor]], *, flat: bool = False
 ) -> Network:
@@ -145,7 +148,6 @@ class _Lowering:
     def __init__(self, graph: Graph, flat: bool) -> None:
         self.graph = graph
         self.flat = flat
-        self.leaves: dict[Any, Leaf] = {}
         self.classes: dict[Any, type[Block]] = {}
         self.owners: dict[str, tuple[nn.Module, str]] = {}
         self.members: dict[int, list[Node | int]] = {index: [] for index in range(len(graph.scopes))}
@@ -261,17 +263,7 @@ class _Lowering:
 
     def leaf(self, node: Node) -> Leaf:
         """What an op lowers to: a module to copy, or a function and its settings."""
-        types, options = self.graph.input_types(node), self.graph.option_types(node)
-        key = (node.op, types, tuple(options.items()))
-        if key not in self.leaves:
-            lowered = node.op.lower(*types, **options)
-            if isinstance(lowered, nn.Module):
-                self.leaves[key] = lowered
-            elif isinstance(lowered, functools.partial):
-                self.leaves[key] = (lowered.func, lowered.keywords)
-            else:
-                self.leaves[key] = (lowered, {})
-        return self.leaves[key]
+        return _leaf(node.op, self.graph.input_types(node), tuple(self.graph.option_types(node).items()))
 
     # -------------------------------------------------------------- blocks
 
@@ -361,6 +353,17 @@ def _fx_graph(placeholders: list[str], instructions: list[Instruction]) -> FxGra
         )
         values.append(node)
     return fx
+
+
+@functools.lru_cache(maxsize=10_000)
+def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, TensorType], ...]) -> Leaf:
+    """What an op lowers to. It is never run itself, only copied, so all networks can have the same."""
+    lowered = op.lower(*types, **dict(options))
+    if isinstance(lowered, nn.Module):
+        return lowered
+    if isinstance(lowered, functools.partial):
+        return lowered.func, lowered.keywords
+    return lowered, {}
 
 
 def _first_use(name: str) -> str:

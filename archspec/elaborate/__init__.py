@@ -12,6 +12,7 @@ from archspec.elaborate.files import SUFFIX, locate, read_file, shipped_names, s
 from archspec.elaborate.modules import Module, Modules
 from archspec.elaborate.values import Environment, OpLayer, is_layer
 from archspec.errors import Mistake, SpecError, suggest
+from archspec.garbage import uncollected
 from archspec.graph import Graph
 from archspec.initialisation import Initialiser
 from archspec.op import Op
@@ -40,6 +41,7 @@ def read_module(path: Path) -> Module:
     return Modules(path).load(path)
 
 
+@uncollected()
 def elaborate(
     module: Module,
     model: str | None = None,

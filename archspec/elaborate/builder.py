@@ -16,8 +16,11 @@ from archspec.ops.weights import Constant, Own, Tied
 from archspec.source import Span
 from archspec.tensor import TensorType, show
 
-DEEPEST = 100  # blocks within blocks
-BUDGET = 1_000_000  # nodes, and turns of loops
+DEEPEST = 64  # blocks within blocks
+LONGEST_NAME = 1000
+MOST_AXES = 64
+MOST_VALUES = 2**63 - 1
+BUDGET = 1_000_000  # nodes and scopes; and steps in evaluating the spec
 
 
 @dataclass(slots=True)
@@ -36,7 +39,8 @@ class GraphBuilder:
 
     def __init__(self, budget: int = BUDGET) -> None:
         self.budget = budget
-        self.turns = 0
+        self.work = 0  # steps taken in evaluating the spec
+        self.made = 0  # nodes and scopes
         self.nodes: list[Node] = []
         self.scopes: list[Scope] = []
         self.weights: dict[str, Weight] = {}
@@ -48,21 +52,16 @@ class GraphBuilder:
 
     # -------------------------------------------------------------- budget
 
-    def spend_turn(self, span: Span) -> None:
-        """Count one turn of a loop against the budget."""
-        self.turns += 1
-        if self.turns > self.budget:
-            raise SpecError.of("budget", f"the loops of this spec turn more than {self.budget:,} times", span)
+    def spend(self, steps: int, span: Span) -> None:
+        """Count work against the budget; SpecError when it is more than that."""
+        self.work += steps
+        if self.work > self.budget:
+            raise SpecError.of("budget", f"the spec takes more than {self.budget:,} steps to evaluate", span, help=_LARGER)
 
     def afford(self, nodes: int, span: Span) -> None:
         """SpecError when so many more nodes would pass the budget."""
-        if len(self.nodes) + nodes > self.budget:
-            raise SpecError.of(
-                "budget",
-                f"the graph would have more than {self.budget:,} nodes",
-                span,
-                help="if that is meant, read it with a larger `budget`",
-            )
+        if self.made + nodes > self.budget:
+            raise SpecError.of("budget", f"the graph would have more than {self.budget:,} nodes", span, help=_LARGER)
 
     # -------------------------------------------------------------- names
 
@@ -104,13 +103,8 @@ class GraphBuilder:
         self, name: str, block: str, arguments: dict[str, Any], inputs: tuple[Tensor, ...], span: Span
     ) -> Iterator[list[Tensor]]:
         """A scope for the nodes made inside; what is appended to the list it gives is its outputs."""
-        if self.depth >= DEEPEST:
-            raise SpecError.of(
-                "recursion",
-                f"blocks are nested more than {DEEPEST} deep",
-                span,
-                help="a block must not use itself",
-            )
+        self.afford(1, span)
+        self.made += 1
         outer, index = self.level, len(self.scopes)
         record = Scope(
             name=name,
@@ -160,6 +154,7 @@ class GraphBuilder:
     ) -> tuple[Tensor, ...]:
         """Add a node. Raises Mistake when the inputs do not fit the op, SpecError past the budget."""
         self.afford(1, span)
+        self.made += 1
         types = tuple(tensor.type for tensor in inputs)
         key = (op, types, tuple((option, tensor.type) for option, tensor in options.items()))
         if key not in self._inferred:
@@ -205,7 +200,10 @@ class GraphBuilder:
             )
         inferred = op.infer(*types, **options)
         outputs = inferred if isinstance(inferred, tuple) else (inferred,)
-        return outputs, op.weights(*types, **options)
+        weights = op.weights(*types, **options)
+        for shape in (*(type_.shape for type_ in outputs), *(weight.shape for weight in weights.values())):
+            _require_possible(shape)
+        return outputs, weights
 
     def _share(self, name: str, weights: Mapping[str, Weight]) -> str:
         """The node whose weights this one uses. Mistake when they have other shapes."""
@@ -256,6 +254,18 @@ def snake(name: str) -> str:
     """`GlobalAvgPool` as `global_avg_pool`, `ReLU6` as `relu6`, `MBConv` as `mbconv`."""
     words = re.sub(r"([a-z0-9])([A-Z][a-z])", r"\1_\2", name)
     return words.lower()
+
+
+def _require_possible(shape: Shape) -> None:
+    """Mistake when no computer could hold a tensor of that shape."""
+    if len(shape) > MOST_AXES:
+        raise Mistake(f"a tensor has at most {MOST_AXES} axes, not {len(shape)}", kind="shape")
+    values = prod(size for size in shape if isinstance(size, int))
+    if values > MOST_VALUES:
+        raise Mistake(f"a tensor {show(shape)} has more values than any computer can hold", kind="shape")
+
+
+_LARGER = "if that is meant, read it with a larger `budget`"
 
 
 def _tensors(count: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from archspec.errors import SpecError, suggest
@@ -74,7 +75,13 @@ def read_file(path: Path, root: Path) -> File:
     if not text.strip():
         raise SpecError.of("file", f"`{shown}` is empty", help="a spec holds at least one `model`")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return parse(Source(shown, text, _name(path, root)))
+    return _parsed(shown, text, _name(path, root))
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: str, text: str, name: str) -> File:
+    """The tree of a text; families and library files are read again for every spec that imports them."""
+    return parse(Source(path, text, name))
 
 
 def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -> tuple[Path, Path]:

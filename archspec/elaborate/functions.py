@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from archspec.elaborate.values import Function
+from archspec.elaborate.values import BlockLayer, Function, Labelled, OpLayer, describe, kind
 from archspec.errors import Mistake
 from archspec.size import Free, Size
 
 FUNCTIONS: dict[str, Function] = {}
 LONGEST = 1_000_000  # items of a list
+LONGEST_TEXT = 100_000  # characters of a string
+DEEPEST_VALUE = 64  # lists in lists, layers in arguments of layers
 
 
 def _function(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,38 +26,52 @@ def _function(call: Callable[..., Any]) -> Callable[..., Any]:
 def number(value: Any, what: str) -> Any:
     """The value when it is a number; Mistake when not."""
     if isinstance(value, bool) or not isinstance(value, int | float | Free):
-        raise Mistake(f"{what} takes numbers", kind="type")
+        raise Mistake(f"{what} takes numbers, not {kind(value)}", kind="type")
     return value
 
 
 def items(value: Any, what: str) -> list[Any]:
     """The items of a list or tuple; Mistake for anything else."""
     if not isinstance(value, list | tuple):
-        raise Mistake(f"{what} takes a list", kind="type")
+        raise Mistake(f"{what} takes a list, not {kind(value)}", kind="type")
     return list(value)
 
 
 def whole(value: Any, what: str) -> int:
     """The value when it is a whole number; Mistake when not."""
     if isinstance(value, Free):
-        raise Mistake(f"{what} must be known, but {value} is free", kind="free")
+        raise _free(what, value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise Mistake(
-            f"{what} takes whole numbers", kind="type", help="round, floor and ceil give whole numbers"
+            f"{what} takes whole numbers, not {kind(value)}",
+            kind="type",
+            help="round, floor and ceil give whole numbers" if isinstance(value, float) else "",
         )
     return value
 
 
+def usage(function: Function) -> str:
+    """How a function is called, and what it gives, in a line."""
+    parameters = []
+    for parameter in inspect.signature(function.call).parameters.values():
+        default = "" if parameter.default is parameter.empty else f"={describe(parameter.default)}"
+        star = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
+        parameters.append(f"{star}{parameter.name}{default}")
+    summary = (function.call.__doc__ or "").strip().splitlines()[0]
+    return f"{function.name}({', '.join(parameters)}): {summary[0].lower()}{summary[1:]}"
+
+
 @_function
 def range_(*bounds: Any) -> list[int]:
-    """`range(stop)`, `range(start, stop)`, `range(start, stop, step)`."""
+    """Whole numbers below `stop`: `range(stop)`, `range(start, stop)`, `range(start, stop, step)`."""
     if not 1 <= len(bounds) <= 3:
         raise Mistake("range takes one to three numbers", kind="type")
     numbers = [whole(bound, "range") for bound in bounds]
     if len(numbers) == 3 and numbers[2] == 0:
         raise Mistake("the step of a range must not be 0", kind="value")
     counted = range(*numbers)
-    short_enough(len(counted))
+    # `len` of a range cannot pass the size of a machine word.
+    short_enough((counted[-1] - counted[0]) // counted.step + 1 if counted else 0)
     return list(counted)
 
 
@@ -100,7 +117,7 @@ def sum_(value: Any) -> Any:
     """The numbers of a list, added."""
     total: Any = 0
     for item in items(value, "sum"):
-        total = total + number(item, "sum")
+        total = within_reason(total + number(item, "sum"))
     return total
 
 
@@ -165,7 +182,12 @@ def abs_(value: Any) -> Any:
 def round_(value: Any, digits: Any = None) -> int | float:
     """The nearest whole number (halves to the even one), or to so many decimal digits."""
     taken = _finite(value, "round")
-    return round(taken) if digits is None else round(taken, whole(digits, "round"))
+    if digits is None:
+        return round(taken)
+    places = whole(digits, "round")
+    if abs(places) > 30:  # Python would write such a number out
+        raise Mistake("round takes up to 30 digits", kind="value")
+    return round(taken, places)
 
 
 @_function
@@ -254,6 +276,39 @@ def short_enough(length: int) -> None:
         raise Mistake(f"a list of {length:,} items; {LONGEST:,} is the most", kind="budget")
 
 
+def weigh(value: Any, depth: int = 0) -> int:
+    """How much a value holds, items of lists in lists and arguments of layers counted each time they occur.
+
+    Mistake when that is more than any value may hold: one that refers to a part of itself twice, and so
+    on, is small in memory but endless to whoever goes through it.
+    """
+    match value:
+        case list() | tuple():
+            parts: Iterable[Any] = value
+        case OpLayer():
+            parts = value.arguments.values()
+        case BlockLayer():
+            parts = (*value.arguments.values(), *value.passed_on.values())
+        case Labelled():
+            parts = (value.layer,)
+        case str():
+            if len(value) > LONGEST_TEXT:
+                raise Mistake(f"a string of more than {LONGEST_TEXT:,} characters", kind="budget")
+            return 1 + len(value) // 16
+        case _:
+            return 1
+    if depth > DEEPEST_VALUE:
+        raise Mistake(f"a value nested more than {DEEPEST_VALUE} deep", kind="budget")
+    total = 1
+    for part in parts:
+        total += weigh(part, depth + 1)
+        if total > LONGEST:
+            raise Mistake(
+                f"a value of more than {LONGEST:,} items, those of lists within lists counted", kind="budget"
+            )
+    return total
+
+
 def within_reason(value: Any) -> Any:
     """The number, when it is one that a computation of sizes could need; Mistake when it overflows."""
     if isinstance(value, int) and abs(value) > 10**30:
@@ -266,8 +321,16 @@ def within_reason(value: Any) -> Any:
 def _finite(value: Any, what: str) -> int | float:
     taken: Size | float = number(value, what)
     if isinstance(taken, Free):
-        raise Mistake(f"{what} must know its number, but {value} is free", kind="free")
+        raise _free(what, taken)
     return taken
+
+
+def _free(what: str, size: Free) -> Mistake:
+    return Mistake(
+        f"{what} needs a known number, but {size} is free",
+        kind="free",
+        help="give the input a number there, or a parameter of the model",
+    )
 
 
 def _least(value: Any, what: str, least: float) -> int | float:

@@ -1,7 +1,5 @@
 """Activations: the functions between the layers that make a net more than one linear map."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -26,7 +24,7 @@ class _Activation(Op):
         require_real(x, self)
         return x
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """The function of that name."""
         from torch.nn import functional
 
@@ -67,7 +65,7 @@ class LeakyReLU(_Activation):
 
     examples = ("f32[8, 4, 4] -> LeakyReLU -> f32[8, 4, 4]", "f32[5] -> LeakyReLU(0.2) -> f32[5]")
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`leaky_relu`."""
         from torch.nn import functional
 
@@ -101,7 +99,7 @@ class PReLU(_Activation):
         init = self.init or constant(value=0.25)
         return {"weight": Weight(shape=(self._slopes(x),), init=init, dtype=x.dtype)}
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.PReLU`."""
         from torch import nn
 
@@ -228,7 +226,7 @@ class _AlongAxis(_Activation):
         x.axis(self.axis)
         return super().infer(x)
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """The function of that name, along that axis."""
         from torch.nn import functional
 

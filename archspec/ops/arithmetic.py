@@ -1,7 +1,5 @@
 """Arithmetic: sums and products of tensors, and their reduction."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable
 from dataclasses import replace
@@ -410,19 +408,19 @@ class Reduce(Op):
         return axes
 
 
-def pairwise(a: Tensor, b: Tensor, *, function: str, ones: tuple[int, ...]) -> Tensor:
+def pairwise(a: "Tensor", b: "Tensor", *, function: str, ones: tuple[int, ...]) -> "Tensor":
     """A function of two tensors, each given so many axes of 1 behind its batch first."""
     left, right = (with_ones(x, count, at=1) if count else x for x, count in zip((a, b), ones, strict=True))
     combined: Tensor = _named(function)(left, right)
     return combined
 
 
-def scaled(x: Tensor, *, factor: float, offset: float) -> Tensor:
+def scaled(x: "Tensor", *, factor: float, offset: float) -> "Tensor":
     """`x * factor + offset`."""
     return x * factor + offset
 
 
-def with_ones(x: Tensor, count: int, *, at: int) -> Tensor:
+def with_ones(x: "Tensor", count: int, *, at: int) -> "Tensor":
     """The tensor with so many axes of 1 put in: at 1 behind its batch, which then meets no other axis."""
     return x[(slice(None),) * at + (None,) * count]
 

@@ -1,7 +1,5 @@
 """Attention: mixing values by how well their keys fit a query."""
 
-from __future__ import annotations
-
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
@@ -127,17 +125,17 @@ class Attention(Op):
 
 
 def attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
+    q: "Tensor",
+    k: "Tensor",
+    v: "Tensor",
     *,
-    bias: Tensor | None = None,
-    mask: Tensor | None = None,
+    bias: "Tensor | None" = None,
+    mask: "Tensor | None" = None,
     batched: tuple[bool, ...],
     scale: float | None = None,
     is_causal: bool = False,
     dropout_p: float = 0.0,
-) -> Tensor:
+) -> "Tensor":
     """`functional.scaled_dot_product_attention` with a bias, a mask or both.
 
     `batched` says which of the five tensors have a batch; it stands in front, whatever their rank.

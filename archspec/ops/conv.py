@@ -1,7 +1,5 @@
 """Convolutions: learned windows that slide over a signal, an image or a volume."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -84,7 +82,7 @@ class Conv(_Conv):
         'f32[4, 12, 12] -> Conv(6, 4, stride=4, init=kaiming_normal(mode="fan_out")) -> f32[6, 3, 3]',
     )
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`."""
         from torch import nn
 
@@ -107,7 +105,7 @@ class WSConv(_Conv):
         "f32[2, 9, 9, 9] -> WSConv(2, 3, padding=0, dilation=2) -> f32[2, 5, 5, 5]",
     )
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`, its weight standardised before each use."""
         from archspec import torch_layers as layers
 
@@ -170,7 +168,7 @@ class ConvTranspose(Op):
         """out / groups * prod(kernel), for each value of the input."""
         return prod(self.weights(x)["weight"].shape[1:]) * x.values
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.ConvTranspose1d`, `nn.ConvTranspose2d` or `nn.ConvTranspose3d`."""
         from torch import nn
 

@@ -1,7 +1,5 @@
 """Deformable convolution: windows whose samples the data displaces."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import prod
 from typing import TYPE_CHECKING
@@ -82,7 +80,7 @@ class DeformConv(Op):
         """C / groups * prod(kernel), for each value of the output."""
         return prod(self.weights(x, offset)["weight"].shape[1:]) * self.infer(x, offset).values
 
-    def lower(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> nn.Module:
+    def lower(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> "nn.Module":
         """`torch_layers.DeformConv`."""
         from archspec.torch_layers import DeformConv as Module
 

@@ -1,7 +1,5 @@
 """Gathering: picking rows of a table by numbers that are themselves a tensor."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,7 +39,7 @@ class Gather(Op):
         return partial(rows, batched=(table.batched, index.batched))
 
 
-def rows(table: Tensor, index: Tensor, *, batched: tuple[bool, bool]) -> Tensor:
+def rows(table: "Tensor", index: "Tensor", *, batched: tuple[bool, bool]) -> "Tensor":
     """`table[index]`, for each sample where there are samples."""
     import torch
 

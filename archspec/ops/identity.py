@@ -1,7 +1,5 @@
 """The two edges of a searched cell that compute nothing: what came in, and nothing at all."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,7 +26,7 @@ class Identity(Op):
         """[*S] -> [*S]."""
         return x
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """A function that hands on its input."""
         return unchanged
 
@@ -55,17 +53,17 @@ class Zero(Op):
         channels_of(x)
         return x.with_shape((x.shape[0], *slide(x.shape[1:], 1, self.stride, 0)))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """Zeros like every `stride`-th value."""
         return partial(zeros_of_pool, strides=per_axis(self.stride, x.rank - 1, "stride"))
 
 
-def unchanged(x: Tensor) -> Tensor:
+def unchanged(x: "Tensor") -> "Tensor":
     """The tensor itself."""
     return x
 
 
-def zeros_of_pool(x: Tensor, strides: tuple[int, ...]) -> Tensor:
+def zeros_of_pool(x: "Tensor", strides: tuple[int, ...]) -> "Tensor":
     """Zeros of the shape that is left when each of the last axes keeps one value of `stride`."""
     from torch import zeros_like
 

@@ -1,7 +1,5 @@
 """What ops ask of their inputs: real numbers, channels, axes to slide over."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

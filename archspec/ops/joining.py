@@ -1,7 +1,5 @@
 """Joining tensors, and splitting them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -128,21 +126,21 @@ class Split(Op):
         return self.parts
 
 
-def concat(*tensors: Tensor, axis: int, batched: tuple[bool, ...] = ()) -> Tensor:
+def concat(*tensors: "Tensor", axis: int, batched: tuple[bool, ...] = ()) -> "Tensor":
     """`torch.cat`; where `batched` says that only some have a batch, the others are repeated over it."""
     import torch
 
     return torch.cat(over_batch(tensors, batched), axis)
 
 
-def stack(*tensors: Tensor, axis: int, batched: tuple[bool, ...] = ()) -> Tensor:
+def stack(*tensors: "Tensor", axis: int, batched: tuple[bool, ...] = ()) -> "Tensor":
     """`torch.stack`; where `batched` says that only some have a batch, the others are repeated over it."""
     import torch
 
     return torch.stack(over_batch(tensors, batched), axis)
 
 
-def over_batch(tensors: Sequence[Tensor], batched: Sequence[bool]) -> list[Tensor]:
+def over_batch(tensors: "Sequence[Tensor]", batched: Sequence[bool]) -> "list[Tensor]":
     """The tensors, those without a batch repeated over that of the others; as they are if none is said."""
     if not batched:
         return list(tensors)

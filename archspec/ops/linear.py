@@ -1,7 +1,5 @@
 """Linear maps: of vectors, and of the indices that stand for them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import prod
 from typing import TYPE_CHECKING
@@ -51,7 +49,7 @@ class Linear(Op):
         """in, for each value of the output."""
         return self._width(x) * self.infer(x).values
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Linear`."""
         from torch import nn
 
@@ -103,7 +101,7 @@ class Embedding(Op):
             init = zero_row(init=init, row=self.padding)
         return {"weight": Weight(shape=(self.count, self.width), init=init)}
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Embedding`."""
         from torch import nn
 
@@ -116,7 +114,7 @@ class zero_row(Initialiser):  # noqa: N801  (specs write it so, as the others)
     init: Init
     row: NonNegativeInt
 
-    def fill(self, tensor: Tensor, generator: Generator) -> None:
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the values of `init`, then the row."""
         self.init.fill(tensor, generator)
         tensor[self.row] = 0

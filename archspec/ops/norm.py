@@ -1,7 +1,5 @@
 """Normalisations: values brought to mean 0 and variance 1, then scaled and shifted by learned numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -62,7 +60,7 @@ class BatchNorm(Op):
             "num_batches_tracked": Weight(shape=(), init=zeros(), dtype="i64", trainable=False),
         }
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.BatchNorm1d`, `nn.BatchNorm2d` or `nn.BatchNorm3d`."""
         from torch import nn
 
@@ -106,7 +104,7 @@ class LayerNorm(Op):
         weights = scale_and_shift(self._size(x), x.dtype, self.init, self.bias_init)
         return weights if self.bias else {"weight": weights["weight"]}
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.LayerNorm`, or the same along another axis."""
         from torch import nn
 
@@ -152,7 +150,7 @@ class GroupNorm(Op):
         """`weight` and `bias` [C], 1 and 0 unless given."""
         return scale_and_shift(channels_of(x), x.dtype, self.init, self.bias_init) if self.affine else {}
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.GroupNorm`."""
         from torch import nn
 
@@ -192,7 +190,7 @@ class InstanceNorm(Op):
         """`weight` and `bias` [C] when affine, 1 and 0 unless given."""
         return scale_and_shift(channels_of(x), x.dtype, self.init, self.bias_init) if self.affine else {}
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.InstanceNorm1d`, `nn.InstanceNorm2d` or `nn.InstanceNorm3d`."""
         from torch import nn
 
@@ -223,7 +221,7 @@ class LocalResponseNorm(Op):
         space_of(x, self)
         return x
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`local_response_norm`."""
         from torch.nn import functional
 

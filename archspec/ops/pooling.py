@@ -1,7 +1,5 @@
 """Pools: windows, and whole images, summed up by their mean or their largest value."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -80,7 +78,7 @@ class MaxPool(_Pool):
         """How far apart the values of a window stand."""
         return self.dilation
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`max_pool1d`, `max_pool2d` or `max_pool3d`."""
         from torch.nn import functional
 
@@ -119,7 +117,7 @@ class AvgPool(_Pool):
             )
         return out
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`avg_pool1d`, `avg_pool2d` or `avg_pool3d`."""
         from torch.nn import functional
 
@@ -156,7 +154,7 @@ class GlobalAvgPool(_GlobalPool):
         "f32[2, 3, 4, 5] -> GlobalAvgPool(true) -> f32[2, 1, 1, 1]",
     )
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.mean`."""
         import torch
 
@@ -177,7 +175,7 @@ class GlobalMaxPool(_GlobalPool):
         "f32[2, 3, 4, 5] -> GlobalMaxPool(true) -> f32[2, 1, 1, 1]",
     )
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.amax`."""
         import torch
 
@@ -212,7 +210,7 @@ class AdaptiveAvgPool(_AdaptivePool):
         "f32[2, 3, 4, 5] -> AdaptiveAvgPool([2, 4, 7]) -> f32[2, 2, 4, 7]",
     )
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`adaptive_avg_pool1d`, `adaptive_avg_pool2d` or `adaptive_avg_pool3d`."""
         from torch.nn import functional as f
 
@@ -234,7 +232,7 @@ class AdaptiveMaxPool(_AdaptivePool):
         "f32[2, 3, 4, 5] -> AdaptiveMaxPool([2, 4, 7]) -> f32[2, 2, 4, 7]",
     )
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`adaptive_max_pool1d`, `adaptive_max_pool2d` or `adaptive_max_pool3d`."""
         from torch.nn import functional as f
 

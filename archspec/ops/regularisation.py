@@ -1,7 +1,5 @@
 """Regularisation: noise in training that is gone at inference."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from archspec.errors import Mistake
@@ -31,7 +29,7 @@ class Dropout(Op):
         require_real(x, self)
         return x
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Dropout`."""
         from torch import nn
 
@@ -58,7 +56,7 @@ class ChannelDropout(Op):
         space_of(x, self)
         return x
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Dropout1d`, `nn.Dropout2d` or `nn.Dropout3d`."""
         from torch import nn
 
@@ -84,7 +82,7 @@ class DropPath(Op):
         require_real(x, self)
         return x
 
-    def lower(self, x: TensorType) -> nn.Module:
+    def lower(self, x: TensorType) -> "nn.Module":
         """`torch_layers.DropPath`."""
         from archspec.torch_layers import DropPath
 
@@ -118,7 +116,7 @@ class Shake(Op):
             )
         return left
 
-    def lower(self, left: TensorType, right: TensorType) -> nn.Module:
+    def lower(self, left: TensorType, right: TensorType) -> "nn.Module":
         """`torch_layers.Shake`."""
         from archspec.torch_layers import Shake
 

@@ -1,7 +1,5 @@
 """Between resolutions: windows as columns and back, pixels between channels and space, upsampling."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from math import prod
@@ -18,7 +16,6 @@ from archspec.tensor import TensorType, fixed, show
 
 if TYPE_CHECKING:
     from torch import Tensor
-
 
 
 Factor: TypeAlias = PositiveInt | Annotated[float, Field(gt=0)]
@@ -50,7 +47,7 @@ class Unfold(Op):
         places = slide(x.shape[1:], self.kernel, self.stride, self.padding, self.dilation)
         return x.with_shape((x.shape[0] * prod(per_axis(self.kernel, 2, "kernel")), prod(places)))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.unfold`."""
         from torch.nn import functional
 
@@ -91,7 +88,7 @@ class Fold(Op):
             )
         return x.with_shape((x.shape[0] // window, *size))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.fold`."""
         from torch.nn import functional
 
@@ -125,7 +122,7 @@ class PixelShuffle(Op):
             raise Mistake(f"{self.factor**2} does not divide {channels} channels", kind="shape")
         return x.with_shape((channels // self.factor**2, height * self.factor, width * self.factor))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.pixel_shuffle`."""
         from torch.nn import functional
 
@@ -155,7 +152,7 @@ class PixelUnshuffle(Op):
             raise Mistake(f"{self.factor} does not divide {height} x {width} pixels", kind="shape")
         return x.with_shape((channels * self.factor**2, height // self.factor, width // self.factor))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.pixel_unshuffle`."""
         from torch.nn import functional
 
@@ -183,7 +180,7 @@ class ChannelShuffle(Op):
             raise Mistake(f"{self.groups} groups do not divide {x.shape[0]} channels", kind="shape")
         return x
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """The channels as a table with a row for each group, read column by column."""
         return partial(channel_shuffle, groups=self.groups, axis=x.offset)
 
@@ -232,7 +229,7 @@ class Upsample(Op):
             raise Mistake(f"scaling {show(space)} by {self.scale} leaves nothing", kind="shape")
         return x.with_shape((x.shape[0], *sizes))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.interpolate`."""
         from torch.nn import functional
 
@@ -247,14 +244,14 @@ class Upsample(Op):
 _AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 
 
-def channel_shuffle(x: Tensor, *, groups: int, axis: int) -> Tensor:
+def channel_shuffle(x: "Tensor", *, groups: int, axis: int) -> "Tensor":
     """The channels, which stand at that axis, dealt out over the groups."""
     from torch import unflatten
 
     return unflatten(x, axis, (groups, -1)).transpose(axis, axis + 1).flatten(axis, axis + 1)
 
 
-def _window_settings(op: Unfold | Fold) -> dict[str, Any]:
+def _window_settings(op: "Unfold | Fold") -> dict[str, Any]:
     """The arguments of PyTorch's fold and unfold."""
     kernel, stride = per_axis(op.kernel, 2, "kernel"), per_axis(op.stride, 2, "stride")
     dilation = per_axis(op.dilation, 2, "dilation")

@@ -1,7 +1,5 @@
 """Reshaping: the same values in another arrangement, or a part of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
@@ -45,7 +43,7 @@ class Flatten(Op):
             raise Mistake(f"axis {start}, the start, comes after axis {end}, the end")
         return x.with_shape((*x.shape[:start], prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.flatten`."""
         import torch
 
@@ -87,7 +85,7 @@ class Reshape(Op):
         self._read(x)
         return x.with_shape([have // want if size == -1 else size for size in self.shape])
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`reshape`, which reads free sizes off the axes that have them."""
         left_out, like = self._read(x)
         sizes = tuple(
@@ -133,7 +131,7 @@ class Permute(Op):
         """[*S] -> [S[axes[0]], S[axes[1]], ...]."""
         return x.with_shape([x.shape[axis] for axis in self._order(x)])
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.permute`."""
         import torch
 
@@ -184,7 +182,7 @@ class Index(Op):
                 sizes.append(_places(at, size))
         return x.with_shape((*sizes, *x.shape[len(self.at) :]))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """Indexing, behind the batch if there is one."""
         return partial(take, at=((None, None, None), *self.at) if x.batched else self.at)
 
@@ -240,7 +238,7 @@ class Pad(Op):
                 )
         return x.with_shape(sizes)
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.pad`."""
         from torch.nn import functional
 
@@ -301,7 +299,7 @@ class Crop(Op):
             raise Mistake(f"cannot crop {show(x.shape)} to {show(sizes)}", kind="shape")
         return x.with_shape((*x.shape[:kept], *sizes))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """A part of each axis, from wherever its centre is."""
         return partial(crop, sizes=self._sizes(x))
 
@@ -333,7 +331,7 @@ class Roll(Op):
             x.axis(axis)
         return x
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.roll`."""
         import torch
 
@@ -361,7 +359,7 @@ class WindowPartition(Op):
         size = per_axis(self.size, 2, "size")
         return x.with_shape((_windows(x.shape[:2], size), prod(size), x.shape[2]))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """Both axes unfolded, and their inner halves brought together."""
         return partial(window_partition, size=per_axis(self.size, 2, "size"))
 
@@ -396,7 +394,7 @@ class WindowReverse(Op):
             )
         return x.with_shape((self.height, self.width, x.shape[2]))
 
-    def lower(self, x: TensorType) -> Callable[..., Tensor]:
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """As WindowPartition, backwards."""
         size = per_axis(self.size, 2, "size")
         return partial(window_reverse, size=size, columns=self.width // size[1])
@@ -406,8 +404,8 @@ _VERB = {"reflect": "mirror", "circular": "wrap"}
 
 
 def reshape(
-    x: Tensor, *, shape: tuple[int, ...], batched: bool, like: tuple[tuple[int, int], ...] = ()
-) -> Tensor:
+    x: "Tensor", *, shape: tuple[int, ...], batched: bool, like: tuple[tuple[int, int], ...] = ()
+) -> "Tensor":
     """The values in another shape behind the batch; `like` pairs places in it with axes of x of that size."""
     sizes = list(shape)
     for position, axis in like:
@@ -415,19 +413,19 @@ def reshape(
     return x.reshape((*x.shape[: int(batched)], *sizes))
 
 
-def take(x: Tensor, *, at: tuple[int | Slice, ...]) -> Tensor:
+def take(x: "Tensor", *, at: tuple[int | Slice, ...]) -> "Tensor":
     """`x[at]`, slices given as [start, stop, step]."""
     return x[tuple(place if isinstance(place, int) else slice(*place) for place in at)]
 
 
-def crop(x: Tensor, *, sizes: tuple[int, ...]) -> Tensor:
+def crop(x: "Tensor", *, sizes: tuple[int, ...]) -> "Tensor":
     """The centre of the last axes."""
     for axis, size in zip(range(-len(sizes), 0), sizes, strict=True):
         x = x.narrow(axis, (x.shape[axis] - size) // 2, size)
     return x
 
 
-def window_partition(x: Tensor, *, size: tuple[int, ...]) -> Tensor:
+def window_partition(x: "Tensor", *, size: tuple[int, ...]) -> "Tensor":
     """[*, H, W, C] -> [*, windows, h * w, C]."""
     from torch import unflatten
 
@@ -435,7 +433,7 @@ def window_partition(x: Tensor, *, size: tuple[int, ...]) -> Tensor:
     return tiles.transpose(-4, -3).flatten(-3, -2).flatten(-4, -3)
 
 
-def window_reverse(x: Tensor, *, size: tuple[int, ...], columns: int) -> Tensor:
+def window_reverse(x: "Tensor", *, size: tuple[int, ...], columns: int) -> "Tensor":
     """[*, windows, h * w, C] -> [*, H, W, C], with so many windows side by side."""
     from torch import unflatten
 

@@ -1,7 +1,5 @@
 """Tensors that a spec declares itself: `weight`, `buffer`, `constant`, and the weight of a shared layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from archspec.op import Lowered, Op, Weight

@@ -1,7 +1,5 @@
 """How a window slides: kernel, stride, padding and dilation, for convolutions and pools alike."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from archspec.errors import Mistake

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from math import isinf
+from threading import Lock
+from typing import Any
 
 import lark
 from lark.indenter import DedentError
@@ -14,24 +16,29 @@ from archspec.errors import SpecError
 from archspec.source import Source, Span
 from archspec.syntax import tree as t
 from archspec.syntax.tables import BracketedIndenter, parser
+from archspec.syntax.unexpected import indentation_help, unexpected
 
 _STRING_OR_COMMENT = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*', re.S
 )
 _HOLE = re.compile(r"\{\{|\}\}|\{|\}")
 _ESCAPES = {"n": "\n", "t": "\t", "\\": "\\", '"': '"', "'": "'", "\n": ""}
-_DEEPEST = 100  # brackets within brackets
+_DEEPEST = 64  # brackets within brackets
+_HIGHEST = 200  # rules within rules
+_ONE_AT_A_TIME = Lock()  # the indenter counts brackets while a text is read
+_NAMES = "give parts of it names of their own"
 
 
 def parse(source: Source) -> t.File:
     """The tree of a whole spec file. Raises SpecError where the text is not a spec."""
     text = source.text if source.text.endswith("\n") else source.text + "\n"
+    built = _Builder(source, 0).read(text, "file")
+    # Only now is it sure that every quote is closed: else the search could take quadratic time.
     comments = tuple(
         t.Comment(Span(source, match.start(), match.end()), match.group().rstrip())
         for match in _STRING_OR_COMMENT.finditer(text)
         if match.group().startswith("#")
     )
-    built = _Builder(source, 0).read(text, "file")
     return t.File(Span(source, 0, len(source.text)), source, built, comments)
 
 
@@ -41,12 +48,28 @@ def parse_expression(source: Source, start: int, end: int) -> t.Expression:
     return expression
 
 
+class _Misplaced(Exception):  # noqa: N818  (becomes a SpecError)
+    """A place that the indenter does not like."""
+
+    def __init__(self, message: str, start: int, end: int, help: str) -> None:
+        super().__init__(message)
+        self.message, self.start, self.end, self.help = message, start, end, help
+
+
 class _Indenter(BracketedIndenter):
     def process(self, stream: Any) -> Any:
-        for token in super().process(stream):
+        for token in super().process(stream):  # type: ignore[no-untyped-call]
             if self.paren_level > _DEEPEST:
-                raise RecursionError
+                raise _Misplaced(
+                    f"brackets are nested more than {_DEEPEST} deep", token.start_pos, token.end_pos, _NAMES
+                )
             yield token
+
+    def handle_NL(self, token: Any) -> Any:  # noqa: N802  (lark's name)
+        try:
+            yield from super().handle_NL(token)
+        except DedentError:
+            raise _Misplaced("the line is indented like no line above it", token.end_pos, -1, "") from None
 
 
 @cache
@@ -66,21 +89,35 @@ class _Builder:
 
     def read(self, text: str, start: str) -> Any:
         try:
-            return self.build(_grammar().parse(text, start=start))
+            with _ONE_AT_A_TIME:
+                parsed = _grammar().parse(text, start=start)
+            return self.build(parsed, 0)
+        except _Misplaced as found:
+            end, help_ = found.end, found.help
+            if end < 0:
+                end, help_ = text.find("\n", found.start), indentation_help(text, found.start)
+            raise SpecError.of("syntax", found.message, self._at(found.start, end), help=help_) from None
         except RecursionError:
-            raise SpecError.of(
-                "syntax", f"{self.source.path} nests its brackets or lines too deeply"
-            ) from None
-        except DedentError:
-            raise self._misplaced_dedent(text) from None
+            raise SpecError.of("syntax", f"{self.source.path} is nested too deeply", help=_NAMES) from None
         except lark.UnexpectedInput as error:
-            raise self._unexpected(error, text) from None
+            raise self._unexpected(error, text, start) from None
 
-    def build(self, node: Any) -> Any:
+    def build(self, node: Any, depth: int) -> Any:
         if not isinstance(node, lark.Tree):
             return node
+        span = self._span(node.meta)
+        if depth > _HIGHEST:
+            raise SpecError.of(
+                "syntax",
+                "this is nested too deeply",
+                Span(span.source, span.start, span.start + 1),
+                help=_NAMES,
+            )
         method: Callable[[Span, list[Any]], Any] = getattr(self, f"make_{node.data}")
-        return method(self._span(node.meta), [self.build(child) for child in node.children])
+        return method(span, [self.build(child, depth + 1) for child in node.children])
+
+    def _at(self, start: int, end: int) -> Span:
+        return Span(self.source, self.base + start, self.base + end)
 
     def _span(self, meta: Any) -> Span:
         if getattr(meta, "empty", False):
@@ -91,67 +128,19 @@ class _Builder:
         start = self.base + (token.start_pos or 0)
         return Span(self.source, start, start + len(token))
 
-    # -------------------------------------------------------------- what is wrong with the text
-
-    def _unexpected(self, error: lark.UnexpectedInput, text: str) -> SpecError:
-        offset = min(error.pos_in_stream if error.pos_in_stream is not None else len(text), len(text))
+    def _unexpected(self, error: lark.UnexpectedInput, text: str, start: str) -> SpecError:
+        offset = error.pos_in_stream if error.pos_in_stream is not None else len(text)
         token = getattr(error, "token", None)
-        help_ = ""
-        if isinstance(error, lark.UnexpectedCharacters) or token is None:
-            found, length = f"the character {text[offset : offset + 1]!r}", 1
-            if text[offset : offset + 1] in "\"'":
-                found, help_ = "a string that does not end", "close it on the same line, or use triple quotes"
-        elif token.type == "$END" or offset >= len(text.rstrip()):
-            found, length = "the end of the file", 1
-            offset = len(text.rstrip())
-            help_ = "a bracket may be open, or a block may lack its lines"
-        elif token.type in ("_INDENT", "_DEDENT", "_NL"):
-            found = {"_INDENT": "a line that is indented", "_DEDENT": "a line that is not indented"}.get(
-                token.type, "the end of the line"
-            )
-            length = 1
-            if token.type != "_NL":  # the token is the white space before the line: show the line itself
-                offset = len(text) - len(text[offset:].lstrip()) if token.type == "_INDENT" else offset
-        else:
-            found, length = f"`{token}`", len(token)
-        expected = _in_words(
-            cast("set[str]", getattr(error, "accepts", None) or getattr(error, "expected", None) or set())
+        expected = getattr(error, "accepts", None) or getattr(error, "expected", None) or set()
+        found = unexpected(
+            text,
+            min(max(offset, 0), len(text)),
+            None if token is None else str(token),
+            "" if token is None else token.type,
+            expected,
+            "the file" if start == "file" else "the expression",
         )
-        if expected and not help_:
-            help_ = f"here may stand {expected}"
-        line_start = text.rfind("\n", 0, offset) + 1
-        if text[line_start:].lstrip().startswith(("def ", "class ", "while ", "import ")):
-            word = text[line_start:].split()[0]
-            help_ = {
-                "def": "what can be called again is a `block`",
-                "class": "what can be called again is a `block`",
-                "while": "repetition is over finite lists: `for i in range(n):`",
-                "import": "write `from family import Name`",
-            }[word]
-        elif found == "`=`" and "(" not in text[line_start:offset]:
-            help_ = "to compare, write `==`"
-        span = Span(self.source, self.base + offset, self.base + offset + length)
-        return SpecError.of("syntax", f"{found} cannot stand here", span, help=help_)
-
-    def _misplaced_dedent(self, text: str) -> SpecError:
-        levels = [0]
-        for match in re.finditer(r"^([ \t]*)[^\s#][^\n]*$", text, re.M):
-            depth = len(match.group(1).expandtabs(8))
-            if depth > levels[-1]:
-                levels.append(depth)
-            while levels and depth < levels[-1]:
-                levels.pop()
-            if levels[-1] != depth:
-                span = Span(self.source, self.base + match.start(1), self.base + match.end())
-                return SpecError.of(
-                    "syntax",
-                    "the line is indented like no line above it",
-                    span,
-                    help="indent each level by four spaces",
-                )
-        return SpecError.of(
-            "syntax", "the lines are not indented alike", Span(self.source, self.base, self.base + 1)
-        )
+        return SpecError.of("syntax", found.message, self._at(found.start, found.end), help=found.help)
 
     # -------------------------------------------------------------- top level
 
@@ -371,7 +360,10 @@ class _Builder:
         return t.Literal_(span, int(parts[0]))
 
     def make_float(self, span: Span, parts: list[Any]) -> t.Literal_:
-        return t.Literal_(span, float(parts[0]))
+        value = float(parts[0])
+        if isinf(value):
+            raise SpecError.of("value", "the number is larger than any that a computer can hold", span)
+        return t.Literal_(span, value)
 
     def make_true(self, span: Span, parts: list[Any]) -> t.Literal_:
         return t.Literal_(span, True)
@@ -468,18 +460,3 @@ def _unescaped(text: str) -> str:
 def _dedented(lines: list[str]) -> list[str]:
     margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     return [line[margin:].rstrip() for line in lines]
-
-
-_WORDS = {
-    "NAME": "a name", "INT": "a number", "FLOAT": "", "FIGURE": "a figure such as `25.56M`",
-    "STRING": "a string", "_NL": "the end of the line", "_INDENT": "an indented line", "_DEDENT": "",
-    "$END": "the end of the file", "COMPARE": "a comparison", "ADDITIVE": "`+`", "MULTIPLICATIVE": "",
-    "KIND": "`block`", "OWN": "", "EQUAL": "`=`", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`",
-    "LBRACE": "`{`", "RBRACE": "`}`", "COMMA": "`,`", "COLON": "`:`", "DOT": "", "__ANON_0": "", "STAR": "",
-}  # fmt: skip
-
-
-def _in_words(expected: set[str]) -> str:
-    """What may stand at a place, if that is little enough to be worth saying."""
-    words = sorted({word for name in expected if (word := _WORDS.get(name, ""))})
-    return " or ".join(words) if 0 < len(words) <= 4 else ""

@@ -40,11 +40,9 @@ def parser(postlex: Indenter) -> lark.Lark:
         stored = {}
     if stored.get("made_from") != _origin(text):
         return _computed(text, postlex)
-    made: lark.Lark = lark.Lark.__new__(lark.Lark)._load(
-        {"data": _with_numbers(stored["data"]), "memo": _with_numbers(stored["memo"])},
-        postlex=postlex,
-        propagate_positions=True,
-    )
+    data, memo = _with_numbers(stored)
+    empty = lark.Lark.__new__(lark.Lark)
+    made: lark.Lark = empty._load({"data": data, "memo": memo}, postlex=postlex, propagate_positions=True)
     return made
 
 
@@ -76,15 +74,16 @@ def _origin(text: str) -> str:
     return f"lark {lark.__version__}, grammar {sha256(text.encode()).hexdigest()}"
 
 
-def _with_numbers(value: Any) -> Any:
-    """JSON has no numbers as keys: those of the tables are turned back into numbers."""
-    if isinstance(value, dict):
-        if value and all(key.isdecimal() for key in value):
-            return {int(key): _with_numbers(item) for key, item in value.items()}
-        return {key: _with_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_numbers(item) for item in value]
-    return value
+def _with_numbers(stored: Any) -> tuple[Any, Any]:
+    """The tables and lark's memo of them; numbers as keys, which JSON does not have, are made again."""
+    data, memo = stored["data"], {int(key): value for key, value in stored["memo"].items()}
+    automaton = data["parser"]["parser"]
+    automaton["tokens"] = {int(key): value for key, value in automaton["tokens"].items()}
+    automaton["states"] = {
+        int(state): {int(token): action for token, action in actions.items()}
+        for state, actions in automaton["states"].items()
+    }
+    return data, memo
 
 
 def write() -> None:

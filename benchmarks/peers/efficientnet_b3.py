@@ -114,6 +114,10 @@ class EfficientNetB3(nn.Module):
         self.bn2 = nn.BatchNorm2d(scaled(1280))
         self.dropout = nn.Dropout(0.3)
         self.classifier = nn.Linear(scaled(1280), classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is None:
+                fan_out = module.out_channels // module.groups * module.kernel_size[0] ** 2
+                nn.init.normal_(module.weight, 0.0, math.sqrt(2 / fan_out))
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, 3, H, W] -> [N, classes]."""
