@@ -129,7 +129,7 @@ model Deep(depth: int):
 # ------------------------------------------------------------------ the modules
 
 
-def peers() -> Iterator[tuple[str, Callable[[], object], int]]:
+def peers() -> Iterator[tuple[str, type, int]]:
     """Name, hand-written peer and input size of the nets that are compared."""
     from benchmarks.peers.efficientnet_b3 import EfficientNetB3
     from benchmarks.peers.resnet50 import ResNet50
@@ -145,6 +145,23 @@ def loading() -> Iterator[Row]:
     for name, peer, _ in peers():
         ours, theirs = compare(lambda name=name: archspec.load(name), peer, 15)
         yield ratio(f"archspec.load of {name} / by hand", 1.0, ours, theirs, ("load", "by hand"))
+
+
+def first_load() -> Iterator[Row]:
+    """The first `archspec.load` of a process against the first construction by hand, torch being imported."""
+
+    def seconds(code: str) -> float:
+        timing = "import time, torch\nstarted = time.perf_counter()\n{}\nprint(time.perf_counter() - started)"
+        done = subprocess.run(
+            [sys.executable, "-c", timing.format(code)], check=True, capture_output=True, text=True
+        )
+        return float(done.stdout)
+
+    for name, peer, _ in peers():
+        by_hand = f"from {peer.__module__} import {peer.__name__} as Peer\nPeer()"
+        pairs = [(seconds(f"import archspec\narchspec.load('{name}')"), seconds(by_hand)) for _ in range(7)]
+        ours, theirs = [a for a, _ in pairs], [b for _, b in pairs]
+        yield ratio(f"first load of {name} / by hand", float("inf"), ours, theirs, ("load", "by hand"))
 
 
 def forward() -> Iterator[Row]:
@@ -169,6 +186,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "start_up": start_up,
     "reading": reading,
     "loading": loading,
+    "first_load": first_load,
     "forward": forward,
 }
 
