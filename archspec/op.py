@@ -130,9 +130,9 @@ class Op(BaseModel):
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if field.is_required():
-                shown.append(_written(value))
+                shown.append(written(value))
             elif value != field.default:
-                shown.append(f"{name}={_written(value)}")
+                shown.append(f"{name}={written(value)}")
         return f"{type(self).__name__}({', '.join(shown)})" if shown else type(self).__name__
 
     @classmethod
@@ -141,8 +141,8 @@ class Op(BaseModel):
         return cls.model_validate(arguments, strict=False)
 
 
-def _written(value: object) -> str:
-    """A value as specs write it."""
+def written(value: object) -> str:
+    """A number, truth, string or list as specs write it; anything else as it prints."""
     match value:
         case None:
             return "none"
@@ -151,7 +151,7 @@ def _written(value: object) -> str:
         case str():
             return f'"{value}"'
         case tuple() | list():
-            return f"[{', '.join(_written(item) for item in value)}]"
+            return f"[{', '.join(written(item) for item in value)}]"
         case _:
             return str(value)
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from archspec.graph import Graph
 from archspec.op import Op, family, load_ops
 from archspec.syntax import tables
 
@@ -19,3 +20,8 @@ def test_ops_are_found_without_importing_them_all() -> None:
     for name in Op.names():
         assert Op.find(name).__name__ == name
         assert (Path(tables.__file__).parent.parent / "ops" / f"{family(Op.find(name))}.py").is_file()
+
+
+def test_the_schema_of_graphs_is_written_down() -> None:
+    kept = Path(__file__).parent.parent / "docs" / "graph.schema.json"
+    assert json.loads(kept.read_text()) == Graph.model_json_schema(), "write docs/graph.schema.json anew"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fvcore.nn import FlopCountAnalysis
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -37,6 +38,12 @@ EXACT = {
 
 def meta_batch(graph: Graph, size: int) -> list[torch.Tensor]:
     return [torch.randn(size, *given.type.shape, device="meta") for given in graph.inputs]  # type: ignore[arg-type]
+
+
+def outputs(out: object) -> list[torch.Tensor]:
+    if isinstance(out, dict):
+        return list(out.values())
+    return [out] if isinstance(out, torch.Tensor) else list(out)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -74,6 +81,16 @@ def test_the_graph_says_what_the_module_does(name: str) -> None:
     assert graph.parameters == sum(
         prod(weight.shape) for weight in graph.weights.values() if weight.trainable
     )
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0", "googlenet", "mixer_b16"])
+def test_fvcore_counts_the_same_convolutions_and_linears(name: str) -> None:
+    graph = archspec.read(name)
+    module = archspec.load(graph, seed=0).eval()
+    count = FlopCountAnalysis(module, tuple(torch.zeros(1, *given.type.shape) for given in graph.inputs))  # type: ignore[arg-type]
+    count.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    counted = count.by_operator()
+    assert macs(graph) == counted["conv"] + counted["linear"] + counted["matmul"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from archspec.elaborate.blocks import Blocks
+from archspec.elaborate.blocks import Blocks, Stopped
 from archspec.elaborate.builder import BUDGET, GraphBuilder
+from archspec.elaborate.expressions import Poisoned
 from archspec.elaborate.files import SUFFIX, locate, read_file, shipped_names, shipped_specs
 from archspec.elaborate.modules import Module, Modules
 from archspec.elaborate.values import Environment, OpLayer, is_layer
@@ -56,7 +58,7 @@ def elaborate(
     definition = pick_model(module, model)
     settings = settings_of(settings or {})
     builder = GraphBuilder(budget)
-    blocks = Blocks(builder)
+    blocks = Blocks(builder, checked=True)
     try:
         layer = module.layer(definition)
         if settings:
@@ -64,13 +66,14 @@ def elaborate(
                 layer = blocks.call(layer, [], settings, definition.span)
             except Mistake as mistake:
                 raise mistake.at(definition.span) from None
+        builder.when_large = partial(blocks.count, layer)
         outputs, inner = blocks.run_model(layer)
     except SpecError as error:
         raise SpecError([*blocks.problems, *error.problems]) from None
-    except module.poisoned:
+    except (Poisoned, Stopped):
         raise SpecError(blocks.problems) from None
     except RecursionError:
-        raise SpecError.of("syntax", "an expression is nested too deeply", definition.span) from None
+        raise SpecError.of("recursion", "this is nested too deeply", definition.span) from None
     if blocks.problems:
         raise SpecError(blocks.problems)
     return module.graph(definition, inner.definition, settings, blocks, outputs)
@@ -86,9 +89,7 @@ def elaborate_text(
 ) -> Graph:
     """The graph of a model written in a string; imports look in the present folder."""
     modules = Modules(Path.cwd() / path)
-    return elaborate(
-        modules.load_source(Source(path, text, path), Path.cwd() / path), model, settings, budget=budget
-    )
+    return elaborate(modules.load_text(text, path), model, settings, budget=budget)
 
 
 def read_value(text: str) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from archspec.elaborate.values import BlockLayer, OpLayer, Tensor, describe, frozen, is_layer, kind
@@ -15,6 +15,7 @@ from archspec.size import Free
 from archspec.syntax import tree as t
 
 Evaluate = Callable[[t.Expression], Any]
+Built = TypeVar("Built", bound=BaseModel)
 
 
 class ArgumentMistake(Mistake):
@@ -41,7 +42,8 @@ def place(
     placed: dict[str, Any] = {}
     for i, value in enumerate(positional, already):
         if i >= len(names):
-            raise Mistake(f"{what} takes at most {len(names)} arguments", help=takes(what, names))
+            most = f"at most {len(names)} argument{'s' * (len(names) != 1)}" if names else "no arguments"
+            raise Mistake(f"{what} takes {most}", help=takes(what, names) if names else "")
         if names[i] in bound:
             raise Mistake(
                 f"`{names[i]}` of {what} is bound already, to {describe(bound[names[i]])}",
@@ -49,6 +51,14 @@ def place(
             )
         placed[names[i]] = value
     return placed
+
+
+def once(what: str, placed: Mapping[str, Any], named: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments given by name; ArgumentMistake when one of them was given by position too."""
+    for name in named:
+        if name in placed:
+            raise ArgumentMistake(name, f"`{name}` of {what} is given twice, by position and by name")
+    return named
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentMistake:
@@ -70,14 +80,18 @@ def takes(what: str, names: Iterable[str]) -> str:
 
 def build_op(layer: OpLayer) -> Op:
     """The op with its arguments, checked. Raises Mistake when one is missing or wrong."""
-    arguments = {name: frozen(value) for name, value in layer.arguments.items()}
-    for name, value in arguments.items():
+    for name, value in layer.arguments.items():
         if isinstance(value, Tensor) or is_layer(value):
             raise ArgumentMistake(name, f"`{name}` of {layer.name} cannot be {kind(value)}", kind="type")
+    return build(layer.op, layer.arguments)
+
+
+def build(model: type[Built], arguments: Mapping[str, Any]) -> Built:
+    """An op or an initialisation with its arguments, checked. Raises Mistake when one is missing or wrong."""
     try:
-        return layer.op(**arguments)
+        return model(**{name: frozen(value) for name, value in arguments.items()})
     except ValidationError as error:
-        raise _in_words(layer.op, error, arguments) from None
+        raise _in_words(model, error, arguments) from None
 
 
 def complete(layer: OpLayer) -> bool:
@@ -87,35 +101,61 @@ def complete(layer: OpLayer) -> bool:
     )
 
 
-def _in_words(op: type[Op], error: ValidationError, arguments: Mapping[str, Any]) -> Mistake:
+def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping[str, Any]) -> Mistake:
     """What pydantic found, in the words of specs."""
-    problems = error.errors(include_url=False)
+    what, problems = model.__name__, error.errors(include_url=False)
     name = str(problems[0]["loc"][0]) if problems[0]["loc"] else ""
     if problems[0]["type"] == "missing":
         missing = [f"`{p['loc'][0]}`" for p in problems if p["type"] == "missing"]
-        return Mistake(
-            f"{op.__name__} needs {' and '.join(missing)}", help=takes(op.__name__, op.model_fields)
-        )
+        return Mistake(f"{what} needs {' and '.join(missing)}", help=takes(what, model.model_fields))
     if problems[0]["type"] in ("value_error", "assertion_error"):
         cause = problems[0].get("ctx", {}).get("error")
         if isinstance(cause, Mistake):
             return cause
         return ArgumentMistake(name, str(cause) if cause else problems[0]["msg"])
-    wanted = list(
-        dict.fromkeys(w for p in problems if p["loc"] and str(p["loc"][0]) == name and (w := _wanted(p)))
-    )
+    problems = [p for p in problems if p["loc"] and str(p["loc"][0]) == name]
+    value, subject = arguments.get(name), f"`{name}` of {what}"
+    if isinstance(value, list | tuple):  # of what the list could have been, only a list is of interest
+        inside = [p for p in problems if isinstance(p["loc"][-1], int)]
+        if inside:
+            value, subject = _item(value, inside[0]["loc"]), f"each number of {subject}"
+            problems = [p for p in inside if p["loc"] == inside[0]["loc"]]
+    wanted = list(dict.fromkeys(words for p in problems if (words := _wanted(p))))
     if len(wanted) > 1:
-        wanted = [w for w in wanted if w != "none"]
-    value = arguments.get(name)
-    help_ = ""
-    if isinstance(value, float) and value.is_integer():
-        help_ = f"write {int(value)}; `//` divides whole numbers, round, floor and ceil make them"
+        wanted = [words for words in wanted if words != "none"]
+    if isinstance(value, Free):
+        return ArgumentMistake(
+            name,
+            f"{subject} must be known, but {value} is free",
+            help="give the input a number there, or a parameter of the model",
+            kind="free",
+        )
     return ArgumentMistake(
         name,
-        f"`{name}` of {op.__name__} must be {' or '.join(wanted) or 'something else'}, not {describe(value)}",
-        help=help_,
+        f"{subject} must be {_either(wanted)}, not {describe(value)}",
+        help=whole_help(value),
         kind="value" if any(p["type"] in _BOUNDS for p in problems) else "type",
     )
+
+
+def whole_help(value: Any) -> str:
+    """The mend for a decimal number where a whole one is needed, if that is the mistake."""
+    if isinstance(value, float) and value.is_integer():
+        return f"write {int(value)}; `//` divides whole numbers, round, floor and ceil make them"
+    return ""
+
+
+def _item(value: Any, loc: tuple[int | str, ...]) -> Any:
+    """The item of a list in lists that an error is about."""
+    for step in loc:
+        if isinstance(step, int) and isinstance(value, list | tuple) and step < len(value):
+            value = value[step]
+    return value
+
+
+def _either(wanted: list[str]) -> str:
+    *others, last = wanted or ["something else"]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 _BOUNDS = {
@@ -135,17 +175,11 @@ _WANTED = {
 def _wanted(problem: ErrorDetails) -> str:
     context = problem.get("ctx", {})
     if problem["type"] == "literal_error":
-        return str(context["expected"]).replace("'", '"')
+        return str(context["expected"]).replace("'", '"').replace(" or ", ", ")
     if problem["type"] in _BOUNDS:
         words, key = _BOUNDS[problem["type"]]
         return f"{words} {context[key]}"
-    inner = len(problem["loc"]) > 1 and isinstance(problem["loc"][-1], int)
-    wanted = _WANTED.get(problem["type"], "")
-    return (
-        f"a list of {wanted.removeprefix('a ')}s"
-        if inner and wanted in ("a whole number", "a number")
-        else wanted
-    )
+    return _WANTED.get(problem["type"], "")
 
 
 # ------------------------------------------------------------------ blocks
@@ -161,6 +195,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
             parameter.name,
             f"`{parameter.name}` of {block} must be {_type_words(parameter.type)}, not {kind(value)}",
             kind="type",
+            help=whole_help(value) if parameter.type.name == "int" else "",
         )
     match parameter.domain:
         case t.Choices(values=values):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from archspec.elaborate.arguments import ArgumentMistake, check_parameter, parameter_names, takes
-from archspec.elaborate.builder import GraphBuilder, snake
+from archspec.elaborate.builder import DEEPEST, Counter, GraphBuilder, snake, tensors
 from archspec.elaborate.expressions import POISON, Expressions, Poisoned, at
 from archspec.elaborate.values import (
     BlockLayer,
@@ -19,11 +21,12 @@ from archspec.elaborate.values import (
     Tensor,
     describe,
     frozen,
+    identity,
     is_layer,
     kind,
     plain,
 )
-from archspec.errors import Mistake, Problem, SpecError
+from archspec.errors import MOST_PROBLEMS, Mistake, Problem, SpecError
 from archspec.graph import Input, Ref
 from archspec.initialisation import Init, Initialiser, constant, values
 from archspec.op import Weight
@@ -31,8 +34,6 @@ from archspec.size import Free, Size, always_equal
 from archspec.source import Span
 from archspec.syntax import tree as t
 from archspec.tensor import TensorType, dtype, show
-
-MOST_PROBLEMS = 20
 
 
 @dataclass(slots=True)
@@ -46,13 +47,40 @@ class Call:
     inputs: list[Tensor] = field(default_factory=list)
 
 
+class Stopped(Exception):  # noqa: N818  (the mistakes are kept already)
+    """A mistake after which it is no use to go on."""
+
+
 class Blocks(Expressions):
     """Runs the statements of blocks; mistakes are collected, so that one run shows them all."""
 
-    def __init__(self, builder: GraphBuilder) -> None:
-        super().__init__(builder)
+    def __init__(self, builder: GraphBuilder, *, checked: bool = False) -> None:
+        super().__init__(builder, checked=checked)
         self.problems: list[Problem] = []
         self.inputs: list[Input] = []
+        self._around: list[tuple[str, Span]] = []  # the blocks being applied, outermost first
+        self._counted: dict[Any, tuple[tuple[Tensor, ...], int]] | None = None
+
+    def count(self, model: BlockLayer) -> None:
+        """Keep the mistake, and raise Stopped, when the model's graph would pass the budget.
+
+        A block that is applied in the same way again is not run again, so that this takes far less time
+        than to build the graph, whose size may be exponential in that of the spec.
+        """
+        counting = Blocks(Counter(self.builder.budget), checked=True)
+        counting._counted = {}
+        problems: Iterable[Problem] = ()
+        try:
+            counting.run_model(model)
+        except SpecError as error:
+            problems = error.problems
+        except (Poisoned, Stopped):
+            problems = counting.problems
+        # Other mistakes are found again where they stand, when the graph is built.
+        too_large = [problem for problem in problems if problem.kind == "budget"]
+        if too_large:
+            self.problems += too_large
+            raise Stopped
 
     # -------------------------------------------------------------- applying layers
 
@@ -105,36 +133,52 @@ class Blocks(Expressions):
             label, layer, place = str(i), item, span
             if isinstance(item, Labelled):
                 label, layer, place = item.label, item.layer, item.span
-            before = len(self.builder.nodes)
+            before = self.builder.made
             stream = self.apply(layer, stream, None if isinstance(layer, SharedLayer) else label, place)
             if i == 0 and len(layers) > 2 and all(later is item for later in layers):
-                self.builder.afford((len(self.builder.nodes) - before) * (len(layers) - 1), span)
+                self.builder.afford((self.builder.made - before) * (len(layers) - 1), span)
         return stream
 
     def _apply_block(
         self, layer: BlockLayer, inputs: tuple[Tensor, ...], label: str | None, span: Span, shown: str
     ) -> tuple[Tensor, ...]:
         """Apply a block; `shown` is the name it is known by, which a short form around it may have given."""
+        if self._counted is None:
+            return self._apply_new_block(layer, inputs, label, span, shown)
+        key = (identity(layer), tuple(tensor.type for tensor in inputs))
+        if key not in self._counted:
+            before = self.builder.made
+            outputs = self._apply_new_block(layer, inputs, label, span, shown)
+            self._counted[key] = outputs, self.builder.made - before
+        else:
+            outputs, nodes = self._counted[key]
+            self.builder.afford(nodes, span)
+            self.builder.made += nodes
+        return outputs
+
+    def _apply_new_block(
+        self, layer: BlockLayer, inputs: tuple[Tensor, ...], label: str | None, span: Span, shown: str
+    ) -> tuple[Tensor, ...]:
         if layer.definition.layer is None:
             name = self.builder.claim_name(label, snake(shown), span)
             return self._run_block(layer, inputs, name, span, shown)
         env = Environment(layer.home)
-        with _trail(f"{label or snake(shown)}: {describe(layer)}", span):
-            meant = self._short_form(layer, env)
+        with self._inside(f"{label or snake(shown)}: {describe(layer)}", span):
+            meant = self._short_form(layer, env, span)
             if isinstance(meant, BlockLayer):
                 return self._apply_block(meant, inputs, label, span, shown)
             if not isinstance(meant, list):
                 return self.apply(meant, inputs, label, span)
             name = self.builder.claim_name(label, snake(shown), span)
-            with self.builder.scope(name, shown, _plain(env.names), inputs, span) as outputs:
+            with self.builder.scope(name, shown, self._arguments(env, span), inputs, span) as outputs:
                 outputs.extend(self._run_list(meant, inputs, layer.definition.layer.span))
             return tuple(outputs)
 
-    def _short_form(self, layer: BlockLayer, env: Environment) -> Any:
-        """The layer that a block in the short form stands for."""
+    def _short_form(self, layer: BlockLayer, env: Environment, span: Span) -> Any:
+        """The layer that a block in the short form, applied at `span`, stands for."""
         definition = layer.definition
         assert definition.layer is not None
-        self._bind_parameters(layer, env)
+        self._bind_parameters(layer, env, span)
         meant = self.evaluate(definition.layer, env)
         if not is_layer(meant):
             raise SpecError.of(
@@ -142,15 +186,14 @@ class Blocks(Expressions):
             )
         if layer.passed_on:
             if isinstance(meant, list | SharedLayer):
-                unknown = next(iter(layer.passed_on))
                 raise SpecError.of(
                     "argument",
-                    f"{layer.name} has no argument `{unknown}`",
-                    definition.span,
+                    f"{layer.name} has no argument `{next(iter(layer.passed_on))}`",
+                    span,
                     help=takes(layer.name, parameter_names(layer)),
                 )
-            with at(definition.layer.span):
-                meant = self.call(meant, [], dict(layer.passed_on), definition.layer.span)
+            with at(span):
+                meant = self.call(meant, [], dict(layer.passed_on), span)
         return meant
 
     def _run_block(
@@ -164,9 +207,15 @@ class Blocks(Expressions):
         root: bool = False,
     ) -> Outputs:
         env = Environment(layer.home)
-        with _trail(None if root else f"{name}: {describe(layer)}", span):
-            self._bind_parameters(layer, env)
-            arguments = _plain(env.names)
+        declared = [s for s in layer.definition.body if isinstance(s, t.Input)]
+        if not root and len(declared) != len(inputs) and not _inputs_within(layer.definition):
+            names = ", ".join(statement.name for statement in declared)
+            help_ = f"give it several as a tuple: `({names}) -> {layer.name}`" if len(declared) > 1 else ""
+            message = f"{layer.name} takes {tensors(len(declared))}, not {len(inputs)}"
+            raise SpecError.of("shape", message, span, help=help_)
+        with self._inside(None if root else f"{name}: {describe(layer)}", span):
+            self._bind_parameters(layer, env, span)
+            arguments = self._arguments(env, span)
             call = Call(layer, env, list(inputs), root)
             with self.builder.scope(name, shown, arguments, inputs, span) as outputs:
                 returned = self._run(layer.definition.body, call)
@@ -175,14 +224,19 @@ class Blocks(Expressions):
                         "syntax",
                         f"{layer.name} returns nothing",
                         layer.definition.span,
-                        help="end it with `return`",
+                        help="end it with `return`, in every branch that is taken",
                     )
-                if call.waiting:
+                if root and not call.inputs:
                     raise SpecError.of(
                         "shape",
-                        f"{layer.name} takes {len(call.inputs)} tensors, not {len(inputs)}",
-                        span,
-                        help="declare each with `input`",
+                        f"the model {layer.name} has no input",
+                        layer.definition.span,
+                        help="declare what it is given, as in `input x: [3, 224, 224]`",
+                    )
+                if call.waiting:
+                    taken = len(call.inputs)
+                    raise SpecError.of(
+                        "shape", f"{layer.name} takes {tensors(taken)}, not {len(inputs)}", span
                     )
                 outputs.extend(returned)
             if root:
@@ -194,8 +248,10 @@ class Blocks(Expressions):
     def run_model(self, layer: BlockLayer) -> tuple[Outputs, BlockLayer]:
         """Run a model: its inputs become the graph's. Gives its outputs, and the block in its long form."""
         shown, span = layer.name, layer.definition.span
-        while layer.definition.layer is not None:
-            meant = self._short_form(layer, Environment(layer.home))
+        for _ in range(DEEPEST):
+            if layer.definition.layer is None:
+                return self._run_block(layer, (), "", span, shown, root=True), layer
+            meant = self._short_form(layer, Environment(layer.home), span)
             if not isinstance(meant, BlockLayer):
                 raise SpecError.of(
                     "shape",
@@ -204,11 +260,42 @@ class Blocks(Expressions):
                     help="write it in the long form, with `input x: [3, 224, 224]`",
                 )
             layer = meant
-        return self._run_block(layer, (), "", span, shown, root=True), layer
+        raise SpecError.of(
+            "recursion", f"the model {shown} stands for itself, without end", span, help=_NO_RECURSION
+        )
+
+    @contextmanager
+    def _inside(self, what: str | None, span: Span) -> Iterator[None]:
+        """Adds to errors the block in which they come up, and lets no block apply itself without end."""
+        if what is None:
+            yield
+            return
+        if len(self._around) >= DEEPEST:
+            blocks = [name.partition(": ")[2] for name, _ in self._around]
+            again = blocks.count(what.partition(": ")[2]) > 1
+            message = (
+                f"`{blocks[-1]}` applies itself, without end"
+                if again
+                else f"blocks are nested more than {DEEPEST} deep"
+            )
+            raise SpecError.of("recursion", message, span, help=_NO_RECURSION)
+        self._around.append((what, span))
+        try:
+            yield
+        except SpecError as error:
+            raise error.inside(what, span) from None
+        finally:
+            self._around.pop()
+
+    def _arguments(self, env: Environment, span: Span) -> dict[str, Any]:
+        """The arguments of a block as JSON holds them."""
+        for value in env.names.values():
+            self._weighed(value, span)
+        return {name: plain(value) for name, value in env.names.items()}
 
     # -------------------------------------------------------------- parameters
 
-    def _bind_parameters(self, layer: BlockLayer, env: Environment) -> None:
+    def _bind_parameters(self, layer: BlockLayer, env: Environment, span: Span) -> None:
         missing = []
         for parameter in layer.definition.parameters:
             if parameter.name in layer.arguments:
@@ -216,7 +303,7 @@ class Blocks(Expressions):
             elif parameter.default is not None:
                 value = self.evaluate(parameter.default, env)
                 try:
-                    check_parameter(layer.name, parameter, value, lambda e: self.evaluate(e, env))
+                    check_parameter(layer.name, parameter, value, partial(self.evaluate, env=env))
                 except Mistake as mistake:
                     raise mistake.at(parameter.default.span) from None
                 env.names[parameter.name] = value
@@ -227,7 +314,7 @@ class Blocks(Expressions):
             raise SpecError.of(
                 "argument",
                 f"{layer.name} needs {listed}",
-                layer.definition.span,
+                span,
                 help=takes(layer.name, parameter_names(layer)),
             )
 
@@ -239,8 +326,8 @@ class Blocks(Expressions):
                 env.names.update(layer.arguments)
                 try:
                     check_parameter(
-                        layer.name, parameter, given[parameter.name], lambda e, env=env: self.evaluate(e, env)
-                    )  # type: ignore[misc]
+                        layer.name, parameter, given[parameter.name], partial(self.evaluate, env=env)
+                    )
                 except ArgumentMistake:
                     raise
                 except Mistake as mistake:
@@ -254,17 +341,24 @@ class Blocks(Expressions):
             try:
                 returned = self._statement(statement, call)
             except Poisoned:
-                returned = self._poison(statement, call)
+                self._poison(statement, call)
             except SpecError as error:
-                self.problems.extend(error.problems)
-                if len(self.problems) >= MOST_PROBLEMS or any(
-                    p.kind in ("budget", "recursion") for p in error.problems
-                ):
-                    raise
-                returned = self._poison(statement, call)
-            if returned is not None:
-                return returned
+                self._keep(error)
+                self._poison(statement, call)
+            except RecursionError:
+                self._keep(SpecError.of("recursion", "this is nested too deeply", statement.span))
+            else:
+                if returned is not None:
+                    return returned
         return None
+
+    def _keep(self, error: SpecError) -> None:
+        """Keep a mistake to report it with the others; Stopped when it is no use to go on."""
+        around = tuple(reversed(self._around))
+        self.problems += (replace(problem, trail=(*problem.trail, *around)) for problem in error.problems)
+        hopeless = any(problem.kind in ("budget", "recursion") for problem in error.problems)
+        if hopeless or len(self.problems) > MOST_PROBLEMS:
+            raise Stopped
 
     def _poison(self, statement: t.Statement, call: Call) -> None:
         for name in _bound(statement):
@@ -340,9 +434,10 @@ class Blocks(Expressions):
             tensor = self._root_input(statement, call, wanted or "f32")
         else:
             if not call.waiting:
+                came = len(call.inputs)
                 raise SpecError.of(
                     "shape",
-                    f"{call.layer.name} takes more than {len(call.inputs)} tensors",
+                    f"{call.layer.name} takes more than {tensors(came)}",
                     statement.span,
                     label=f"nothing is left for `{statement.name}`",
                     help="give it several as a tuple: `(x, y) -> layer`",
@@ -406,7 +501,7 @@ class Blocks(Expressions):
                 "shape",
                 f"`{statement.name}` of {call.layer.name} is [{wanted}], not {show(type_.shape)}",
                 statement.span,
-                label=f"{len(type_.shape)} axes came"
+                label=f"{len(type_.shape)} ax{'is' if len(type_.shape) == 1 else 'es'} came"
                 if len(rest) < 2
                 else "only one `*` can stand in a shape",
             )
@@ -443,6 +538,10 @@ class Blocks(Expressions):
         shape = []
         for part in statement.shape:
             size = self.evaluate(part, env)
+            if isinstance(size, Free):
+                raise SpecError.of(
+                    "free", f"a weight's size must be known, but {size} is free", part.span, help=_KNOWN
+                )
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise SpecError.of(
                     "shape", f"a weight's size is a positive whole number, not {describe(size)}", part.span
@@ -482,23 +581,25 @@ class Blocks(Expressions):
 
     def _require(self, statement: t.Require, env: Environment) -> None:
         if not self.truth(statement.test, env):
-            said = self.text(statement.message, env) if statement.message else "this does not hold"
+            said = (
+                self.text(statement.message, env) if statement.message else "what is required does not hold"
+            )
             raise SpecError.of("require", said, statement.test.span)
 
 
-class _trail:  # noqa: N801
-    """Adds to errors the block in which they came up."""
+def _inputs_within(definition: t.Definition) -> bool:
+    """Whether a block declares inputs in an `if` or a `for`, so that it may take more or fewer tensors."""
+    stack: list[t.Tree] = [s for s in definition.body if isinstance(s, t.If | t.For)]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, t.Input):
+            return True
+        stack.extend(child for child in node.children() if isinstance(child, t.Statement | t.Branch))
+    return False
 
-    def __init__(self, what: str | None, span: Span) -> None:
-        self.what = what
-        self.span = span
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if isinstance(error, SpecError) and self.what is not None:
-            raise error.inside(self.what, self.span) from None
+_KNOWN = "give the input a number there, or a parameter of the model"
+_NO_RECURSION = "blocks cannot recur; repeat with a list: `n * [Block]`"
 
 
 def _first_values(value: Any, shape: tuple[int, ...]) -> Init:
@@ -521,12 +622,14 @@ def _first_values(value: Any, shape: tuple[int, ...]) -> Init:
 
 def _flatten(value: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     if not shape:
-        if isinstance(value, tuple) or not isinstance(value, int | float):
+        if isinstance(value, tuple):
             raise Mistake("the list of values is nested deeper than the shape", kind="shape")
+        if not isinstance(value, int | float):
+            raise Mistake(f"a weight holds numbers, not {kind(value)}", kind="type")
         return (value,)
     if not isinstance(value, tuple) or len(value) != shape[0]:
-        found = f"{len(value)} items" if isinstance(value, tuple) else describe(value)
-        raise Mistake(f"the shape wants {shape[0]} items where {found} are listed", kind="shape")
+        found = f"{len(value)} are" if isinstance(value, tuple) else f"{kind(value)} is"
+        raise Mistake(f"the shape wants a list of {shape[0]} where {found} given", kind="shape")
     return tuple(leaf for item in value for leaf in _flatten(item, shape[1:]))
 
 
@@ -571,7 +674,3 @@ def _found(env: Environment, name: str) -> bool:
     except KeyError:
         return False
     return True
-
-
-def _plain(names: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: plain(value) for name, value in names.items()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from math import prod
 from typing import Any
 
 from archspec.elaborate.values import SharedLayer, Tensor
@@ -14,13 +16,14 @@ from archspec.graph import Node, Ref, Scope
 from archspec.op import Op, Weight
 from archspec.ops.weights import Constant, Own, Tied
 from archspec.source import Span
-from archspec.tensor import TensorType, show
+from archspec.tensor import Shape, TensorType, show
 
-DEEPEST = 64  # blocks within blocks
+DEEPEST = 50  # blocks within blocks, and files that import files
 LONGEST_NAME = 1000
 MOST_AXES = 64
 MOST_VALUES = 2**63 - 1
-BUDGET = 1_000_000  # nodes and scopes; and steps in evaluating the spec
+LARGE = 10_000  # nodes; a graph that has so many is counted before more are made
+BUDGET = 1_000_000  # nodes; and steps in evaluating the spec
 
 
 @dataclass(slots=True)
@@ -35,12 +38,16 @@ class Level:
 
 
 class GraphBuilder:
-    """Collects the nodes, scopes and weights of a graph, in the order in which they can run."""
+    """Collects the nodes, scopes and weights of a graph, in the order in which they can run.
+
+    `when_large` is called once, when the graph turns out to be a large one.
+    """
 
     def __init__(self, budget: int = BUDGET) -> None:
         self.budget = budget
         self.work = 0  # steps taken in evaluating the spec
-        self.made = 0  # nodes and scopes
+        self.made = 0  # nodes
+        self.when_large: Callable[[], None] | None = None
         self.nodes: list[Node] = []
         self.scopes: list[Scope] = []
         self.weights: dict[str, Weight] = {}
@@ -48,20 +55,25 @@ class GraphBuilder:
         self.depth = 0
         self._inferred: dict[Any, tuple[tuple[TensorType, ...], Mapping[str, Weight]]] = {}
         self._aliases: list[tuple[str, str]] = []  # prefixes of a repeated use, and of what it shares
-        self._owners: dict[str, Node] = {}
+        self._repeated_use = ""  # a label that only the builder may give
 
     # -------------------------------------------------------------- budget
 
     def spend(self, steps: int, span: Span) -> None:
         """Count work against the budget; SpecError when it is more than that."""
         self.work += steps
-        if self.work > self.budget:
-            raise SpecError.of("budget", f"the spec takes more than {self.budget:,} steps to evaluate", span, help=_LARGER)
+        most = max(self.budget, BUDGET)
+        if self.work > most:
+            raise SpecError.of(
+                "budget", f"the spec takes more than {most:,} steps to evaluate", span, help=_LARGER
+            )
 
     def afford(self, nodes: int, span: Span) -> None:
         """SpecError when so many more nodes would pass the budget."""
         if self.made + nodes > self.budget:
-            raise SpecError.of("budget", f"the graph would have more than {self.budget:,} nodes", span, help=_LARGER)
+            raise SpecError.of(
+                "budget", f"the graph would have more than {self.budget:,} nodes", span, help=_LARGER
+            )
 
     # -------------------------------------------------------------- names
 
@@ -71,12 +83,13 @@ class GraphBuilder:
         if label is None:
             count = level.counts.get(fallback, 0)
             label = f"{fallback}_{count}" if count else fallback
-            while label in level.taken:
+            while label in level.taken or label in level.groups:
                 count += 1
                 label = f"{fallback}_{count}"
             level.counts[fallback] = count + 1
-        elif not re.fullmatch(r"[A-Za-z0-9_@]+(\.[A-Za-z0-9_]+)*", label):
-            raise SpecError.of("name", f"`{label}` cannot name a step: letters, digits and `_` can", span)
+        elif label != self._repeated_use and not re.fullmatch(r"\w+(\.\w+)*", label, re.ASCII):
+            help_ = "a name is made of letters, digits and `_`, with dots between the parts of its path"
+            raise SpecError.of("name", f"`{label}` cannot name a step", span, help=help_)
         elif label in level.taken or label in level.groups:
             first = level.taken.get(label)
             where = f"first given at {first.place}" if first else ""
@@ -91,10 +104,15 @@ class GraphBuilder:
         parts = label.split(".")
         for group in (".".join(parts[:i]) for i in range(1, len(parts))):
             if group in level.taken:
-                raise SpecError.of("name", f"`{group}` is a step already, so no step can be named `{label}`", span)
+                raise SpecError.of(
+                    "name", f"`{group}` is a step already, so no step can be named `{label}`", span
+                )
             level.groups.add(group)
         level.taken[label] = span
-        return level.prefix + label
+        name = level.prefix + label
+        if len(name) > LONGEST_NAME:
+            raise SpecError.of("name", f"the name of a step has more than {LONGEST_NAME:,} characters", span)
+        return name
 
     # -------------------------------------------------------------- scopes
 
@@ -103,8 +121,7 @@ class GraphBuilder:
         self, name: str, block: str, arguments: dict[str, Any], inputs: tuple[Tensor, ...], span: Span
     ) -> Iterator[list[Tensor]]:
         """A scope for the nodes made inside; what is appended to the list it gives is its outputs."""
-        self.afford(1, span)
-        self.made += 1
+        self.spend(1, span)
         outer, index = self.level, len(self.scopes)
         record = Scope(
             name=name,
@@ -136,6 +153,7 @@ class GraphBuilder:
         layer.uses += 1
         repeated = layer.uses > 1
         label = f"{layer.name}@{layer.uses}" if repeated else layer.name
+        self._repeated_use = label if repeated else ""
         outer = self.level
         self.level = Level(outer.scope, layer.prefix)
         if repeated:
@@ -162,12 +180,29 @@ class GraphBuilder:
                 op, types, {name: tensor.type for name, tensor in options.items()}
             )
         outputs, weights = self._inferred[key]
+        self._add(op, inputs, options, name, outputs, weights, span)
+        if len(inputs) + len(outputs) > 8:
+            self.spend(len(inputs) + len(outputs), span)
+        return tuple(Tensor(Ref(name, i), type_) for i, type_ in enumerate(outputs))
+
+    def _add(
+        self,
+        op: Op,
+        inputs: tuple[Tensor, ...],
+        options: Mapping[str, Tensor],
+        name: str,
+        types: tuple[TensorType, ...],
+        weights: Mapping[str, Weight],
+        span: Span,
+    ) -> None:
+        if len(self.nodes) == LARGE and self.when_large is not None:
+            self.when_large()
         node = Node(
             name=name,
             op=op,
             inputs=tuple(tensor.ref for tensor in inputs),
             options={option: tensor.ref for option, tensor in options.items()},
-            types=outputs,
+            types=types,
             scope=self.level.scope,
             location=span.location,
             shares=self._share(name, weights) if self._aliases and (weights or isinstance(op, Own)) else "",
@@ -176,7 +211,6 @@ class GraphBuilder:
         if not node.shares:
             for key_, weight in weights.items():
                 self.weights[f"{name}.{key_}" if key_ else name] = weight
-        return tuple(Tensor(Ref(name, i), type_) for i, type_ in enumerate(outputs))
 
     def _infer(
         self, op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorType]
@@ -184,7 +218,7 @@ class GraphBuilder:
         name, signature = type(op).__name__, op.signature()
         if not signature.variadic and len(types) != len(signature.required):
             raise Mistake(
-                f"{name} takes {_tensors(len(signature.required))}, not {len(types)}",
+                f"{name} takes {tensors(len(signature.required))}, not {len(types)}",
                 kind="shape",
                 help=f"give it ({', '.join(signature.required)}) in this order"
                 if len(signature.required) > 1
@@ -221,7 +255,7 @@ class GraphBuilder:
                     f"the shared `{original}` has the weight `{key}` {before}, but this use needs "
                     f"{show(weight.shape)}",
                     kind="shape",
-                    help="every use of a shared layer takes as many channels",
+                    help="a shared layer has one set of weights, so all its inputs have as many channels",
                 )
         return original
 
@@ -250,10 +284,18 @@ class GraphBuilder:
         return self.emit(Tied(target=full, shape=weight.shape, dtype=weight.dtype), (), {}, name, span)[0]
 
 
+@cache
 def snake(name: str) -> str:
     """`GlobalAvgPool` as `global_avg_pool`, `ReLU6` as `relu6`, `MBConv` as `mbconv`."""
     words = re.sub(r"([a-z0-9])([A-Z][a-z])", r"\1_\2", name)
     return words.lower()
+
+
+class Counter(GraphBuilder):
+    """Counts the nodes of a graph instead of making them."""
+
+    def _add(self, *node: Any) -> None:
+        pass
 
 
 def _require_possible(shape: Shape) -> None:
@@ -268,5 +310,6 @@ def _require_possible(shape: Shape) -> None:
 _LARGER = "if that is meant, read it with a larger `budget`"
 
 
-def _tensors(count: int) -> str:
+def tensors(count: int) -> str:
+    """`1 tensor`, `2 tensors`."""
     return f"{count} tensor" + "s" * (count != 1)

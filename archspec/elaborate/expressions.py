@@ -7,15 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
-
-from pydantic import ValidationError
+from typing import Any, TypeVar
 
 from archspec.elaborate import functions
 from archspec.elaborate.arguments import (
     ArgumentMistake,
+    build,
     build_op,
     complete,
+    once,
     parameter_names,
     place,
     unknown,
@@ -69,11 +69,20 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-class Expressions(ABC):
-    """Evaluates expressions; those with `->` or with tensors add nodes to the graph."""
+WORDS = {"true", "false", "none"}
 
-    def __init__(self, builder: GraphBuilder) -> None:
+Value = TypeVar("Value")
+
+
+class Expressions(ABC):
+    """Evaluates expressions; those with `->` or with tensors add nodes to the graph.
+
+    `checked` says that every name is known to be bound somewhere, though perhaps not where it is used.
+    """
+
+    def __init__(self, builder: GraphBuilder, *, checked: bool = False) -> None:
         self.builder = builder
+        self._checked = checked
         self._built: dict[Any, Op] = {}
         self._methods: dict[type, Callable[[Any, Environment], Any]] = {
             t.Name: self._name,
@@ -101,6 +110,7 @@ class Expressions(ABC):
 
     def evaluate(self, expression: t.Expression, env: Environment) -> Any:
         """The value of an expression. Raises SpecError where it has none."""
+        self.builder.work += 1
         return self._methods[type(expression)](expression, env)
 
     # -------------------------------------------------------------- names and literals
@@ -113,7 +123,10 @@ class Expressions(ABC):
         if value is POISON:
             raise Poisoned
         if value is None and not _known(env, node.name):
-            known = env.known() | builtins()
+            if self._checked:
+                help_ = "it gets one further down, or in a branch that is not taken"
+                raise SpecError.of("name", f"`{node.name}` has no value here", node.span, help=help_)
+            known = env.known() | builtins() | WORDS
             raise SpecError.of(
                 "name", f"there is no `{node.name}`", node.span, help=suggest(node.name, known)
             )
@@ -130,10 +143,10 @@ class Expressions(ABC):
             if not isinstance(value, str | int | float | Free):
                 raise SpecError.of("type", f"a string cannot hold {kind(value)}", node.span)
             parts.append(str(value))
-        return "".join(parts)
+        return self._weighed("".join(parts), node.span)
 
     def _list(self, node: t.ListOf, env: Environment) -> list[Any]:
-        return [self._item(item, env) for item in node.items]
+        return self._weighed([self._item(item, env) for item in node.items], node.span)
 
     def _item(self, item: t.Item, env: Environment) -> Any:
         value = self.evaluate(item.value, env)
@@ -144,10 +157,25 @@ class Expressions(ABC):
         return Labelled(self.text(item.label, env), value, item.value.span)
 
     def _tuple(self, node: t.TupleOf, env: Environment) -> tuple[Any, ...]:
-        return tuple(self.evaluate(item, env) for item in node.items)
+        return self._weighed(tuple(self.evaluate(item, env) for item in node.items), node.span)
 
     def _comprehension(self, node: t.Comprehension, env: Environment) -> list[Any]:
-        return [self._item(node.item, inner) for inner in self._turns(node.clauses, Environment(env))]
+        turns = self._turns(node.clauses, Environment(env))
+        return self._weighed([self._item(node.item, inner) for inner in turns], node.span)
+
+    def _weighed(self, value: Value, span: Span, *, twice: bool = False) -> Value:
+        """The same value, once it is known not to be endless; what it holds counts as work.
+
+        To look at each item takes about half as long as a step does, `twice` as long where it is
+        computed with.
+        """
+        try:
+            weight = functions.weigh(value)
+        except Mistake as mistake:
+            raise mistake.at(span) from None
+        if weight > 16:
+            self.builder.spend(weight if twice else weight // 2, span)
+        return value
 
     def _turns(self, clauses: tuple[t.Clause, ...], env: Environment) -> Iterator[Environment]:
         first, rest = clauses[0], clauses[1:]
@@ -161,7 +189,7 @@ class Expressions(ABC):
                     yield inner
 
     def iterate(self, iterable: t.Expression, env: Environment) -> Iterator[Any]:
-        """The items of what a `for` goes through, each turn counted."""
+        """The items of what a `for` goes through, each turn counted as work."""
         value = self.evaluate(iterable, env)
         if not isinstance(value, list | tuple):
             help_ = f"write `range({iterable.span.text})`" if isinstance(value, int) else ""
@@ -169,7 +197,7 @@ class Expressions(ABC):
                 "type", f"`for` goes through a list, not {kind(value)}", iterable.span, help=help_
             )
         for item in value:
-            self.builder.spend_turn(iterable.span)
+            self.builder.spend(1, iterable.span)
             yield item
 
     def bind(self, target: t.Target, value: Any, env: Environment) -> None:
@@ -220,7 +248,16 @@ class Expressions(ABC):
         return -value if node.operator == "-" else value
 
     def _binary(self, node: t.Binary, env: Environment) -> Any:
-        left, right = self.evaluate(node.left, env), self.evaluate(node.right, env)
+        # A sum of many terms leans to the left: a loop is not bounded by the depth of Python's stack.
+        leaning = [node]
+        while isinstance(leaning[-1].left, t.Binary):
+            leaning.append(leaning[-1].left)
+        value = self.evaluate(leaning[-1].left, env)
+        for inner in reversed(leaning):
+            value = self._combined(inner, value, self.evaluate(inner.right, env))
+        return value
+
+    def _combined(self, node: t.Binary, left: Any, right: Any) -> Any:
         if type(left) is int and type(right) is int and node.operator in _EXACT:
             total = _EXACT[node.operator](left, right)
             if -_SMALL < total < _SMALL:
@@ -228,23 +265,23 @@ class Expressions(ABC):
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             return self._on_tensors(node, left, right)
         with at(node.span):
-            return self._on_values(node.operator, left, right)
+            value = self._on_values(node.operator, left, right)
+        return self._weighed(value, node.span) if isinstance(value, list | tuple | str) else value
 
     def _on_values(self, sign: str, left: Any, right: Any) -> Any:
         if sign == "+" and isinstance(left, str) and isinstance(right, str):
             return left + right
         if sign == "+" and isinstance(left, list | tuple) and isinstance(right, list | tuple):
             functions.short_enough(len(left) + len(right))
-            return (
-                list(left) + list(right)
-                if isinstance(left, list) or isinstance(right, list)
-                else (*left, *right)
-            )
+            if isinstance(left, tuple) and isinstance(right, tuple):
+                return (*left, *right)
+            return [*left, *right]
         if sign == "*" and isinstance(left, list) != isinstance(right, list):
             times, repeated = (right, left) if isinstance(left, list) else (left, right)
             if isinstance(times, int | Free) and not isinstance(times, bool):
-                functions.short_enough(max(0, functions.whole(times, "repetition")) * len(repeated))
-                return repeated * int(times)
+                count = functions.whole(times, "repetition")
+                functions.short_enough(max(0, count) * (functions.weigh(repeated) - 1))
+                return repeated * count
         for value in (left, right):
             if isinstance(value, bool) or not isinstance(value, int | float | Free):
                 raise _cannot(sign, left, right)
@@ -304,6 +341,10 @@ class Expressions(ABC):
                 and len(node.rest) == 1
             ):
                 return self._tensor_op("Equal", (left, right), {}, node.span)
+            if isinstance(left, list | tuple | str):
+                self._weighed(left, node.span, twice=True)
+            if isinstance(right, list | tuple | str):
+                self._weighed(right, node.span, twice=True)
             with at(node.span):
                 if not self._holds(sign, left, right):
                     return False
@@ -375,7 +416,9 @@ class Expressions(ABC):
         if isinstance(index, slice):
             if index.step == 0:
                 raise SpecError.of("value", "the step of a slice must not be 0", node.span)
-            return tuple(value[index]) if isinstance(value, Outputs) else value[index]
+            return self._weighed(
+                tuple(value[index]) if isinstance(value, Outputs) else value[index], node.span
+            )
         if not -len(value) <= index < len(value):
             raise SpecError.of(
                 "value", f"there is no item {index}", node.span, label=f"{len(value)} items, counted from 0"
@@ -436,34 +479,18 @@ class Expressions(ABC):
             case Function():
                 if callee.name == "concat":
                     return self._concat(positional, named, span)
-                try:
-                    return functions.within_reason(callee.call(*positional, **named))
-                except TypeError:
-                    raise Mistake(
-                        f"these are not the arguments of `{callee.name}`", help=callee.call.__doc__ or ""
-                    ) from None
-                except (OverflowError, ValueError) as error:
-                    if isinstance(error, Mistake):
-                        raise
-                    raise Mistake(f"`{callee.name}` has no value here", kind="value") from None
+                self._weighed((*positional, *named.values()), span, twice=True)
+                return self._weighed(self._call_function(callee, positional, named), span)
             case OpLayer():
-                return self._bind_op(callee, positional, named)
+                return self._weighed(self._bind_op(callee, positional, named), span)
             case BlockLayer():
-                return self._bind_block(callee, positional, named)
+                return self._weighed(self._bind_block(callee, positional, named), span)
             case type() if issubclass(callee, Initialiser):
                 placed = place(callee.__name__, callee.model_fields, {}, 0, positional)
                 for name in named:
                     if name not in callee.model_fields:
                         raise unknown(callee.__name__, name, callee.model_fields)
-                try:
-                    return callee(**placed, **named)
-                except (ValidationError, TypeError):
-                    expected = ", ".join(
-                        f"{name}={field.default}" for name, field in callee.model_fields.items()
-                    )
-                    raise Mistake(
-                        f"these are not the arguments of `{callee.__name__}`", help=f"it takes {expected}"
-                    ) from None
+                return build(callee, {**placed, **once(callee.__name__, placed, named)})
             case SharedLayer() | list():
                 raise Mistake(
                     f"{kind(callee)} has its arguments already",
@@ -476,14 +503,25 @@ class Expressions(ABC):
                 )
         raise Mistake(f"{kind(callee)} cannot be called", kind="type")
 
+    def _call_function(self, callee: Function, positional: list[Any], named: dict[str, Any]) -> Any:
+        try:
+            return functions.within_reason(callee.call(*positional, **named))
+        except Mistake:
+            raise
+        except TypeError:
+            raise Mistake(
+                f"these are not the arguments of `{callee.name}`", help=functions.usage(callee)
+            ) from None
+        except (OverflowError, ValueError):
+            raise Mistake(f"`{callee.name}` has no value here", kind="value") from None
+
     def _bind_op(self, layer: OpLayer, positional: list[Any], named: dict[str, Any]) -> OpLayer:
         for value in positional:
             if isinstance(value, Tensor):
                 raise _not_applied(layer.name, value)
-        arguments = dict(layer.arguments)
-        arguments.update(
-            place(layer.name, layer.op.model_fields, layer.arguments, layer.positional, positional)
-        )
+        placed = place(layer.name, layer.op.model_fields, layer.arguments, layer.positional, positional)
+        arguments = {**layer.arguments, **placed}
+        once(layer.name, placed, named)
         options, optional = dict(layer.options), layer.op.signature().optional
         for name, value in named.items():
             if name in optional:
@@ -509,6 +547,7 @@ class Expressions(ABC):
         names = parameter_names(layer)
         given = place(layer.name, names, layer.arguments, layer.positional, positional)
         passed_on = dict(layer.passed_on)
+        once(layer.name, given, named)
         for name, value in named.items():
             if name in names:
                 given[name] = value

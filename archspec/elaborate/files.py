@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from errno import ENAMETOOLONG
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from archspec.syntax.parse import parse
 from archspec.syntax.tree import File, Import
 
 SUFFIX = ".arch"
-LARGEST = 5_000_000  # bytes of a spec file
+LARGEST = 250_000  # bytes of a spec file
 
 
 def shipped_specs() -> Path:
@@ -42,10 +43,10 @@ def locate(spec: str) -> tuple[Path, str | None]:
         candidates.append((head, tail))
     for text, model in candidates:
         path = Path(text)
-        if path.exists():
+        if _exists(path):
             return path, model
         shipped = shipped_specs() / f"{text}{SUFFIX}"
-        if path.name == text and not path.suffix and shipped.is_file():
+        if path.name == text and not path.suffix and _is_file(shipped):
             return shipped, model
     text = candidates[-1][0]
     help_ = suggest(Path(text).stem, (name for name, _ in shipped_names()))
@@ -57,25 +58,40 @@ def locate(spec: str) -> tuple[Path, str | None]:
 def read_file(path: Path, root: Path) -> File:
     """The tree of a spec file; its name is its path below `root`. Raises SpecError when it is none."""
     shown = _shown(path)
-    if path.is_dir():
-        raise SpecError.of("file", f"`{shown}` is a folder, not a spec")
-    if not path.is_file():
-        raise SpecError.of("file", f"`{shown}` is not a regular file")
     try:
-        if path.stat().st_size > LARGEST:
-            raise SpecError.of("file", f"`{shown}` has more than {LARGEST:,} bytes, which no spec needs")
-        data = path.read_bytes()
+        if path.is_dir():
+            raise SpecError.of("file", f"`{shown}` is a folder, not a spec")
+        if not path.is_file():
+            raise SpecError.of("file", f"`{shown}` is not a regular file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise _too_large(shown)
         text = data.decode("utf-8-sig")
     except OSError as error:
         raise SpecError.of("file", f"`{shown}` cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise SpecError.of("file", f"`{shown}` is not text: byte {error.start} is not UTF-8") from None
+    return read_text(text, shown, _name(path, root))
+
+
+def read_text(text: str, shown: str, name: str) -> File:
+    """The tree of a spec's text. Raises SpecError when it is none."""
+    if len(text) > LARGEST:
+        raise _too_large(shown)
     if "\0" in text:
         raise SpecError.of("file", f"`{shown}` is not text: it holds NUL characters")
     if not text.strip():
         raise SpecError.of("file", f"`{shown}` is empty", help="a spec holds at least one `model`")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _parsed(shown, text, _name(path, root))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SpecError.of("file", f"`{shown}` is not text: half a character at {error.start}") from None
+    return _parsed(shown, text.replace("\r\n", "\n").replace("\r", "\n"), name)
+
+
+def _too_large(shown: str) -> SpecError:
+    return SpecError.of("file", f"`{shown}` has more than {LARGEST:,} bytes, which no spec needs")
 
 
 @lru_cache(maxsize=256)
@@ -91,11 +107,10 @@ def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -
     or when a link leads out of the folder that it was found in.
     """
     relative = Path(*statement.path).with_suffix(SUFFIX)
-    tried = []
+    near: set[str] = set()
     for root in dict.fromkeys((importer.parent.resolve(), *(root.resolve() for root in roots))):
         path = root / relative
-        tried.append(_shown(path))
-        if path.is_file():
+        if _is_file(path):
             if not path.resolve().is_relative_to(root):
                 raise SpecError.of(
                     "import",
@@ -104,18 +119,31 @@ def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -
                     help="imports stay below the file's own folder and the shipped specs; remove the link",
                 )
             return path, root
-    raise SpecError.of(
-        "import",
-        f"there is no spec `{'.'.join(statement.path)}`",
-        statement.span,
-        label="not found",
-        help="looked for " + ", ".join(tried),
-    )
+        near |= {path.stem for path in path.parent.glob(f"*{SUFFIX}")} - {importer.stem}
+    help_ = suggest(statement.path[-1], near)
+    if not help_:
+        help_ = f"looked for {relative.as_posix()} beside the importing file and among the shipped specs"
+    raise SpecError.of("import", f"there is no spec `{'.'.join(statement.path)}`", statement.span, help=help_)
 
 
-def cycle(names: list[str], span: Span) -> SpecError:
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        # What may not be looked into is there: reading it will say what is wrong.
+        return error.errno != ENAMETOOLONG
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        return False
+
+
+def cycle(files: Iterable[Path], span: Span) -> SpecError:
     """The error of files that import each other."""
-    return SpecError.of("import", "files import each other: " + " -> ".join(names), span)
+    return SpecError.of("import", "files import each other: " + " -> ".join(map(_shown, files)), span)
 
 
 def _shown(path: Path) -> str:

@@ -299,9 +299,11 @@ def weigh(value: Any, depth: int = 0) -> int:
             return 1
     if depth > DEEPEST_VALUE:
         raise Mistake(f"a value nested more than {DEEPEST_VALUE} deep", kind="budget")
-    total = 1
+    total, last, weight = 1, None, 0
     for part in parts:
-        total += weigh(part, depth + 1)
+        if part is not last:  # of the many times in `n * [x]`, the first is enough
+            last, weight = part, weigh(part, depth + 1)
+        total += weight or 1
         if total > LONGEST:
             raise Mistake(
                 f"a value of more than {LONGEST:,} items, those of lists within lists counted", kind="budget"

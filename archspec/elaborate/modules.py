@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from archspec.elaborate.blocks import Blocks
-from archspec.elaborate.builder import GraphBuilder
-from archspec.elaborate.expressions import POISON, Poisoned, builtin, builtins
-from archspec.elaborate.files import cycle, read_file, resolve_import, shipped_specs
+from archspec.elaborate.blocks import Blocks, Stopped
+from archspec.elaborate.builder import DEEPEST, GraphBuilder
+from archspec.elaborate.expressions import POISON, WORDS, Poisoned, builtin, builtins
+from archspec.elaborate.files import cycle, read_file, read_text, resolve_import, shipped_specs
 from archspec.elaborate.values import BlockLayer, Environment, Outputs, plain
-from archspec.errors import Problem, SpecError, suggest
+from archspec.errors import MOST_PROBLEMS, Problem, SpecError, suggest
 from archspec.graph import Claim, Graph, Output
-from archspec.source import Source, Span
+from archspec.source import Span
 from archspec.syntax import tree as t
-from archspec.syntax.parse import parse
 
 
 class Module:
     """A spec file, its top-level names, and the modules it imports from."""
-
-    poisoned = Poisoned
 
     def __init__(self, file: t.File) -> None:
         self.file = file
@@ -67,9 +64,13 @@ class Module:
 
     def sources(self) -> dict[str, str]:
         """The SHA-256 of this file and of every file that went in, by name."""
-        found = {self.file.source.name: self.file.source.digest}
-        for module in self.imports:
-            found.update(module.sources())
+        found: dict[str, str] = {}
+        waiting: list[Module] = [self]
+        while waiting:
+            module = waiting.pop()
+            if module.file.source.name not in found:
+                found[module.file.source.name] = module.file.source.digest
+                waiting += module.imports
         return dict(sorted(found.items()))
 
     def graph(
@@ -107,6 +108,7 @@ class Modules:
         self.roots = (entry.parent, self.shipped)
         self.loaded: dict[Path, Module] = {}
         self.loading: list[Path] = []
+        self.wrong: dict[Path, SpecError] = {}
 
     def load(self, path: Path, root: Path | None = None) -> Module:
         """The module of a file. Raises SpecError, with all that is wrong in it."""
@@ -114,9 +116,9 @@ class Modules:
             root = self.shipped if path.resolve().is_relative_to(self.shipped.resolve()) else path.parent
         return self._module(read_file(path, root), path)
 
-    def load_source(self, source: Source, path: Path) -> Module:
-        """The module of a text, as if it stood at `path`."""
-        return self._module(parse(source), path)
+    def load_text(self, text: str, path: str) -> Module:
+        """The module of a text, as if it stood at `path` below the present folder."""
+        return self._module(read_text(text, path, path), Path.cwd() / path)
 
     def _module(self, file: t.File, path: Path) -> Module:
         module = Module(file)
@@ -137,16 +139,22 @@ class Modules:
                         module.env.names[statement.name] = module.layer(statement)
             except SpecError as error:
                 problems += error.problems
-                for name in _top_names(statement):
-                    module.env.names.setdefault(name, POISON)
-            except Poisoned:
+            except (Poisoned, Stopped):
                 pass
             except RecursionError:
-                problems.append(Problem("syntax", "an expression is nested too deeply", statement.span))
+                problems.append(Problem("recursion", "this is nested too deeply", statement.span))
+            else:
+                continue
+            module.env.names.update(dict.fromkeys(_top_names(statement), POISON))
+            if len(problems) > MOST_PROBLEMS:
+                break
         self.loading.pop()
         problems += _Names(module).problems
         if problems:
-            raise SpecError(problems)
+            # Those of imported files come first, then those of this one from top to bottom.
+            problems.sort(key=lambda p: p.span.start if p.span and p.span.source is file.source else -1)
+            self.wrong[path.resolve()] = SpecError(problems)
+            raise self.wrong[path.resolve()]
         self.loaded[path.resolve()] = module
         return module
 
@@ -154,8 +162,11 @@ class Modules:
         found, root = resolve_import(statement, path, self.roots)
         key = found.resolve()
         if key in self.loading:
-            names = [p.stem for p in (*self.loading[self.loading.index(key) :], key)]
-            raise cycle(names, statement.span)
+            raise cycle((*self.loading[self.loading.index(key) :], key), statement.span)
+        if len(self.loading) > DEEPEST:
+            raise SpecError.of("import", f"imports are nested more than {DEEPEST} deep", statement.span)
+        if key in self.wrong:
+            raise self.wrong[key]
         if key not in self.loaded:
             shared_root = next((r for r in self.roots if key.is_relative_to(r.resolve())), root)
             self.load(found, shared_root)
@@ -204,12 +215,16 @@ class _Names:
                     "name",
                     f"there is no model `{statement.model}` here",
                     statement.span,
-                    suggest(statement.model, models),
+                    self._suggest(statement.model, models),
                 )
         self._recursion(uses)
 
     def _say(self, kind: str, message: str, span: Span, help: str = "") -> None:
         self.problems.append(Problem(kind, message, span, help=help))
+
+    def _suggest(self, name: str, known: Iterable[str]) -> str:
+        """The nearest name; none for mistakes that nobody will see, as the search takes time."""
+        return suggest(name, known) if len(self.problems) <= MOST_PROBLEMS else ""
 
     def _definition(self, definition: t.Definition) -> list[tuple[str, Span]]:
         """Check the names in a definition; gives those of this file's blocks that it uses."""
@@ -229,9 +244,11 @@ class _Names:
                 if isinstance(value, BlockLayer):
                     used.append((node.name, node.span))
                 elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
-                    known = local | set(self.module.env.names) | builtins()
-                    self._say("name", f"there is no `{node.name}`", node.span, suggest(node.name, known))
-            stack.extend(node.children())
+                    known = local | set(self.module.env.names) | builtins() | WORDS
+                    self._say(
+                        "name", f"there is no `{node.name}`", node.span, self._suggest(node.name, known)
+                    )
+            stack.extend(reversed(list(node.children())))
         return used
 
     def _recursion(self, uses: Mapping[str, list[tuple[str, Span]]]) -> None:

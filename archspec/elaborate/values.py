@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.graph import Ref
 from archspec.initialisation import Initialiser
-from archspec.op import Op
+from archspec.op import Op, written
 from archspec.size import Free
 from archspec.source import Span
 from archspec.syntax import tree as t
@@ -132,12 +132,6 @@ def is_layer(value: Any) -> bool:
 def describe(value: Any) -> str:
     """The value in the words of specs: `Conv(64, 3)`, `[256, 56, 56]`, `none`."""
     match value:
-        case None:
-            return "none"
-        case bool():
-            return str(value).lower()
-        case str():
-            return f'"{value}"'
         case Tensor():
             return str(value.type)
         case OpLayer() | BlockLayer():
@@ -164,7 +158,7 @@ def describe(value: Any) -> str:
         case type() if issubclass(value, Initialiser):
             return value.__name__
         case _:
-            return str(value)
+            return written(value)
 
 
 def kind(value: Any) -> str:
@@ -214,3 +208,28 @@ def frozen(value: Any) -> Any:
     if isinstance(value, type) and issubclass(value, Initialiser):
         return value()
     return value
+
+
+def identity(value: Any) -> Hashable:
+    """What tells values apart: equal for layers that do the same to tensors of one type."""
+    match value:
+        case list() | tuple():
+            return (type(value), *map(identity, value))
+        case Tensor():
+            return (Tensor, value.type)
+        case OpLayer():
+            return (value.op, _identities(value.arguments), _identities(value.options))
+        case BlockLayer():
+            return (value.definition, _identities(value.arguments), _identities(value.passed_on))
+        case Labelled():
+            return (Labelled, value.label, identity(value.layer))
+        case SharedLayer():
+            return (SharedLayer, value.prefix, value.name)
+        case Function():
+            return (Function, value.name)
+        case _:
+            return (type(value), value)
+
+
+def _identities(values: Mapping[str, Any]) -> Hashable:
+    return frozenset((name, identity(value)) for name, value in values.items())

@@ -1,0 +1,323 @@
+"""What README and docs show runs and is true: code blocks, links, and the tables made from the classes.
+
+The kinds of code block, by the words after the three backticks:
+
+- `arch`: a whole spec. It is checked, its claims too, and holds a model that stands alone.
+- `arch NAME.arch`: a file of that name, checked likewise, for other blocks of the document to import and use.
+- `arch fragment`: statements of a model whose input is `x: [16, 32, 32]`, and which returns `x` where the
+  fragment itself returns nothing.
+- `arch error` and `arch fragment error`: a spec that is wrong; the `text` block behind it is the message.
+- `python`: runs, after those above it, in one namespace for the document.
+- `python NAME.py`: a file of that name, for other blocks to import; specs find the ops in it.
+- `sh`: commands that succeed, in the folder where the document's files are. `sh setup` is not run here.
+- `console`: commands behind `$ `, each with what it prints; `...` stands for any lines.
+- `text`, `json`: only shown.
+
+`python tests/test_docs.py` writes the tables of docs/language.md anew.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module, invalidate_caches
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+import pytest
+
+from archspec.api import check
+from archspec.elaborate.functions import FUNCTIONS
+from archspec.elaborate.values import describe
+from archspec.errors import SpecError
+from archspec.initialisation import Initialiser
+from archspec.op import Op, family
+
+ROOT = Path(__file__).resolve().parent.parent
+MANUAL = ROOT / "docs" / "language.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+INERT = {"text", "json"}
+
+
+# ---------------------------------------------------------------- code blocks
+
+
+class Block(NamedTuple):
+    """A code block: the document and line it stands in, the words behind its backticks, its text."""
+
+    page: Path
+    line: int
+    info: tuple[str, ...]
+    text: str
+
+    @property
+    def language(self) -> str:
+        return self.info[0] if self.info else ""
+
+    @property
+    def file(self) -> str | None:
+        """The name of the file that the block is, if it is one."""
+        named = [word for word in self.info[1:] if "." in word]
+        return named[0] if named else None
+
+
+def blocks_of(page: Path) -> list[Block]:
+    found = []
+    text = page.read_text(encoding="utf-8")
+    for match in re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.M | re.S):
+        line = text.count("\n", 0, match.start()) + 2
+        found.append(Block(page, line, tuple(match[1].split()), match[2]))
+    return found
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+SPECS = [block for block in BLOCKS if block.language == "arch" and "error" not in block.info]
+MISTAKES = [
+    (block, after)
+    for block, after in zip(BLOCKS, [*BLOCKS[1:], None], strict=True)
+    if block.language == "arch" and "error" in block.info
+]
+
+
+def name_of(value: object) -> str:
+    return f"{value.page.name}:{value.line}" if isinstance(value, Block) else ""
+
+
+def spec_of(block: Block) -> str:
+    """The whole spec that a block stands for."""
+    if "fragment" not in block.info:
+        return block.text
+    end = "" if re.search(r"^return\b", block.text, re.M) else "return x\n"
+    lines = ["input x: [16, 32, 32]", *block.text.splitlines(), *end.splitlines()]
+    return "model Example:\n" + "".join(f"    {line}\n" if line else "\n" for line in lines)
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The present folder, with the files that the test's document shows."""
+    monkeypatch.chdir(tmp_path)
+    given = next(value for value in request.node.callspec.params.values() if isinstance(value, Block | Path))
+    page = given.page if isinstance(given, Block) else given
+    for block in blocks_of(page):
+        if block.file is not None:
+            path = tmp_path / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+    return tmp_path
+
+
+def test_every_block_is_of_a_known_kind() -> None:
+    kinds = {"arch", "python", "sh", "console"} | INERT
+    assert [name_of(block) for block in BLOCKS if block.language not in kinds] == []
+    words = {"fragment", "error", "setup"}
+    assert [name_of(b) for b in BLOCKS if set(b.info[1:]) - words - {b.file}] == []
+
+
+@pytest.mark.parametrize("block", SPECS, ids=name_of)
+def test_specs_are_right(block: Block, folder: Path) -> None:
+    path = block.file or "spec.arch"
+    (folder / path).write_text(spec_of(block), encoding="utf-8")
+    with ops_of(block.page, folder):
+        checked = check(path)
+    assert checked or block.file, "no model stands alone"
+
+
+@pytest.mark.parametrize(("block", "message"), MISTAKES, ids=name_of)
+def test_wrong_specs_are_reported_as_shown(block: Block, message: Block | None, folder: Path) -> None:
+    (folder / "spec.arch").write_text(spec_of(block), encoding="utf-8")
+    with ops_of(block.page, folder), pytest.raises(SpecError) as caught:
+        check("spec.arch")
+    assert message is not None
+    assert message.language == "text"
+    assert f"{caught.value}\n" == message.text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_programs_and_commands_run(page: Path, folder: Path) -> None:
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    with ops_of(page, folder, imported=False):
+        for block in blocks_of(page):
+            match block.language:
+                case "python" if block.file is None:
+                    run_python(block, namespace)
+                case "sh" if "setup" not in block.info:
+                    done = shell(block.text, folder)
+                    assert done.returncode == 0, f"{name_of(block)}\n{done.stdout}"
+                case "console":
+                    run_console(block, folder)
+
+
+class ops_of:  # noqa: N801  (reads as what it gives)
+    """Python files that a document shows can be imported inside, and are when asked; then their ops are forgotten."""
+
+    def __init__(self, page: Path, folder: Path, *, imported: bool = True) -> None:
+        files = [block.file for block in blocks_of(page) if block.language == "python" and block.file]
+        self.names = [file.removesuffix(".py") for file in files]
+        self.folder = str(folder)
+        self.imported = imported
+
+    def __enter__(self) -> None:
+        sys.path.insert(0, self.folder)
+        invalidate_caches()
+        for name in self.names if self.imported else ():
+            import_module(name)
+
+    def __exit__(self, *problem: object) -> None:
+        sys.path.remove(self.folder)
+        for name in self.names:
+            sys.modules.pop(name, None)
+        for name in [name for name, op in Op.known.items() if op.__module__ in self.names]:
+            del Op.known[name]
+
+
+def run_python(block: Block, namespace: dict[str, object]) -> None:
+    # Lines are counted as in the document, so that a traceback points there.
+    code = compile("\n" * (block.line - 1) + block.text, str(block.page), "exec")
+    exec(code, namespace)
+
+
+def shell(commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    tools = Path(sys.executable).parent
+    return subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", commands],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "110"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def run_console(block: Block, folder: Path) -> None:
+    for part in re.split(r"^\$ ", block.text, flags=re.M)[1:]:
+        command, _, shown = part.partition("\n")
+        printed = shell(command, folder).stdout
+        pattern = re.escape(shown).replace(re.escape("...\n"), "(?:.*\n)*")
+        assert re.fullmatch(pattern, printed), f"{name_of(block)}: {command}\n{printed}"
+
+
+# ---------------------------------------------------------------- links
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", prose(page)):
+        if re.match(r"\w+:", target):
+            continue
+        path = (page.parent / target).resolve() if target else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            broken.append(f"{target}#{anchor}")
+    assert broken == []
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a document's headings, made as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# ---------------------------------------------------------------- tables
+
+
+def test_the_tables_are_those_of_the_classes() -> None:
+    text = MANUAL.read_text(encoding="utf-8")
+    assert with_tables(text) == text, "`python tests/test_docs.py` writes the tables anew"
+
+
+def with_tables(text: str) -> str:
+    """The manual with the tables that the classes give."""
+    for name, lines in {
+        "ops": op_tables(),
+        "functions": function_table(),
+        "initialisations": initialisation_table(),
+    }.items():
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        before, rest = text.split(begin)
+        text = (
+            before + begin + "\n" + "".join(f"{line}\n" for line in lines) + "\n" + end + rest.split(end)[1]
+        )
+    return text
+
+
+def op_tables() -> Iterator[str]:
+    """A table for each file of archspec/ops, under what its docstring says of the family."""
+    ops = [Op.find(name) for name in sorted(Op.names())]
+    # Those of `weights` are not written as ops: `weight`, `buffer`, `constant` and `shared` make them.
+    families = sorted({family(op) for op in ops} - {"weights"})
+    for i, name in enumerate(families):
+        members = [op for op in ops if family(op) == name]
+        yield from ("",) * (i > 0)
+        yield first_line(sys.modules[members[0].__module__].__doc__)
+        yield from ("", "| op | tensors | |", "| --- | --- | --- |")
+        for op in members:
+            fields = ((key, field.default, field.is_required()) for key, field in op.model_fields.items())
+            shapes = re.search(r"Shapes: (.*?)(?=\n\s*(?:\w+: |$)|\Z)", op.__doc__ or "", re.S)
+            yield row(
+                f"`{call(op.__name__, fields)}`",
+                code(" ".join(shapes[1].split())) if shapes else "",
+                " ".join([first_line(op.__doc__), *choices(op)]),
+            )
+
+
+def choices(op: type[Op]) -> Iterator[str]:
+    """A sentence for each argument that is one of a few strings."""
+    for name, field in op.model_fields.items():
+        if get_origin(field.annotation) is Literal:
+            listed = ", ".join(f'`"{value}"`' for value in get_args(field.annotation))
+            yield f"`{name}` is one of {listed}."
+
+
+def function_table() -> Iterator[str]:
+    yield from ("| function | |", "| --- | --- |")
+    for name in sorted(FUNCTIONS):
+        function = FUNCTIONS[name].call
+        if not function.__doc__:  # `concat` makes a step: it stands with the tensors
+            continue
+        parameters = inspect.signature(function).parameters.values()
+        several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        fields = [(p.name, p.default, p.default is p.empty) for p in parameters]
+        shown = f"{name}(...)" if several else call(name, fields)
+        yield row(f"`{shown}`", first_line(function.__doc__))
+
+
+def initialisation_table() -> Iterator[str]:
+    yield from ("| initialisation | |", "| --- | --- |")
+    for name, cls in Initialiser.known.items():
+        if cls.__module__ != Initialiser.__module__:  # an op's own
+            continue
+        fields = [(key, field.default, field.is_required()) for key, field in cls.model_fields.items()]
+        yield row(f"`{call(name, fields)}`", first_line(cls.__doc__))
+
+
+def call(name: str, fields: Any) -> str:
+    """`Conv(out, kernel=1)`, as a spec would write it."""
+    shown = [key if required else f"{key}={describe(default)}" for key, default, required in fields]
+    return f"{name}({', '.join(shown)})" if shown else name
+
+
+def code(text: str) -> str:
+    """The text as code, which may have backticks in it."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+def first_line(doc: str | None) -> str:
+    return (doc or "").strip().split("\n")[0]
+
+
+def row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+if __name__ == "__main__":
+    MANUAL.write_text(with_tables(MANUAL.read_text(encoding="utf-8")), encoding="utf-8")
