@@ -200,9 +200,17 @@ class Graph(Record):
         """Read a graph from JSON. Raises SpecError when the text is not one."""
         try:
             return cls.model_validate_json(text)
-        except (ValidationError, Mistake, RecursionError) as error:
-            detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            cause = problem.get("ctx", {}).get("error")
+            if isinstance(cause, Mistake):  # an op or an initialisation that is not there
+                help_ = cause.help or "if it is an op of your own, import the file that defines it first"
+                raise SpecError.of("graph", f"the graph cannot be read: {cause.message}", help=help_) from None
+            where = ".".join(str(part) for part in problem["loc"])
+            detail = f"{where}: {problem['msg']}" if where else problem["msg"]
             raise SpecError.of("graph", f"this is not a graph that archspec wrote: {detail}") from None
+        except RecursionError:
+            raise SpecError.of("graph", "this is not a graph that archspec wrote: it is nested too deeply") from None
 
 
 def graph_of(module: object) -> Graph:

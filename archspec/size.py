@@ -96,25 +96,25 @@ class Free:
         if isinstance(other, Free):
             if self == other:
                 return 1
-            raise undecided(f"{self} // {other}")
+            raise undecided(f"{_operand(self)} // {_operand(other)}")
         if any(names and factor % other for names, factor in self.terms):
-            raise undecided(f"{self} // {other}")
+            raise undecided(f"{_operand(self)} // {_operand(other)}")
         return _simplest({names: factor // other for names, factor in self.terms})
 
     def __rfloordiv__(self, other: Size) -> Size:
-        raise undecided(f"{other} // {self}")
+        raise undecided(f"{_operand(other)} // {_operand(self)}")
 
     def __mod__(self, other: Size) -> Size:
         if isinstance(other, Free):
             if self == other:
                 return 0
-            raise undecided(f"{self} % {other}")
+            raise undecided(f"{_operand(self)} % {_operand(other)}")
         if any(names and factor % other for names, factor in self.terms):
-            raise undecided(f"{self} % {other}")
+            raise undecided(f"{_operand(self)} % {_operand(other)}")
         return dict(self.terms).get((), 0) % other
 
     def __rmod__(self, other: Size) -> Size:
-        raise undecided(f"{other} % {self}")
+        raise undecided(f"{_operand(other)} % {_operand(self)}")
 
     def __lt__(self, other: Size) -> bool:
         return not _never_negative(self - other, f"{self} < {other}")
@@ -163,6 +163,11 @@ def undecided(question: str) -> Mistake:
         kind="free",
         help="what is written must hold for every value; give the size a number, or do without the question",
     )
+
+
+def _operand(size: Size) -> str:
+    """A size as one side of an operator that binds tighter than `+`."""
+    return f"({size})" if isinstance(size, Free) and len(size.terms) > 1 else str(size)
 
 
 def always_equal(left: Size, right: Size) -> bool:

@@ -120,7 +120,7 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
         if inside:
             value, subject = _item(value, inside[0]["loc"]), f"each number of {subject}"
             problems = [p for p in inside if p["loc"] == inside[0]["loc"]]
-    wanted = list(dict.fromkeys(words for p in problems if (words := _wanted(p))))
+    wanted = list(dict.fromkeys(words for p in problems for words in _wanted(p)))
     if len(wanted) > 1:
         wanted = [words for words in wanted if words != "none"]
     if isinstance(value, Free):
@@ -133,7 +133,7 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
     return ArgumentMistake(
         name,
         f"{subject} must be {_either(wanted)}, not {describe(value)}",
-        help=whole_help(value),
+        help=whole_help(value) if "a whole number" in wanted else "",
         kind="value" if any(p["type"] in _BOUNDS for p in problems) else "type",
     )
 
@@ -172,14 +172,15 @@ _WANTED = {
 }  # fmt: skip
 
 
-def _wanted(problem: ErrorDetails) -> str:
+def _wanted(problem: ErrorDetails) -> list[str]:
+    """What would have been right, one phrase for each way."""
     context = problem.get("ctx", {})
     if problem["type"] == "literal_error":
-        return str(context["expected"]).replace("'", '"').replace(" or ", ", ")
+        return str(context["expected"]).replace("'", '"').replace(" or ", ", ").split(", ")
     if problem["type"] in _BOUNDS:
         words, key = _BOUNDS[problem["type"]]
-        return f"{words} {context[key]}"
-    return _WANTED.get(problem["type"], "")
+        return [f"{words} {context[key]}"]
+    return [_WANTED[problem["type"]]] if problem["type"] in _WANTED else []
 
 
 # ------------------------------------------------------------------ blocks

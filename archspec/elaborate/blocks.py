@@ -178,7 +178,8 @@ class Blocks(Expressions):
         """The layer that a block in the short form, applied at `span`, stands for."""
         definition = layer.definition
         assert definition.layer is not None
-        self._bind_parameters(layer, env, span)
+        self._require_arguments(layer, span)
+        self._bind_parameters(layer, env)
         meant = self.evaluate(definition.layer, env)
         if not is_layer(meant):
             raise SpecError.of(
@@ -213,8 +214,9 @@ class Blocks(Expressions):
             help_ = f"give it several as a tuple: `({names}) -> {layer.name}`" if len(declared) > 1 else ""
             message = f"{layer.name} takes {tensors(len(declared))}, not {len(inputs)}"
             raise SpecError.of("shape", message, span, help=help_)
+        self._require_arguments(layer, span)
         with self._inside(None if root else f"{name}: {describe(layer)}", span):
-            self._bind_parameters(layer, env, span)
+            self._bind_parameters(layer, env)
             arguments = self._arguments(env, span)
             call = Call(layer, env, list(inputs), root)
             with self.builder.scope(name, shown, arguments, inputs, span) as outputs:
@@ -295,8 +297,7 @@ class Blocks(Expressions):
 
     # -------------------------------------------------------------- parameters
 
-    def _bind_parameters(self, layer: BlockLayer, env: Environment, span: Span) -> None:
-        missing = []
+    def _bind_parameters(self, layer: BlockLayer, env: Environment) -> None:
         for parameter in layer.definition.parameters:
             if parameter.name in layer.arguments:
                 env.names[parameter.name] = layer.arguments[parameter.name]
@@ -307,15 +308,15 @@ class Blocks(Expressions):
                 except Mistake as mistake:
                     raise mistake.at(parameter.default.span) from None
                 env.names[parameter.name] = value
-            else:
-                missing.append(parameter.name)
+
+    def _require_arguments(self, layer: BlockLayer, span: Span) -> None:
+        needed = (p.name for p in layer.definition.parameters if p.default is None)
+        missing = [f"`{name}`" for name in needed if name not in layer.arguments]
         if missing:
-            listed = " and ".join(f"`{name}`" for name in missing)
+            names = parameter_names(layer)
+            message = f"{layer.name} needs {' and '.join(missing)}"
             raise SpecError.of(
-                "argument",
-                f"{layer.name} needs {listed}",
-                span,
-                help=takes(layer.name, parameter_names(layer)),
+                "argument", message, span, help=takes(layer.name, names) if len(names) > 1 else ""
             )
 
     def check_arguments(self, layer: BlockLayer, given: Mapping[str, Any]) -> None:

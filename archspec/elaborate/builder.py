@@ -55,7 +55,6 @@ class GraphBuilder:
         self.depth = 0
         self._inferred: dict[Any, tuple[tuple[TensorType, ...], Mapping[str, Weight]]] = {}
         self._aliases: list[tuple[str, str]] = []  # prefixes of a repeated use, and of what it shares
-        self._repeated_use = ""  # a label that only the builder may give
 
     # -------------------------------------------------------------- budget
 
@@ -87,9 +86,6 @@ class GraphBuilder:
                 count += 1
                 label = f"{fallback}_{count}"
             level.counts[fallback] = count + 1
-        elif label != self._repeated_use and not re.fullmatch(r"\w+(\.\w+)*", label, re.ASCII):
-            help_ = "a name is made of letters, digits and `_`, with dots between the parts of its path"
-            raise SpecError.of("name", f"`{label}` cannot name a step", span, help=help_)
         elif label in level.taken or label in level.groups:
             first = level.taken.get(label)
             where = f"first given at {first.place}" if first else ""
@@ -153,7 +149,6 @@ class GraphBuilder:
         layer.uses += 1
         repeated = layer.uses > 1
         label = f"{layer.name}@{layer.uses}" if repeated else layer.name
-        self._repeated_use = label if repeated else ""
         outer = self.level
         self.level = Level(outer.scope, layer.prefix)
         if repeated:
@@ -282,6 +277,14 @@ class GraphBuilder:
         weight = self.weights[full]
         name = self.claim_name(None, f"{layer.name}_{key}".replace(".", "_"), span)
         return self.emit(Tied(target=full, shape=weight.shape, dtype=weight.dtype), (), {}, name, span)[0]
+
+
+def check_label(label: str, span: Span) -> str:
+    """The label, when it can name a step; SpecError when not."""
+    if not re.fullmatch(r"\w+(\.\w+)*", label, re.ASCII):
+        help_ = "a name is made of letters, digits and `_`, with dots between the parts of its path"
+        raise SpecError.of("name", f"`{label}` cannot name a step", span, help=help_)
+    return label
 
 
 @cache

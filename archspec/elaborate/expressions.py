@@ -20,7 +20,7 @@ from archspec.elaborate.arguments import (
     place,
     unknown,
 )
-from archspec.elaborate.builder import GraphBuilder, snake
+from archspec.elaborate.builder import GraphBuilder, check_label, snake
 from archspec.elaborate.functions import FUNCTIONS
 from archspec.elaborate.values import (
     BlockLayer,
@@ -154,7 +154,10 @@ class Expressions(ABC):
             return value
         if not is_layer(value):
             raise SpecError.of("type", f"only a layer can be named in a list, not {kind(value)}", item.span)
-        return Labelled(self.text(item.label, env), value, item.value.span)
+        return Labelled(self._label(item.label, env), value, item.value.span)
+
+    def _label(self, node: t.Text, env: Environment) -> str:
+        return check_label(self.text(node, env), node.span)
 
     def _tuple(self, node: t.TupleOf, env: Environment) -> tuple[Any, ...]:
         return self._weighed(tuple(self.evaluate(item, env) for item in node.items), node.span)
@@ -594,7 +597,7 @@ class Expressions(ABC):
         value = self.evaluate(node.source, env)
         for step in node.steps:
             layer = self.evaluate(step.layer, env)
-            label = self.text(step.label, env) if step.label else None
+            label = self._label(step.label, env) if step.label else None
             inputs = self._stream(value, node.source.span if step is node.steps[0] else step.span)
             outputs = self.apply(layer, inputs, label, step.layer.span)
             value = outputs[0] if len(outputs) == 1 and not _named(outputs) else outputs
@@ -704,7 +707,7 @@ def _careful(sign: str, left: Any, right: Any) -> Any:
         if isinstance(left, Free) or isinstance(right, Free):
             if isinstance(left, float) or isinstance(right, float) or sign == "/":
                 raise Mistake(
-                    "a free size takes whole numbers only",
+                    f"`{left} {sign} {right}` may not be a whole number, as a size must be",
                     kind="free",
                     help="divide with `//`, where it divides evenly",
                 )

@@ -118,6 +118,8 @@ def _assignment(text: str, line: int, offset: int, token: str, expected: Set[str
             return Unexpected(
                 offset, offset + len(token) + 1, message, f"write `{target} = {target} {token} ...`"
             )
+        if first and first[0] == "return":
+            return Unexpected(offset, offset + len(token), f"`{token}` cannot stand here", _OUTPUTS)
         help_ = "give the value a name, as in `y = x -> ReLU`, or `return` it"
         return Unexpected(offset, offset + len(token), f"`{token}` cannot stand here", help_)
     return None
@@ -159,6 +161,7 @@ def _expected(expected: Set[str]) -> str:
     return f"here may stand {' or '.join(words)}" if 0 < len(words) <= 4 else ""
 
 
+_OUTPUTS = "name all outputs, as in `return a=x, b=y`, or none"
 _ARROW = "`->` stands between a tensor and a layer: `x -> ReLU`"
 _PYTHON = {
     "def": "what can be used again is a `block Name:`",
