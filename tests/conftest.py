@@ -4,7 +4,9 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--bless", action="store_true", help="write the expected messages anew; review them by reading")
+    parser.addoption(
+        "--bless", action="store_true", help="write the expected messages anew; review them by reading"
+    )
 
 
 @pytest.fixture

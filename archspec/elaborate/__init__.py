@@ -11,6 +11,7 @@ from archspec.elaborate.blocks import Blocks, Stopped
 from archspec.elaborate.builder import BUDGET, GraphBuilder
 from archspec.elaborate.expressions import Poisoned
 from archspec.elaborate.files import SUFFIX, locate, read_file, shipped_names, shipped_specs
+from archspec.elaborate.functions import DEEPEST_VALUE, within_reason
 from archspec.elaborate.modules import Module, Modules
 from archspec.elaborate.values import Environment, OpLayer, is_layer
 from archspec.errors import Mistake, SpecError, suggest
@@ -112,23 +113,27 @@ def settings_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _value(name, value) for name, value in settings.items()}
 
 
-def _value(name: str, value: Any) -> Any:
+def _value(name: str, value: Any, depth: int = 0) -> Any:
+    if depth > DEEPEST_VALUE:
+        raise SpecError.of("budget", f"the setting `{name}` is nested more than {DEEPEST_VALUE} deep")
     if isinstance(value, type) and issubclass(value, Op):
         return OpLayer(value)
     if isinstance(value, list):
-        return [_value(name, item) for item in value]
+        return [_value(name, item, depth + 1) for item in value]
     if isinstance(value, tuple):
-        return tuple(_value(name, item) for item in value)
-    if (
-        value is None
-        or type(value) in (bool, int, float, str)
-        or is_layer(value)
-        or isinstance(value, Initialiser)
-    ):
+        return tuple(_value(name, item, depth + 1) for item in value)
+    if type(value) in (int, float):
+        try:
+            return within_reason(value)
+        except Mistake:
+            raise SpecError.of(
+                "value", f"the setting `{name}` is not a number that a net could need"
+            ) from None
+    if value is None or type(value) in (bool, str) or is_layer(value) or isinstance(value, Initialiser):
         return value
     raise SpecError.of(
         "type",
-        f"the setting `{name}` cannot be a {type(value).__name__}",
+        f"the setting `{name}` cannot be of Python's type `{type(value).__name__}`",
         help="numbers, strings, lists and ops can",
     )
 

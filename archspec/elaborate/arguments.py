@@ -81,7 +81,7 @@ def takes(what: str, names: Iterable[str]) -> str:
 def build_op(layer: OpLayer) -> Op:
     """The op with its arguments, checked. Raises Mistake when one is missing or wrong."""
     for name, value in layer.arguments.items():
-        if isinstance(value, Tensor) or is_layer(value):
+        if isinstance(value, Tensor) or (is_layer(value) and value != []):  # the empty list is of anything
             raise ArgumentMistake(name, f"`{name}` of {layer.name} cannot be {kind(value)}", kind="type")
     return build(layer.op, layer.arguments)
 
