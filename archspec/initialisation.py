@@ -1,5 +1,6 @@
 """How a weight gets its first values: each way is one class, written in specs by its name."""
 
+import json
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -9,6 +10,7 @@ from pydantic import (
     ConfigDict,
     NonNegativeFloat,
     SerializeAsAny,
+    WithJsonSchema,
     model_serializer,
 )
 
@@ -48,9 +50,12 @@ class Initialiser(BaseModel):
         raise NotImplementedError
 
     def __str__(self) -> str:
-        set_ = {name: getattr(self, name) for name in self.model_fields_set}
-        arguments = ", ".join(f"{name}={value}" for name, value in set_.items())
-        return f"{type(self).__name__}({arguments})" if set_ else type(self).__name__
+        shown = []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if field.is_required() or value != field.default:
+                shown.append(f"{name}={json.dumps(value) if isinstance(value, str) else value}")
+        return f"{type(self).__name__}({', '.join(shown)})" if shown else type(self).__name__
 
 
 def _read(value: Any) -> Any:
@@ -60,7 +65,9 @@ def _read(value: Any) -> Any:
     return value
 
 
-Init = Annotated[SerializeAsAny[Initialiser], BeforeValidator(_read)]
+_SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+
+Init = Annotated[SerializeAsAny[Initialiser], BeforeValidator(_read), WithJsonSchema(_SCHEMA)]
 
 
 class zeros(Initialiser):  # noqa: N801  (specs write it so, as PyTorch does)

@@ -94,7 +94,7 @@ def test_no_two_mistakes_are_reported_for_one_place() -> None:
 
 BOMBS = [case for case in CASES if case.startswith("bomb_")]
 MEASURE = """
-import json, resource, sys, time
+import json, sys, time
 import archspec
 for path in sys.argv[1:]:
     start = time.process_time()
@@ -105,7 +105,8 @@ for path in sys.argv[1:]:
     else:
         found = "none"
     seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Of this program alone; ru_maxrss would start at what the parent has.
+    peak = int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) / 1024
     print(json.dumps([path, found, seconds, peak]), flush=True)
 """
 
@@ -377,9 +378,7 @@ def test_settings_of_every_type_are_taken() -> None:
     from archspec.op import Op
 
     graph = archspec.parse(CHOOSES, width=4, act=Op.find("GELU"), kernels=(1, 5))
-    assert [str(node.op) for node in graph.nodes] == ["Conv(4, kernel=1)", "Conv(4, kernel=5)", "GELU"] or [
-        str(node.op) for node in graph.nodes
-    ] == ["Conv(4)", "Conv(4, kernel=5)", "GELU"]
+    assert [str(node.op) for node in graph.nodes] == ["Conv(4)", "Conv(4, kernel=5)", "GELU"]
 
 
 # ------------------------------------------------------------------ imports

@@ -342,7 +342,7 @@ def test_a_parameter_with_none_as_its_default_takes_none() -> None:
 
 def test_a_tensor_may_be_an_argument() -> None:
     before = "block Shift(by):\n    input x: [*S]\n    return x + by\n"
-    graph = net("y = x -> Conv(3)", "return x -> Shift(y)", before=before)
+    graph = net("y = x -> Conv(3)", "return x -> Shift(by=y)", before=before)
     assert [str(i) for i in node(graph, "shift.add").inputs] == ["x", "conv"]
 
 
@@ -399,7 +399,7 @@ def test_an_optional_tensor_may_be_none() -> None:
 def bound(pattern: str, given: str, *kept: str) -> list[object]:
     """What names of a pattern are bound to."""
     before = (
-        f"block Keep({', '.join(kept)}):\n    input y: [*S]\n    return y\n\n"
+        f"block Keep({', '.join(kept)}):\n    input y\n    return y\n\n"
         f"block Match(n: int = 2):\n    input x: {pattern}\n    return x -> Keep({', '.join(kept)})\n"
     )
     return list(
@@ -652,7 +652,7 @@ def test_a_weight_has_no_batch() -> None:
         ("0.5", "constant(value=0.5)"),
         ("normal(0.02)", "normal(std=0.02)"),
         ("trunc_normal(std=0.02, mean=1)", "trunc_normal(std=0.02, mean=1.0)"),
-        ('kaiming_normal(mode="fan_out")', "kaiming_normal(mode=fan_out)"),
+        ('kaiming_normal(mode="fan_out")', 'kaiming_normal(mode="fan_out")'),
     ],
 )
 def test_the_first_values_of_a_weight(first: str, init: str) -> None:
@@ -748,12 +748,8 @@ def test_a_loop_gathers_tensors_in_a_list() -> None:
         "return concat(states)",
     )
     assert shape(graph) == (3 + 3 * 4, 32, 32)
-    assert [n.op.macs(*graph.input_types(n)) // 1024 for n in graph.nodes if "conv" in n.name] == [
-        3 * 4,
-        7 * 4,
-        0,
-        11 * 4,
-    ] or True
+    taken = [graph.input_types(n)[0].shape[0] for n in graph.nodes if str(n.op) == "Conv(4)"]
+    assert taken == [3, 7, 11]
 
 
 def test_a_loop_over_nothing_does_nothing() -> None:
@@ -787,7 +783,7 @@ def test_a_requirement_that_holds_says_nothing() -> None:
         ("[1, [2]] == [1, (2,)]", True), ("not true or true", True), ("not (true or true)", False),
         ("true or 1 / 0 > 0", True), ("false and 1 / 0 > 0", False), ("2 in [1, 2]", True), ("2 not in (1, 3)", True),
         ('"b" in "abc"', True), ('"a" < "b"', True), ("1 if 2 > 1 else 0", 1), ("1 if false else 2 if false else 3", 3),
-        ('"a" + "b"', "ab"), ('"{1 + 1}{"a"}"', "2a") if False else ('"{1 + 1}a"', "2a"), ('"{{x}}"', "{x}"), ("'it\\'s'", "it's"),
+        ('"a" + "b"', "ab"), ('"{1 + 1}a"', "2a"), ('"{{x}}"', "{x}"), ("'it\\'s'", "it's"),
         ('"a\\tb\\\\"', "a\tb\\"), ('"""two\nlines"""', "two\nlines"), ('"{0.5}"', "0.5"),
         ("[1, 2] + [3]", [1, 2, 3]), ("(1,) + (2,)", [1, 2]), ("2 * [0, 1]", [0, 1, 0, 1]), ("[]", []), ("()", []),
         ("[1, 2, 3][-1]", 3), ("[1, 2, 3][1:]", [2, 3]), ("[1, 2, 3][::-1]", [3, 2, 1]), ('"abc"[1]', "b"),
@@ -991,7 +987,7 @@ def test_the_span_of_a_node_is_its_text() -> None:
     assert spans["Import"] == ["from a.b import C as D"]
     assert spans["Imported"] == ["C as D"]
     assert spans["Assign"][0] == "n = 2 * (3 + 4)"
-    assert spans["Binary"] == ["2 * (3 + 4", "3 + 4"] or spans["Binary"] == ["2 * (3 + 4)", "3 + 4"]
+    assert spans["Binary"] == ["2 * (3 + 4)", "(3 + 4)"]
     assert spans["Parameter"] == ["k: int in {1, 3} = 1"]
     assert spans["Choices"] == ["{1, 3}"]
     assert spans["Input"] == ["input x: [C, *S]"]

@@ -208,6 +208,8 @@ class _Names:
         uses: dict[str, list[tuple[str, Span]]] = {}
         models = {d.name for d in module.file.definitions if d.kind == "model"}
         for statement in module.file.statements:
+            if len(self.problems) > MOST_PROBLEMS:
+                break
             if isinstance(statement, t.Definition):
                 uses[statement.name] = self._definition(statement)
             elif isinstance(statement, t.Claims) and statement.model not in models:
@@ -215,16 +217,12 @@ class _Names:
                     "name",
                     f"there is no model `{statement.model}` here",
                     statement.span,
-                    self._suggest(statement.model, models),
+                    suggest(statement.model, models),
                 )
         self._recursion(uses)
 
     def _say(self, kind: str, message: str, span: Span, help: str = "") -> None:
         self.problems.append(Problem(kind, message, span, help=help))
-
-    def _suggest(self, name: str, known: Iterable[str]) -> str:
-        """The nearest name; none for mistakes that nobody will see, as the search takes time."""
-        return suggest(name, known) if len(self.problems) <= MOST_PROBLEMS else ""
 
     def _definition(self, definition: t.Definition) -> list[tuple[str, Span]]:
         """Check the names in a definition; gives those of this file's blocks that it uses."""
@@ -237,7 +235,7 @@ class _Names:
         local |= set(_all_bound(definition))
         used: list[tuple[str, Span]] = []
         stack: list[t.Tree] = [definition]
-        while stack:
+        while stack and len(self.problems) <= MOST_PROBLEMS:
             node = stack.pop()
             if isinstance(node, t.Name) and node.name not in local:
                 value = self.module.env.names.get(node.name)
@@ -245,9 +243,7 @@ class _Names:
                     used.append((node.name, node.span))
                 elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
                     known = local | set(self.module.env.names) | builtins() | WORDS
-                    self._say(
-                        "name", f"there is no `{node.name}`", node.span, self._suggest(node.name, known)
-                    )
+                    self._say("name", f"there is no `{node.name}`", node.span, suggest(node.name, known))
             stack.extend(reversed(list(node.children())))
         return used
 

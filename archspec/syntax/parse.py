@@ -21,6 +21,11 @@ from archspec.syntax.unexpected import indentation_help, unexpected
 _STRING_OR_COMMENT = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*', re.S
 )
+_LINE_PARTS = re.compile(
+    _STRING_OR_COMMENT.pattern.removesuffix(r"|#[^\n]*")
+    + r"|\\\n|(?:[ \t]*(?:#[^\n]*)?\n)+[ \t]*->|(?P<end>[ \t]*(?:#[^\n]*)?(?:\n|\Z))|[()\[\]{}]",
+    re.S,
+)
 _HOLE = re.compile(r"\{\{|\}\}|\{|\}")
 _ESCAPES = {"n": "\n", "t": "\t", "\\": "\\", '"': '"', "'": "'", "\n": ""}
 _DEEPEST = 64  # brackets within brackets
@@ -285,7 +290,8 @@ class _Builder:
 
     def make_chain(self, span: Span, parts: list[Any]) -> t.Chain:
         source = parts[0]
-        if isinstance(source, t.Conditional) and source.span.start == span.start:
+        # The span of one in brackets starts before what is in them.
+        if isinstance(source, t.Conditional) and source.span.start == source.then.span.start:
             raise SpecError.of(
                 "syntax",
                 "`->` after `else` would apply to the whole conditional expression",
@@ -405,7 +411,7 @@ class _Builder:
 
     def make_parenthesised(self, span: Span, parts: list[Any]) -> t.Expression:
         expression: t.Expression = parts[0]
-        return expression
+        return expression.at(span)  # brackets belong to what is underlined
 
     def make_tuple(self, span: Span, parts: list[Any]) -> t.TupleOf:
         return t.TupleOf(span, _kept(parts))
@@ -440,8 +446,23 @@ class _Builder:
         )
 
     def _line(self, span: Span) -> Span:
-        """The span without the line break and the white space at its end."""
-        return Span(span.source, span.start, span.start + len(span.text.rstrip()))
+        """The span without the line break, and the white space and comments around it, at its end."""
+        end = span.start + len(span.text.rstrip())
+        if "#" in span.text:
+            end = self._end_of_line(span.start, end)
+        return Span(span.source, span.start, end)
+
+    def _end_of_line(self, start: int, end: int) -> int:
+        """Where the statement that starts there ends, comments behind it left out."""
+        depth = 0
+        for match in _LINE_PARTS.finditer(self.source.text, start, end):
+            if match.group() in ("(", "[", "{"):
+                depth += 1
+            elif match.group() in (")", "]", "}"):
+                depth -= 1
+            elif match.lastgroup == "end" and not depth:
+                return match.start()
+        return end
 
 
 def _kept(parts: list[Any]) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ can be printed back without losing any.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, dataclass_transform
+from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 from archspec.source import Source, Span
 
@@ -57,6 +57,10 @@ def _nodes(value: object) -> Iterator[Tree]:
 
 class Expression(Tree):
     """Something that has a value."""
+
+    def at(self, span: Span) -> Self:
+        """The same expression with another span."""
+        return type(self)(span, *(getattr(self, name) for name in self.field_names[1:]))
 
 
 class Name(Expression):
