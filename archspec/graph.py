@@ -205,12 +205,16 @@ class Graph(Record):
             cause = problem.get("ctx", {}).get("error")
             if isinstance(cause, Mistake):  # an op or an initialisation that is not there
                 help_ = cause.help or "if it is an op of your own, import the file that defines it first"
-                raise SpecError.of("graph", f"the graph cannot be read: {cause.message}", help=help_) from None
+                raise SpecError.of(
+                    "graph", f"the graph cannot be read: {cause.message}", help=help_
+                ) from None
             where = ".".join(str(part) for part in problem["loc"])
             detail = f"{where}: {problem['msg']}" if where else problem["msg"]
             raise SpecError.of("graph", f"this is not a graph that archspec wrote: {detail}") from None
         except RecursionError:
-            raise SpecError.of("graph", "this is not a graph that archspec wrote: it is nested too deeply") from None
+            raise SpecError.of(
+                "graph", "this is not a graph that archspec wrote: it is nested too deeply"
+            ) from None
 
 
 def graph_of(module: object) -> Graph:

@@ -111,7 +111,7 @@ for path in sys.argv[1:]:
 """
 
 
-def measured(folder: Path, paths: list[str]) -> dict[str, tuple[str, float, float]]:
+def measured(folder: Path, paths: list[str], *, again: bool = False) -> dict[str, tuple[str, float, float]]:
     """For each spec the kind of its first mistake, the seconds it took, and the peak of memory until then."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *paths],
@@ -122,7 +122,10 @@ def measured(folder: Path, paths: list[str]) -> dict[str, tuple[str, float, floa
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return {path: (kind, *rest) for path, kind, *rest in map(json.loads, done.stdout.splitlines())}
+    rows = {path: (kind, *rest) for path, kind, *rest in map(json.loads, done.stdout.splitlines())}
+    # A machine that is shared can be slow for a while: what took too long is measured once more.
+    slow = [path for path, (_, seconds, _) in rows.items() if seconds >= MOST_SECONDS]
+    return rows if not slow or again else {**rows, **measured(folder, slow, again=True)}
 
 
 @pytest.fixture(scope="module")
