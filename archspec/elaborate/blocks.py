@@ -521,6 +521,8 @@ class Blocks(Expressions):
                 wanted_size = known
             else:
                 wanted_size = self.evaluate(part, call.env)
+                if isinstance(wanted_size, bool) or not isinstance(wanted_size, int | Free):
+                    raise SpecError.of("type", f"a size is a whole number, not {kind(wanted_size)}", part.span)
             with at(part.span):
                 same = wanted_size == size if isinstance(size, list) else always_equal(wanted_size, size)
             if not same:
