@@ -33,7 +33,7 @@ from archspec.op import Weight
 from archspec.size import Free, Size, always_equal
 from archspec.source import Span
 from archspec.syntax import tree as t
-from archspec.tensor import TensorType, dtype, show
+from archspec.tensor import DType, TensorType, dtype, show
 
 
 @dataclass(slots=True)
@@ -405,6 +405,7 @@ class Blocks(Expressions):
             several = list(value) if isinstance(value, list | tuple) else [value]
             for tensor in several:
                 if not isinstance(tensor, Tensor):
+                    tensor = tensor if len(several) == 1 else value
                     help_ = "apply it: `x -> layer`" if is_layer(tensor) else ""
                     raise SpecError.of(
                         "type", f"a block returns tensors, not {kind(tensor)}", output.span, help=help_
@@ -420,6 +421,8 @@ class Blocks(Expressions):
                 else [output.name or ""] * len(several)
             )
             names += given
+        if not tensors:
+            raise SpecError.of("type", "a block returns at least one tensor", statement.span)
         if any(names) and (not all(names) or len(set(names)) < len(names)):
             raise SpecError.of("name", "name all outputs, each differently, or none", statement.span)
         return Outputs(tensors, names)
@@ -522,7 +525,9 @@ class Blocks(Expressions):
             else:
                 wanted_size = self.evaluate(part, call.env)
                 if isinstance(wanted_size, bool) or not isinstance(wanted_size, int | Free):
-                    raise SpecError.of("type", f"a size is a whole number, not {kind(wanted_size)}", part.span)
+                    raise SpecError.of(
+                        "type", f"a size is a whole number, not {kind(wanted_size)}", part.span
+                    )
             with at(part.span):
                 same = wanted_size == size if isinstance(size, list) else always_equal(wanted_size, size)
             if not same:
@@ -561,6 +566,7 @@ class Blocks(Expressions):
             )
         with at(statement.value.span):
             init = _first_values(value, tuple(shape))
+            _require_dtype(init, dtype_)
         weight = Weight(
             shape=tuple(shape),
             init=init,
@@ -621,6 +627,26 @@ def _first_values(value: Any, shape: tuple[int, ...]) -> Init:
         kind="type",
         help="`zeros`, `ones`, `normal(0.02)`, `trunc_normal(0.02)`, `kaiming_normal`, `xavier_uniform` ...",
     )
+
+
+def _require_dtype(init: Init, dtype_: DType) -> None:
+    """Mistake when the values given are not of the dtype."""
+    given = init.listed if isinstance(init, values) else (init.value,) if isinstance(init, constant) else ()
+    if dtype_ not in _WHOLE:
+        return
+    least, most = _WHOLE[dtype_]
+    for value in given:
+        if isinstance(value, float) or not least <= value <= most:
+            numbers = "true or false" if dtype_ == "bool" else f"whole numbers from {least} to {most}"
+            raise Mistake(f"{dtype_} holds {numbers}, not {describe(value)}", kind="dtype")
+
+
+_SIGNED: tuple[tuple[DType, int], ...] = (("i8", 8), ("i16", 16), ("i32", 32), ("i64", 64))
+_WHOLE: dict[DType, tuple[int, int]] = {
+    "bool": (0, 1),
+    "u8": (0, 2**8 - 1),
+    **{name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for name, bits in _SIGNED},
+}
 
 
 def _flatten(value: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:

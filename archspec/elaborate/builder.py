@@ -13,6 +13,7 @@ from typing import Any
 from archspec.elaborate.values import SharedLayer, Tensor
 from archspec.errors import Mistake, SpecError
 from archspec.graph import Node, Ref, Scope
+from archspec.initialisation import values
 from archspec.op import Op, Weight
 from archspec.ops.weights import Constant, Own, Tied
 from archspec.source import Span
@@ -232,6 +233,12 @@ class GraphBuilder:
         weights = op.weights(*types, **options)
         for shape in (*(type_.shape for type_ in outputs), *(weight.shape for weight in weights.values())):
             _require_possible(shape)
+        for key_, weight in weights.items():
+            if isinstance(weight.init, values) and len(weight.init.listed) != prod(weight.shape):
+                raise Mistake(
+                    f"the `{key_}` of {name} takes {prod(weight.shape)} values, not {len(weight.init.listed)}",
+                    kind="shape",
+                )
         return outputs, weights
 
     def _share(self, name: str, weights: Mapping[str, Weight]) -> str:

@@ -142,7 +142,7 @@ class Expressions(ABC):
             value = part if isinstance(part, str) else self.evaluate(part, env)
             if not isinstance(value, str | int | float | Free):
                 raise SpecError.of("type", f"a string cannot hold {kind(value)}", node.span)
-            parts.append(str(value))
+            parts.append(describe(value) if isinstance(value, bool) else str(value))
         return self._weighed("".join(parts), node.span)
 
     def _list(self, node: t.ListOf, env: Environment) -> list[Any]:
@@ -356,6 +356,12 @@ class Expressions(ABC):
 
     def _holds(self, sign: str, left: Any, right: Any) -> bool:
         if sign in ("==", "!="):
+            if isinstance(left, Tensor) and isinstance(right, Tensor):
+                raise Mistake(
+                    "what tensors hold is not known when a spec is read",
+                    kind="type",
+                    help="`a == b` alone, between two tensors, makes a tensor of truth values",
+                )
             if isinstance(left, Free) or isinstance(right, Free):
                 numbers = all(isinstance(v, int | Free) and not isinstance(v, bool) for v in (left, right))
                 equal = numbers and always_equal(left, right)
@@ -494,7 +500,7 @@ class Expressions(ABC):
                     if name not in callee.model_fields:
                         raise unknown(callee.__name__, name, callee.model_fields)
                 return build(callee, {**placed, **once(callee.__name__, placed, named)})
-            case SharedLayer() | list():
+            case SharedLayer() | list() if is_layer(callee):
                 raise Mistake(
                     f"{kind(callee)} has its arguments already",
                     kind="type",

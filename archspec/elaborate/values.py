@@ -174,8 +174,8 @@ def kind(value: Any) -> str:
             return f"the string {describe(value)}"
         case Tensor():
             return f"a tensor {value.type}"
-        case Outputs():
-            return f"{len(value)} tensors"
+        case list() | tuple() if value and all(isinstance(item, Tensor) for item in value):
+            return f"{len(value)} tensor{'s' * (len(value) != 1)}"
         case list():
             return f"the list {describe(value)}"
         case tuple():
