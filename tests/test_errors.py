@@ -371,6 +371,11 @@ def test_a_wrong_setting_is_told(given: dict[str, object], said: str) -> None:
     assert said in message(CHOOSES, **given)
 
 
+def test_a_wrong_setting_of_a_file_is_told() -> None:
+    with pytest.raises(SpecError, match="has no argument `nonsense`"):
+        archspec.read("resnet18", nonsense=3)
+
+
 def test_an_endless_setting_is_told() -> None:
     endless: list[object] = []
     endless.append(endless)

@@ -1,6 +1,10 @@
 """The language, construct by construct: what a spec means, worked out by hand."""
 
 import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jsonschema
@@ -784,7 +788,7 @@ def test_a_requirement_that_holds_says_nothing() -> None:
         ("true or 1 / 0 > 0", True), ("false and 1 / 0 > 0", False), ("2 in [1, 2]", True), ("2 not in (1, 3)", True),
         ('"b" in "abc"', True), ('"a" < "b"', True), ("1 if 2 > 1 else 0", 1), ("1 if false else 2 if false else 3", 3),
         ('"a" + "b"', "ab"), ('"{1 + 1}a"', "2a"), ('"{{x}}"', "{x}"), ("'it\\'s'", "it's"),
-        ('"a\\tb\\\\"', "a\tb\\"), ('"""two\nlines"""', "two\nlines"), ('"{0.5}"', "0.5"),
+        ('"a\\tb\\\\"', "a\tb\\"), ('"""two\nlines"""', "two\nlines"), ('"{0.5}"', "0.5"), ('"{1 < 2}"', "true"),
         ("[1, 2] + [3]", [1, 2, 3]), ("(1,) + (2,)", [1, 2]), ("2 * [0, 1]", [0, 1, 0, 1]), ("[]", []), ("()", []),
         ("[1, 2, 3][-1]", 3), ("[1, 2, 3][1:]", [2, 3]), ("[1, 2, 3][::-1]", [3, 2, 1]), ('"abc"[1]', "b"),
         ("none", None), ("none == none", True),
@@ -1085,3 +1089,28 @@ def test_reading_twice_gives_the_same_graph() -> None:
     first, again = archspec.read("nasnet_a_large"), archspec.read("nasnet_a_large")
     assert first == again
     assert first.to_json() == again.to_json()
+
+
+def test_another_process_reads_the_same_graph() -> None:
+    code = "import hashlib, archspec; print(hashlib.sha256(archspec.read('swin_t').to_json().encode()).hexdigest())"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
+def test_threads_read_at_the_same_time() -> None:
+    texts = [
+        f"model Net:\n    input x: [3]\n    y = [(\n    {i} + 1)]\n    return x -> Linear(y[0])\n"
+        for i in range(200)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        graphs = list(pool.map(archspec.parse, texts))
+    assert [shape(graph) for graph in graphs] == [(i + 1,) for i in range(200)]

@@ -272,7 +272,7 @@ def test_constants_are_not_saved_not_even_by_copies() -> None:
 
 
 def test_names_that_pytorch_needs_itself_are_refused() -> None:
-    for name in ("half", "forward", "training", "graph"):
+    for name in ("half", "forward", "training", "graph", "class", "self"):
         graph = archspec.parse(f"model M:\n    input x: [4]\n    return x -> {name}: Linear(4)\n")
         with pytest.raises(archspec.SpecError, match=f"named `{name}`, as the step at spec.arch:3:"):
             archspec.load(graph)

@@ -12,6 +12,7 @@ import linecache
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from operator import getitem
 from types import TracebackType
 from typing import Any, ClassVar, cast
@@ -243,11 +244,15 @@ class _Lowering:
     def home(self, program: Program, path: str, location: Location) -> tuple[nn.Module, str]:
         """The module that holds `path`, and its key there. SpecError when PyTorch needs that name itself."""
         for part in path.split("."):
-            if any(hasattr(taken, part) for taken in (Network, Block, nn.Module())):
+            if (
+                iskeyword(part)
+                or part == "self"
+                or any(hasattr(taken, part) for taken in (Network, Block, nn.Module()))
+            ):
                 raise SpecError.of(
                     "name",
                     f"no module of PyTorch can have a part named `{part}`, as the step at {location} has",
-                    help="it is the name of an attribute of every torch.nn.Module; name the step otherwise",
+                    help="Python, or every torch.nn.Module, has that name for something else; name the step otherwise",
                 )
         return _container(program.module, path)
 

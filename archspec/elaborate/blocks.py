@@ -636,9 +636,10 @@ def _require_dtype(init: Init, dtype_: DType) -> None:
         return
     least, most = _WHOLE[dtype_]
     for value in given:
-        if isinstance(value, float) or not least <= value <= most:
-            numbers = "true or false" if dtype_ == "bool" else f"whole numbers from {least} to {most}"
-            raise Mistake(f"{dtype_} holds {numbers}, not {describe(value)}", kind="dtype")
+        if isinstance(value, float):
+            raise Mistake(f"{dtype_} holds no decimal numbers such as {describe(value)}", kind="dtype")
+        if not least <= value <= most:
+            raise Mistake(f"{dtype_} holds numbers from {least} to {most}, not {value}", kind="dtype")
 
 
 _SIGNED: tuple[tuple[DType, int], ...] = (("i8", 8), ("i16", 16), ("i32", 32), ("i64", 64))

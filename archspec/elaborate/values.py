@@ -175,7 +175,8 @@ def kind(value: Any) -> str:
         case Tensor():
             return f"a tensor {value.type}"
         case list() | tuple() if value and all(isinstance(item, Tensor) for item in value):
-            return f"{len(value)} tensor{'s' * (len(value) != 1)}"
+            sort = "list" if isinstance(value, list) else "tuple"
+            return f"a {sort} of {len(value)} tensor{'s' * (len(value) != 1)}"
         case list():
             return f"the list {describe(value)}"
         case tuple():
