@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     NonNegativeFloat,
     SerializeAsAny,
     WithJsonSchema,
@@ -44,6 +45,9 @@ class Initialiser(BaseModel):
     @model_serializer(mode="wrap")
     def _with_name(self, handler: Any) -> dict[str, Any]:
         return {"name": type(self).__name__, **handler(self)}
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Mistake, with the weight as its subject, when one of that shape cannot start so."""
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the first values into a CPU tensor in place."""
@@ -100,6 +104,11 @@ class values(Initialiser):  # noqa: N801
     """The values themselves, listed in row-major order."""
 
     listed: Values
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Mistake when there are more or fewer values than the weight has."""
+        if len(self.listed) != prod(shape):
+            raise Mistake(f"takes {prod(shape)} values, not {len(self.listed)}", kind="shape")
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the listed values."""
@@ -188,6 +197,24 @@ class xavier_normal(Initialiser):  # noqa: N801
         tensor.normal_(0.0, std, generator=generator)
 
 
+class zero_row(Initialiser):  # noqa: N801
+    """As `init`, but 0 in one row."""
+
+    init: Init
+    row: Annotated[int, Field(ge=0)]
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Mistake when there is no such row, or `init` does not fit the weight."""
+        if not shape or self.row >= shape[0]:
+            raise Mistake(f"has no row {self.row}", kind="shape", help="rows are counted from 0")
+        self.init.check(shape)
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Write the values of `init`, then the row."""
+        self.init.fill(tensor, generator)
+        tensor[self.row] = 0
+
+
 def torch_default(fan_in: int) -> uniform:
     """PyTorch's first values of Linear and Conv, weights and biases alike: U(-1, 1) / sqrt(fan_in)."""
     bound = 1 / sqrt(fan_in) if fan_in else 0.0
@@ -196,5 +223,7 @@ def torch_default(fan_in: int) -> uniform:
 
 def _fan(tensor: "Tensor", mode: FanMode) -> int:
     """Inputs or outputs that one value of a weight [out, in, *window] is connected to, at least 1."""
+    if tensor.ndim == 0:
+        return 1
     axis = 1 if mode == "fan_in" else 0
     return max(1, tensor.shape[min(axis, tensor.ndim - 1)] * prod(tensor.shape[2:]))

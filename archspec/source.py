@@ -39,6 +39,11 @@ class Source:
         return [0, *(match.end() for match in re.finditer(r"\n(?!\Z)", self.text))]
 
     @cached_property
+    def locations(self) -> dict[int, Location]:
+        """The places asked for so far, by their offset: repeated blocks make many nodes from one."""
+        return {}
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the text as UTF-8, in hexadecimal."""
         return sha256(self.text.encode()).hexdigest()
@@ -78,7 +83,12 @@ class Span(NamedTuple):
     @property
     def location(self) -> Location:
         """The place as the graph keeps it, independent of where the files lie."""
-        return Location(self.source.name or self.source.path, *self.source.position(self.start))
+        known = self.source.locations
+        if self.start not in known:
+            known[self.start] = Location(
+                self.source.name or self.source.path, *self.source.position(self.start)
+            )
+        return known[self.start]
 
     def to(self, other: Span) -> Span:
         """From the start of this span to the end of another in the same source."""

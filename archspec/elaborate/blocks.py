@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from archspec.elaborate.arguments import ArgumentMistake, check_parameter, parameter_names, takes
-from archspec.elaborate.builder import DEEPEST, Counter, GraphBuilder, snake, tensors
+from archspec.elaborate.builder import COUNTED_BLOCK, DEEPEST, Counter, GraphBuilder, snake, tensors
 from archspec.elaborate.expressions import POISON, Expressions, Poisoned, at
 from archspec.elaborate.values import (
     BlockLayer,
@@ -136,7 +136,11 @@ class Blocks(Expressions):
             before = self.builder.made
             stream = self.apply(layer, stream, None if isinstance(layer, SharedLayer) else label, place)
             if i == 0 and len(layers) > 2 and all(later is item for later in layers):
-                self.builder.afford((self.builder.made - before) * (len(layers) - 1), span)
+                more = (self.builder.made - before) * (len(layers) - 1)
+                self.builder.afford(more, span)
+                if self._counted is not None and _same_types(stream, inputs):
+                    self.builder.made += more
+                    break
         return stream
 
     def _apply_block(
@@ -147,6 +151,7 @@ class Blocks(Expressions):
             return self._apply_new_block(layer, inputs, label, span, shown)
         key = (identity(layer), tuple(tensor.type for tensor in inputs))
         if key not in self._counted:
+            self.builder.spend(COUNTED_BLOCK, span)
             before = self.builder.made
             outputs = self._apply_new_block(layer, inputs, label, span, shown)
             self._counted[key] = outputs, self.builder.made - before
@@ -661,6 +666,10 @@ def _flatten(value: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
         found = f"{len(value)} are" if isinstance(value, tuple) else f"{kind(value)} is"
         raise Mistake(f"the shape wants a list of {shape[0]} where {found} given", kind="shape")
     return tuple(leaf for item in value for leaf in _flatten(item, shape[1:]))
+
+
+def _same_types(some: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
+    return [tensor.type for tensor in some] == [tensor.type for tensor in others]
 
 
 def _steps(layers: list[Any], known: dict[int, int]) -> int:

@@ -449,6 +449,7 @@ class Expressions(ABC):
     # -------------------------------------------------------------- calls
 
     def _call(self, node: t.Call, env: Environment) -> Any:
+        self.builder.work += 5  # to bind arguments takes as long as several steps
         callee = self.evaluate(node.callee, env)
         positional = [self.evaluate(a.value, env) for a in node.arguments if a.name is None]
         named: dict[str, Any] = {}

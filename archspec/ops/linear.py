@@ -5,13 +5,13 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from archspec.errors import Mistake
-from archspec.initialisation import Init, Initialiser, normal, torch_default
+from archspec.initialisation import Init, normal, torch_default, zero_row
 from archspec.op import NonNegativeInt, Op, PositiveInt, Weight
 from archspec.ops.inputs import require_real
 from archspec.tensor import DType, TensorType, fixed
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor, nn
+    from torch import nn
 
 
 class Linear(Op):
@@ -106,18 +106,6 @@ class Embedding(Op):
         from torch import nn
 
         return nn.Embedding(self.count, self.width, self.padding, device="meta")
-
-
-class zero_row(Initialiser):  # noqa: N801  (specs write it so, as the others)
-    """As `init`, but 0 in one row."""
-
-    init: Init
-    row: NonNegativeInt
-
-    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
-        """Write the values of `init`, then the row."""
-        self.init.fill(tensor, generator)
-        tensor[self.row] = 0
 
 
 def weight_and_bias(
