@@ -64,6 +64,9 @@ class Op(BaseModel):
 
     examples: ClassVar[tuple[str, ...]] = ()
     without_batch: ClassVar[bool] = False  # whether it can run on weights alone, which have no batch
+    overwritable: ClassVar[bool] = (
+        False  # whether it makes a new tensor, which its backward pass does not read
+    )
     known: ClassVar[dict[str, type["Op"]]] = {}
 
     @classmethod

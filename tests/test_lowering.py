@@ -88,6 +88,49 @@ def test_flat_and_nested_lowering_compute_the_same() -> None:
     assert sum(node.op == "call_module" for node in flat.graph.nodes) == 21
 
 
+def test_activations_write_over_what_only_they_read_and_gradients_stay_the_same() -> None:
+    written = [
+        node
+        for module in small().modules()
+        if isinstance(module, Block | GraphModule)
+        for node in module.graph.nodes
+        if node.kwargs.get("inplace")
+    ]
+    assert written
+    gradients = []
+    for flat in (False, True):
+        module, batch = small(flat=flat), images()
+        torch.manual_seed(0)  # of the dropout
+        module(batch).square().sum().backward()
+        gradients.append([parameter.grad for parameter in module.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+    assert not any(node.kwargs.get("inplace") for node in small(flat=True).graph.nodes)
+
+
+def test_what_is_read_again_is_not_written_over() -> None:
+    module = archspec.load(
+        archspec.parse(
+            """
+model Net:
+    input x: [3, 8, 8]
+    y = x -> Conv(4, 3)
+    z = x -> Conv(4, 3)
+    return (y -> ReLU) + y, z, x -> ReLU, z -> ReLU
+"""
+        ),
+        seed=0,
+    )
+    x = images()[:, :, :8, :8].contiguous()
+    kept = x.clone()
+    summed, z, of_x, of_z = module(x)
+    assert torch.equal(x, kept)
+    assert torch.equal(of_z, z.relu())
+    assert (z < 0).any()
+    assert torch.equal(of_x, x.relu())
+    y = module.conv(x)
+    assert torch.equal(summed, y.relu() + y)
+
+
 def test_flat_graph_is_open_to_fx_interpreters() -> None:
     flat = small(flat=True).eval()
     assert torch.equal(Interpreter(flat).run(images()), flat(images()))

@@ -123,6 +123,23 @@ def test_examples_run_on_the_cpu_and_their_graphs_read_back(op: str, example: st
     assert all(o.isfinite().all() for o in outs if o.is_floating_point())
 
 
+OVERWRITABLE = [(op, example) for op, example in EXAMPLES if Op.known[op].overwritable]
+
+
+@pytest.mark.parametrize(("op", "example"), OVERWRITABLE)
+def test_what_may_be_written_over_is_new_and_not_read_by_the_backward_pass(op: str, example: str) -> None:
+    graph, _ = graph_of(example)
+    module = lower(graph, lambda g: draw(g, 0))
+    batch = batch_of(graph, "cpu", 3)
+    real = [x.requires_grad_() for x in batch if x.is_floating_point()]
+    out = module(*batch)
+    assert not any(out.untyped_storage().data_ptr() == x.untyped_storage().data_ptr() for x in batch)
+    expected = torch.autograd.grad(out.relu().sum(), real, retain_graph=True)
+    out.relu_()  # if a value was needed that this has changed, the next line raises
+    for gradient, wanted in zip(torch.autograd.grad(out.sum(), real), expected, strict=True):
+        assert torch.equal(gradient, wanted)
+
+
 LARGE = (
     "f32[64, 32, 32] -> Conv(64, 3) -> f32[64, 32, 32]",
     "f32[64, 32] -> Conv(64, 5, groups=4) -> f32[64, 32]",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import linecache
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from keyword import iskeyword
@@ -151,6 +153,9 @@ class _Lowering:
         self.flat = flat
         self.classes: dict[Any, type[Block]] = {}
         self.owners: dict[str, tuple[nn.Module, str]] = {}
+        self.makers = {node.name: node for node in graph.nodes}
+        self.uses = Counter(ref for node in graph.nodes for ref in node.operands)
+        self.uses.update(output.value for output in graph.outputs)
         self.members: dict[int, list[Node | int]] = {index: [] for index in range(len(graph.scopes))}
         seen = {0}
         for node in graph.nodes:
@@ -239,7 +244,26 @@ class _Lowering:
                         self.owners[f"{full}.{path}"] = _container(module, path)
                 add("call_module", short, {})
             else:
-                add("call_function", *leaf)
+                function, settings = leaf
+                if self.overwrites(node) and "inplace" in _parameters(function):
+                    settings = {**settings, "inplace": True}
+                add("call_function", function, settings)
+
+    def overwrites(self, node: Node) -> bool:
+        """Whether a node may write its result over its input, which nothing else reads.
+
+        Not over what another module made: that one may run again, to save memory in training. One
+        flat graph is for passes over it, to which it stays a pure function.
+        """
+        if self.flat or len(node.inputs) != 1 or node.options:
+            return False
+        maker = self.makers.get(node.inputs[0].producer)
+        return (
+            maker is not None
+            and maker.scope == node.scope
+            and maker.op.overwritable
+            and self.uses[node.inputs[0]] == 1
+        )
 
     def home(self, program: Program, path: str, location: Location) -> tuple[nn.Module, str]:
         """The module that holds `path`, and its key there. SpecError when PyTorch needs that name itself."""
@@ -369,6 +393,11 @@ def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, Tenso
     if isinstance(lowered, functools.partial):
         return lowered.func, lowered.keywords
     return lowered, {}
+
+
+@functools.cache
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def _first_use(name: str) -> str:

@@ -42,6 +42,7 @@ class Add(_Pairwise):
     """
 
     function, verb = "add", "add"
+    overwritable = True
 
     examples = (
         "(f32[64, 8, 8], f32[64, 8, 8]) -> Add -> f32[64, 8, 8]",

@@ -32,6 +32,8 @@ class _Conv(Op):
     init: Init | None = None
     bias_init: Init | None = None
 
+    overwritable = True
+
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [out, *S']."""
         space = space_of(x, self)
@@ -141,6 +143,7 @@ class ConvTranspose(Op):
         'f32[4, 6, 6] -> ConvTranspose(2, [1, 4], [1, 2], "valid") -> f32[2, 6, 14]',
         "f32[4, 6, 6] -> ConvTranspose(2, 4, 2, [1, 0], [0, 1], init=normal(0.02)) -> f32[2, 12, 15]",
     )
+    overwritable = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [out, *S']."""

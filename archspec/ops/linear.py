@@ -32,6 +32,7 @@ class Linear(Op):
         "f32[49, 16] -> Linear(48, bias=false) -> f32[49, 48]",
         "f32[7, 7, 16] -> Linear(4, init=trunc_normal(0.02), bias_init=zeros) -> f32[7, 7, 4]",
     )
+    overwritable = True
     without_batch = True
 
     def infer(self, x: TensorType) -> TensorType:

@@ -37,6 +37,7 @@ class BatchNorm(Op):
         "f32[8, 20] -> BatchNorm(affine=false) -> f32[8, 20]",
         "f32[2, 3, 4, 5] -> BatchNorm(momentum=0.01, init=zeros) -> f32[2, 3, 4, 5]",
     )
+    overwritable = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S]."""
@@ -89,6 +90,7 @@ class LayerNorm(Op):
         "f32[16] -> LayerNorm(affine=false) -> f32[16]",
         "f32[3, 4, 5] -> LayerNorm(axis=-2, init=zeros) -> f32[3, 4, 5]",
     )
+    overwritable = True
     without_batch = True
 
     def infer(self, x: TensorType) -> TensorType:
@@ -138,6 +140,7 @@ class GroupNorm(Op):
         "f32[6, 20] -> GroupNorm(1, affine=false) -> f32[6, 20]",
         "f32[2, 3, 4, 5] -> GroupNorm(2, init=zeros) -> f32[2, 3, 4, 5]",
     )
+    overwritable = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S]."""
@@ -174,6 +177,7 @@ class InstanceNorm(Op):
         "f32[8, 20] -> InstanceNorm(1e-6, affine=true) -> f32[8, 20]",
         "f32[2, 3, 4, 5] -> InstanceNorm(affine=true, init=zeros) -> f32[2, 3, 4, 5]",
     )
+    overwritable = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S]."""
