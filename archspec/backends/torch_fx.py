@@ -397,7 +397,10 @@ def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, Tenso
 
 @functools.cache
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
-    return frozenset(inspect.signature(function).parameters)
+    try:
+        return frozenset(inspect.signature(function).parameters)
+    except ValueError:  # a function in C++ shows none
+        return frozenset()
 
 
 def _first_use(name: str) -> str:
