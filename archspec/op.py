@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -92,6 +92,14 @@ class Op(BaseModel):
     def macs(self, *inputs: Any, **optional: Any) -> int:
         """Multiply-adds a sample, of convolutions and matrix products; 0 for everything else."""
         return 0
+
+    def flops(self, *inputs: Any, **optional: Any) -> int:
+        """Floating-point operations a sample: twice `macs`, and all other arithmetic (docs/cost.md)."""
+        raise NotImplementedError
+
+    def saved(self, *inputs: Any, **optional: Any) -> tuple[TensorType, ...]:
+        """What its backward pass needs besides `saves`: masks, indices, statistics."""
+        return ()
 
     def lower(self, *inputs: Any, **optional: Any) -> Lowered:
         """What runs: an `nn.Module` on the meta device, a function, or a `functools.partial` of one.

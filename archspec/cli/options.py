@@ -1,0 +1,89 @@
+"""What several commands take, and how it is read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from archspec.errors import SpecError
+
+Spec = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC", help="Path of an .arch file, or name of a shipped spec; :Model picks a model."
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Set a parameter of the model, as in --set classes=10. May be repeated.",
+    ),
+]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        help="Import a Python file that defines ops of your own. May be repeated.",
+    ),
+]
+Budget = Annotated[int, typer.Option("--budget", min=1, help="The most nodes that a graph may have.")]
+BUDGET = 1_000_000
+
+
+class Format(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by value)
+    """How a command prints."""
+
+    text = "text"
+    json = "json"
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """`name=value` pairs, the values read as a spec would read them, bare words as strings."""
+    from archspec.api import parse_value
+
+    parsed: dict[str, Any] = {}
+    for setting in settings or []:
+        name, equals, text = setting.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise typer.BadParameter(f"`{setting}` is not NAME=VALUE", param_hint="--set")
+        try:
+            parsed[name.strip()] = parse_value(text)
+        except SpecError as error:
+            raise typer.BadParameter(
+                f"in `{setting}`: {error.problems[0].message}", param_hint="--set"
+            ) from None
+    return parsed
+
+
+def import_plugins(plugins: list[Path] | None) -> None:
+    """Import the files with ops that the user named."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    for path in plugins or []:
+        found = spec_from_file_location(f"archspec_plugin_{path.stem}", path)
+        if found is None or found.loader is None or not path.is_file():
+            raise typer.BadParameter(f"`{path}` is not a Python file", param_hint="--plugin")
+        module = module_from_spec(found)
+        sys.modules[found.name] = module
+        found.loader.exec_module(module)
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """Says on a terminal what is going on; says nothing where the output is kept."""
+    if not sys.stderr.isatty():
+        yield lambda message: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield status.update

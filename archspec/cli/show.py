@@ -1,0 +1,90 @@
+"""`archspec show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archspec.cli.app import app
+from archspec.cli.options import (
+    BUDGET,
+    Budget,
+    Format,
+    Plugins,
+    Settings,
+    Spec,
+    import_plugins,
+    parse_settings,
+)
+from archspec.cli.summary import echo_summary
+
+if TYPE_CHECKING:
+    from archspec.graph import Graph, Node
+
+
+@app.command()
+def show(
+    spec: Spec,
+    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.text,
+    settings: Settings = None,
+    plugins: Plugins = None,
+    budget: Budget = BUDGET,
+) -> None:
+    """Print the graph of a model: every step with its arguments, shape and parameters."""
+    from archspec.api import read
+
+    import_plugins(plugins)
+    graph = read(spec, budget=budget, **parse_settings(settings))
+    if format is Format.json:
+        typer.echo(graph.to_json(indent=2))
+        return
+    for line in _lines(graph):
+        typer.echo(line)
+    typer.echo()
+    echo_summary(graph)
+
+
+def _lines(graph: Graph) -> Iterator[str]:
+    """The graph as text: a line for each node, indented under the blocks that made it."""
+    rows: list[tuple[str, str, str, str]] = []
+    open_scopes: list[int] = [0]
+    for node in graph.nodes:
+        path = _scopes(graph, node)
+        common = sum(1 for a, b in zip(open_scopes, path, strict=False) if a == b)
+        for depth, scope in enumerate(path[common:], common):
+            record, parent = graph.scopes[scope], graph.scopes[path[depth - 1]]
+            name = record.name.removeprefix(f"{parent.name}." if parent.name else "")
+            rows.append((f"{'  ' * (depth - 1)}{name}", record.block, "", ""))
+        open_scopes = path
+        here = graph.scopes[path[-1]].name
+        own = {
+            key: w
+            for key, w in node.op.weights(*graph.input_types(node), **graph.option_types(node)).items()
+            if w.trainable
+        }
+        count = 0 if node.shares else sum(_product(weight.shape) for weight in own.values())
+        label = node.name.removeprefix(f"{here}." if here else "")
+        shapes = ", ".join(str(type_) for type_ in node.types)
+        note = f"weights of {node.shares}" if node.shares else f"{count:,}" if count else ""
+        rows.append((f"{'  ' * (len(path) - 1)}{label}", str(node.op), shapes, note))
+    widths = [min(60, max((len(row[i]) for row in rows), default=0)) for i in range(3)]
+    for row in rows:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, (*widths, 0), strict=True)).rstrip()
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    from math import prod
+
+    return prod(shape)
+
+
+def _scopes(graph: Graph, node: Node) -> list[int]:
+    """The scopes that a node stands in, outermost first."""
+    path: list[int] = []
+    scope: int | None = node.scope
+    while scope is not None:
+        path.append(scope)
+        scope = graph.scopes[scope].parent
+    return path[::-1]
