@@ -67,6 +67,9 @@ class Op(BaseModel):
     overwritable: ClassVar[bool] = (
         False  # whether it makes a new tensor, which its backward pass does not read
     )
+    overwrites: ClassVar[bool] = False  # whether it can write its result over its input
+    view: ClassVar[bool] = False  # whether what it gives is its input's memory, seen in another way
+    saves: ClassVar[tuple[Literal["inputs", "outputs"], ...]] = ("inputs",)  # what its backward pass needs
     known: ClassVar[dict[str, type["Op"]]] = {}
 
     @classmethod
