@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 import archspec
+from archspec.elaborate.repeats import Application
 from archspec.graph import Graph, Node
 from archspec.source import Source
 from archspec.syntax import tree
@@ -1114,3 +1115,43 @@ def test_threads_read_at_the_same_time() -> None:
     with ThreadPoolExecutor(8) as pool:
         graphs = list(pool.map(archspec.parse, texts))
     assert [shape(graph) for graph in graphs] == [(i + 1,) for i in range(200)]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in archspec.api.shipped()])
+def test_a_block_that_is_copied_is_what_it_would_be_if_it_were_run(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = archspec.read(name)
+    monkeypatch.setattr(Application, "closed", False)
+    run = archspec.read(name)
+    assert copied == run
+    assert list(copied.weights) == list(run.weights)
+
+
+def test_blocks_that_share_or_nest_too_deeply_are_not_copied() -> None:
+    graph = archspec.parse("""
+block Both(mlp: layer):
+    input x: [C]
+    return (x -> mlp) + (x -> mlp)
+
+block Own:
+    input x: [C]
+    shared mlp = Linear(C)
+    return x -> Both(mlp)
+
+model Net:
+    input x: [8]
+    shared outer = Linear(8)
+    return x -> Both(outer) -> Both(outer) -> Own -> Own
+""")
+    shared = {node.name: node.shares for node in graph.nodes if "Linear" in str(node.op)}
+    assert shared == {
+        "outer": "",
+        "outer@2": "outer",
+        "outer@3": "outer",
+        "outer@4": "outer",
+        "own.mlp": "",
+        "own.mlp@2": "own.mlp",
+        "own_1.mlp": "",
+        "own_1.mlp@2": "own_1.mlp",
+    }

@@ -75,6 +75,8 @@ def elaborate(
         raise SpecError(blocks.problems) from None
     except RecursionError:
         raise SpecError.of("recursion", "this is nested too deeply", definition.span) from None
+    finally:
+        blocks.release()
     if blocks.problems:
         raise SpecError(blocks.problems)
     return module.graph(definition, inner.definition, settings, blocks, outputs)

@@ -11,6 +11,7 @@ from typing import Any
 from archspec.elaborate.arguments import ArgumentMistake, check_parameter, parameter_names, takes
 from archspec.elaborate.builder import COUNTED_BLOCK, DEEPEST, Counter, GraphBuilder, snake, tensors
 from archspec.elaborate.expressions import POISON, Expressions, Poisoned, at
+from archspec.elaborate.repeats import Application
 from archspec.elaborate.values import (
     BlockLayer,
     Environment,
@@ -59,7 +60,15 @@ class Blocks(Expressions):
         self.problems: list[Problem] = []
         self.inputs: list[Input] = []
         self._around: list[tuple[str, Span]] = []  # the blocks being applied, outermost first
+        self._deepest = 0  # the most blocks around a step, since this was last set
         self._counted: dict[Any, tuple[tuple[Tensor, ...], int]] | None = None
+        self._applied: dict[Any, Application] = {}
+
+    def release(self) -> None:
+        """Let go of what refers to this in circles, so that nothing of it stays when the graph is dropped."""
+        self._methods.clear()
+        self._applied.clear()
+        self.builder.when_large = None
 
     def count(self, model: BlockLayer) -> None:
         """Keep the mistake, and raise Stopped, when the model's graph would pass the budget.
@@ -166,7 +175,7 @@ class Blocks(Expressions):
     ) -> tuple[Tensor, ...]:
         if layer.definition.layer is None:
             name = self.builder.claim_name(label, snake(shown), span)
-            return self._run_block(layer, inputs, name, span, shown)
+            return self._run_or_repeat(layer, inputs, name, span, shown)
         env = Environment(layer.home)
         with self._inside(f"{label or snake(shown)}: {describe(layer)}", span):
             meant = self._short_form(layer, env, span)
@@ -178,6 +187,29 @@ class Blocks(Expressions):
             with self.builder.scope(name, shown, self._arguments(env, span), inputs, span) as outputs:
                 outputs.extend(self._run_list(meant, inputs, layer.definition.layer.span))
             return tuple(outputs)
+
+    def _run_or_repeat(
+        self, layer: BlockLayer, inputs: tuple[Tensor, ...], name: str, span: Span, shown: str
+    ) -> Outputs:
+        """Run a block, or copy what it made when it was applied in the same way before."""
+        if self.builder.aliased or self._counted is not None:
+            return self._run_block(layer, inputs, name, span, shown)
+        refs = [tensor.ref for tensor in inputs]
+        same = tuple(refs.index(ref) for ref in refs)  # which of the inputs are one tensor
+        key = (shown, identity(layer), tuple(tensor.type for tensor in inputs), same)
+        known = self._applied.get(key)
+        depth = len(self._around)
+        if known is not None and known.closed and depth + known.height <= DEEPEST:
+            self._deepest = max(self._deepest, depth + known.height)
+            return known.again(name, inputs, span)
+        first, mistakes = self.builder.size, len(self.problems)
+        outer, self._deepest = self._deepest, depth
+        outputs = self._run_block(layer, inputs, name, span, shown)
+        height, self._deepest = self._deepest - depth, max(outer, self._deepest)
+        if len(self.problems) == mistakes:
+            last = self.builder.size
+            self._applied[key] = Application(self.builder, name, inputs, outputs, first, last, height)
+        return outputs
 
     def _short_form(self, layer: BlockLayer, env: Environment, span: Span) -> Any:
         """The layer that a block in the short form, applied at `span`, stands for."""
@@ -287,6 +319,7 @@ class Blocks(Expressions):
             )
             raise SpecError.of("recursion", message, span, help=_NO_RECURSION)
         self._around.append((what, span))
+        self._deepest = max(self._deepest, len(self._around))
         try:
             yield
         except SpecError as error:

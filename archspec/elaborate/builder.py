@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 from archspec.elaborate.values import SharedLayer, Tensor
 from archspec.errors import Mistake, SpecError
@@ -45,12 +45,15 @@ class GraphBuilder:
     `when_large` is called once, when the graph turns out to be a large one.
     """
 
+    node_fields: ClassVar[set[str]] = set(Node.model_fields)  # what pydantic keeps with each node
+
     def __init__(self, budget: int = BUDGET) -> None:
         self.budget = budget
         self.work = 0  # steps taken in evaluating the spec
         self.made = 0  # nodes
         self.when_large: Callable[[], None] | None = None
         self.nodes: list[Node] = []
+        self.held: list[Mapping[str, Weight]] = []  # the weights of each node, by their key below its name
         self.scopes: list[Scope] = []
         self.weights: dict[str, Weight] = {}
         self.level = Level(0, "")
@@ -112,12 +115,19 @@ class GraphBuilder:
                 )
             level.groups.add(group)
         level.taken[label] = span
-        name = level.prefix + label
-        if len(name) > LONGEST_NAME:
-            raise SpecError.of("name", f"the name of a step has more than {LONGEST_NAME:,} characters", span)
-        return name
+        return check_length(level.prefix + label, span)
 
     # -------------------------------------------------------------- scopes
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many nodes and scopes there are."""
+        return len(self.nodes), len(self.scopes)
+
+    @property
+    def aliased(self) -> bool:
+        """Whether nodes being made share the weights of earlier ones."""
+        return bool(self._aliases)
 
     @contextmanager
     def scope(
@@ -197,8 +207,6 @@ class GraphBuilder:
         weights: Mapping[str, Weight],
         span: Span,
     ) -> None:
-        if len(self.nodes) == LARGE and self.when_large is not None:
-            self.when_large()
         node = Node(
             name=name,
             op=op,
@@ -210,11 +218,19 @@ class GraphBuilder:
             shares=self._share(name, weights) if self._aliases and (weights or isinstance(op, Own)) else "",
         )
         # One set for all nodes takes a third less memory than one for each.
-        object.__setattr__(node, "__pydantic_fields_set__", _ALL)
+        object.__setattr__(node, "__pydantic_fields_set__", self.node_fields)
+        self.append(node, weights)
+
+    def append(self, node: Node, weights: Mapping[str, Weight]) -> None:
+        """Add a node, and its weights unless it shares them."""
+        if len(self.nodes) >= LARGE and self.when_large is not None:
+            self.when_large()
+            self.when_large = None
         self.nodes.append(node)
+        self.held.append(weights)
         if not node.shares:
-            for key_, weight in weights.items():
-                self.weights[f"{name}.{key_}" if key_ else name] = weight
+            for key, weight in weights.items():
+                self.weights[f"{node.name}.{key}" if key else node.name] = weight
 
     def _infer(
         self, op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorType]
@@ -302,6 +318,13 @@ def check_label(label: str, span: Span) -> str:
     return label
 
 
+def check_length(name: str, span: Span) -> str:
+    """The full name of a step, when it is not too long; SpecError when it is."""
+    if len(name) > LONGEST_NAME:
+        raise SpecError.of("name", f"the name of a step has more than {LONGEST_NAME:,} characters", span)
+    return name
+
+
 @cache
 def snake(name: str) -> str:
     """`GlobalAvgPool` as `global_avg_pool`, `ReLU6` as `relu6`, `MBConv` as `mbconv`."""
@@ -331,7 +354,6 @@ def _require_possible(shape: Shape) -> None:
         raise Mistake(f"a tensor {show(shape)} has more values than any computer can hold", kind="shape")
 
 
-_ALL = set(Node.model_fields)
 _LARGER = "if that is meant, read it with a larger `budget`"
 
 

@@ -223,7 +223,7 @@ def identity(value: Any) -> Hashable:
         case BlockLayer():
             return (value.definition, _identities(value.arguments), _identities(value.passed_on))
         case Labelled():
-            return (Labelled, value.label, identity(value.layer))
+            return (Labelled, value.label, value.span, identity(value.layer))
         case SharedLayer():
             return (SharedLayer, value.prefix, value.name)
         case Function():
