@@ -5,7 +5,7 @@
 >>> module = archspec.load("resnet50", classes=10)     # a torch.fx.GraphModule
 """
 
-from archspec.api import check, graph_of, load, models, parse, read
+from archspec.api import check, claims, cost, graph_of, load, models, parse, read
 from archspec.errors import Problem, SpecError
 from archspec.graph import Graph
 from archspec.op import Op
@@ -18,6 +18,8 @@ __all__ = [
     "SpecError",
     "__version__",
     "check",
+    "claims",
+    "cost",
     "graph_of",
     "load",
     "models",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.analyses.claims import Verdict, check_claims
+from archspec.analyses.summary import Summary
 from archspec.elaborate import (
     BUDGET,
     Module,
@@ -26,6 +27,8 @@ from archspec.graph import Graph, graph_of
 __all__ = [
     "Graph",
     "check",
+    "claims",
+    "cost",
     "graph_of",
     "load",
     "models",
@@ -132,6 +135,21 @@ def torch_dtype(name: str) -> torch.dtype:
     return found
 
 
+def cost(graph: Graph, *, batch: int = 1, dtype: str | None = None) -> Summary:
+    """What a network costs, counted from its graph: `cost(graph).total.macs`, `.peak.bytes`, `.depth` ...
+
+    `batch` is how many samples run at once, `dtype` what real numbers are kept as (`"bf16"`), as in the
+    spec unless given. Never imports torch. Raises SpecError for an unknown dtype; what is counted raises
+    Mistake where it depends on a free size.
+    """
+    from archspec.tensor import dtype as find
+
+    try:
+        return Summary(graph, batch, None if dtype is None else find(dtype))
+    except Mistake as mistake:
+        raise mistake.at(None) from None
+
+
 def models(spec: str | os.PathLike[str]) -> list[str]:
     """The models that a spec file defines, in order. Raises SpecError when the file is wrong."""
     module, picked = _open(spec, None)
@@ -139,10 +157,33 @@ def models(spec: str | os.PathLike[str]) -> list[str]:
 
 
 def check(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[Graph, list[Verdict]]]:
-    """Every model of a file that can stand alone, and the verdicts on its claims.
+    """Every model of a file that can stand alone, and the verdicts on its claims, which all hold.
+
+    Never imports torch. Raises SpecError when the spec is wrong or a claim does not hold.
+    """
+    module, _ = _open(spec, None)
+    spans = {span.location: span for span in module.claim_spans()}
+    checked = claims(spec, budget=budget)
+    problems = []
+    for graph, verdicts in checked:
+        for verdict in verdicts:
+            if not verdict.holds:
+                what = " ".join(filter(None, (verdict.claim.quantity, verdict.claim.subject)))
+                span = spans[verdict.claim.location]
+                message = f"{graph.name} does not have the {what} claimed"
+                problems.append(
+                    Problem("claim", message, span, f"measured: {verdict.measured}", verdict.mend)
+                )
+    if problems:
+        raise SpecError(problems)
+    return checked
+
+
+def claims(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[Graph, list[Verdict]]]:
+    """Every model of a file that can stand alone, and the verdicts on its claims, whether they hold or not.
 
     A model is read once as it is, and once more for each input size that its claims name. Never
-    imports torch. Raises SpecError when the spec is wrong or a claim does not hold.
+    imports torch. Raises SpecError when the spec is wrong or a claim cannot be measured.
     """
     module, picked = _open(spec, None)
     spans = {span.location: span for span in module.claim_spans()}
@@ -154,30 +195,18 @@ def check(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[G
         if picked is None and any(p.default is None for p in definition.parameters):
             continue  # a family: it stands alone only with arguments
         graph = elaborate(module, definition.name, budget=budget)
-        verdicts = []
+        measured = {}
         for settings in _unique(claim.settings for claim in graph.claims):
             as_is = settings.items() <= graph.scopes[0].arguments.items()
-            measured = graph if as_is else elaborate(module, definition.name, settings, budget=budget)
-            for claim in graph.claims:
-                if claim.settings != settings:
-                    continue
-                span = spans[claim.location]
-                try:
-                    verdict = check_claims(measured, (claim,))[0]
-                except Mistake as mistake:
-                    problems += mistake.at(span).problems
-                    continue
-                verdicts.append(verdict)
-                if not verdict.holds:
-                    what = " ".join(filter(None, (claim.quantity, claim.subject)))
-                    problems.append(
-                        Problem(
-                            "claim",
-                            f"{graph.name} does not have the {what} claimed",
-                            span,
-                            f"measured: {verdict.measured}",
-                        )
-                    )
+            measured[str(settings)] = (
+                graph if as_is else elaborate(module, definition.name, settings, budget=budget)
+            )
+        verdicts = []
+        for claim in graph.claims:
+            try:
+                verdicts += check_claims(measured[str(claim.settings)], (claim,))
+            except Mistake as mistake:
+                problems += mistake.at(spans[claim.location]).problems
         checked.append((graph, verdicts))
     if picked is not None and not checked:
         pick_model(module, picked)

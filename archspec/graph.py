@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from math import prod
 from typing import Annotated, Any, Literal, NamedTuple
@@ -131,12 +131,18 @@ class Scope(Record):
 
 
 class Claim(Record):
-    """A published figure: what it is about, as printed, or the shape of an output; and its source."""
+    """A published figure: what it is about, as printed, or the shape of an output; and its source.
+
+    `known` is what a faithful network has where the published figure is known not to hold, and
+    `reason` why.
+    """
 
     quantity: str
     subject: str = ""
     figure: str = ""
     shape: tuple[int, ...] | None = None
+    known: str = ""
+    reason: str = ""
     source: str = ""
     settings: dict[str, JsonValue] = {}
     location: Location
@@ -173,6 +179,31 @@ class Graph(Record):
             for index, type_ in enumerate(node.types):
                 types[Ref(node.name, index)] = type_
         return types
+
+    @cached_property
+    def members(self) -> dict[int, list[Node | int]]:
+        """For each scope its nodes, and the indices of the scopes in it, in the order in which they run."""
+        members: dict[int, list[Node | int]] = {index: [] for index in range(len(self.scopes))}
+        seen = {0}
+        for node in self.nodes:
+            scope = node.scope
+            inner: list[int] = []
+            while scope not in seen:
+                seen.add(scope)
+                inner.append(scope)
+                scope = self.scopes[scope].parent or 0
+            for child in reversed(inner):
+                members[self.scopes[child].parent or 0].append(child)
+            members[node.scope].append(node)
+        return members
+
+    def inside(self, scope: int) -> Iterator[Node]:
+        """The nodes of a scope and of those in it, in order."""
+        for member in self.members[scope]:
+            if isinstance(member, Node):
+                yield member
+            else:
+                yield from self.inside(member)
 
     def input_types(self, node: Node) -> tuple[TensorType, ...]:
         """The types of a node's inputs, in order."""

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from archspec.errors import Mistake, suggest
 from archspec.initialisation import Init
+from archspec.reach import Reach, everything
 from archspec.tensor import DType, TensorType
 
 if TYPE_CHECKING:
@@ -68,13 +69,21 @@ class Op(BaseModel):
         False  # whether it makes a new tensor, which its backward pass does not read
     )
     overwrites: ClassVar[bool] = False  # whether it can write its result over its input
-    view: ClassVar[bool] = False  # whether what it gives is its input's memory, seen in another way
-    saves: ClassVar[tuple[Literal["inputs", "outputs"], ...]] = ("inputs",)  # what its backward pass needs
+    view: ClassVar[bool] = (
+        False  # whether what it gives at inference is its input's memory, seen in another way
+    )
+    needs_order: ClassVar[bool] = False  # whether, where it merges axes, it is a view only of values in order
+    saves: ClassVar[tuple[str, ...]] = ("inputs",)  # what its backward pass needs, as `saved` has it
     known: ClassVar[dict[str, type["Op"]]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         if not cls.__name__.startswith("_"):
+            if cls.flops is Op.flops:
+                raise TypeError(
+                    f"the op {cls.__name__} does not say what it computes: define `flops`, with the parameters of"
+                    " its `infer`, for its floating-point operations a sample; 0 if it only moves values"
+                )
             Op.known[cls.__name__] = cls
 
     def __eq__(self, other: object) -> bool:
@@ -97,12 +106,30 @@ class Op(BaseModel):
         return 0
 
     def flops(self, *inputs: Any, **optional: Any) -> int:
-        """Floating-point operations a sample: twice `macs`, and all other arithmetic (docs/cost.md)."""
+        """Floating-point operations a sample at inference: twice `macs`, and all other arithmetic (docs/cost.md).
+
+        A sum, difference, product, quotient, comparison, sign, exp, log, root, tanh, erf and power are one
+        each, whatever the dtype; moving and indexing values is none. Raises Mistake when it depends on a
+        free size.
+        """
         raise NotImplementedError
 
-    def saved(self, *inputs: Any, **optional: Any) -> tuple[TensorType, ...]:
-        """What its backward pass needs besides `saves`: masks, indices, statistics."""
-        return ()
+    def saved(self, *inputs: Any, **optional: Any) -> tuple[str | TensorType, ...]:
+        """What its forward pass in training keeps for the backward pass, besides weights: `saves`.
+
+        A string is one of its own tensors, by the name that `infer` gives it; "inputs" are all of them,
+        "outputs" what comes out. A type is a tensor made besides: a mask, indices, statistics; one that
+        is not `batched` is made once for the batch. Where the kernels differ, it is what those of the
+        CPU keep. It is for results that come of some weight: what does not is kept by nothing.
+        """
+        return self.saves
+
+    def reach(self, *inputs: Any, **optional: Any) -> tuple[Reach, ...]:
+        """What each value of an output sees of each input, in order, optional ones last; all of it unless told.
+
+        For an op with several outputs, what a value of any of them sees.
+        """
+        return tuple(everything(x) for x in (*inputs, *optional.values()))
 
     def lower(self, *inputs: Any, **optional: Any) -> Lowered:
         """What runs: an `nn.Module` on the meta device, a function, or a `functools.partial` of one.

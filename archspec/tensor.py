@@ -76,6 +76,10 @@ class TensorType:
         """How many bytes a sample takes. Raises Mistake when a size is free."""
         return self.values * _BYTES[self.dtype]
 
+    def kept_as(self, dtype: DType | None) -> TensorType:
+        """The same tensor with its real numbers in another dtype; as it is without one."""
+        return replace(self, dtype=dtype) if dtype and self.floating else self
+
     @property
     def floating(self) -> bool:
         """Whether the dtype holds real numbers."""

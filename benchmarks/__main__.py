@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import compileall
 import json
+import logging
 import os
 import platform
 import statistics
@@ -78,16 +79,17 @@ def ratio(claim: str, goal: float, ours: list[float], theirs: list[float], names
     return Row(claim, statistics.median(ratios), goal, (quartiles[0], quartiles[2]), detail)
 
 
+def run(*command: str) -> Callable[[], object]:
+    """A call of Python in a process of its own."""
+    return lambda: subprocess.run([sys.executable, *command], check=True, capture_output=True)
+
+
 # ------------------------------------------------------------------ the front end
 
 
 def start_up() -> Iterator[Row]:
     """A whole `archspec check` against `import torch` alone, both compiled to bytecode as pip installs them."""
     compileall.compile_dir("archspec", quiet=1)
-
-    def run(*command: str) -> Callable[[], object]:
-        return lambda: subprocess.run([sys.executable, *command], check=True, capture_output=True)
-
     ours, theirs = compare(
         run("-m", "archspec", "check", "specs/efficientnet_b3.arch"), run("-c", "import torch"), 15
     )
@@ -127,6 +129,41 @@ model Deep(depth: int):
         growth = took[10 * small] / took[small]
         detail = f"{took[small]:.3f} s and {took[10 * small]:.3f} s"
         yield Row(f"time of {10 * small:,} nodes / time of {small:,}", growth, 12, (growth, growth), detail)
+
+
+def cost() -> Iterator[Row]:
+    """Parameters and multiply-adds from a spec, against fvcore on a module that is built already."""
+    import torch
+    from fvcore.nn import FlopCountAnalysis, parameter_count
+
+    import archspec
+
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    for name, size, goal in (("efficientnet_b3", 300, 0.1), ("nasnet_a_large", 331, 0.02)):
+        module, x = archspec.load(name).eval(), torch.randn(1, 3, size, size)
+
+        def count(module: torch.nn.Module = module, x: torch.Tensor = x) -> None:
+            FlopCountAnalysis(module, x).total()
+            parameter_count(module)
+
+        ours, theirs = compare(lambda name=name: archspec.cost(archspec.read(name)).total, count, 9)
+        yield ratio(f"read and cost {name} / fvcore", goal, ours, theirs, ("ours", "fvcore"))
+
+    compileall.compile_dir("archspec", quiet=1)
+    script = """
+import logging, torch
+from fvcore.nn import FlopCountAnalysis, parameter_count
+from benchmarks.peers.efficientnet_b3 import EfficientNetB3
+logging.disable()
+module = EfficientNetB3().eval()
+print(parameter_count(module)[""], FlopCountAnalysis(module, torch.randn(1, 3, 300, 300)).total())
+"""
+    ours, theirs = compare(
+        run("-m", "archspec", "cost", "specs/efficientnet_b3.arch", "--depth", "1"), run("-c", script), 9
+    )
+    yield ratio(
+        "archspec cost efficientnet_b3 / a script with fvcore", 1 / 8, ours, theirs, ("cost", "script")
+    )
 
 
 # ------------------------------------------------------------------ the modules
@@ -188,6 +225,7 @@ def forward() -> Iterator[Row]:
 BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "start_up": start_up,
     "reading": reading,
+    "cost": cost,
     "loading": loading,
     "first_load": first_load,
     "forward": forward,

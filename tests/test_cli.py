@@ -123,6 +123,8 @@ def test_a_plugin_brings_an_op(here: Path) -> None:
         "class Cube(Op):\n"
         "    def infer(self, x: TensorType) -> TensorType:\n"
         "        return x\n\n"
+        "    def flops(self, x: TensorType) -> int:\n"
+        "        return x.values\n\n"
         "    def lower(self, x):\n"
         "        import functools, torch\n"
         "        return functools.partial(torch.pow, exponent=3)\n"

@@ -13,7 +13,7 @@ The kinds of code block, by the words after the three backticks:
 - `console`: commands behind `$ `, each with what it prints; `...` stands for any lines.
 - `text`, `json`: only shown.
 
-`python tests/test_docs.py` writes the tables of docs/language.md anew.
+`python tests/test_docs.py` writes the tables anew.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import pytest
 
-from archspec.api import check
+import archspec
+from archspec.analyses.roofline import DEVICES
+from archspec.api import check, shipped
+from archspec.cli.claims import claims_table as table_of_claims
+from archspec.cli.tables import as_markdown
 from archspec.elaborate.functions import FUNCTIONS
 from archspec.elaborate.values import describe
 from archspec.errors import SpecError
@@ -38,7 +42,6 @@ from archspec.initialisation import Initialiser
 from archspec.op import Op, family
 
 ROOT = Path(__file__).resolve().parent.parent
-MANUAL = ROOT / "docs" / "language.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 INERT = {"text", "json"}
 
@@ -230,24 +233,74 @@ def anchors(page: Path) -> set[str]:
 # ---------------------------------------------------------------- tables
 
 
-def test_the_tables_are_those_of_the_classes() -> None:
-    text = MANUAL.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_are_those_of_the_classes(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     assert with_tables(text) == text, "`python tests/test_docs.py` writes the tables anew"
 
 
 def with_tables(text: str) -> str:
-    """The manual with the tables that the classes give."""
-    for name, lines in {
-        "ops": op_tables(),
-        "functions": function_table(),
-        "initialisations": initialisation_table(),
-    }.items():
+    """A document with the tables that the classes and the shipped specs give."""
+    tables = {
+        "ops": op_tables,
+        "functions": function_table,
+        "initialisations": initialisation_table,
+        "costs": cost_table,
+        "devices": device_table,
+        "claims": claims_table,
+    }
+    for name, lines in tables.items():
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-        before, rest = text.split(begin)
-        text = (
-            before + begin + "\n" + "".join(f"{line}\n" for line in lines) + "\n" + end + rest.split(end)[1]
-        )
+        if begin in text:
+            before, rest = text.split(begin)
+            table = "".join(f"{line}\n" for line in lines())
+            text = before + begin + "\n" + table + "\n" + end + rest.split(end)[1]
     return text
+
+
+def cost_table() -> Iterator[str]:
+    """What each op counts, from its docstring; those that only move values are named in one row."""
+    yield from ("| op | multiply-adds | FLOPs |", "| --- | --- | --- |")
+    still = []
+    for name in sorted(set(Op.names())):
+        op = Op.find(name)
+        macs, flops = said(op, "MACs"), said(op, "FLOPs")
+        if not macs and flops in ("", "0"):
+            still.append(f"`{name}`")
+        else:
+            yield row(f"`{name}`", macs or "0", flops)
+    yield row(", ".join(still), "0", "0: they move values, or are gone at inference")
+
+
+def said(op: type[Op], heading: str) -> str:
+    """What an op's docstring has under a heading; its base's when it has none of its own."""
+    for cls in op.__mro__:
+        found = re.search(rf"{heading}: (.*?)(?=\n\s*(?:\w+: |$)|\Z)", cls.__doc__ or "", re.S)
+        if found:
+            return " ".join(found[1].split())
+    return ""
+
+
+def device_table() -> Iterator[str]:
+    yield from (
+        "| name | device | f32 | bf16 | memory | source |",
+        "| --- | --- | ---: | ---: | ---: | --- |",
+    )
+    for name, device in DEVICES.items():
+        rates = [f"{device.flops[kept] / 1e12:,.1f} TFLOP/s" for kept in ("f32", "bf16")]
+        yield row(f"`{name}`", device.name, *rates, f"{device.bandwidth / 1e9:,.0f} GB/s", device.source)
+
+
+def claims_table() -> Iterator[str]:
+    found = [
+        (graph.name, verdict)
+        for name, _ in shipped()
+        for graph, verdicts in archspec.claims(name)
+        for verdict in verdicts
+    ]
+    table = table_of_claims(found)
+    yield from as_markdown(table).split("\n")
+    yield from ("", f"{table.notes[0]}.")
 
 
 def op_tables() -> Iterator[str]:
@@ -320,4 +373,5 @@ def row(*cells: str) -> str:
 
 
 if __name__ == "__main__":
-    MANUAL.write_text(with_tables(MANUAL.read_text(encoding="utf-8")), encoding="utf-8")
+    for changed in PAGES:
+        changed.write_text(with_tables(changed.read_text(encoding="utf-8")), encoding="utf-8")

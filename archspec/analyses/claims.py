@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
-from archspec.analyses.cost import macs
+from archspec.analyses.cost import macs, network_cost
+from archspec.analyses.paths import depth
 from archspec.errors import Mistake, suggest
 from archspec.graph import Claim, Graph, Output
 from archspec.tensor import show
@@ -14,13 +16,42 @@ from archspec.tensor import show
 _UNITS = {"K": 3, "M": 6, "G": 9, "B": 9, "T": 12}
 
 
+def _receptive_field(graph: Graph) -> int:
+    from archspec.analyses.receptive_field import largest_field  # few specs claim it
+
+    return largest_field(graph)
+
+
+MEASURES: dict[str, Callable[[Graph], int]] = {
+    "params": lambda graph: graph.parameters,
+    "macs": macs,
+    "flops": lambda graph: network_cost(graph).flops,
+    "depth": depth,
+    "receptive_field": _receptive_field,
+}
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, what was measured instead of it, and whether that is the same as printed."""
+    """A claim, what was measured instead of it, and whether it `holds`.
+
+    It holds as `printed`, or it `differs` from what is printed just as the spec says; otherwise it is `wrong`.
+    """
 
     claim: Claim
     measured: str
-    holds: bool
+    finding: Literal["printed", "differs", "wrong"]
+    mend: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the spec tells the truth."""
+        return self.finding != "wrong"
+
+    @property
+    def claimed(self) -> str:
+        """What is claimed, as the spec has it."""
+        return self.claim.figure if self.claim.shape is None else show(self.claim.shape)
 
 
 def check_claims(graph: Graph, claims: tuple[Claim, ...]) -> list[Verdict]:
@@ -42,9 +73,8 @@ def bounds(figure: str) -> tuple[Decimal, Decimal]:
 def _check(graph: Graph, claim: Claim) -> Verdict:
     if claim.quantity == "output":
         return _check_output(graph, claim)
-    measures: dict[str, Callable[[Graph], int]] = {"params": lambda g: g.parameters, "macs": macs}
-    if claim.quantity not in measures:
-        names = [*measures, "output"]
+    if claim.quantity not in MEASURES:
+        names = [*MEASURES, "output"]
         raise Mistake(
             f"there are no claims about `{claim.quantity}`",
             kind="claim",
@@ -52,16 +82,32 @@ def _check(graph: Graph, claim: Claim) -> Verdict:
         )
     if not claim.figure:
         raise Mistake(f"`{claim.quantity}` is claimed as a figure such as `25.56M`", kind="claim")
-    measured = measures[claim.quantity](graph)
-    low, high = bounds(claim.figure)
-    return Verdict(claim, f"{measured:,}", low <= measured <= high)
+    if claim.subject:
+        raise Mistake(
+            f"`{claim.quantity}` is claimed of the whole model, not of `{claim.subject}`", kind="claim"
+        )
+    measured = MEASURES[claim.quantity](graph)
+    as_printed = _prints_as(measured, claim.figure)
+    if not claim.known:
+        return Verdict(claim, f"{measured:,}", "printed" if as_printed else "wrong")
+    if as_printed:
+        mend = f"the published figure holds: leave out `but {claim.known}` and the reason"
+        return Verdict(claim, f"{measured:,}", "wrong", mend)
+    return Verdict(claim, f"{measured:,}", "differs" if _prints_as(measured, claim.known) else "wrong")
+
+
+def _prints_as(value: int, figure: str) -> bool:
+    low, high = bounds(figure)
+    return low <= value <= high
 
 
 def _check_output(graph: Graph, claim: Claim) -> Verdict:
     if claim.shape is None:
         raise Mistake("an output is claimed by its shape: `output [1000]`", kind="claim")
+    if claim.known:
+        raise Mistake("a shape holds or does not", kind="claim", help="only figures can have a `but`")
     output = _output(graph, claim.subject)
-    return Verdict(claim, show(output.type.shape), output.type.shape == claim.shape)
+    return Verdict(claim, show(output.type.shape), "printed" if output.type.shape == claim.shape else "wrong")
 
 
 def _output(graph: Graph, name: str) -> Output:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 import linecache
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from keyword import iskeyword
@@ -25,6 +23,7 @@ from torch.fx import Graph as FxGraph
 from torch.fx import GraphModule
 from torch.fx import Node as FxNode
 
+from archspec.analyses.memory import written_over
 from archspec.errors import SpecError
 from archspec.garbage import uncollected
 from archspec.graph import Graph, Node, Ref
@@ -153,21 +152,8 @@ class _Lowering:
         self.flat = flat
         self.classes: dict[Any, type[Block]] = {}
         self.owners: dict[str, tuple[nn.Module, str]] = {}
-        self.makers = {node.name: node for node in graph.nodes}
-        self.uses = Counter(ref for node in graph.nodes for ref in node.operands)
-        self.uses.update(output.value for output in graph.outputs)
-        self.members: dict[int, list[Node | int]] = {index: [] for index in range(len(graph.scopes))}
-        seen = {0}
-        for node in graph.nodes:
-            scope = node.scope
-            inner: list[int] = []
-            while scope not in seen:
-                seen.add(scope)
-                inner.append(scope)
-                scope = graph.scopes[scope].parent or 0
-            for child in reversed(inner):
-                self.members[graph.scopes[child].parent or 0].append(child)
-            self.members[node.scope].append(node)
+        # One flat graph is for passes over it, to which its ops are to be pure functions.
+        self.written_over: set[str] = set() if flat else written_over(graph)
 
     def network(self, tensors: Callable[[Graph], Mapping[str, torch.Tensor]]) -> Network:
         graph = self.graph
@@ -202,7 +188,7 @@ class _Lowering:
 
     def write(self, scope: int, program: Program, depth: int) -> None:
         """Write the nodes of a scope into a program; blocks in it become modules where they can."""
-        for member in self.members[scope]:
+        for member in self.graph.members[scope]:
             if isinstance(member, Node):
                 self.node(member, program)
             elif self.stands_alone(member, program, depth):
@@ -245,25 +231,9 @@ class _Lowering:
                 add("call_module", short, {})
             else:
                 function, settings = leaf
-                if self.overwrites(node) and "inplace" in _parameters(function):
+                if node.name in self.written_over:
                     settings = {**settings, "inplace": True}
                 add("call_function", function, settings)
-
-    def overwrites(self, node: Node) -> bool:
-        """Whether a node may write its result over its input, which nothing else reads.
-
-        Not over what another module made: that one may run again, to save memory in training. One
-        flat graph is for passes over it, to which it stays a pure function.
-        """
-        if self.flat or len(node.inputs) != 1 or node.options:
-            return False
-        maker = self.makers.get(node.inputs[0].producer)
-        return (
-            maker is not None
-            and maker.scope == node.scope
-            and maker.op.overwritable
-            and self.uses[node.inputs[0]] == 1
-        )
 
     def home(self, program: Program, path: str, location: Location) -> tuple[nn.Module, str]:
         """The module that holds `path`, and its key there. SpecError when PyTorch needs that name itself."""
@@ -302,25 +272,17 @@ class _Lowering:
         base = record.name + "."
         if self.flat or depth >= DEEPEST or not record.name.startswith(program.base) or "@" in record.name:
             return False
-        for node in self.inside(scope):
+        for node in self.graph.inside(scope):
             if not node.name.startswith(base) or "@" in node.name:
                 return False
             if isinstance(node.op, Tied) and not node.op.target.startswith(base):
                 return False
         return True
 
-    def inside(self, scope: int) -> Iterable[Node]:
-        """The nodes of a scope and of those in it, in order."""
-        for member in self.members[scope]:
-            if isinstance(member, Node):
-                yield member
-            else:
-                yield from self.inside(member)
-
     def block(self, scope: int, outer: Program, depth: int) -> None:
         """Make a scope a module of the program around it, and call it there."""
         record = self.graph.scopes[scope]
-        nodes = list(self.inside(scope))
+        nodes = list(self.graph.inside(scope))
         made = {node.name for node in nodes}
         needed = [ref for node in nodes for ref in node.operands if ref.producer not in made]
         takes = list(dict.fromkeys([ref for ref in record.inputs if ref in set(needed)] + needed))
@@ -393,14 +355,6 @@ def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, Tenso
     if isinstance(lowered, functools.partial):
         return lowered.func, lowered.keywords
     return lowered, {}
-
-
-@functools.cache
-def _parameters(function: Callable[..., Any]) -> frozenset[str]:
-    try:
-        return frozenset(inspect.signature(function).parameters)
-    except ValueError:  # a function in C++ shows none
-        return frozenset()
 
 
 def _first_use(name: str) -> str:

@@ -51,6 +51,8 @@ class Module:
                     subject=claim.subject or "",
                     figure=claim.figure or "",
                     shape=shape,
+                    known=claim.known or "",
+                    reason=claim.reason,
                     source=statement.source,
                     settings=settings,
                     location=claim.span.location,

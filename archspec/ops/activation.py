@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from archspec.initialisation import Init, constant
 from archspec.op import Op, Weight
 from archspec.ops.inputs import channels_of, require_real
-from archspec.tensor import TensorType
+from archspec.reach import Reach, points
+from archspec.tensor import TensorType, fixed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,12 +18,21 @@ class _Activation(Op):
     """A function of `torch.nn.functional` whose arguments are the op's own; it leaves the shape as it is."""
 
     function: ClassVar[str]
+    flops_per_value: ClassVar[int]
     without_batch = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
         require_real(x, self)
         return x
+
+    def flops(self, x: TensorType) -> int:
+        """`flops_per_value`, for each value."""
+        return self.flops_per_value * x.values
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place."""
+        return (points(x),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """The function of that name."""
@@ -36,34 +46,44 @@ class ReLU(_Activation):
     """max(0, x) [Nair & Hinton, 2010].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 1 a value
     Raises: when the values are not real numbers
     """
 
     function = "relu"
     examples = ("f32[8, 4, 4] -> ReLU -> f32[8, 4, 4]", "f32[5] -> ReLU -> f32[5]")
+    flops_per_value = 1  # the larger
+    overwrites = True
+    saves = ("outputs",)
 
 
 class ReLU6(_Activation):
     """min(max(0, x), 6) [Krizhevsky, 2010].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 2 a value
     Raises: when the values are not real numbers
     """
 
     function = "relu6"
     examples = ("f32[8, 4, 4] -> ReLU6 -> f32[8, 4, 4]", "f32[5] -> ReLU6 -> f32[5]")
+    flops_per_value = 2  # the larger, the smaller
+    overwrites = True
 
 
 class LeakyReLU(_Activation):
     """x, times `slope` below 0 [Maas et al., 2013].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 2 a value
     Raises: when the values are not real numbers
     """
 
     slope: float = 0.01
 
     examples = ("f32[8, 4, 4] -> LeakyReLU -> f32[8, 4, 4]", "f32[5] -> LeakyReLU(0.2) -> f32[5]")
+    flops_per_value = 2  # comparison, product
+    overwrites = True
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`leaky_relu`."""
@@ -76,6 +96,7 @@ class PReLU(_Activation):
     """x, times a learned slope below 0: one for all values, or one for each channel [He et al., 2015].
 
     Shapes: [*S] -> [*S]; [C, *S] -> [C, *S] with a slope for each channel
+    FLOPs: 2 a value
     Raises: when the values are not real numbers, and when slopes are per channel and there are none
     """
 
@@ -88,6 +109,7 @@ class PReLU(_Activation):
         "f32[5] -> PReLU(per_channel=true, init=zeros) -> f32[5]",
     )
     without_batch = False
+    flops_per_value = 2  # comparison, product
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
@@ -114,6 +136,7 @@ class ELU(_Activation):
     """x, and alpha (exp(x) - 1) below 0 [Clevert et al., 2016].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 4 a value
     Raises: when the values are not real numbers
     """
 
@@ -121,12 +144,15 @@ class ELU(_Activation):
 
     function = "elu"
     examples = ("f32[8, 4, 4] -> ELU -> f32[8, 4, 4]", "f32[5] -> ELU(0.5) -> f32[5]")
+    flops_per_value = 4  # comparison, exp, difference, product
+    overwrites = True
 
 
 class GELU(_Activation):
     """x Φ(x), with Φ the normal distribution, or its approximation by tanh [Hendrycks & Gimpel, 2016].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 5 a value, 9 with "tanh"
     Raises: when the values are not real numbers
     """
 
@@ -135,77 +161,100 @@ class GELU(_Activation):
     function = "gelu"
     examples = ("f32[8, 4, 4] -> GELU -> f32[8, 4, 4]", 'f32[5] -> GELU("tanh") -> f32[5]')
 
+    def flops(self, x: TensorType) -> int:
+        """5 for each value: x / sqrt(2), erf, + 1, * 0.5, * x; 9 by tanh, which takes a cubic polynomial."""
+        return (9 if self.approximate == "tanh" else 5) * x.values
+
 
 class SiLU(_Activation):
     """x sigmoid(x), also called Swish [Elfwing et al., 2018].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 5 a value
     Raises: when the values are not real numbers
     """
 
     function = "silu"
     examples = ("f32[8, 4, 4] -> SiLU -> f32[8, 4, 4]", "f32[5] -> SiLU -> f32[5]")
+    flops_per_value = 5  # a Sigmoid, and a product
+    overwrites = True
 
 
 class Mish(_Activation):
     """x tanh(softplus(x)) [Misra, 2020].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 5 a value
     Raises: when the values are not real numbers
     """
 
     function = "mish"
     examples = ("f32[8, 4, 4] -> Mish -> f32[8, 4, 4]", "f32[5] -> Mish -> f32[5]")
+    flops_per_value = 5  # exp, sum, log, tanh, product
+    overwrites = True
 
 
 class Sigmoid(_Activation):
     """1 / (1 + exp(-x)) [Rumelhart et al., 1986].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 4 a value
     Raises: when the values are not real numbers
     """
 
     function = "sigmoid"
     examples = ("f32[8, 1, 1] -> Sigmoid -> f32[8, 1, 1]", "f32[5] -> Sigmoid -> f32[5]")
+    flops_per_value = 4  # sign, exp, sum, quotient
+    saves = ("outputs",)
 
 
 class Tanh(_Activation):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)) [LeCun et al., 1989].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 1 a value
     Raises: when the values are not real numbers
     """
 
     function = "tanh"
     examples = ("f32[8, 4, 4] -> Tanh -> f32[8, 4, 4]", "f32[5] -> Tanh -> f32[5]")
+    flops_per_value = 1  # tanh
+    saves = ("outputs",)
 
 
 class Hardswish(_Activation):
     """x min(max(0, x + 3), 6) / 6 [Howard et al., 2019].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 5 a value
     Raises: when the values are not real numbers
     """
 
     function = "hardswish"
     examples = ("f32[8, 4, 4] -> Hardswish -> f32[8, 4, 4]", "f32[5] -> Hardswish -> f32[5]")
+    flops_per_value = 5  # sum, the larger, the smaller, product, quotient
+    overwrites = True
 
 
 class Hardsigmoid(_Activation):
     """min(max(0, x + 3), 6) / 6 [Howard et al., 2019].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 4 a value
     Raises: when the values are not real numbers
     """
 
     function = "hardsigmoid"
     examples = ("f32[8, 1, 1] -> Hardsigmoid -> f32[8, 1, 1]", "f32[5] -> Hardsigmoid -> f32[5]")
+    flops_per_value = 4  # sum, the larger, the smaller, quotient
+    overwrites = True
 
 
 class Softplus(_Activation):
     """log(1 + exp(beta x)) / beta, and x itself where beta x is above `threshold` [Dugas et al., 2001].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 6 a value
     Raises: when the values are not real numbers
     """
 
@@ -214,6 +263,7 @@ class Softplus(_Activation):
 
     function = "softplus"
     examples = ("f32[8, 4, 4] -> Softplus -> f32[8, 4, 4]", "f32[5] -> Softplus(2.0, 10.0) -> f32[5]")
+    flops_per_value = 6  # product, comparison, exp, sum, log, quotient
 
 
 class _AlongAxis(_Activation):
@@ -221,10 +271,16 @@ class _AlongAxis(_Activation):
 
     axis: int = -1
 
+    saves = ("outputs",)
+
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
         x.axis(self.axis)
         return super().infer(x)
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place, and all of the axis."""
+        return (points(x, x.axis(self.axis)),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """The function of that name, along that axis."""
@@ -237,6 +293,7 @@ class Softmax(_AlongAxis):
     """exp(x) / sum(exp(x)) along an axis [Bridle, 1990].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 5 n - 2 for each n values along the axis
     Raises: when there is no such axis, and when the values are not real numbers
     """
 
@@ -247,11 +304,16 @@ class Softmax(_AlongAxis):
         "f32[4, 7, 9] -> Softmax(axis=-2) -> f32[4, 7, 9]",
     )
 
+    def flops(self, x: TensorType) -> int:
+        """5 n - 2 for each n values: their largest, differences, exps, sum, quotients."""
+        return 5 * x.values - 2 * (x.values // fixed(x.shape[x.axis(self.axis)], "the size of the axis"))
+
 
 class LogSoftmax(_AlongAxis):
     """x - log(sum(exp(x))) along an axis: the logarithm of Softmax [Bridle, 1990].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 5 n - 1 for each n values along the axis
     Raises: when there is no such axis, and when the values are not real numbers
     """
 
@@ -260,3 +322,7 @@ class LogSoftmax(_AlongAxis):
         "f32[10] -> LogSoftmax -> f32[10]",
         "f32[4, 7, 7] -> LogSoftmax(0) -> f32[4, 7, 7]",
     )
+
+    def flops(self, x: TensorType) -> int:
+        """5 n - 1 for each n values: their largest, differences, exps, sum, log, differences."""
+        return 5 * x.values - x.values // fixed(x.shape[x.axis(self.axis)], "the size of the axis")

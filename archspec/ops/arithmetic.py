@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archspec.errors import Mistake
 from archspec.op import Lowered, Op
+from archspec.reach import WHOLE, Along, Reach, aligned, points
 from archspec.size import always_equal
 from archspec.tensor import TensorType, broadcast, fixed, show
 
@@ -27,6 +28,15 @@ class _Pairwise(Op):
         """[*S], [*S'] -> both shapes broadcast."""
         return broadcast(a, b, verb=self.verb)
 
+    def flops(self, a: TensorType, b: TensorType) -> int:
+        """1 for each value of the output."""
+        return broadcast(a, b, verb=self.verb).values
+
+    def reach(self, a: TensorType, b: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place of both, broadcast."""
+        out = self.infer(a, b)
+        return aligned(a, out), aligned(b, out)
+
     def lower(self, a: TensorType, b: TensorType) -> Lowered:
         """The operator, or `pairwise` where a batch would meet another axis."""
         rank = max(a.rank, b.rank)
@@ -38,6 +48,7 @@ class Add(_Pairwise):
     """Sum of two tensors, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast: aligned at the last axis, a size of 1 stretched
+    FLOPs: 1 for each value of the output
     Raises: when sizes differ
     """
 
@@ -50,12 +61,14 @@ class Add(_Pairwise):
         "(f32[8], f32[4, 8]) -> Add -> f32[4, 8]",
         "(i64[3], f32[3]) -> Add -> f32[3]",
     )
+    saves = ()
 
 
 class Sub(_Pairwise):
     """Difference of two tensors, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast
+    FLOPs: 1 for each value of the output
     Raises: when sizes differ, or both hold bool
     """
 
@@ -66,6 +79,7 @@ class Sub(_Pairwise):
         "(f32[4, 8], f32[4, 1]) -> Sub -> f32[4, 8]",
         "(i64[2, 4, 1], i64[4]) -> Sub -> i64[2, 4, 4]",
     )
+    saves = ()
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         """[*S], [*S'] -> both shapes broadcast."""
@@ -78,6 +92,7 @@ class Mul(_Pairwise):
     """Product of two tensors value by value, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast
+    FLOPs: 1 for each value of the output
     Raises: when sizes differ
     """
 
@@ -94,6 +109,7 @@ class Div(_Pairwise):
     """Quotient of two tensors as real numbers, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast
+    FLOPs: 1 for each value of the output
     Raises: when sizes differ
     """
 
@@ -113,6 +129,7 @@ class Maximum(_Pairwise):
     """The larger of two values, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast
+    FLOPs: 1 for each value of the output
     Raises: when sizes differ
     """
 
@@ -128,6 +145,7 @@ class Minimum(_Pairwise):
     """The smaller of two values, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast
+    FLOPs: 1 for each value of the output
     Raises: when sizes differ
     """
 
@@ -143,6 +161,7 @@ class Equal(_Pairwise):
     """Whether two values are equal, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> bool, both broadcast
+    FLOPs: 1 for each value of the output
     Raises: when sizes differ
     """
 
@@ -152,6 +171,7 @@ class Equal(_Pairwise):
         "(i64[4, 8], i64[4, 8]) -> Equal -> bool[4, 8]",
         "(f32[3, 4], f32[4]) -> Equal -> bool[3, 4]",
     )
+    saves = ()
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         """[*S], [*S'] -> bool, both shapes broadcast."""
@@ -163,6 +183,7 @@ class MatMul(_Pairwise):
 
     Shapes: [*S, n, k], [*S', k, m] -> [both broadcast, n, m]
     MACs:   k, for each value of the output
+    FLOPs:  2 MACs
     Raises: when k or S differ, when there are no matrices, and when dtypes differ or are bool
     """
 
@@ -201,6 +222,22 @@ class MatMul(_Pairwise):
         """k, for each value of the output."""
         return fixed(a.shape[-1], "the length of the rows") * self.infer(a, b).values
 
+    def reach(self, a: TensorType, b: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its row of a and its column of b, whole."""
+        out = self.infer(a, b)
+        stack = out.with_shape(out.shape[:-2])
+        left, right = (aligned(x.with_shape(x.shape[:-2]), stack) or () for x in (a, b))
+        return (*left, Along((out.rank - 2,)), WHOLE), (*right, WHOLE, Along((out.rank - 1,)))
+
+    def flops(self, a: TensorType, b: TensorType) -> int:
+        """Twice the multiply-adds."""
+        return 2 * self.macs(a, b)
+
+    def saved(self, a: TensorType, b: TensorType) -> tuple[str | TensorType, ...]:
+        """Both matrices; a stack that is broadcast, as the copy that PyTorch makes to multiply it."""
+        out = self.infer(a, b)
+        return tuple(_multiplied(name, x, out) for name, x in (("a", a), ("b", b)))
+
 
 class _EachValue(Op):
     """One function of each value; whole numbers stay whole."""
@@ -214,6 +251,14 @@ class _EachValue(Op):
         _require_numbers(x, self)
         return x
 
+    def flops(self, x: TensorType) -> int:
+        """1 for each value."""
+        return x.values
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place."""
+        return (points(x),)
+
     def lower(self, x: TensorType) -> Lowered:
         """The operator or PyTorch's function."""
         return _named(self.function)
@@ -223,18 +268,21 @@ class Negate(_EachValue):
     """The value with the other sign.
 
     Shapes: [*S] -> [*S]
+    FLOPs: 1 a value
     Raises: when the values are bool
     """
 
     function = "neg"
 
     examples = ("f32[4, 8] -> Negate -> f32[4, 8]", "i64[3] -> Negate -> i64[3]")
+    saves = ()
 
 
 class Abs(_EachValue):
     """The value without its sign.
 
     Shapes: [*S] -> [*S]
+    FLOPs: 1 a value
     Raises: when the values are bool
     """
 
@@ -255,28 +303,33 @@ class Sqrt(_EachReal):
     """The square root; that of a negative number is NaN.
 
     Shapes: [*S] -> [*S]
+    FLOPs: 1 a value
     """
 
     function = "sqrt"
 
     examples = ("f32[4, 8] -> Sqrt -> f32[4, 8]", "i64[3] -> Sqrt -> f32[3]")
+    saves = ("outputs",)
 
 
 class Exp(_EachReal):
     """e to the power of the value.
 
     Shapes: [*S] -> [*S]
+    FLOPs: 1 a value
     """
 
     function = "exp"
 
     examples = ("f32[4, 8] -> Exp -> f32[4, 8]", "f16[] -> Exp -> f16[]")
+    saves = ("outputs",)
 
 
 class Log(_EachReal):
     """The natural logarithm; that of a negative number is NaN.
 
     Shapes: [*S] -> [*S]
+    FLOPs: 1 a value
     """
 
     function = "log"
@@ -288,6 +341,7 @@ class Power(Op):
     """The value to the power of `exponent`; whole numbers stay whole when it is whole.
 
     Shapes: [*S] -> [*S]
+    FLOPs: 1 a value
     Raises: when whole numbers meet a negative whole exponent
     """
 
@@ -311,6 +365,14 @@ class Power(Op):
             )
         return out
 
+    def flops(self, x: TensorType) -> int:
+        """1 for each value."""
+        return x.values
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place."""
+        return (points(x),)
+
     def lower(self, x: TensorType) -> Lowered:
         """`torch.pow`."""
         import torch
@@ -322,6 +384,7 @@ class Scale(Op):
     """The value times `factor` plus `offset`: what `x * 0.5`, `x + 1` and `1 - x` mean.
 
     Shapes: [*S] -> [*S], whole numbers stay whole when both are whole
+    FLOPs: 2 a value; 1 without an offset, or where the factor is 1 or -1
     """
 
     factor: int | float
@@ -337,10 +400,19 @@ class Scale(Op):
         "bool[3] -> Scale(1) -> i64[3]",
     )
     without_batch = True
+    saves = ()
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
         return _with_numbers(x, self.factor, self.offset)
+
+    def flops(self, x: TensorType) -> int:
+        """2 for each value; 1 without an offset, or where the factor is 1 or -1."""
+        return x.values * (1 if self.offset == 0 or self.factor in (1, -1) else 2)
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place."""
+        return (points(x),)
 
     def lower(self, x: TensorType) -> Lowered:
         """One product or sum where that is enough, else `scaled`."""
@@ -359,6 +431,7 @@ class Reduce(Op):
     """The mean, sum, largest or smallest value over axes, which go, or stay with size 1 if `keep`.
 
     Shapes: [*S] -> [*S without `axes`]
+    FLOPs: for n values to m, n - m; n for the mean
     Raises: when an axis is missing or named twice, and for the mean of whole numbers
     """
 
@@ -387,6 +460,20 @@ class Reduce(Op):
         ]
         whole = self.how == "sum" and not x.floating
         return replace(x.with_shape(sizes), dtype="i64" if whole else x.dtype)
+
+    def flops(self, x: TensorType) -> int:
+        """n - m, for n values to m; a mean takes as many quotients besides."""
+        return x.values - (0 if self.how == "mean" else self.infer(x).values)
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """Input and output for the largest and smallest value, to find where it was; nothing for sums."""
+        return ("inputs", "outputs") if self.how in ("max", "min") else ()
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees the whole of `axes`."""
+        gone = self._axes(x)
+        left = [axis for axis in range(x.rank) if self.keep or axis not in gone]
+        return (tuple(WHOLE if axis in gone else Along((left.index(axis),)) for axis in range(x.rank)),)
 
     def lower(self, x: TensorType) -> Lowered:
         """`torch.mean`, `torch.sum`, `torch.amax` or `torch.amin`."""
@@ -431,6 +518,17 @@ def _named(function: str) -> Callable[..., Any]:
     import torch
 
     return getattr(operator, function) if hasattr(operator, function) else getattr(torch, function)  # type: ignore[no-any-return]
+
+
+def _multiplied(name: str, x: TensorType, out: TensorType) -> str | TensorType:
+    """What is kept of a matrix operand: itself if its stack is that of the product, else a copy stacked so."""
+    ones = (1,) * (out.rank - x.rank)
+    # A single matrix for all samples is not copied: the rows of the other are multiplied by it at once.
+    if (x.rank == 2 and not x.batched) or (
+        (*ones, *x.shape)[:-2] == out.shape[:-2] and x.batched == out.batched
+    ):
+        return name
+    return replace(x, shape=(*out.shape[:-2], *x.shape[-2:]), batched=out.batched)
 
 
 def _require_numbers(x: TensorType, op: Op) -> None:

@@ -1,5 +1,6 @@
 """Attention: mixing values by how well their keys fit a query."""
 
+from dataclasses import replace
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from archspec.errors import Mistake
 from archspec.op import Lowered, Op
 from archspec.ops.arithmetic import with_ones
 from archspec.ops.inputs import require_real
+from archspec.reach import WHOLE, Reach, aligned, points
 from archspec.size import always_equal
 from archspec.tensor import TensorType, broadcast, fixed, show
 
@@ -26,6 +28,7 @@ class Attention(Op):
 
     Shapes: q [*A, N, d], k [*A, M, d], v [*A, M, e] -> [*A, N, e]; bias and mask broadcast to [*A, N, M]
     MACs:   N * M * (d + e), for each of *A
+    FLOPs:  2 MACs; 5 M - 2 for each softmax; for each score 1, and 1 for each of bias, mask and `causal`
     Raises: when *A, M, d or dtypes differ, when bias or mask do not broadcast, and when mask is not bool
     """
 
@@ -34,6 +37,7 @@ class Attention(Op):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     examples = (
+        "(f32[2, 5, 8], f32[2, 7, 8], f32[2, 7, 8]) -> Attention -> f32[2, 5, 8]",
         "(f32[2, 5, 8], f32[2, 7, 8], f32[2, 7, 4]) -> Attention -> f32[2, 5, 4]",
         "(f32[5, 8], f32[5, 8], f32[5, 8]) -> Attention(scale=1.0, causal=true) -> f32[5, 8]",
         "(f32[2, 5, 8], f32[2, 5, 8], f32[2, 5, 8]) -> Attention(bias=f32[2, 5, 5]) -> f32[2, 5, 8]",
@@ -93,6 +97,75 @@ class Attention(Op):
         """N * M * (d + e), for each of *A."""
         scores = fixed(prod(q.shape[:-1]) * k.shape[-2], "the number of scores")
         return scores * fixed(q.shape[-1] + v.shape[-1], "the widths of keys and values")
+
+    def flops(
+        self,
+        q: TensorType,
+        k: TensorType,
+        v: TensorType,
+        *,
+        bias: TensorType | None = None,
+        mask: TensorType | None = None,
+    ) -> int:
+        """2 MACs; 5 M - 2 for each softmax; for each score 1, and 1 for each of bias, mask and `causal`."""
+        rows = fixed(prod(q.shape[:-1]), "the number of queries")
+        keys = fixed(k.shape[-2], "the number of keys")
+        changes = 1 + (bias is not None) + (mask is not None) + self.causal
+        return 2 * self.macs(q, k, v) + rows * (5 * keys - 2 + changes * keys)
+
+    def saved(
+        self,
+        q: TensorType,
+        k: TensorType,
+        v: TensorType,
+        *,
+        bias: TensorType | None = None,
+        mask: TensorType | None = None,
+    ) -> tuple[str | TensorType, ...]:
+        """What PyTorch keeps on the CPU: with a fused kernel the logarithm of each sum, else all scores."""
+        batched = self.infer(q, k, v, bias=bias, mask=mask).batched
+        scores = TensorType((*q.shape[:-1], k.shape[-2]), q.dtype, batched)
+        seen = (
+            mask if mask is None or not self.causal else broadcast(mask, scores.with_shape(scores.shape[-2:]))
+        )
+        # The fused kernel of the CPU takes four axes, one width, and no bias to be trained; those of CUDA
+        # take a bias too, so that this claims more than they keep.
+        fused = q.rank + batched == 4 and always_equal(q.shape[-1], v.shape[-1])
+        if fused and bias is None and not self.dropout:
+            sums = TensorType(q.shape[:-1], "f32", batched)
+            added = () if seen is None else (replace(seen, dtype=q.dtype),)  # the mask, as numbers to add
+            return "q", "k", "v", "outputs", sums, *added
+        # Queries and keys scaled, and values laid out anew, as those of several heads have to be.
+        kept: list[str | TensorType] = [*(replace(x, batched=batched) for x in (q, k, v)), scores]
+        if self.dropout:
+            kept += [scores, scores]  # what is zeroed, and what is left
+        if bias is not None and self.causal:
+            causal = TensorType(scores.shape[-2:], "bool", batched=False)
+            kept.append(causal if mask is None else broadcast(mask, causal))
+        elif bias is not None and mask is not None:
+            kept.append("mask")
+        return tuple(kept)
+
+    def reach(
+        self,
+        q: TensorType,
+        k: TensorType,
+        v: TensorType,
+        *,
+        bias: TensorType | None = None,
+        mask: TensorType | None = None,
+    ) -> tuple[Reach, ...]:
+        """Each value sees its query, all keys, and its place in all values, causal or masked or not."""
+        scores = q.with_shape((*q.shape[:-1], k.shape[-2]))
+        rows = [
+            (*(aligned(x, scores) or ())[:-1], WHOLE) if x.rank else () for x in (bias, mask) if x is not None
+        ]
+        return (
+            points(q, q.rank - 1),
+            points(k, k.rank - 2, k.rank - 1),
+            points(v, v.rank - 2),
+            *rows,
+        )
 
     def lower(
         self,

@@ -1,6 +1,7 @@
 """Convolutions: learned windows that slide over a signal, an image or a volume."""
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +12,9 @@ from archspec.initialisation import Init
 from archspec.op import NonNegativeInt, Op, PositiveInt, Weight
 from archspec.ops.inputs import by_axes, channels_of, space_of
 from archspec.ops.linear import weight_and_bias
-from archspec.ops.window import Padding, Window, padded, per_axis, slide
+from archspec.ops.norm import standardising
+from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
+from archspec.reach import WHOLE, Along, Reach, Slide
 from archspec.size import Size
 from archspec.tensor import TensorType, show
 
@@ -50,6 +53,12 @@ class _Conv(Op):
         """C / groups * prod(kernel), for each value of the output."""
         return prod(self.weights(x)["weight"].shape[1:]) * self.infer(x).values
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees a window of every channel."""
+        settings = self._settings(x)
+        names = ("kernel_size", "stride", "padding", "dilation")
+        return ((WHOLE, *seen_by(*(settings[name] for name in names))),)
+
     def _settings(self, x: TensorType) -> dict[str, Any]:
         """The arguments of PyTorch's modules."""
         axes = x.rank - 1
@@ -67,12 +76,17 @@ class _Conv(Op):
             "device": "meta",
         }
 
+    def flops(self, x: TensorType) -> int:
+        """2 MACs; 1 for each value of the output with a bias."""
+        return 2 * self.macs(x) + self.bias * self.infer(x).values
+
 
 class Conv(_Conv):
     """Slide `out` learned windows over a signal, an image or a volume [LeCun et al., 1989].
 
     Shapes: [C, *S] -> [out, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1
     MACs:   C / groups * prod(kernel), for each value of the output
+    FLOPs:  2 MACs; 1 for each value of the output with a bias
     Raises: when `groups` does not divide both C and `out`, or the window does not fit
     """
 
@@ -96,6 +110,7 @@ class WSConv(_Conv):
 
     Shapes: [C, *S] -> [out, *S'], as Conv
     MACs:   C / groups * prod(kernel), for each value of the output
+    FLOPs:  as Conv, and 5 n + 3 for each of `out` windows of n weights, standardised anew at each run
     Raises: as Conv
     """
 
@@ -106,6 +121,16 @@ class WSConv(_Conv):
         "f32[8, 20] -> WSConv(4, 5, groups=4, bias=false, eps=1e-6) -> f32[4, 20]",
         "f32[2, 9, 9, 9] -> WSConv(2, 3, padding=0, dilation=2) -> f32[2, 5, 5, 5]",
     )
+
+    def flops(self, x: TensorType) -> int:
+        """As Conv, and 5 n + 3 for each window of n weights: it is standardised anew at each run."""
+        shape = self.weights(x)["weight"].shape
+        return super().flops(x) + standardising(shape[0], prod(shape[1:]))
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input; the deviation of each output's weights, the weights centred, and standardised."""
+        weight = TensorType(self.weights(x)["weight"].shape, x.dtype, batched=False)
+        return "inputs", weight.with_shape((self.out,)), weight, weight
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`, its weight standardised before each use."""
@@ -121,6 +146,7 @@ class ConvTranspose(Op):
     Shapes: [C, *S] -> [out, *S'],
             S' = (S - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1
     MACs:   out / groups * prod(kernel), for each value of the input
+    FLOPs:  2 MACs; 1 for each value of the output with a bias
     Raises: when `groups` does not divide both C and `out`, when `output_padding` is not below `stride` or
             `dilation`, and when the padding leaves nothing
     """
@@ -171,6 +197,16 @@ class ConvTranspose(Op):
         """out / groups * prod(kernel), for each value of the input."""
         return prod(self.weights(x)["weight"].shape[1:]) * x.values
 
+    def flops(self, x: TensorType) -> int:
+        """2 MACs; 1 for each value of the output with a bias."""
+        return 2 * self.macs(x) + self.bias * self.infer(x).values
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees every channel of the values whose windows it lies in."""
+        kernel, stride, padding, _, dilation = self._windows(x)
+        windows = zip(kernel, stride, padding, dilation, strict=True)
+        return ((WHOLE, *(Along((axis,), _spread(*window)) for axis, window in enumerate(windows, 1))),)
+
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.ConvTranspose1d`, `nn.ConvTranspose2d` or `nn.ConvTranspose3d`."""
         from torch import nn
@@ -202,6 +238,18 @@ class ConvTranspose(Op):
             "dilation": self.dilation,
         }
         return tuple(per_axis(value, x.rank - 1, name) for name, value in settings.items())
+
+
+def _spread(kernel: int, stride: int, padding: int, dilation: int) -> Slide:
+    """Which inputs reach each place of a ConvTranspose: input i adds to i * stride - padding + dilation * tap."""
+
+    def seen(position: int) -> tuple[int, int]:
+        sources = [position + padding - dilation * tap for tap in range(kernel)]
+        reached = [source // stride for source in sources if source % stride == 0]
+        # A place that no tap reaches holds the bias alone; it counts as seeing one input.
+        return (min(reached), max(reached)) if reached else (sources[0] // stride,) * 2
+
+    return Slide.resampled(Fraction(1, stride), seen)
 
 
 def require_groups(groups: int, channels: int, out: int) -> None:

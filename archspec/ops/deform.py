@@ -1,6 +1,7 @@
 """Deformable convolution: windows whose samples the data displaces."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ from archspec.op import Op, PositiveInt, Weight
 from archspec.ops.conv import require_groups
 from archspec.ops.inputs import channels_of, require_real
 from archspec.ops.linear import weight_and_bias
-from archspec.ops.window import Padding, Window, padded, per_axis, slide
+from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
+from archspec.reach import WHOLE, Along, Reach
 from archspec.size import always_equal
-from archspec.tensor import Shape, TensorType, show
+from archspec.tensor import DType, Shape, TensorType, show
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +30,8 @@ class DeformConv(Op):
     Shapes: x [C, H, W], offset [2 * offset_groups * prod(kernel), H', W'],
             mask [offset_groups * prod(kernel), H', W'] -> [out, H', W'], H' and W' as Conv has them
     MACs:   C / groups * prod(kernel), for each value of the output
+    FLOPs:  2 MACs; 1 for each value of the output with a bias; for each sample 12 to find its place, and 7 to mix
+            four pixels of each channel, 8 with a mask
     Raises: when `groups` does not divide both C and `out`, or `offset_groups` not C, when offset or mask
             have other shapes, when dtypes differ, and when a tensor has no batch
     """
@@ -79,6 +83,38 @@ class DeformConv(Op):
     def macs(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> int:
         """C / groups * prod(kernel), for each value of the output."""
         return prod(self.weights(x, offset)["weight"].shape[1:]) * self.infer(x, offset).values
+
+    def flops(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> int:
+        """2 MACs and the bias; 12 for each place sampled, then 7 for each value there, 8 with a mask."""
+        # A place: two coordinates moved, rounded down, and their fractions; from these, four shares of pixels.
+        # A value: four products, three sums.
+        out = self.infer(x, offset, mask=mask)
+        places = offset.values // 2
+        values = places * (channels_of(x) // self.offset_groups)
+        sampling = 12 * places + (7 if mask is None else 8) * values
+        return 2 * self.macs(x, offset) + self.bias * out.values + sampling
+
+    def saved(
+        self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None
+    ) -> tuple[str | TensorType, ...]:
+        """The image, the mask, where each sample lies, and the samples: with a mask, before it and after."""
+        # Places are kept in single precision at least, and so is an image that is sampled there.
+        precise: DType = "f64" if x.dtype == "f64" else "f32"
+        image = "x" if x.dtype == precise else replace(x, dtype=precise)
+        taps = prod(per_axis(self.kernel, 2, "kernel"))
+        samples = x.with_shape((channels_of(x) * taps, *offset.shape[1:]))
+        kept = image, replace(offset, dtype=precise), samples
+        return kept if mask is None else (*kept, "mask", samples)
+
+    def reach(
+        self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None
+    ) -> tuple[Reach, ...]:
+        """Each value sees a window of every channel, as if not displaced, and its own offsets and mask."""
+        kernel, stride = per_axis(self.kernel, 2, "kernel"), per_axis(self.stride, 2, "stride")
+        dilation = per_axis(self.dilation, 2, "dilation")
+        window = seen_by(kernel, stride, padded(kernel, stride, self.padding, dilation), dilation)
+        moved = (WHOLE, Along((1,)), Along((2,)))
+        return ((WHOLE, *window), moved, *(() if mask is None else (moved,)))
 
     def lower(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> "nn.Module":
         """`torch_layers.DeformConv`."""

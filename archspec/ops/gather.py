@@ -4,17 +4,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from archspec.errors import Mistake
-from archspec.op import Lowered, Op
+from archspec.op import Lowered
+from archspec.ops.movement import _Movement
+from archspec.reach import WHOLE, Along, Reach, points
 from archspec.tensor import TensorType, show
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Gather(Op):
+class Gather(_Movement):
     """Pick the rows of a table that `index` numbers, as `table[index]` in NumPy [Harris et al., 2020].
 
     Shapes: [n, *S], [*I] -> [*I, *S]
+    FLOPs: 0
     Raises: when the index is not of whole numbers or the table has no rows
     """
 
@@ -33,6 +36,17 @@ class Gather(Op):
             raise Mistake(f"Gather takes a table with rows, not {show(table.shape)}", kind="shape")
         shape = (*index.shape, *table.shape[1:])
         return TensorType(shape, table.dtype, table.batched or index.batched)
+
+    def saved(self, table: TensorType, index: TensorType) -> tuple[str | TensorType, ...]:
+        """The index, and where both differ from sample to sample, the number of each sample."""
+        # An index that is not of the data is a constant, which is there anyway.
+        if not index.batched:
+            return ()
+        return ("index", TensorType((), "i64")) if table.batched else ("index",)
+
+    def reach(self, table: TensorType, index: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its number, and its place in all rows."""
+        return (WHOLE, *(Along((axis + index.rank - 1,)) for axis in range(1, table.rank))), points(index)
 
     def lower(self, table: TensorType, index: TensorType) -> Lowered:
         """`rows`."""

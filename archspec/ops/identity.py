@@ -4,37 +4,45 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from archspec.op import Op
 from archspec.ops.inputs import channels_of
+from archspec.ops.movement import _Movement
 from archspec.ops.window import Window, per_axis, slide
+from archspec.reach import Reach, points
 from archspec.tensor import TensorType
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Identity(Op):
+class Identity(_Movement):
     """What came in, unchanged [He et al., 2016].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 0
     """
 
     examples = ("f32[8, 4, 4] -> Identity -> f32[8, 4, 4]", "i64[5] -> Identity -> i64[5]")
     without_batch = True
+    view = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
         return x
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place."""
+        return (points(x),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """A function that hands on its input."""
         return unchanged
 
 
-class Zero(Op):
+class Zero(_Movement):
     """Zeros of the shape that a pool of that stride gives: an edge left out of a cell [Liu et al., 2019].
 
     Shapes: [C, *S] -> [C, *S'], S' = (S - 1) // stride + 1
+    FLOPs: 0
     Raises: when there are no channels, or `stride` lists another number of axes
     """
 
@@ -52,6 +60,10 @@ class Zero(Op):
         """[C, *S] -> [C, *S']."""
         channels_of(x)
         return x.with_shape((x.shape[0], *slide(x.shape[1:], 1, self.stride, 0)))
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Nothing is seen."""
+        return (None,)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """Zeros like every `stride`-th value."""

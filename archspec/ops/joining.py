@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from archspec.errors import Mistake
 from archspec.op import Lowered, Op, PositiveInt
 from archspec.ops.identity import unchanged
+from archspec.ops.movement import _Movement
+from archspec.reach import POINT, Along, Reach, points
 from archspec.size import Size, always_equal
 from archspec.tensor import Shape, TensorType, promote, show
 
@@ -14,10 +16,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Concat(Op):
+class Concat(_Movement):
     """Join tensors along an axis, in order.
 
     Shapes: [*A, n, *B], [*A, m, *B], ... -> [*A, n + m + ..., *B]
+    FLOPs: 0
     Raises: when the other axes differ
     """
 
@@ -40,15 +43,24 @@ class Concat(Op):
             shape[axis] += x.shape[axis]
         return TensorType(tuple(shape), promote(*xs), any(x.batched for x in xs))
 
+    def reach(self, *xs: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place in one of them; along the axis these are out of line."""
+        axis = xs[0].axis(self.axis)
+        if len(xs) == 1:
+            return (points(xs[0]),)
+        one = tuple(Along((i,), POINT, i != axis) for i in range(xs[0].rank))
+        return (one,) * len(xs)
+
     def lower(self, *xs: TensorType) -> Lowered:
         """`torch.cat`."""
         return partial(concat, axis=xs[0].axis(self.axis) - xs[0].rank, **_mixed(xs))
 
 
-class Stack(Op):
+class Stack(_Movement):
     """Join tensors along a new axis, in order.
 
     Shapes: n times [*A, *B] -> [*A, n, *B]
+    FLOPs: 0
     Raises: when shapes differ
     """
 
@@ -69,16 +81,23 @@ class Stack(Op):
         shape.insert(rows.axis(self.axis), len(xs))
         return TensorType(tuple(shape), promote(*xs), any(x.batched for x in xs))
 
+    def reach(self, *xs: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place in one of them."""
+        out = self.infer(*xs)
+        axis = out.axis(self.axis)
+        return (tuple(Along((i + (i >= axis),)) for i in range(xs[0].rank)),) * len(xs)
+
     def lower(self, *xs: TensorType) -> Lowered:
         """`torch.stack`."""
         out = self.infer(*xs)
         return partial(stack, axis=out.axis(self.axis) - out.rank, **_mixed(xs))
 
 
-class Split(Op):
+class Split(_Movement):
     """Cut a tensor along an axis into as many equal parts, or into parts of the sizes listed.
 
     Shapes: [*A, n, *B] -> [*A, n / parts, *B], ...; or [*A, part, *B] for each of `parts`
+    FLOPs: 0
     Raises: when `parts` does not divide n, or its sizes do not sum to n
     """
 
@@ -92,6 +111,7 @@ class Split(Op):
         "f32[6, 4] -> Split(1) -> f32[6, 4]",
     )
     without_batch = True
+    view = True
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         """[*A, n, *B] -> a tensor for each part."""
@@ -99,6 +119,12 @@ class Split(Op):
         return tuple(
             x.with_shape((*x.shape[:axis], size, *x.shape[axis + 1 :])) for size in self._sizes(x.shape[axis])
         )
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place; along the axis the parts are out of line with it."""
+        axis = x.axis(self.axis)
+        alone = len(self.infer(x)) == 1
+        return (tuple(Along((i,), POINT, alone or i != axis) for i in range(x.rank)),)
 
     def lower(self, x: TensorType) -> Lowered:
         """`torch.chunk` or `torch.split`; one part is the tensor itself."""

@@ -8,6 +8,8 @@ from archspec.errors import Mistake
 from archspec.initialisation import Init, normal, torch_default, zero_row
 from archspec.op import NonNegativeInt, Op, PositiveInt, Weight
 from archspec.ops.inputs import require_real
+from archspec.ops.movement import _Movement
+from archspec.reach import Reach, points
 from archspec.tensor import DType, TensorType, fixed
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ class Linear(Op):
 
     Shapes: [*S, in] -> [*S, out]
     MACs:   in, for each value of the output
+    FLOPs:  2 MACs; 1 for each value of the output with a bias
     Raises: when there is no axis, or its size is free
     """
 
@@ -50,6 +53,14 @@ class Linear(Op):
         """in, for each value of the output."""
         return self._width(x) * self.infer(x).values
 
+    def flops(self, x: TensorType) -> int:
+        """2 MACs; 1 for each value of the output with a bias."""
+        return 2 * self.macs(x) + self.bias * self.infer(x).values
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees the whole of the last axis."""
+        return (points(x, x.rank - 1),)
+
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Linear`."""
         from torch import nn
@@ -61,10 +72,11 @@ class Linear(Op):
         return fixed(x.shape[x.axis(-1)], "the size of the last axis")
 
 
-class Embedding(Op):
+class Embedding(_Movement):
     """Look up a learned vector for each index [Bengio et al., 2003]; that of `padding` stays 0.
 
     Shapes: i64[*S] -> f32[*S, width], also from i32
+    FLOPs: 0
     Raises: when the input does not hold i64 or i32, or `padding` is no index
     """
 
@@ -79,6 +91,7 @@ class Embedding(Op):
         "i64[] -> Embedding(10, 8, init=normal(0.02)) -> f32[8]",
     )
     without_batch = True
+    saves = ("inputs",)
 
     def infer(self, x: TensorType) -> TensorType:
         """i64[*S] -> f32[*S, width]."""
@@ -101,6 +114,10 @@ class Embedding(Op):
         if self.padding is not None:
             init = zero_row(init=init, row=self.padding)
         return {"weight": Weight(shape=(self.count, self.width), init=init)}
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place."""
+        return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Embedding`."""

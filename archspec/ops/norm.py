@@ -10,6 +10,7 @@ from archspec.errors import Mistake
 from archspec.initialisation import Init, ones, zeros
 from archspec.op import Op, PositiveInt, Probability, Weight
 from archspec.ops.inputs import by_axes, channels_of, require_real, space_of
+from archspec.reach import Along, Reach, Slide, points
 from archspec.tensor import DType, TensorType, fixed, show
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class BatchNorm(Op):
     """Normalise each channel over the batch, and at inference by running averages [Ioffe & Szegedy, 2015].
 
     Shapes: [C, *S] -> [C, *S]
+    FLOPs: 2 a value, since averages and weights make one factor and one offset for each channel
     Raises: when there is no channel, or more than three axes behind it
     """
 
@@ -61,6 +63,19 @@ class BatchNorm(Op):
             "num_batches_tracked": Weight(shape=(), init=zeros(), dtype="i64", trainable=False),
         }
 
+    def flops(self, x: TensorType) -> int:
+        """2 for each value: averages, `weight` and `bias` make one factor and one offset for each channel."""
+        return 2 * x.values
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input, and for each channel the mean and the deviation over the batch."""
+        channel = TensorType((channels_of(x),), x.dtype, batched=False)
+        return "inputs", channel, channel
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place; statistics do not count as seen, as is usual in the literature."""
+        return (points(x),)
+
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.BatchNorm1d`, `nn.BatchNorm2d` or `nn.BatchNorm3d`."""
         from torch import nn
@@ -73,6 +88,7 @@ class LayerNorm(Op):
     """Normalise each sample along one axis: the last, or the channels with `axis=0` [Ba et al., 2016].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 5 n + 3 for each n values normalised; 1 a value for each of `weight` and `bias`
     Raises: when there is no such axis, or its size is free
     """
 
@@ -106,6 +122,21 @@ class LayerNorm(Op):
         weights = scale_and_shift(self._size(x), x.dtype, self.init, self.bias_init)
         return weights if self.bias else {"weight": weights["weight"]}
 
+    def flops(self, x: TensorType) -> int:
+        """5 n + 3 for each n values; 1 for each value and each of `weight` and `bias`."""
+        size = self._size(x)
+        return standardising(x.values // size, size) + len(self.weights(x)) * x.values
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input, and the mean and the deviation of each n values."""
+        axis = x.axis(self.axis)
+        row = x.with_shape((*x.shape[:axis], *x.shape[axis + 1 :]))
+        return "inputs", row, row
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place; statistics do not count as seen, as is usual in the literature."""
+        return (points(x),)
+
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.LayerNorm`, or the same along another axis."""
         from torch import nn
@@ -125,6 +156,7 @@ class GroupNorm(Op):
     """Normalise each sample over groups of neighbouring channels [Wu & He, 2018].
 
     Shapes: [C, *S] -> [C, *S]
+    FLOPs: 5 n + 3 for each group of n values; 2 a value when affine
     Raises: when the groups do not divide C
     """
 
@@ -153,6 +185,19 @@ class GroupNorm(Op):
         """`weight` and `bias` [C], 1 and 0 unless given."""
         return scale_and_shift(channels_of(x), x.dtype, self.init, self.bias_init) if self.affine else {}
 
+    def flops(self, x: TensorType) -> int:
+        """5 n + 3 for each group of n values; 2 for each value when affine."""
+        return standardising(self.groups, x.values // self.groups) + 2 * self.affine * x.values
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input, and the mean and the deviation of each group."""
+        group = x.with_shape((self.groups,))
+        return "inputs", group, group
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place; statistics do not count as seen, as is usual in the literature."""
+        return (points(x),)
+
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.GroupNorm`."""
         from torch import nn
@@ -164,6 +209,7 @@ class InstanceNorm(Op):
     """Normalise each channel of each sample by itself [Ulyanov et al., 2016].
 
     Shapes: [C, *S] -> [C, *S]
+    FLOPs: 5 n + 3 for each channel of n values; 2 a value when affine
     Raises: when a channel has a single value, which leaves nothing of it
     """
 
@@ -194,6 +240,20 @@ class InstanceNorm(Op):
         """`weight` and `bias` [C] when affine, 1 and 0 unless given."""
         return scale_and_shift(channels_of(x), x.dtype, self.init, self.bias_init) if self.affine else {}
 
+    def flops(self, x: TensorType) -> int:
+        """5 n + 3 for each channel of n values; 2 for each value when affine."""
+        channels = channels_of(x)
+        return standardising(channels, x.values // channels) + 2 * self.affine * x.values
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input, the mean and the deviation of each channel, and `weight` repeated for each sample."""
+        channel = x.with_shape((channels_of(x),))
+        return "inputs", *(channel,) * (3 if self.affine else 2)
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place; statistics do not count as seen, as is usual in the literature."""
+        return (points(x),)
+
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.InstanceNorm1d`, `nn.InstanceNorm2d` or `nn.InstanceNorm3d`."""
         from torch import nn
@@ -206,6 +266,7 @@ class LocalResponseNorm(Op):
     """Divide by (k + alpha mean(y²))^beta over the `size` channels around [Krizhevsky et al., 2012].
 
     Shapes: [C, *S] -> [C, *S]
+    FLOPs: `size` + 5 a value
     Raises: when there is no axis behind the channels
     """
 
@@ -225,11 +286,33 @@ class LocalResponseNorm(Op):
         space_of(x, self)
         return x
 
+    def flops(self, x: TensorType) -> int:
+        """For each value its square, the mean of `size` squares, and product, sum, power and quotient."""
+        return (self.size + 5) * x.values
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input, the squares padded, and what they are divided by, before and after its power."""
+        return "inputs", x.with_shape((channels_of(x) + self.size - 1, *x.shape[1:])), x, x
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place in the channels around."""
+        around = Along((0,), Slide.window(self.size, padding=self.size // 2))
+        return ((around, *(Along((axis,)) for axis in range(1, x.rank))),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`local_response_norm`."""
         from torch.nn import functional
 
         return partial(functional.local_response_norm, **dict(self))
+
+
+def standardising(groups: int, size: int) -> int:
+    """Floating-point operations that bring groups of n values to mean 0 and variance 1: 5 n + 3 for each.
+
+    n for the mean, n to subtract it, 2 n for the mean square, 3 for the sum with `eps`, the root and its
+    inverse, n to multiply by that.
+    """
+    return groups * (5 * size + 3)
 
 
 def scale_and_shift(size: int, dtype: DType, init: Init | None, bias_init: Init | None) -> dict[str, Weight]:

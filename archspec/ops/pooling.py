@@ -1,14 +1,19 @@
 """Pools: windows, and whole images, summed up by their mean or their largest value."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from functools import partial
+from math import ceil, floor, prod
 from typing import TYPE_CHECKING, Any
 
 from archspec.errors import Mistake
 from archspec.op import Op
 from archspec.ops.inputs import by_axes, space_of
-from archspec.ops.window import Padding, Window, padded, per_axis, slide
-from archspec.tensor import TensorType, show
+from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
+from archspec.reach import POINT, WHOLE, Along, Reach, Slide
+from archspec.size import Size
+from archspec.tensor import TensorType, fixed, show
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +46,11 @@ class _Pool(Op):
             (x.shape[0], *slide(space, kernel, stride, padding, self._dilation, ceil=self.ceil))
         )
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees a window of its channel."""
+        dilation = per_axis(self._dilation, x.rank - 1, "dilation")
+        return ((Along((0,)), *seen_by(*self._windows(x), dilation)),)
+
     def _windows(self, x: TensorType) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Kernel, stride and padding, each a number for each axis."""
         axes = x.rank - 1
@@ -60,6 +70,7 @@ class MaxPool(_Pool):
 
     Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1;
             with `ceil`, one more for a rest that the strides leave over
+    FLOPs: prod(kernel) - 1, for each value of the output
     Raises: when the window does not fit, or the padding is more than half of the kernel
     """
 
@@ -78,6 +89,14 @@ class MaxPool(_Pool):
         """How far apart the values of a window stand."""
         return self.dilation
 
+    def flops(self, x: TensorType) -> int:
+        """prod(kernel) - 1 comparisons, for each value of the output."""
+        return (prod(self._windows(x)[0]) - 1) * self.infer(x).values
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input, and where each largest value stands."""
+        return "inputs", replace(self.infer(x), dtype="i64")
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`max_pool1d`, `max_pool2d` or `max_pool3d`."""
         from torch.nn import functional
@@ -91,6 +110,7 @@ class AvgPool(_Pool):
 
     Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - kernel) // stride + 1;
             with `ceil`, one more for a rest that the strides leave over
+    FLOPs: prod(kernel), for each value of the output
     Raises: when the window does not fit, in a volume even without its padding, or the padding is more than
             half of the kernel
     """
@@ -117,6 +137,10 @@ class AvgPool(_Pool):
             )
         return out
 
+    def flops(self, x: TensorType) -> int:
+        """prod(kernel) - 1 sums and a quotient, for each value of the output."""
+        return prod(self._windows(x)[0]) * self.infer(x).values
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`avg_pool1d`, `avg_pool2d` or `avg_pool3d`."""
         from torch.nn import functional
@@ -135,6 +159,10 @@ class _GlobalPool(Op):
         ones = (1,) * len(space_of(x, self))
         return x.with_shape((x.shape[0], *(ones if self.keep else ())))
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees the whole of its channel."""
+        return ((Along((0,)), *(WHOLE,) * (x.rank - 1)),)
+
     def _settings(self, x: TensorType) -> dict[str, Any]:
         """The arguments that PyTorch's functions have in common."""
         return {"dim": tuple(range(1 - x.rank, 0)), "keepdim": self.keep}
@@ -144,6 +172,7 @@ class GlobalAvgPool(_GlobalPool):
     """The mean of each channel [Lin et al., 2014].
 
     Shapes: [C, *S] -> [C], or [C, 1, ...] with `keep`
+    FLOPs: 1 for each value of the input
     Raises: when the input is no signal, image or volume
     """
 
@@ -153,6 +182,11 @@ class GlobalAvgPool(_GlobalPool):
         "f32[8, 20] -> GlobalAvgPool -> f32[8]",
         "f32[2, 3, 4, 5] -> GlobalAvgPool(true) -> f32[2, 1, 1, 1]",
     )
+    saves = ()
+
+    def flops(self, x: TensorType) -> int:
+        """1 for each value: sums, and a quotient for each channel."""
+        return x.values
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.mean`."""
@@ -165,6 +199,7 @@ class GlobalMaxPool(_GlobalPool):
     """The largest value of each channel [Oquab et al., 2015].
 
     Shapes: [C, *S] -> [C], or [C, 1, ...] with `keep`
+    FLOPs: 1 for each value of the input, less one a channel
     Raises: when the input is no signal, image or volume
     """
 
@@ -174,6 +209,11 @@ class GlobalMaxPool(_GlobalPool):
         "f32[8, 20] -> GlobalMaxPool -> f32[8]",
         "f32[2, 3, 4, 5] -> GlobalMaxPool(true) -> f32[2, 1, 1, 1]",
     )
+    saves = ("inputs", "outputs")
+
+    def flops(self, x: TensorType) -> int:
+        """A comparison for each value of a channel but the first."""
+        return x.values - self.infer(x).values
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.amax`."""
@@ -191,24 +231,49 @@ class _AdaptivePool(Op):
         """[C, *S] -> [C, *size]."""
         return x.with_shape((x.shape[0], *per_axis(self.size, len(space_of(x, self)), "size")))
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees a window of its channel: from S i / S' rounded down to S (i + 1) / S' rounded up."""
+        sizes = enumerate(zip(x.shape, self.infer(x).shape, strict=True))
+        return (tuple(Along((axis,), POINT) if axis == 0 else _even(axis, *pair) for axis, pair in sizes),)
+
     def _settings(self, x: TensorType) -> dict[str, Any]:
         """The arguments of PyTorch's functions."""
         return {"output_size": per_axis(self.size, x.rank - 1, "size")}
+
+    def _window_values(self, x: TensorType) -> int:
+        """How many values all windows have; window i of n reaches from i S // n to (i + 1) S / n rounded up."""
+        sizes = [fixed(size, "the size of an axis") for size in x.shape[1:]]
+        counts = per_axis(self.size, len(sizes), "size")
+        lengths = (
+            sum(-(-(i + 1) * size // count) - i * size // count for i in range(count))
+            for size, count in zip(sizes, counts, strict=True)
+        )
+        return fixed(x.shape[0], "the number of channels") * prod(lengths)
 
 
 class AdaptiveAvgPool(_AdaptivePool):
     """The means of as many windows as asked for, whatever the size of the input [He et al., 2014].
 
     Shapes: [C, *S] -> [C, *size]
+    FLOPs: 1 for each value in each window
     Raises: when `size` lists another number of axes
     """
 
     examples = (
         "f32[8, 13, 13] -> AdaptiveAvgPool(6) -> f32[8, 6, 6]",
+        "f32[8, 7, 7] -> AdaptiveAvgPool(1) -> f32[8, 1, 1]",
         "f32[8, 7, 9] -> AdaptiveAvgPool([1, 3]) -> f32[8, 1, 3]",
         "f32[8, 20] -> AdaptiveAvgPool(3) -> f32[8, 3]",
         "f32[2, 3, 4, 5] -> AdaptiveAvgPool([2, 4, 7]) -> f32[2, 2, 4, 7]",
     )
+
+    def flops(self, x: TensorType) -> int:
+        """The size of each window: its sums, and a quotient."""
+        return self._window_values(x)
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input; nothing where PyTorch takes the mean of it all."""
+        return () if all(size == 1 for size in self.infer(x).shape[1:]) else ("inputs",)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`adaptive_avg_pool1d`, `adaptive_avg_pool2d` or `adaptive_avg_pool3d`."""
@@ -222,6 +287,7 @@ class AdaptiveMaxPool(_AdaptivePool):
     """The largest values of as many windows as asked for, whatever the size of the input [He et al., 2014].
 
     Shapes: [C, *S] -> [C, *size]
+    FLOPs: 1 for each value in each window, less one a window
     Raises: when `size` lists another number of axes
     """
 
@@ -232,9 +298,25 @@ class AdaptiveMaxPool(_AdaptivePool):
         "f32[2, 3, 4, 5] -> AdaptiveMaxPool([2, 4, 7]) -> f32[2, 2, 4, 7]",
     )
 
+    def flops(self, x: TensorType) -> int:
+        """A comparison for each value of a window but the first."""
+        return self._window_values(x) - self.infer(x).values
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input, and where each largest value stands."""
+        return "inputs", replace(self.infer(x), dtype="i64")
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`adaptive_max_pool1d`, `adaptive_max_pool2d` or `adaptive_max_pool3d`."""
         from torch.nn import functional as f
 
         pool = by_axes(x, f.adaptive_max_pool1d, f.adaptive_max_pool2d, f.adaptive_max_pool3d)
         return partial(pool, **self._settings(x))
+
+
+def _even(axis: int, size: Size, places: Size) -> Along:
+    """Windows spread evenly over an axis; the whole of it where its size is free."""
+    if not isinstance(size, int) or not isinstance(places, int):
+        return WHOLE
+    ratio = Fraction(size, places)
+    return Along((axis,), Slide.resampled(ratio, lambda i: (floor(i * ratio), ceil((i + 1) * ratio) - 1)))

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from archspec.errors import Mistake
 from archspec.op import Op, Probability
 from archspec.ops.inputs import by_axes, require_real, space_of
+from archspec.ops.movement import _Movement
+from archspec.reach import Reach, points
 from archspec.size import always_equal
 from archspec.tensor import TensorType
 
@@ -12,10 +14,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Dropout(Op):
+class Dropout(_Movement):
     """Zero each value with probability `p` in training, and scale up the rest [Srivastava et al., 2014].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 0, since at inference it is its input
     Raises: when the values are not real numbers
     """
 
@@ -23,11 +26,21 @@ class Dropout(Op):
 
     examples = ("f32[64] -> Dropout -> f32[64]", "f32[49, 16] -> Dropout(0.1) -> f32[49, 16]")
     without_batch = True
+    view = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
         require_real(x, self)
         return x
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """What each value was multiplied by, unless nothing is dropped."""
+        # The CPU keeps it in the dtype of the input; CUDA keeps a byte for each.
+        return (x,) if self.p else ()
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place."""
+        return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Dropout`."""
@@ -36,10 +49,11 @@ class Dropout(Op):
         return nn.Dropout(self.p)
 
 
-class ChannelDropout(Op):
+class ChannelDropout(_Movement):
     """Zero each channel with probability `p` in training, and scale up the rest [Tompson et al., 2015].
 
     Shapes: [C, *S] -> [C, *S]
+    FLOPs: 0, since at inference it is its input
     Raises: when the input is no signal, image or volume
     """
 
@@ -50,11 +64,20 @@ class ChannelDropout(Op):
         "f32[8, 4, 4] -> ChannelDropout(0.1) -> f32[8, 4, 4]",
         "f32[2, 3, 4, 5] -> ChannelDropout(p=0.2) -> f32[2, 3, 4, 5]",
     )
+    view = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S]."""
         space_of(x, self)
         return x
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """What each channel was multiplied by, unless nothing is dropped."""
+        return (x.with_shape(x.shape[:1]),) if self.p else ()
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place."""
+        return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Dropout1d`, `nn.Dropout2d` or `nn.Dropout3d`."""
@@ -63,10 +86,11 @@ class ChannelDropout(Op):
         return by_axes(x, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)(self.p)
 
 
-class DropPath(Op):
+class DropPath(_Movement):
     """Zero whole samples with probability `p` in training, and scale up the rest [Huang et al., 2016].
 
     Shapes: [*S] -> [*S]
+    FLOPs: 0, since at inference it is its input
     Raises: when the values are not real numbers
     """
 
@@ -76,11 +100,20 @@ class DropPath(Op):
         "f32[8, 4, 4] -> DropPath(0.2) -> f32[8, 4, 4]",
         "f32[49, 16] -> DropPath(0.0) -> f32[49, 16]",
     )
+    view = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
         require_real(x, self)
         return x
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """What each sample was multiplied by, unless nothing is dropped."""
+        return (x.with_shape(()),) if self.p else ()
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place."""
+        return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`torch_layers.DropPath`."""
@@ -95,6 +128,7 @@ class Shake(Op):
     Each sample has its own shares, which add up to 1; at inference both are one half.
 
     Shapes: [*S], [*S] -> [*S]
+    FLOPs: 2 a value
     Raises: when the branches differ in shape or dtype
     """
 
@@ -115,6 +149,19 @@ class Shake(Op):
                 help="bring both to one shape with a Conv",
             )
         return left
+
+    def flops(self, left: TensorType, right: TensorType) -> int:
+        """2 for each value: a sum and half of it."""
+        return 2 * left.values
+
+    def saved(self, left: TensorType, right: TensorType) -> tuple[str | TensorType, ...]:
+        """The shares of each sample, forward and backward."""
+        share = left.with_shape(())
+        return share, share
+
+    def reach(self, left: TensorType, right: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place of both."""
+        return points(left), points(right)
 
     def lower(self, left: TensorType, right: TensorType) -> "nn.Module":
         """`torch_layers.Shake`."""

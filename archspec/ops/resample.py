@@ -1,8 +1,9 @@
 """Between resolutions: windows as columns and back, pixels between channels and space, upsampling."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
-from math import prod
+from math import ceil, floor, prod
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -10,7 +11,9 @@ from pydantic import Field
 from archspec.errors import Mistake
 from archspec.op import Op, PositiveInt
 from archspec.ops.inputs import channels_of, require_rank, require_real, space_of
-from archspec.ops.window import Padding, Window, padded, per_axis, slide
+from archspec.ops.movement import _Movement
+from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
+from archspec.reach import WHOLE, Along, Reach, Slide
 from archspec.size import Size, always_equal
 from archspec.tensor import TensorType, fixed, show
 
@@ -21,10 +24,11 @@ if TYPE_CHECKING:
 Factor: TypeAlias = PositiveInt | Annotated[float, Field(gt=0)]
 
 
-class Unfold(Op):
+class Unfold(_Movement):
     """Lay out the window at each place of an image as a column, as `nn.Unfold` [Chellapilla et al., 2006].
 
     Shapes: [C, H, W] -> [C * prod(kernel), L], L = places of the window, as Conv has them
+    FLOPs: 0
     Raises: when the window does not fit
     """
 
@@ -47,6 +51,13 @@ class Unfold(Op):
         places = slide(x.shape[1:], self.kernel, self.stride, self.padding, self.dilation)
         return x.with_shape((x.shape[0] * prod(per_axis(self.kernel, 2, "kernel")), prod(places)))
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each column sees a window; all its rows count as seeing all of it."""
+        settings = _window_settings(self)
+        names = ("kernel_size", "stride", "padding", "dilation")
+        rows, columns = seen_by(*(settings[name] for name in names))
+        return ((Along((0,), straight=False), *(Along((1,), a.slide, False) for a in (rows, columns))),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.unfold`."""
         from torch.nn import functional
@@ -58,6 +69,7 @@ class Fold(Op):
     """Sum columns back into the places of an image that they came from, as `nn.Fold`: Unfold's transpose.
 
     Shapes: [C * prod(kernel), L] -> [C, *output_size], L = places of the window, as Conv has them
+    FLOPs: 1 for each value of the columns
     Raises: when there are not as many columns as places, or their length is no multiple of the window
     """
 
@@ -73,6 +85,7 @@ class Fold(Op):
         'f32[27, 25] -> Fold(9, 3, 2, padding="same", dilation=2) -> f32[3, 9, 9]',
     )
     without_batch = True
+    saves = ()
 
     def infer(self, x: TensorType) -> TensorType:
         """[C * prod(kernel), L] -> [C, *output_size]."""
@@ -88,6 +101,10 @@ class Fold(Op):
             )
         return x.with_shape((x.shape[0] // window, *size))
 
+    def flops(self, x: TensorType) -> int:
+        """1 for each value of the columns: it is added to the others of its place."""
+        return x.values
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.fold`."""
         from torch.nn import functional
@@ -99,10 +116,11 @@ class Fold(Op):
         )
 
 
-class PixelShuffle(Op):
+class PixelShuffle(_Movement):
     """Spread channels over squares of `factor` x `factor` pixels [Shi et al., 2016].
 
     Shapes: [C * factor^2, H, W] -> [C, H * factor, W * factor]
+    FLOPs: 0
     Raises: when factor^2 does not divide the channels
     """
 
@@ -122,6 +140,11 @@ class PixelShuffle(Op):
             raise Mistake(f"{self.factor**2} does not divide {channels} channels", kind="shape")
         return x.with_shape((channels // self.factor**2, height * self.factor, width * self.factor))
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees the pixel that its square is made of."""
+        square = Slide((0,) * self.factor, (0,) * self.factor, 1)
+        return ((WHOLE, Along((1,), square), Along((2,), square)),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.pixel_shuffle`."""
         from torch.nn import functional
@@ -129,10 +152,11 @@ class PixelShuffle(Op):
         return partial(functional.pixel_shuffle, upscale_factor=self.factor)
 
 
-class PixelUnshuffle(Op):
+class PixelUnshuffle(_Movement):
     """Gather squares of `factor` x `factor` pixels into channels: PixelShuffle's inverse [Shi et al., 2016].
 
     Shapes: [C, H, W] -> [C * factor^2, H / factor, W / factor]
+    FLOPs: 0
     Raises: when `factor` does not divide both H and W
     """
 
@@ -152,6 +176,11 @@ class PixelUnshuffle(Op):
             raise Mistake(f"{self.factor} does not divide {height} x {width} pixels", kind="shape")
         return x.with_shape((channels * self.factor**2, height // self.factor, width // self.factor))
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees one pixel; all those of its place count as seeing the whole square."""
+        square = Slide.window(self.factor, self.factor)
+        return ((WHOLE, Along((1,), square), Along((2,), square)),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.pixel_unshuffle`."""
         from torch.nn import functional
@@ -159,10 +188,11 @@ class PixelUnshuffle(Op):
         return partial(functional.pixel_unshuffle, downscale_factor=self.factor)
 
 
-class ChannelShuffle(Op):
+class ChannelShuffle(_Movement):
     """Deal the channels of each group out over all groups [Zhang et al., 2018].
 
     Shapes: [C, *S] -> [C, *S]; channel i of group g becomes channel i * groups + g
+    FLOPs: 0
     Raises: when `groups` does not divide C
     """
 
@@ -180,6 +210,10 @@ class ChannelShuffle(Op):
             raise Mistake(f"{self.groups} groups do not divide {x.shape[0]} channels", kind="shape")
         return x
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place, in another channel."""
+        return (tuple(Along((axis,), straight=axis > 0) for axis in range(x.rank)),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """The channels as a table with a row for each group, read column by column."""
         return partial(channel_shuffle, groups=self.groups, axis=x.offset)
@@ -189,6 +223,7 @@ class Upsample(Op):
     """Resize a signal, an image or a volume by interpolation, as `nn.Upsample` [Keys, 1981, for bicubic].
 
     Shapes: [C, *S] -> [C, *size], or [C, S * scale rounded down]
+    FLOPs: 2 taps - 1 for each value of the output, of 2, 4, 8 or for bicubic 16 taps; 0 for "nearest"
     Raises: when not just one of `scale` and `size` is given, when `mode` is for another number of axes,
             and when "nearest" is to align corners
     """
@@ -205,6 +240,7 @@ class Upsample(Op):
         "f32[3, 5] -> Upsample(1.5) -> f32[3, 7]",
         "f32[3, 2, 3, 4] -> Upsample(size=6) -> f32[3, 6, 6, 6]",
     )
+    saves = ()
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S']."""
@@ -229,6 +265,29 @@ class Upsample(Op):
             raise Mistake(f"scaling {show(space)} by {self.scale} leaves nothing", kind="shape")
         return x.with_shape((x.shape[0], *sizes))
 
+    def flops(self, x: TensorType) -> int:
+        """A product for each tap and their sums, for each value of the output; nothing for "nearest"."""
+        # The shares of the taps are those of a place, the same for all channels and samples: not counted.
+        return 0 if self.mode == "nearest" else (2 * _TAPS[self.mode] - 1) * self.infer(x).values
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees the values that it lies between: 1 when nearest, 2 when linear, 4 when cubic."""
+        seen = [Along((0,))]
+        for axis, (size, places) in enumerate(zip(x.shape[1:], self.infer(x).shape[1:], strict=True), 1):
+            scale = self.scale[axis - 1] if isinstance(self.scale, tuple) else self.scale
+            if scale is not None and not self.align_corners:
+                ratio = 1 / Fraction(str(scale))  # PyTorch goes by the scale given, not that of the sizes
+            elif isinstance(size, int) and isinstance(places, int):
+                corners = int(self.align_corners)
+                ratio = (
+                    Fraction(size - corners, max(places - corners, 1)) if places > corners else Fraction(0)
+                )
+            else:
+                seen.append(WHOLE)
+                continue
+            seen.append(_interpolated(axis, ratio, self.mode, self.align_corners))
+        return (tuple(seen),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.interpolate`."""
         from torch.nn import functional
@@ -242,6 +301,7 @@ class Upsample(Op):
 
 
 _AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+_TAPS = {"linear": 2, "bilinear": 4, "bicubic": 16, "trilinear": 8}
 
 
 def channel_shuffle(x: "Tensor", *, groups: int, axis: int) -> "Tensor":
@@ -261,6 +321,19 @@ def _window_settings(op: "Unfold | Fold") -> dict[str, Any]:
         "padding": padded(kernel, stride, op.padding, dilation),
         "dilation": dilation,
     }
+
+
+def _interpolated(axis: int, ratio: Fraction, mode: str, align_corners: bool) -> Along:
+    """Which values each place of an upsampled axis lies between, `ratio` of them for each place."""
+
+    def seen(position: int) -> tuple[int, int]:
+        if mode == "nearest":
+            return (floor(position * ratio),) * 2
+        source = position * ratio if align_corners else (2 * position + 1) * ratio / 2 - Fraction(1, 2)
+        further = 1 if mode == "bicubic" and source.denominator > 1 else 0
+        return floor(source) - further, ceil(source) + further
+
+    return Along((axis,), Slide.resampled(ratio, seen))
 
 
 def _scaled(size: Size, scale: float) -> Size:

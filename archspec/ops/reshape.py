@@ -6,9 +6,11 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from archspec.errors import Mistake
-from archspec.op import Op, PositiveInt
+from archspec.op import PositiveInt
 from archspec.ops.inputs import require_rank
+from archspec.ops.movement import _Movement
 from archspec.ops.window import Window, per_axis
+from archspec.reach import POINT, WHOLE, Along, Reach, Slide
 from archspec.size import Free, Size, always_equal, undecided
 from archspec.tensor import Shape, TensorType, show
 
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
 Slice = tuple[int | None, int | None, int | None]
 
 
-class Flatten(Op):
+class Flatten(_Movement):
     """Lay the axes from `start` to `end`, both included, end to end as one.
 
     Shapes: [*A, n, ..., m, *B] -> [*A, n * ... * m, *B]
+    FLOPs: 0
     Raises: when there are no such axes, or `start` comes after `end`
     """
 
@@ -35,6 +38,8 @@ class Flatten(Op):
         "f32[7] -> Flatten -> f32[7]",
     )
     without_batch = True
+    view = True
+    needs_order = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*A, n, ..., m, *B] -> [*A, n * ... * m, *B]."""
@@ -42,6 +47,10 @@ class Flatten(Op):
         if start > end:
             raise Mistake(f"axis {start}, the start, comes after axis {end}, the end")
         return x.with_shape((*x.shape[:start], prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees one place, which the one axis stands for."""
+        return (regrouped(x.shape, self.infer(x).shape),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.flatten`."""
@@ -52,10 +61,11 @@ class Flatten(Op):
         )
 
 
-class Reshape(Op):
+class Reshape(_Movement):
     """Arrange the values, taken in row-major order, in another shape; one size may be left out as -1.
 
     Shapes: [*S] -> shape
+    FLOPs: 0
     Raises: when the number of values differs, and when several sizes are free but not those of axes
     """
 
@@ -68,6 +78,8 @@ class Reshape(Op):
         "f32[1] -> Reshape([]) -> f32[]",
     )
     without_batch = True
+    view = True
+    needs_order = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> shape."""
@@ -84,6 +96,10 @@ class Reshape(Op):
             )
         self._read(x)
         return x.with_shape([have // want if size == -1 else size for size in self.shape])
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees one place, for which all axes stand that share values with its own."""
+        return (regrouped(x.shape, self.infer(x).shape),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`reshape`, which reads free sizes off the axes that have them."""
@@ -111,10 +127,11 @@ class Reshape(Op):
         return left_out, tuple(like)
 
 
-class Permute(Op):
+class Permute(_Movement):
     """Put the axes in another order: axis i of the output is axis `axes[i]` of the input.
 
     Shapes: [*S] -> [S[axes[0]], S[axes[1]], ...]
+    FLOPs: 0
     Raises: when `axes` does not name every axis once
     """
 
@@ -126,10 +143,16 @@ class Permute(Op):
         "bool[2, 3, 4, 5] -> Permute([2, 0, 1, 3]) -> bool[4, 2, 3, 5]",
     )
     without_batch = True
+    view = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [S[axes[0]], S[axes[1]], ...]."""
         return x.with_shape([x.shape[axis] for axis in self._order(x)])
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place."""
+        order = self._order(x)
+        return (tuple(Along((order.index(axis),)) for axis in range(x.rank)),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.permute`."""
@@ -150,10 +173,11 @@ class Permute(Op):
         return order
 
 
-class Index(Op):
+class Index(_Movement):
     """Take a part along each axis: what `x[0]`, `x[1:]` and `x[:, ::2]` mean, axes not named left whole.
 
     Shapes: [n, *S] -> [*S] for a number; [(stop - start) / step rounded up, *S] for [start, stop, step]
+    FLOPs: 0
     Raises: when there is no such place, when nothing is left, and when a step is not positive
     """
 
@@ -167,6 +191,7 @@ class Index(Op):
         "f32[8] -> Index([3]) -> f32[]",
     )
     without_batch = True
+    view = True
 
     def infer(self, x: TensorType) -> TensorType:
         """The shape of what is taken."""
@@ -182,12 +207,28 @@ class Index(Op):
                 sizes.append(_places(at, size))
         return x.with_shape((*sizes, *x.shape[len(self.at) :]))
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees the one that it was."""
+        seen, kept = [], 0
+        for size, at in zip(x.shape, (*self.at, *((None, None, None),) * x.rank), strict=False):
+            if isinstance(at, int):
+                place = at + size if at < 0 else at
+                seen.append(Along((), Slide.at(place)) if isinstance(place, int) else WHOLE)
+                continue
+            start, step = at[0] or 0, at[2] or 1
+            if isinstance(size, int):
+                start = slice(*at).indices(size)[0]
+            straight = start >= 0  # where the end of a free size is, is not known
+            seen.append(Along((kept,), Slide.window(1, step, -start), straight))
+            kept += 1
+        return (tuple(seen),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """Indexing, behind the batch if there is one."""
         return partial(take, at=((None, None, None), *self.at) if x.batched else self.at)
 
 
-class Pad(Op):
+class Pad(_Movement):
     """Add values before and after the last axes, or crop where an amount is negative.
 
     One number pads all axes but the first alike, a list the last axes in order: a number for both
@@ -195,6 +236,7 @@ class Pad(Op):
     the edge itself, or the other end.
 
     Shapes: [*A, n, ...] -> [*A, before + n + after, ...]
+    FLOPs: 0
     Raises: when nothing is left, when there is too little to mirror or wrap, and when other modes than
             "constant" are given a `value`, or more than three axes or those of weights without channels
     """
@@ -238,6 +280,16 @@ class Pad(Op):
                 )
         return x.with_shape(sizes)
 
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input where it is mirrored or its edge repeated; nothing else."""
+        return ("inputs",) if self.mode in ("reflect", "replicate") else ()
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place, moved; what is added sees nothing, also where it is a mirror image."""
+        pairs = self._pairs(x)
+        before = (*(0,) * (x.rank - len(pairs)), *(pair[0] for pair in pairs))
+        return (tuple(Along((axis,), Slide.window(1, 1, moved)) for axis, moved in enumerate(before)),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`functional.pad`."""
         from torch.nn import functional
@@ -271,10 +323,11 @@ class Pad(Op):
         return pairs
 
 
-class Crop(Op):
+class Crop(_Movement):
     """Cut the centre out of the last axes; where the rest is odd, one more is left behind it than before.
 
     Shapes: [*A, ...] -> [*A, *size]; one number is for all axes but the first
+    FLOPs: 0
     Raises: when an axis is smaller than that
     """
 
@@ -286,6 +339,7 @@ class Crop(Op):
         "f32[3, 8, 8] -> Crop([4]) -> f32[3, 8, 4]",
     )
     without_batch = True
+    view = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*A, ...] -> [*A, *size]."""
@@ -299,6 +353,16 @@ class Crop(Op):
             raise Mistake(f"cannot crop {show(x.shape)} to {show(sizes)}", kind="shape")
         return x.with_shape((*x.shape[:kept], *sizes))
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place, moved."""
+        seen = []
+        for axis, (have, size) in enumerate(zip(x.shape, self.infer(x).shape, strict=True)):
+            known = isinstance(have, int) and isinstance(size, int)
+            before = (have - size) // 2 if known or have == size else 0
+            slide = Slide.window(1, 1, -before) if isinstance(before, int) else POINT
+            seen.append(Along((axis,), slide, known or have == size))
+        return (tuple(seen),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """A part of each axis, from wherever its centre is."""
         return partial(crop, sizes=self._sizes(x))
@@ -307,10 +371,11 @@ class Crop(Op):
         return (self.size,) * max(x.rank - 1, 0) if isinstance(self.size, int) else self.size
 
 
-class Roll(Op):
+class Roll(_Movement):
     """Shift along axes; what leaves at one end comes in at the other.
 
     Shapes: [*S] -> [*S]
+    FLOPs: 0
     Raises: when there are not as many shifts as axes
     """
 
@@ -331,6 +396,13 @@ class Roll(Op):
             x.axis(axis)
         return x
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place, moved, as if what comes in at the other end came from beyond it."""
+        moved = [0] * x.rank
+        for shift, axis in zip(self.shift, self.axes, strict=True):
+            moved[x.axis(axis)] += shift
+        return (tuple(Along((axis,), Slide.window(1, 1, shift)) for axis, shift in enumerate(moved)),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.roll`."""
         import torch
@@ -338,10 +410,11 @@ class Roll(Op):
         return partial(torch.roll, shifts=self.shift, dims=tuple(x.axis(axis) - x.rank for axis in self.axes))
 
 
-class WindowPartition(Op):
+class WindowPartition(_Movement):
     """Cut an image, its channels last, into windows that do not overlap [Liu et al., 2021].
 
     Shapes: [H, W, C] -> [windows, h * w, C], `size` is h and w; windows and their values row by row
+    FLOPs: 0
     Raises: when the windows do not fill the image
     """
 
@@ -359,15 +432,20 @@ class WindowPartition(Op):
         size = per_axis(self.size, 2, "size")
         return x.with_shape((_windows(x.shape[:2], size), prod(size), x.shape[2]))
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees one place, which the window and the place in it stand for."""
+        return ((*(Along((0, 1), straight=False),) * 2, Along((2,))),)
+
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """Both axes unfolded, and their inner halves brought together."""
         return partial(window_partition, size=per_axis(self.size, 2, "size"))
 
 
-class WindowReverse(Op):
+class WindowReverse(_Movement):
     """Put windows back together as an image of `height` and `width`: WindowPartition's inverse.
 
     Shapes: [windows, h * w, C] -> [height, width, C], `size` is h and w
+    FLOPs: 0
     Raises: when the windows do not fill the image
     """
 
@@ -393,6 +471,10 @@ class WindowReverse(Op):
                 label=f"that takes {count} windows of {prod(size)} values",
             )
         return x.with_shape((self.height, self.width, x.shape[2]))
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees one place, which row and column stand for."""
+        return ((*(Along((0, 1), straight=False),) * 2, Along((2,))),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """As WindowPartition, backwards."""
@@ -439,6 +521,32 @@ def window_reverse(x: "Tensor", *, size: tuple[int, ...], columns: int) -> "Tens
 
     tiles = unflatten(unflatten(x, -2, size), -4, (-1, columns))  # [*, H / h, W / w, h, w, C]
     return tiles.transpose(-4, -3).flatten(-3, -2).flatten(-4, -3)
+
+
+def regrouped(have: Shape, want: Shape) -> Reach:
+    """What values see of a tensor in another shape: axes stand for each other where their products agree.
+
+    [8, 4, 4] as [2, 4, 16] falls into groups: 8 as 2 x 4, and 4 x 4 as 16.
+    """
+    left = [(axis, prod(have[: axis + 1])) for axis, size in enumerate(have) if size != 1]
+    right = [(axis, prod(want[: axis + 1])) for axis, size in enumerate(want) if size != 1]
+    shared = {end for _, end in left} & {end for _, end in right}
+    groups = [tuple(axis for axis, _ in group) for group in _cut(right, shared)]
+    seen = [Along((), Slide.at(0))] * len(have)
+    for inner, outer in zip(_cut(left, shared), groups, strict=True):
+        for axis, _ in inner:
+            seen[axis] = Along(outer, straight=len(inner) == len(outer) == 1)
+    return tuple(seen)
+
+
+def _cut(ends: list[tuple[int, Size]], shared: set[Size]) -> list[list[tuple[int, Size]]]:
+    """Axes, each with where it ends, in groups that end at shared places."""
+    groups: list[list[tuple[int, Size]]] = [[]]
+    for axis, end in ends:
+        groups[-1].append((axis, end))
+        if end in shared:
+            groups.append([])
+    return groups
 
 
 def _without_common(have: Shape, want: Sequence[Size]) -> tuple[Size, Size]:

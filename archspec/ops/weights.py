@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 
-from archspec.op import Lowered, Op, Weight
+from archspec.op import Lowered, Weight
+from archspec.ops.movement import _Movement
 from archspec.tensor import DType, TensorType
 
 
-class Own(Op):
+class Own(_Movement):
     """A weight or buffer of a block: `weight table: [169, heads] = trunc_normal(0.02)`.
 
     Shapes: () -> the weight's, without a batch
+    FLOPs: 0
     """
 
     weight: Weight
@@ -32,13 +34,15 @@ class Constant(Own):
     """A tensor that is neither trained nor saved: `constant index: int64[49, 49] = [...]`.
 
     Shapes: () -> its shape, without a batch
+    FLOPs: 0
     """
 
 
-class Tied(Op):
+class Tied(_Movement):
     """The weight of a shared layer as a tensor, such as `embed.weight` [Press & Wolf, 2017].
 
     Shapes: () -> the weight's, without a batch
+    FLOPs: 0
     """
 
     target: str

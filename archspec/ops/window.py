@@ -4,6 +4,7 @@ from typing import Literal
 
 from archspec.errors import Mistake
 from archspec.op import NonNegativeInt, PositiveInt
+from archspec.reach import Along, Slide
 from archspec.size import Free, Size
 from archspec.tensor import Shape, show
 
@@ -44,6 +45,16 @@ def padded(
             )
         amounts.append(max(0, window - s + 1) // 2)
     return tuple(amounts)
+
+
+def seen_by(
+    kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...]
+) -> tuple[Along, ...]:
+    """What windows see of the axes behind the channels, dilation * (kernel - 1) + 1 positions each."""
+    windows = zip(kernel, stride, padding, dilation, strict=True)
+    return tuple(
+        Along((axis,), Slide.window(d * (k - 1) + 1, s, p)) for axis, (k, s, p, d) in enumerate(windows, 1)
+    )
 
 
 def slide(

@@ -208,10 +208,18 @@ class _Builder:
         return t.Argument(span, str(parts[0]), parts[1])
 
     def make_claim(self, span: Span, parts: list[Any]) -> t.Claim:
-        quantity, subject, value = parts
+        quantity, subject, value, known, reason = parts
         shape = value if isinstance(value, tuple) else None
         figure = None if shape is not None else str(value)
-        return t.Claim(self._line(span), str(quantity), str(subject) if subject else None, figure, shape)
+        return t.Claim(
+            self._line(span),
+            str(quantity),
+            str(subject) if subject else None,
+            figure,
+            shape,
+            str(known) if known else None,
+            self.make_string(self._token_span(reason), [reason]).literal or "" if reason else "",
+        )
 
     # -------------------------------------------------------------- statements
 

@@ -380,12 +380,17 @@ class Definition(Statement):
 
 
 class Claim(Tree):
-    """`params 12M`, `output logits [1000]`: a figure as printed, or a shape."""
+    """`params 12M`, `output logits [1000]`: a figure as printed, or a shape.
+
+    `macs 3.5G but 3.36G "why"` is a figure that is known not to hold, what does, and the reason.
+    """
 
     quantity: str
     subject: str | None
     figure: str | None
     shape: tuple[Expression, ...] | None
+    known: str | None
+    reason: str
 
 
 class Claims(Statement):

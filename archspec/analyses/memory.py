@@ -1,0 +1,147 @@
+"""How much memory a network's activations take, by what is alive when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from archspec.analyses.cost import batch_bytes, is_activation
+from archspec.graph import Graph, Node, Ref
+from archspec.ops.weights import Tied
+from archspec.size import Size
+from archspec.tensor import DType, Shape, TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The most bytes that are alive at once, and the node that is running then."""
+
+    bytes: int
+    node: str
+
+
+def peak_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> Peak:
+    """The most memory that activations take at once at inference, weights not counted.
+
+    A tensor is alive from the node that makes it to the last one that reads it, or a view of it;
+    the inputs are the caller's and stay. What is written over its input takes no memory of its own.
+    Raises Mistake when it depends on a free size.
+    """
+    homes = _homes(graph, written_over(graph))
+    last: dict[Ref, int] = {}
+    for position, node in enumerate(graph.nodes):
+        for ref in node.operands:
+            last[homes[ref]] = position
+    kept = {homes[output.value] for output in graph.outputs} | {Ref(given.name) for given in graph.inputs}
+    dying: dict[int, list[Ref]] = {}
+    for home, position in last.items():
+        if home not in kept:
+            dying.setdefault(position, []).append(home)
+    sizes = {Ref(given.name): batch_bytes(given.type, batch, dtype) for given in graph.inputs}
+    alive = sum(sizes.values())
+    peak = Peak(alive, "")
+    for position, node in enumerate(graph.nodes):
+        for index, type_ in enumerate(node.types):
+            ref = Ref(node.name, index)
+            if homes[ref] == ref and is_activation(node.op):
+                sizes[ref] = batch_bytes(type_, batch, dtype)
+                alive += sizes[ref]
+                if ref not in last and ref not in kept:
+                    dying.setdefault(position, []).append(ref)
+        if alive > peak.bytes:
+            peak = Peak(alive, node.name)
+        alive -= sum(sizes.get(home, 0) for home in dying.get(position, ()))
+    return peak
+
+
+def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> int:
+    """Bytes that the forward pass of a training step keeps for the backward pass, weights not counted.
+
+    Each op says what its backward pass needs (`Op.saved`); a tensor that several need is kept once, and
+    nothing is kept of what depends on no weight. Raises Mistake when it depends on a free size.
+    """
+    homes = _homes(graph, set(), training=True)
+    weights = {Ref(node.name) for node in graph.nodes if not is_activation(node.op)}
+    trained: set[Ref] = set()
+    kept: set[Ref] = set()
+    extra = 0
+    for node in graph.nodes:
+        inputs, options = graph.input_types(node), graph.option_types(node)
+        given = dict(zip(node.op.signature().required, node.inputs, strict=False)) | node.options
+        results = [Ref(node.name, index) for index in range(len(node.types))]
+        held = node.op.weights(*inputs, **options).values()
+        if isinstance(node.op, Tied) or any(weight.trainable for weight in held):
+            trained.update(results)
+        if not any(ref in trained for ref in (*node.operands, *results)):
+            continue
+        trained.update(results)
+        for part in node.op.saved(*inputs, **options):
+            match part:
+                case TensorType():
+                    extra += batch_bytes(part, batch, dtype)
+                case "inputs":
+                    kept.update(homes[ref] for ref in node.operands)
+                case "outputs":
+                    kept.update(homes[ref] for ref in results)
+                case name:
+                    kept.add(homes[given[name]])
+    return extra + sum(batch_bytes(graph.types[ref], batch, dtype) for ref in kept - weights)
+
+
+def written_over(graph: Graph) -> set[str]:
+    """The nodes that write their result over their input, since nothing else reads it.
+
+    Not over what another block made: that block may run again, to save memory in training.
+    """
+    makers = {node.name: node for node in graph.nodes}
+    uses = Counter(ref for node in graph.nodes for ref in node.operands)
+    uses.update(output.value for output in graph.outputs)
+
+    def overwrites(node: Node) -> bool:
+        if not node.op.overwrites or len(node.inputs) != 1 or node.options:
+            return False
+        maker = makers.get(node.inputs[0].producer)
+        return (
+            maker is not None
+            and maker.scope == node.scope
+            and maker.op.overwritable
+            and uses[node.inputs[0]] == 1
+        )
+
+    return {node.name for node in graph.nodes if overwrites(node)}
+
+
+def _homes(graph: Graph, over: set[str], *, training: bool = False) -> dict[Ref, Ref]:
+    """For each value the one whose memory it lies in: itself, unless it is a view or written over another."""
+    homes = {Ref(given.name): Ref(given.name) for given in graph.inputs}
+    in_order = set(homes)  # the values that lie in memory as their shapes say
+    for node in graph.nodes:
+        given = node.inputs[0] if node.inputs else None
+        view = node.op.view and not (training and _makes_noise(graph, node))
+        ordered = given in in_order
+        if view and node.op.needs_order and given and not ordered:
+            view = _only_splits(graph.types[given].shape, node.types[0].shape)
+        for index, type_ in enumerate(node.types):
+            ref = Ref(node.name, index)
+            homes[ref] = homes[given] if given and (view or node.name in over) else ref
+            keeps_order = node.op.needs_order or (given and type_ == graph.types[given])
+            if not view or (ordered and keeps_order):
+                in_order.add(ref)
+    return homes
+
+
+def _only_splits(before: Shape, after: Shape) -> bool:
+    """Whether a shape follows from another by splitting axes, none of them merged."""
+    sizes = list(after)
+    for size in before:
+        product: Size = 1
+        while sizes and product != size:
+            product = product * sizes.pop(0)
+        if product != size:
+            return False
+    return all(size == 1 for size in sizes)
+
+
+def _makes_noise(graph: Graph, node: Node) -> bool:
+    """Whether a node that hands its input on at inference changes it in training, and keeps how."""
+    return bool(node.op.saved(*graph.input_types(node), **graph.option_types(node)))

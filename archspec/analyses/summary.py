@@ -1,0 +1,99 @@
+"""Everything that is counted of a network, in one place: what `archspec cost` prints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from archspec.analyses.cost import Cost, node_costs, total, weight_bytes
+from archspec.analyses.hierarchy import Part, hierarchy
+from archspec.analyses.memory import Peak, peak_memory, saved_memory
+from archspec.analyses.paths import depth, path_count, path_lengths
+from archspec.analyses.receptive_field import ReceptiveField, receptive_fields
+from archspec.analyses.roofline import Device, estimated_seconds, find_device
+from archspec.graph import Graph, Ref
+from archspec.tensor import DType
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The costs of a network for a batch, each counted when it is first asked for.
+
+    Sizes are in bytes, times in seconds. Counting raises Mistake where it depends on a free size.
+    """
+
+    graph: Graph
+    batch: int = 1
+    dtype: DType | None = None
+
+    @cached_property
+    def nodes(self) -> dict[str, Cost]:
+        """The cost of each node, by its name."""
+        return node_costs(self.graph, batch=self.batch, dtype=self.dtype)
+
+    @cached_property
+    def total(self) -> Cost:
+        """The cost of all nodes."""
+        return total(self.nodes.values())
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The blocks and nodes of the model, in order, what repeats folded."""
+        return hierarchy(self.graph, self.nodes)
+
+    @property
+    def weight_bytes(self) -> dict[DType, int]:
+        """What weights and buffers take, by dtype."""
+        return weight_bytes(self.graph, self.dtype)
+
+    @cached_property
+    def peak(self) -> Peak:
+        """The most memory that activations take at once at inference."""
+        return peak_memory(self.graph, batch=self.batch, dtype=self.dtype)
+
+    @cached_property
+    def saved(self) -> int:
+        """What the forward pass of a training step keeps for the backward pass."""
+        return saved_memory(self.graph, batch=self.batch, dtype=self.dtype)
+
+    @cached_property
+    def depth(self) -> int:
+        """Weighted layers on the longest path."""
+        return depth(self.graph)
+
+    @cached_property
+    def paths(self) -> int:
+        """Paths from the inputs to the outputs."""
+        return path_count(self.graph)
+
+    @cached_property
+    def path_lengths(self) -> dict[int, int]:
+        """Paths of each length in weighted layers."""
+        return path_lengths(self.graph)
+
+    @cached_property
+    def receptive_fields(self) -> dict[Ref, dict[str, tuple[ReceptiveField, ...]]]:
+        """What each value sees of each input, axis by axis."""
+        return receptive_fields(self.graph)
+
+    def seconds(self, device: Device) -> float:
+        """The least time of one pass on a device, by its peak rates: an estimate."""
+        return estimated_seconds(self.nodes.values(), device, self.dtype or "f32")
+
+    def figures(self, device: str | None = None) -> dict[str, Any]:
+        """All totals under the names that JSON has for them. Raises Mistake for an unknown device."""
+        found: dict[str, Any] = {
+            **asdict(self.total),
+            "intensity": round(self.total.intensity, 3),
+            "weight_bytes_by_dtype": dict(self.weight_bytes),
+            "peak_memory": self.peak.bytes,
+            "peak_node": self.peak.node,
+            "saved_memory": self.saved,
+            "depth": self.depth,
+            "paths": self.paths,
+        }
+        if device is not None:
+            found["device"] = find_device(device).name
+            found["estimated_seconds"] = self.seconds(find_device(device))
+        return found

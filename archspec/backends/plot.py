@@ -1,0 +1,64 @@
+"""Plots of how cost grows, drawn with matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from archspec.errors import SpecError
+
+_PANELS = (
+    ("params", "parameters"),
+    ("macs", "multiply-adds"),
+    ("peak_memory", "peak activation memory (bytes)"),
+    ("saved_memory", "kept for a backward pass (bytes)"),
+)
+
+
+def plot_growth(rows: Sequence[dict[str, Any]], varied: Sequence[str], path: Path) -> None:
+    """Draw parameters, multiply-adds and memory over the first varied parameter, a line for each
+    combination of the others and each model.
+
+    The format follows from the ending of `path`: `.svg`, `.png` or `.pdf`. Raises SpecError when
+    matplotlib is missing, the ending is another or the file cannot be written.
+    """
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        raise SpecError.of("file", f"cannot draw a `{path.suffix}` file", help="name it .svg, .png or .pdf")
+    try:
+        from matplotlib import rc_context
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import EngFormatter
+    except ImportError:
+        raise SpecError.of(
+            "file", "matplotlib is not installed", help="pip install 'archspec[plot]'"
+        ) from None
+    first, *others = varied
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        parts = [row["model"]] if len(models) > 1 else []
+        label = ", ".join([*parts, *(f"{name} = {row[name]}" for name in others)])
+        lines.setdefault(label, []).append(row)
+    # Text stays text and nothing depends on the day, so that a plot can be committed and compared.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "archspec"}):
+        figure = Figure(figsize=(9, 6), layout="constrained")
+        FigureCanvasAgg(figure)
+        for axes, (quantity, title) in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
+            for label, points in lines.items():
+                xs = [point[first] for point in points]
+                axes.plot(xs, [point[quantity] for point in points], marker="o", markersize=3, label=label)
+            axes.set_title(title, fontsize=10)
+            axes.set_xlabel(first)
+            axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+            axes.set_ylim(bottom=0)
+            axes.grid(alpha=0.3)
+        figure.suptitle(" and ".join(models))
+        if len(lines) > 1:
+            figure.axes[0].legend(fontsize=8)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        except OSError as error:
+            raise SpecError.of("file", f"cannot write `{path}`: {error.strerror}") from None

@@ -1,0 +1,96 @@
+"""`archspec claims`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archspec.cli.app import app
+from archspec.cli.options import BUDGET, Budget, Plugins, import_plugins
+from archspec.cli.tables import Table, TableFormat, print_table
+
+if TYPE_CHECKING:
+    from archspec.analyses.claims import Verdict
+
+_SAID = {"printed": "holds", "differs": "differs, as said", "wrong": "WRONG"}
+
+
+@app.command()
+def claims(
+    specs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SPEC...]",
+            help="Paths or names of specs; all shipped ones unless given.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[TableFormat, typer.Option("--format", help="How to print.")] = TableFormat.table,
+    plugins: Plugins = None,
+    budget: Budget = BUDGET,
+) -> None:
+    """Print published figures beside what is measured. Exit status 1 when one does not hold."""
+    from archspec.api import claims as read_claims
+    from archspec.api import shipped
+
+    import_plugins(plugins)
+    found = [
+        (graph.name, verdict)
+        for spec in specs or [name for name, _ in shipped()]
+        for graph, verdicts in read_claims(spec, budget=budget)
+        for verdict in verdicts
+    ]
+    print_table(claims_table(found), format)
+    if not all(verdict.holds for _, verdict in found):
+        raise typer.Exit(1)
+
+
+def claims_table(found: list[tuple[str, Verdict]]) -> Table:
+    """A row for each claim: the model, what is claimed, what is measured, the verdict and the source."""
+    rows: list[list[str]] = []
+    raw: list[dict[str, Any]] = []
+    for model, verdict in found:
+        claim = verdict.claim
+        settings = ", ".join(f"{name}={_plain(value)}" for name, value in claim.settings.items())
+        rows.append(
+            [
+                model,
+                settings,
+                " ".join(filter(None, (claim.quantity, claim.subject))),
+                verdict.claimed,
+                verdict.measured,
+                _SAID[verdict.finding] + (f": {claim.reason}" if claim.reason else ""),
+                claim.source,
+            ]
+        )
+        raw.append(
+            {
+                "model": model,
+                "settings": claim.settings,
+                "claim": claim.quantity,
+                "subject": claim.subject,
+                "claimed": verdict.claimed,
+                "measured": verdict.measured,
+                "verdict": verdict.finding,
+                "reason": claim.reason,
+                "source": claim.source,
+            }
+        )
+    headings = ["model", "at", "claim", "claimed", "measured", "verdict", "source"]
+    count = len({model for model, _ in found})
+    held = sum(verdict.finding == "printed" for _, verdict in found)
+    differing = sum(verdict.finding == "differs" for _, verdict in found)
+    notes = [
+        f"{len(found)} claims about {count} models: {held} hold, {differing} differ as their specs say, "
+        f"{len(found) - held - differing} are wrong"
+    ]
+    return Table(
+        headings, rows, frozenset(("claimed", "measured")), raw, notes, long=frozenset(("verdict", "source"))
+    )
+
+
+def _plain(value: Any) -> str:
+    from archspec.op import written
+
+    return written(value)

@@ -1,0 +1,116 @@
+"""Tables as commands print them: for people, for spreadsheets, for documents, for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import typer
+
+
+class TableFormat(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by value)
+    """How a table is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+@dataclass
+class Table:
+    """Rows of text under headings; columns named in `right` are set to the right, those in `long` may wrap.
+
+    `raw` are the same rows as programs read them, `notes` lines that stand below.
+    """
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    right: frozenset[str] = frozenset()
+    raw: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    title: str = ""
+    last_is_total: bool = False
+    long: frozenset[str] = frozenset()
+
+
+def print_table(table: Table, format: TableFormat, json_value: Any = None) -> None:
+    """Print a table; as JSON, `json_value` or else the raw rows."""
+    match format:
+        case TableFormat.json:
+            typer.echo(json.dumps(table.raw if json_value is None else json_value, indent=2))
+        case TableFormat.csv:
+            typer.echo(as_csv(table.raw), nl=False)
+        case TableFormat.markdown:
+            typer.echo(as_markdown(table))
+        case TableFormat.table:
+            _print_rich(table)
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """The rows as comma-separated values, a column for each key; lists are joined with spaces."""
+    out = io.StringIO()
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: " ".join(map(str, v)) if isinstance(v, list) else v for key, v in row.items()})
+    return out.getvalue()
+
+
+def as_markdown(table: Table) -> str:
+    """The table as Markdown, columns aligned in the source too."""
+    rows = [[_escaped(cell) for cell in row] for row in (table.headings, *table.rows)]
+    widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(table.headings))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if heading in table.right else cell.ljust(width)
+            for cell, width, heading in zip(cells, widths, table.headings, strict=True)
+        )
+        return f"| {' | '.join(padded)} |"
+
+    rule = [
+        "-" * (width - 1) + ":" if heading in table.right else "-" * width
+        for width, heading in zip(widths, table.headings, strict=True)
+    ]
+    return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])
+
+
+def _escaped(cell: str) -> str:
+    return cell.strip().replace("|", "\\|").replace("\n", " ")
+
+
+def _print_rich(table: Table) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Drawn
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not console.is_terminal:  # in a file or a pipe, nothing is to be cut at the width of a screen
+        console = Console(highlight=False, width=max(console.width, 200))
+    drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title=table.title or None)
+    for heading in table.headings:
+        drawn.add_column(
+            heading,
+            justify="right" if heading in table.right else "left",
+            no_wrap=heading not in table.long,
+            overflow="fold" if heading in table.long else "ellipsis",
+        )
+    for i, row in enumerate(table.rows):
+        last = i == len(table.rows) - 1 and table.last_is_total
+        drawn.add_row(*(Text(cell) for cell in row), style="bold" if last else "")
+        if table.last_is_total and i == len(table.rows) - 2:
+            drawn.add_section()
+    with console.capture() as captured:
+        console.print(drawn)
+    # rich pads each line to the width of the table
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    for note in table.notes:
+        typer.echo(note)

@@ -1,0 +1,393 @@
+"""What networks cost, against torch's and fvcore's counters, papers' figures and counts by hand."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archspec
+from archspec.analyses.cost import QUANTITIES, network_cost, node_costs, total
+from archspec.analyses.figures import percent, short, short_bytes, short_seconds
+from archspec.analyses.hierarchy import Part, hierarchy
+from archspec.analyses.paths import depth, path_count, path_lengths
+from archspec.analyses.roofline import DEVICES, estimated_seconds
+from archspec.api import shipped
+from archspec.backends.torch_counts import compare
+from archspec.errors import Mistake
+from archspec.op import Op
+
+SHIPPED = [name for name, _ in shipped()]
+
+# ---------------------------------------------------------------- second opinions
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_multiply_adds_are_torchs_and_fvcore_differs_for_known_reasons(name: str) -> None:
+    graph = archspec.read(name)
+    found = compare(graph)
+    assert archspec.cost(graph).total.macs == found.torch_macs
+    assert archspec.cost(graph).total.params == found.torch_params
+    for opinion in found.opinions:
+        assert opinion.macs == opinion.torch_macs
+        extra = opinion.fvcore - opinion.macs
+        match opinion.op:
+            case "BatchNorm" | "LayerNorm":  # 2 a value, or up to 5
+                values = sum(n.types[0].values for n in graph.nodes if type(n.op).__name__ == opinion.op)
+                assert extra in (2 * values, 5 * values)
+            case "Upsample":  # 4 taps for each value
+                values = sum(n.types[0].values for n in graph.nodes if type(n.op).__name__ == "Upsample")
+                assert extra == 4 * values
+            case "Attention":
+                assert opinion.fvcore == 0
+                assert "aten::scaled_dot_product_attention" in opinion.left_out
+            case "DeformConv":  # it sees the matrix product and the sampling of four pixels
+                assert 0 < extra < 0.01 * opinion.macs
+            case _:
+                assert extra == 0
+
+
+# ---------------------------------------------------------------- sums
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "swin_t", "nasnet_a_large"])
+def test_the_parts_of_a_network_cost_what_the_whole_does(name: str) -> None:
+    graph = archspec.read(name)
+    costs = node_costs(graph)
+    for fold in (True, False):
+        parts = hierarchy(graph, costs, fold=fold)
+        assert total(part.cost for part in parts) == network_cost(graph)
+
+    def consistent(part: Part) -> bool:
+        one = total(inner.cost for inner in part.parts)
+        times = all(getattr(part.cost, q) == part.count * getattr(one, q) for q in QUANTITIES)
+        return not part.parts or (times and all(map(consistent, part.parts)))
+
+    assert all(consistent(part) for part in hierarchy(graph, costs))
+
+
+def test_what_repeats_is_folded_and_what_differs_is_not() -> None:
+    graph = archspec.read("resnet50")
+    stages = {part.label: part for part in hierarchy(graph, node_costs(graph))}
+    assert [(p.label, p.count) for p in stages["layer3"].parts] == [("0", 1), ("1-5", 5)]
+    assert {p.kind for p in stages["layer3"].parts} == {"Bottleneck"}
+
+
+def test_batch_and_dtype_scale_what_they_should() -> None:
+    graph = archspec.read("resnet18")
+    once, many = network_cost(graph), network_cost(graph, batch=16, dtype="bf16")
+    assert (many.params, many.macs, many.flops) == (once.params, 16 * once.macs, 16 * once.flops)
+    assert many.activations == 8 * once.activations
+    # Counters of batches are whole numbers, which no dtype changes.
+    assert many.weight_bytes == (once.weight_bytes - 20 * 8) // 2 + 20 * 8
+    assert archspec.cost(graph, dtype="bf16").weight_bytes == {"bf16": many.weight_bytes - 160, "i64": 160}
+
+
+def test_weights_shared_by_several_steps_count_once() -> None:
+    graph = archspec.parse("""
+model Net:
+    input x: [8]
+    shared twice = Linear(8)
+    return x -> twice -> twice
+""")
+    cost = network_cost(graph)
+    assert (cost.params, cost.macs) == (72, 128)
+    assert cost.moved == 2 * (72 + 8 + 8) * 4  # but they are read twice
+
+
+def test_a_free_size_is_a_mistake_not_a_guess() -> None:
+    graph = archspec.parse("model Net:\n    input x: [free S, 4]\n    return x -> Linear(2)\n")
+    with pytest.raises(Mistake, match="S is free"):
+        network_cost(graph)
+
+
+def test_an_op_without_a_rule_cannot_be_defined() -> None:
+    with pytest.raises(TypeError, match="define `flops`"):
+        type("Silent", (Op,), {"__module__": __name__})
+    assert "Silent" not in Op.known
+
+
+# ---------------------------------------------------------------- paths and depth
+
+
+def residual(blocks: int) -> archspec.Graph:
+    return archspec.parse(
+        """
+block Residual:
+    input x: [C]
+    return x + (x -> Linear(C) -> ReLU -> Linear(C))
+
+model Net(blocks: int):
+    input x: [4]
+    return x -> Linear(4) -> blocks * [Residual]
+""",
+        blocks=blocks,
+    )
+
+
+@pytest.mark.parametrize("blocks", [1, 7, 54])
+def test_a_residual_net_is_a_sum_over_2_to_the_n_paths(blocks: int) -> None:
+    graph = residual(blocks)
+    assert path_count(graph) == 2**blocks
+    assert path_lengths(graph) == {1 + 2 * k: comb(blocks, k) for k in range(blocks + 1)}
+    assert depth(graph) == 1 + 2 * blocks
+
+
+def test_paths_stay_exact_when_there_are_more_than_numbers_hold() -> None:
+    graph = residual(1500)
+    assert path_count(graph) == 2**1500
+    assert path_lengths(graph)[1 + 2 * 750] == comb(1500, 750)
+
+
+def test_every_edge_is_a_way_and_dead_ends_are_none() -> None:
+    graph = archspec.parse("""
+model Net:
+    input x: [4]
+    unused = x + x + x + x
+    y = x + x
+    return concat(y, y, x)
+""")
+    assert path_count(graph) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"), [("resnet18", 18), ("resnet50", 50), ("densenet121", 121), ("googlenet", 22)]
+)
+def test_depth_is_what_names_and_papers_say(name: str, layers: int) -> None:
+    assert depth(archspec.read(name)) == layers
+
+
+# ---------------------------------------------------------------- time
+
+
+def test_each_node_takes_as_long_as_the_slower_of_arithmetic_and_traffic() -> None:
+    graph = archspec.parse(
+        "model Net:\n    input x: [1000]\n    return x -> Linear(1000, bias=false) -> ReLU\n"
+    )
+    costs = list(node_costs(graph, batch=10**6).values())
+    device = DEVICES["a100"]
+    arithmetic = 2 * 10**12 / 19.5e12  # the matrix product is bound by its arithmetic
+    traffic = 2 * 4 * 10**9 / 2.039e12  # the activation by what it reads and writes
+    assert estimated_seconds(costs, device) == pytest.approx(arithmetic + traffic)
+
+
+def test_devices_know_all_floating_dtypes_and_where_their_rates_come_from() -> None:
+    for device in DEVICES.values():
+        assert set(device.flops) == {"f64", "f32", "f16", "bf16"}
+        assert device.source
+
+
+# ---------------------------------------------------------------- figures
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0, "0"), (999, "999"), (1000, "1.000K"), (25_557_032, "25.56M"), (4_089_184_256, "4.089G"),
+     (148_800_000_000, "148.8G"), (2**60, "1.153e+18"), (10**400, "1e400")],
+)  # fmt: skip
+def test_numbers_print_with_four_digits(number: int, shown: str) -> None:
+    assert short(number) == shown
+
+
+def test_sizes_times_and_shares_print_with_their_units() -> None:
+    assert [short_bytes(n) for n in (0, 1023, 1024, 102_400_000)] == ["0 B", "1023 B", "1.0 KiB", "97.7 MiB"]
+    assert [short_seconds(s) for s in (2.5, 0.00341, 7e-5, 3e-8)] == ["2.5 s", "3.41 ms", "70 us", "30 ns"]
+    assert [percent(1, 8), percent(1, 0)] == ["12.5%", ""]
+
+
+# ---------------------------------------------------------------- the command
+
+
+def command(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "archspec", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "110"},
+    )
+
+
+def test_json_has_the_totals_and_the_rows() -> None:
+    printed = json.loads(command("cost", "resnet18", "--format", "json", "--device", "h100").stdout)
+    assert printed["model"] == "ResNet18"
+    assert printed["total"]["params"] == 11_689_512
+    assert printed["total"]["macs"] == 1_814_073_344
+    assert printed["total"]["flops"] > 2 * printed["total"]["macs"]
+    assert printed["total"]["estimated_seconds"] > 0
+    top = [row for row in printed["rows"] if row["level"] == 0]
+    assert sum(row["macs"] for row in top) == printed["total"]["macs"]
+
+
+@pytest.mark.parametrize("by", ["tree", "stage", "op", "node"])
+def test_every_cut_adds_up_to_the_same_totals(by: str) -> None:
+    printed = json.loads(command("cost", "swin_t", "--by", by, "--format", "json").stdout)
+    for quantity in ("params", "macs", "flops", "activations"):
+        rows = [row for row in printed["rows"] if row["level"] == 0]
+        assert sum(row[quantity] for row in rows) == printed["total"][quantity]
+
+
+def test_rows_by_block_count_each_block_with_what_is_in_it() -> None:
+    printed = json.loads(command("cost", "efficientnet_b0", "--by", "block", "--format", "json").stdout)
+    rows = {row["name"]: row for row in printed["rows"]}
+    assert rows["SqueezeExcite"]["count"] == 16
+    assert rows["MBConv"]["macs"] > rows["SqueezeExcite"]["macs"] > 0
+
+
+def test_sorting_puts_the_most_expensive_first() -> None:
+    printed = json.loads(
+        command("cost", "resnet18", "--by", "node", "--sort", "macs", "--format", "json").stdout
+    )
+    counts = [row["macs"] for row in printed["rows"]]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_csv_and_markdown_hold_the_same_rows() -> None:
+    as_csv = list(csv.DictReader(io.StringIO(command("cost", "resnet18", "--format", "csv").stdout)))
+    as_json = json.loads(command("cost", "resnet18", "--format", "json").stdout)["rows"]
+    assert [row["name"] for row in as_csv] == [row["name"] for row in as_json]
+    assert [int(row["macs"]) for row in as_csv] == [row["macs"] for row in as_json]
+    markdown = command("cost", "resnet18", "--format", "markdown").stdout.splitlines()
+    assert len(markdown) == len(as_json) + 3  # headings, rule, total
+    assert all(line.startswith("| ") and line.endswith(" |") for line in markdown)
+
+
+def test_several_specs_stand_side_by_side() -> None:
+    printed = json.loads(command("cost", "efficientnet_b0", "efficientnet_b3", "--format", "json").stdout)
+    assert [row["total"]["params"] for row in printed] == [5_288_548, 12_233_232]
+
+
+def test_ranges_give_a_row_for_each_value_and_a_plot(tmp_path: Path) -> None:
+    at = "resolution=224:320:32,batch=4"
+    done = command(
+        "cost", "efficientnet_b0", "--at", at, "--format", "json", "--plot", "grow.svg", folder=tmp_path
+    )
+    rows = json.loads(done.stdout)
+    assert [row["at"] for row in rows] == [{"resolution": r, "batch": 4} for r in (224, 256, 288, 320)]
+    assert rows[0]["total"]["macs"] == 4 * 385_814_752
+    first = (tmp_path / "grow.svg").read_bytes()
+    assert b"resolution" in first
+    command("cost", "efficientnet_b0", "--at", at, "--plot", "grow.svg", folder=tmp_path)
+    assert (tmp_path / "grow.svg").read_bytes() == first
+
+
+def test_convolutions_grow_with_the_square_of_the_resolution() -> None:
+    small, large = (archspec.cost(archspec.read("resnet50", resolution=r)).nodes["conv1"] for r in (224, 448))
+    assert Fraction(large.macs, small.macs) == 4
+    assert large.params == small.params
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--at", "resolution"], "is not NAME=VALUE"),
+        (["--at", "resolution=320:224"], "never gets from 320 to 224"),
+        (["--at", "resolution=1:100000:1"], "the most is 1,000"),
+        (["--at", "batch=0"], "a batch is a positive whole number"),
+        (["--at", "batch=1,batch=2"], "given twice"),
+        (["--at", "resolution=[1"], "in `resolution=[1`"),
+        (["--plot", "x.svg"], "one point only"),
+        (["--device", "h100x"], "there is no device"),
+        (["--dtype", "i8"], "holds no real numbers"),
+        (["--dtype", "f31"], "there is no dtype"),
+        (["--batch", "0"], "batch"),
+    ],
+)
+def test_wrong_usage_is_told(arguments: list[str], says: str) -> None:
+    done = command("cost", "resnet18", *arguments)
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_not_a_parameter_of_the_model_is_a_mistake_of_the_spec() -> None:
+    done = command("cost", "resnet18", "--at", "resolutoin=64")
+    assert done.returncode == 1
+    assert "resolution" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_free_size_is_told(tmp_path: Path) -> None:
+    (tmp_path / "free.arch").write_text("model Net:\n    input x: [free S, 4]\n    return x -> Linear(2)\n")
+    done = command("cost", "free.arch", folder=tmp_path)
+    assert done.returncode == 1
+    assert "S is free" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_plot_in_another_format_is_refused(tmp_path: Path) -> None:
+    done = command("cost", "resnet18", "--at", "batch=1:2", "--plot", "x.gif", folder=tmp_path)
+    assert done.returncode == 1
+    assert ".svg, .png or .pdf" in done.stderr
+
+
+def test_verify_prints_three_counts() -> None:
+    done = command("cost", "resnet18", "--verify", "--format", "json")
+    printed = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert printed["macs"] == printed["torch_macs"] == 1_814_073_344
+    assert printed["params"] == printed["torch_params"]
+    assert printed["fvcore"] == 1_814_073_344 + 4_967_424  # its batch norms
+
+
+@pytest.mark.parametrize("arguments", [["cost", "resnet18"], ["claims", "resnet18"]])
+def test_torch_stays_out(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom archspec.cli import main\n"
+        f"sys.argv = ['archspec', *{arguments}]\n"
+        "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "AssertionError" not in done.stderr
+    assert done.returncode == 0
+
+
+# ---------------------------------------------------------------- claims
+
+CLAIMED = """
+model Net:
+    input x: [3, 8, 8]
+    return x -> Conv(4)
+
+claims Net "by hand":
+    params 16
+    flops {flops}
+    params {params}
+"""
+
+
+def verdicts(tmp_path: Path, flops: str, params: str) -> list[Any]:
+    (tmp_path / "net.arch").write_text(CLAIMED.format(flops=flops, params=params))
+    return archspec.claims(tmp_path / "net.arch")[0][1]
+
+
+def test_a_known_difference_holds_as_long_as_it_is_the_one_written_down(tmp_path: Path) -> None:
+    # 3 x 4 weights on 8 x 8 places, and a bias for each of the 4 x 8 x 8 values.
+    flops = str(2 * 12 * 64 + 256)
+    found = verdicts(tmp_path, flops, '12 but 16 "without biases"')
+    assert [verdict.finding for verdict in found] == ["printed", "printed", "differs"]
+    archspec.check(tmp_path / "net.arch")
+    assert verdicts(tmp_path, flops, '12 but 15 "no"')[-1].finding == "wrong"
+    gone = verdicts(tmp_path, flops, '16 but 15 "no"')[-1]
+    assert gone.finding == "wrong"
+    assert "leave out" in gone.mend
+    with pytest.raises(archspec.SpecError, match="the published figure holds"):
+        archspec.check(tmp_path / "net.arch")
+
+
+def test_the_command_prints_claims_and_fails_when_one_is_wrong(tmp_path: Path) -> None:
+    verdicts(tmp_path, "1_792", "17")
+    done = command("claims", "net.arch", "--format", "json", folder=tmp_path)
+    assert done.returncode == 1
+    assert [row["verdict"] for row in json.loads(done.stdout)] == ["printed", "printed", "wrong"]
+    shown = command("claims", "resnet50")
+    assert shown.returncode == 0
+    assert "differs, as said" in shown.stdout

@@ -1,0 +1,159 @@
+"""Floating-point operations of ops, counted by hand: twice the multiply-adds, and all other arithmetic."""
+
+import re
+
+import pytest
+from test_ops import EXAMPLES, graph_of, layer
+
+from archspec.errors import Mistake
+from archspec.graph import Graph
+from archspec.op import Op
+from archspec.ops.activation import Softmax
+from archspec.ops.conv import Conv
+from archspec.ops.norm import LayerNorm
+from archspec.ops.pooling import AdaptiveAvgPool
+from archspec.size import Free
+from archspec.tensor import TensorType
+
+BY_HAND = [
+    # activations: so many for each of 8 * 4 * 4 = 128 values
+    ("f32[8, 4, 4] -> ReLU -> f32[8, 4, 4]", 128),
+    ("f32[8, 4, 4] -> ReLU6 -> f32[8, 4, 4]", 2 * 128),
+    ("f32[8, 4, 4] -> PReLU -> f32[8, 4, 4]", 2 * 128),
+    ("f32[8, 4, 4] -> Sigmoid -> f32[8, 4, 4]", 4 * 128),
+    ("f32[8, 4, 4] -> SiLU -> f32[8, 4, 4]", 5 * 128),
+    ("f32[8, 4, 4] -> GELU -> f32[8, 4, 4]", 5 * 128),
+    ('f32[8, 4, 4] -> GELU("tanh") -> f32[8, 4, 4]', 9 * 128),
+    ("f32[8, 4, 4] -> Hardswish -> f32[8, 4, 4]", 5 * 128),
+    # 9 comparisons for the largest, 10 differences, 10 exps, 9 sums, 10 quotients
+    ("f32[10] -> Softmax -> f32[10]", 9 + 10 + 10 + 9 + 10),
+    ("f32[4, 7, 9] -> Softmax(axis=-2) -> f32[4, 7, 9]", 4 * 9 * (6 + 7 + 7 + 6 + 7)),
+    # 9 comparisons, 10 differences, 10 exps, 9 sums, a logarithm, 10 differences
+    ("f32[10] -> LogSoftmax -> f32[10]", 9 + 10 + 10 + 9 + 1 + 10),
+    # arithmetic: one for each value of the output
+    ("(f32[8], f32[4, 8]) -> Add -> f32[4, 8]", 32),
+    ("(f32[1, 8], f32[4, 1]) -> Mul -> f32[4, 8]", 32),
+    ("(f32[3, 4], f32[4]) -> Equal -> bool[3, 4]", 12),
+    ("f32[4, 8] -> Exp -> f32[4, 8]", 32),
+    ("f32[4, 8] -> Power(-0.5) -> f32[4, 8]", 32),
+    ("f32[4, 8] -> Scale(0.5) -> f32[4, 8]", 32),
+    ("f32[4, 8] -> Scale(-1, 1) -> f32[4, 8]", 32),  # 1 - x
+    ("f32[4, 8] -> Scale(2, 1) -> f32[4, 8]", 64),
+    # 3 * 4 * 2 values, each of 8 products and as many sums
+    ("(f32[4, 8], f32[3, 8, 2]) -> MatMul -> f32[3, 4, 2]", 24 * 16),
+    # each of 8 channels: 15 sums, and a quotient for the mean
+    ('f32[8, 4, 4] -> Reduce("mean", [1, 2]) -> f32[8]', 8 * 16),
+    ('f32[8, 4, 4] -> Reduce("sum", [1, 2]) -> f32[8]', 8 * 15),
+    ('f32[8, 4, 4] -> Reduce("max", 0) -> f32[4, 4]', 16 * 7),
+    # scores 2 * 5 * 7 of 8 multiply-adds, outputs 2 * 5 * 4 of 7; scores scaled; 10 softmaxes of 7
+    (
+        "(f32[2, 5, 8], f32[2, 7, 8], f32[2, 7, 4]) -> Attention -> f32[2, 5, 4]",
+        2 * (70 * 8 + 40 * 7) + 70 + 10 * (6 + 7 + 7 + 6 + 7),
+    ),
+    # as above with 2 * 5 * 5 scores, 50, of width 8, to which a bias and a mask are added
+    (
+        "(f32[2, 5, 8], f32[2, 5, 8], f32[2, 5, 8]) -> Attention(bias=f32[5, 5], mask=bool[5])"
+        " -> f32[2, 5, 8]",
+        2 * (50 * 8 + 80 * 5) + 3 * 50 + 10 * (4 + 5 + 5 + 4 + 5),
+    ),
+    # 8 * 16 * 16 values, each of 3 * 3 * 3 products and as many sums, the bias one of them besides
+    ("f32[3, 32, 32] -> Conv(8, 3, stride=2) -> f32[8, 16, 16]", 2048 * (2 * 27 + 1)),
+    ("f32[8, 20] -> Conv(4, 5, groups=4, bias=false) -> f32[4, 20]", 80 * 2 * 10),
+    # as the first Conv; each of 8 windows of 27 weights: mean 27, differences 27, squares and their mean 54,
+    # + eps, root and inverse 3, products 27
+    ("f32[3, 32, 32] -> WSConv(8, 3, stride=2) -> f32[8, 16, 16]", 2048 * 55 + 8 * (27 + 27 + 54 + 3 + 27)),
+    # each of 8 * 16 * 16 values to 4 windows of 2 * 2, then the bias of 4 * 32 * 32 values
+    ("f32[8, 16, 16] -> ConvTranspose(4, 2, stride=2) -> f32[4, 32, 32]", 2 * 2048 * 16 + 4096),
+    # 6 * 72 values of 36 multiply-adds and a bias; 9 * 72 places found with 12, 4 values mixed at each with 7
+    (
+        "(f32[4, 8, 9], f32[18, 8, 9]) -> DeformConv(6) -> f32[6, 8, 9]",
+        432 * (2 * 36 + 1) + 648 * (12 + 4 * 7),
+    ),
+    (
+        "(f32[4, 8, 9], f32[18, 8, 9]) -> DeformConv(6, mask=f32[9, 8, 9]) -> f32[6, 8, 9]",
+        432 * (2 * 36 + 1) + 648 * (12 + 4 * 8),
+    ),
+    ("f32[49, 16] -> Linear(48, bias=false) -> f32[49, 48]", 49 * 48 * 32),
+    ("f32[16] -> Linear(10) -> f32[10]", 10 * 33),
+    # normalisations: a factor and an offset; 5 n + 3 and two more for each value
+    ("f32[8, 4, 4] -> BatchNorm -> f32[8, 4, 4]", 2 * 128),
+    ("f32[49, 16] -> LayerNorm -> f32[49, 16]", 49 * (5 * 16 + 3 + 2 * 16)),
+    ("f32[7, 7, 16] -> LayerNorm(bias=false) -> f32[7, 7, 16]", 49 * (5 * 16 + 3 + 16)),
+    ("f32[16, 7, 7] -> LayerNorm(1e-6, axis=0) -> f32[16, 7, 7]", 49 * (5 * 16 + 3 + 2 * 16)),
+    ("f32[8, 4, 4] -> GroupNorm(2) -> f32[8, 4, 4]", 2 * (5 * 64 + 3 + 2 * 64)),
+    ("f32[8, 4, 4] -> InstanceNorm -> f32[8, 4, 4]", 8 * (5 * 16 + 3)),
+    # a square, 4 sums and a quotient, then product, sum, power and quotient
+    ("f32[8, 4, 4] -> LocalResponseNorm(5) -> f32[8, 4, 4]", 128 * (1 + 5 + 4)),
+    # pools: 8 comparisons in each window; 8 sums and a quotient
+    ("f32[8, 9, 9] -> MaxPool(3, 2) -> f32[8, 5, 5]", 200 * 8),
+    ("f32[8, 9, 9] -> AvgPool(3, 1) -> f32[8, 9, 9]", 648 * 9),
+    ("f32[8, 7, 7] -> GlobalAvgPool -> f32[8]", 8 * 49),
+    ("f32[8, 7, 7] -> GlobalMaxPool -> f32[8]", 8 * 48),
+    # 20 values in 3 windows: 0 to 6, 6 to 13, 13 to 19, both included
+    ("f32[8, 20] -> AdaptiveAvgPool(3) -> f32[8, 3]", 8 * (7 + 8 + 7)),
+    ("f32[8, 20] -> AdaptiveMaxPool(3) -> f32[8, 3]", 8 * (6 + 7 + 6)),
+    ("(f32[5], f32[5]) -> Shake -> f32[5]", 2 * 5),
+    ("f32[27, 36] -> Fold(8, 3) -> f32[3, 8, 8]", 27 * 36),
+    ("f32[3, 4, 5] -> Upsample(2) -> f32[3, 8, 10]", 0),
+    # 2, 4, 8 or 16 products for each value, and their sum
+    ('f32[3, 5] -> Upsample(2, mode="linear") -> f32[3, 10]', 30 * 3),
+    ('f32[3, 4, 5] -> Upsample(2, mode="bilinear") -> f32[3, 8, 10]', 240 * 7),
+    ('f32[3, 4, 5] -> Upsample(2, mode="bicubic") -> f32[3, 8, 10]', 240 * 31),
+    ('f32[3, 2, 3, 4] -> Upsample(2, mode="trilinear") -> f32[3, 4, 6, 8]', 576 * 15),
+]
+
+# What puts values elsewhere, or hands them on, and computes nothing.
+MOVING = {
+    *("Flatten", "Reshape", "Permute", "Index", "Pad", "Crop", "Roll", "WindowPartition", "WindowReverse"),
+    *("Concat", "Stack", "Split", "Gather", "Embedding", "Identity", "Zero"),
+    *("Unfold", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle"),
+    *("Dropout", "ChannelDropout", "DropPath"),  # at inference
+    *("Own", "Constant", "Tied"),
+}
+
+
+def flops(graph: Graph) -> int:
+    node = layer(graph)
+    return node.op.flops(*graph.input_types(node), **graph.option_types(node))
+
+
+@pytest.mark.parametrize(("example", "expected"), BY_HAND)
+def test_flops_are_those_counted_by_hand(example: str, expected: int) -> None:
+    graph, types = graph_of(example)
+    assert list(layer(graph).types) == types
+    assert flops(graph) == expected
+
+
+@pytest.mark.parametrize(("op", "example"), EXAMPLES)
+def test_flops_are_at_least_twice_the_multiply_adds(op: str, example: str) -> None:
+    graph, _ = graph_of(example)
+    node = layer(graph)
+    count = flops(graph)
+    assert type(count) is int
+    assert count >= 2 * node.op.macs(*graph.input_types(node), **graph.option_types(node))
+    assert op not in MOVING or count == 0
+
+
+def test_all_but_what_moves_values_is_counted() -> None:
+    counted = {op for op, example in EXAMPLES if flops(graph_of(example)[0])}
+    assert counted | MOVING == Op.names()
+    assert not counted & MOVING
+
+
+def test_flops_of_a_free_size_are_refused() -> None:
+    free = TensorType((8, Free.named("side"), 4))
+    for op in (Conv(out=8, kernel=3), LayerNorm(), AdaptiveAvgPool(size=2), Softmax(axis=1)):
+        with pytest.raises(Mistake, match="is free"):
+            op.flops(free)
+
+
+def test_an_op_says_its_flops() -> None:
+    message = "the op Silent does not say what it computes: define `flops`"
+    with pytest.raises(TypeError, match=re.escape(message)):
+        type("Silent", (Op,), {"__module__": __name__})
+    assert "Silent" not in Op.known
+
+
+@pytest.mark.parametrize("name", sorted(Op.names()))
+def test_the_docstring_says_the_flops(name: str) -> None:
+    assert re.search(r"^    FLOPs: +\S", Op.known[name].__doc__ or "", re.M)

@@ -1,0 +1,456 @@
+"""Receptive fields against published figures, arithmetic by hand, and what gradients really reach."""
+
+import subprocess
+import sys
+from fractions import Fraction
+from math import prod
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from test_ops import EXAMPLES, batch_of, graph_of, layer
+
+import archspec
+from archspec.analyses.receptive_field import (
+    ReceptiveField,
+    described,
+    largest_field,
+    receptive_field,
+    receptive_fields,
+    summary,
+)
+from archspec.backends.torch_fx import lower
+from archspec.backends.torch_weights import draw
+from archspec.graph import Graph, Ref
+from archspec.op import Op
+from archspec.reach import WHOLE, Along, Reach, Slide, everything
+from archspec.tensor import TensorType
+
+
+def net(body: str, size: int = 64, channels: int = 1) -> Graph:
+    """A model of one image, whose layers are lines of a spec."""
+    lines = [f"    {line}" for line in body.strip().split("\n")]
+    return archspec.parse("\n".join(["model Net:", f"    input x: [{channels}, {size}, {size}]", *lines, ""]))
+
+
+def chain(layers: str, size: int = 64) -> Graph:
+    return net(f"return x -> {layers}", size)
+
+
+def field(graph: Graph, axis: int = 0, given: str = "x") -> ReceptiveField:
+    return receptive_field(graph)[given][axis]
+
+
+# ------------------------------------------------------------------ by hand, and from the literature
+
+VGG = """
+block Stage(width: int, count: int):
+    "Convolutions of 3x3."
+    input x: [C, H, W]
+    return x -> convs: count * [Conv(width, 3), ReLU]
+
+model VGG16(pool: bool = true):
+    input image: [3, 224, 224]
+    x = image -> [Stage(1, 2), MaxPool(2), Stage(1, 2), MaxPool(2), Stage(1, 3), MaxPool(2), Stage(1, 3), MaxPool(2)]
+    x = x -> stage5: Stage(1, 3)
+    return (x -> MaxPool(2)) if pool else x
+"""
+
+ALEXNET = """
+conv1: Conv(1, 11, 4, 2) -> ReLU -> MaxPool(3, 2, 0) -> conv2: Conv(1, 5) -> ReLU -> MaxPool(3, 2, 0)
+-> conv3: Conv(1, 3) -> conv4: Conv(1, 3) -> conv5: Conv(1, 3) -> MaxPool(3, 2, 0)
+""".replace("\n", " ")
+
+
+def test_three_windows_of_3_see_what_one_of_7_does() -> None:
+    three, one = chain("a: Conv(2, 3) -> b: Conv(2, 3) -> c: Conv(2, 3)"), chain("a: Conv(2, 7)")
+    assert receptive_field(three) == receptive_field(one)
+    assert field(one) == ReceptiveField(7, 7, Fraction(1), 3, False, 7, (Fraction(1), Fraction(1)))
+
+
+def test_dilation_spreads_the_window() -> None:
+    # [Yu & Koltun, 2016]: windows of 3 with dilation 1, 2 and 4 see 15 x 15.
+    graph = chain("a: Conv(1, 3) -> b: Conv(1, 3, dilation=2) -> c: Conv(1, 3, dilation=4)")
+    assert (field(graph).largest, field(graph).padding) == (15, 7)
+
+
+@pytest.mark.parametrize(("pool", "size", "stride"), [(False, 196, 16), (True, 212, 32)])
+def test_vgg16(pool: bool, size: int, stride: int) -> None:
+    # [Araujo et al., 2019, Table 1] prints 212 and 32, with padding 90.
+    found = field(archspec.parse(VGG, pool=pool), given="image")
+    assert (found.smallest, found.largest, found.stride, found.padding) == (size, size, stride, 90)
+
+
+def test_alexnet() -> None:
+    # [Araujo et al., 2019, Table 1]: 195 and 32 for alexnet_v2, which does not pad its first layer as this one.
+    found = field(chain(ALEXNET, 224))
+    assert (found.largest, found.stride) == (195, 32)
+
+
+def test_inputs_see_themselves() -> None:
+    graph = chain("a: Conv(1, 3)")
+    assert receptive_fields(graph)[Ref("x")]["x"][0].largest == 1
+
+
+@pytest.mark.parametrize(("where", "size"), [("1x1", 483), ("3x3", 427)])
+def test_resnet50_by_where_it_strides(where: str, size: int) -> None:
+    # [Araujo et al., 2019, Table 1] prints 483 and 32 for ResNet-50 v1, which strides on the 1x1.
+    graph = archspec.read("resnet50", stride_on=where)
+    fields = receptive_fields(graph)
+    before = next(node.inputs[0] for node in graph.nodes if type(node.op).__name__ == "GlobalAvgPool")
+    found = fields[before]["image"]
+    assert [(axis.largest, axis.stride) for axis in found] == [(size, 32)] * 2
+    # Least is seen through all shortcuts: 7 of the first convolution, 4 more of the pool, then only 1x1.
+    assert [axis.smallest for axis in found] == [11] * 2
+    assert receptive_field(graph)["image"][0].whole
+    assert largest_field(graph) == size
+
+
+def test_densenet121() -> None:
+    # By hand: 11 after the pool, then 6, 12, 24 and 16 windows of 3 at strides 4 to 32, and three pools of 2.
+    dense = 11 + 6 * 2 * 4 + 4 + 12 * 2 * 8 + 8 + 24 * 2 * 16 + 16 + 16 * 2 * 32
+    assert largest_field(archspec.read("densenet121")) == dense == 2071
+
+
+def test_efficientnet_around_its_gates() -> None:
+    # 3 of the stem; then the windows of Table 1, each at the stride of its input.
+    size, stride = 3, 2
+    for kernel, count, step in (
+        (3, 1, 1), (3, 2, 2), (5, 2, 2), (3, 3, 2), (5, 3, 1), (5, 4, 2), (3, 1, 1),
+    ):  # fmt: skip
+        for index in range(count):
+            size += (kernel - 1) * stride
+            stride *= step if index == 0 else 1
+    graph = archspec.read("efficientnet_b0")
+    assert largest_field(graph) == size == 851
+    last = receptive_fields(graph)[
+        next(node.inputs[0] for node in reversed(graph.nodes) if type(node.op).__name__ == "GlobalAvgPool")
+    ]["image"][0]
+    assert (last.whole, last.largest, last.sliding, last.stride) == (True, 224, 851, 32)
+
+
+def test_tokens_of_a_vit_see_a_patch_until_they_attend() -> None:
+    graph = archspec.read("vit_b16")
+    fields = receptive_fields(graph)
+    first = next(node for node in graph.nodes if type(node.op).__name__ == "Attention")
+    before, after = fields[graph.nodes[0].inputs[0]], fields[Ref(first.name)]
+    assert before["image"][0].largest == 1
+    assert [axis.largest for axis in fields[first.inputs[0]]["image"]] == [16, 16]
+    assert all(axis.whole and axis.largest == 224 for axis in after["image"])
+
+
+# ------------------------------------------------------------------ joins
+
+
+def test_branches_and_skips() -> None:
+    graph = net("a = x -> a: Conv(1, 5)\nb = x -> b: Conv(1, [1, 9])\nreturn a + b + x")
+    height, width = receptive_field(graph)["x"]
+    assert (height.smallest, height.largest, height.padding) == (1, 5, 2)
+    assert (width.smallest, width.largest, width.padding) == (1, 9, 4)
+    assert described((height, width)) == "1..5 x 1..9"
+
+
+def test_windows_centred_differently_are_united() -> None:
+    graph = net("a = x -> Pad([[2, 0]])\nb = x -> Pad([[0, 2]])\nreturn a + b")
+    assert (field(graph, 1).largest, field(graph, 1).padding) == (3, 2)
+
+
+def test_a_gate_makes_it_whole_and_what_slides_is_kept() -> None:
+    graph = net("y = x -> Conv(4, 3)\nreturn y * (y -> GlobalAvgPool(keep=true) -> Sigmoid)")
+    found = field(graph)
+    assert (found.smallest, found.largest, found.whole, found.sliding, found.padding) == (3, 64, True, 3, 1)
+    assert str(found) == "3..whole"
+
+
+def test_strides_that_differ_show() -> None:
+    graph = net("a = x -> a: Conv(1, 3, stride=2)\nb = x -> Crop(32)\nreturn a + b")
+    found = field(graph)
+    assert (found.smallest, found.stride, found.strides) == (1, 2, (1, 2))
+    # Place i sees 2i - 1 to 2i + 1, and 16 + i: relative to 2i from 16, at the first place, to -15 at the last.
+    assert (found.largest, found.padding) == (32, 15)
+
+
+def test_a_zero_is_no_path() -> None:
+    graph = net("return (x -> Zero) + (x -> Conv(1, 3))")
+    assert (field(graph).smallest, field(graph).largest) == (3, 3)
+    assert receptive_field(net("return x -> Zero")) == {}
+
+
+def test_two_inputs_are_told_apart() -> None:
+    graph = archspec.parse(
+        "model Net:\n    input x: [1, 9, 9]\n    input y: [1, 9, 9]\n    return (x -> Conv(1, 3)) + y\n"
+    )
+    found = receptive_field(graph)
+    assert {name: axes[0].largest for name, axes in found.items()} == {"x": 3, "y": 1}
+    assert summary(receptive_fields(graph), graph, "x") == "3"
+
+
+def test_axes_of_a_signal_and_a_vector() -> None:
+    assert [str(axis) for axis in receptive_field(archspec.parse("model M:\n    input x: [4]\n    return x -> Linear(2)\n"))["x"]] == ["whole"]  # fmt: skip
+    signal = archspec.parse("model M:\n    input x: [4, 99]\n    return x -> Conv(2, 5, stride=3)\n")
+    assert [str(axis) for axis in receptive_field(signal)["x"]] == ["5"]
+
+
+def test_a_free_size_is_whole_too() -> None:
+    graph = archspec.parse(
+        "model M:\n    input x: [4, free H, 8]\n    return x -> Conv(2, 3) -> GlobalAvgPool\n"
+    )
+    assert [str(axis.largest) for axis in receptive_field(graph)["x"]] == ["H", "8"]
+
+
+@pytest.mark.parametrize(
+    ("body", "size"),
+    [
+        ("y = x -> Reshape([4096])\nreturn y + y", 1),
+        ("y = x -> Reshape([4096])\nreturn y + (x -> Permute([0, 2, 1]) -> Reshape([4096]))", 64),
+        ("return x + (x -> Permute([0, 2, 1]))", 64),
+        ("a, b = x -> Split(2, axis=1)\nreturn a + b", 64),
+        ("y = x -> Reshape([64, 64]) -> WindowPartition_", 64),
+        ("y = Concat(x, x -> Reshape([1, 64, 64]), axis=1)\nreturn y", 1),
+        ("return x -> Conv(1, 4, stride=4) -> Flatten(1) -> Permute([1, 0]) -> Linear(3)", 4),
+        ("return x -> Unfold(5, 2) -> Permute([1, 0]) -> GELU", 5),
+        ("return x -> Unfold(5, 2) -> Permute([1, 0]) -> Linear(3)", 5),
+    ],
+)
+def test_rearranged_axes(body: str, size: int) -> None:
+    if "WindowPartition_" in body:
+        body = "return x -> Permute([1, 2, 0]) -> WindowPartition(8) -> Permute([0, 2, 1]) -> Linear(4)"
+    if "Concat(" in body:
+        body = "return (x, x -> ReLU) -> Concat(1)"
+    assert field(net(body)).largest == size
+
+
+# ------------------------------------------------------------------ what gradients reach
+
+NETS = {
+    "conv": "return x -> a: Conv(2, 3) -> b: Conv(1, 5)",
+    "even": "return x -> a: Conv(2, 4, padding=1) -> b: Conv(1, 2, padding=0)",
+    "dilated": "return x -> a: Conv(2, 3, dilation=3) -> b: Conv(1, 5, dilation=2)",
+    "strided": "return x -> a: Conv(2, 3, stride=2) -> b: Conv(1, 3, stride=2) -> c: Conv(1, 3)",
+    "pool": "return x -> a: Conv(2, 3) -> AvgPool(3, 2) -> b: Conv(1, 3) -> AvgPool(2)",
+    "skip": "y = x -> a: Conv(1, 3)\nreturn y + (y -> b: Conv(1, 3) -> c: Conv(1, 3))",
+    "branch": "a = x -> a: Conv(2, 5, stride=2)\nb = x -> AvgPool(3, 2) -> b: Conv(3, 3)\n"
+    "return (a, b) -> Concat -> c: Conv(1, 3)",
+    "asymmetric": "return x -> Pad([[3, 0], [0, 1]]) -> a: Conv(2, 3, padding=0) -> Crop(90) -> b: Conv(1, [1, 3])",
+    "transposed": "return x -> a: Conv(2, 3, stride=2) -> b: ConvTranspose(2, 2, stride=2) -> c: Conv(1, 3)",
+    "transposed_overlap": "return x -> a: ConvTranspose(2, 5, 2, 2, 1) -> b: Conv(1, 3) -> c: Conv(1, 3, stride=2)",
+    "transposed_gaps": "return x -> a: ConvTranspose(2, 3, 2, dilation=3) -> b: Conv(1, 3)",
+    "nearest": "return x -> AvgPool(2) -> a: Conv(2, 3) -> Upsample(2) -> b: Conv(1, 2, padding=0)",
+    "bilinear": 'return x -> AvgPool(2) -> Upsample(2, mode="bilinear") -> a: Conv(1, 3)',
+    "fraction": "return x -> AvgPool(3) -> Upsample(1.5) -> a: Conv(1, 3) -> b: Conv(1, 3, stride=2)",
+    "adaptive": "return x -> a: Conv(1, 3) -> AdaptiveAvgPool(30) -> b: Conv(1, 2, padding=0)",
+    "shuffle": "return x -> PixelUnshuffle(2) -> a: Conv(8, 3) -> PixelShuffle(2) -> b: Conv(1, 3)",
+    "u_net": "a = x -> a: Conv(2, 3)\nb = a -> AvgPool(2) -> b: Conv(2, 3)\n"
+    "c = b -> AvgPool(2) -> c: Conv(2, 3) -> Upsample(2)\n"
+    "d = (b, c) -> Concat -> d: Conv(2, 3) -> ConvTranspose(2, 2, 2)\n"
+    "return (a, d) -> Concat -> e: Conv(1, 3)",
+    "token_mixing_free": "y = x -> a: Conv(4, 4, stride=4) -> Flatten(1) -> Permute([1, 0]) -> Linear(3)\nreturn y",
+}
+
+
+# Here neighbours see windows that differ, so that these do not all begin where `stride` and `padding` say.
+UNEVEN = {
+    "transposed",
+    "transposed_overlap",
+    "nearest",
+    "bilinear",
+    "fraction",
+    "adaptive",
+    "shuffle",
+    "u_net",
+}
+
+
+def reached(graph: Graph, place: tuple[int, ...]) -> torch.Tensor:
+    """For each axis of the image the first and the last position on which the outputs at a place depend."""
+    module = lower(graph, lambda g: {n: t.double().abs() + 0.1 for n, t in draw(g, 0).items()})
+    shape = graph.inputs[0].type.shape
+    image = torch.ones((1, *shape), dtype=torch.float64, requires_grad=True)  # type: ignore[arg-type]
+    out = module(image)
+    outputs = out[(0, slice(None), *place)] if len(place) == 2 else out[(0, *place)]
+    (gradient,) = torch.autograd.grad(outputs.sum(), image)
+    seen = gradient[0, 0].abs() > 0
+    return torch.stack(
+        [torch.stack([rows.min(), rows.max()]) for rows in (seen.any(1).nonzero(), seen.any(0).nonzero())]
+    )
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_gradients_reach_just_what_is_said(name: str) -> None:
+    graph = net(NETS[name], 128)
+    found = receptive_field(graph)["x"]
+    out = graph.outputs[0].type.shape
+    if name == "token_mixing_free":
+        first, last = reached(graph, (120,)).T
+        assert (last - first + 1).tolist() == [axis.largest for axis in found]
+        return
+    height, width = (int(str(size)) for size in out[1:])
+    spans = []
+    for shift in range(8):  # neighbours may see windows of different sizes
+        place = (height // 2 - 4 + shift, width // 2 - 4 + shift)
+        bounds = reached(graph, place)
+        assert bounds.min() > 0
+        assert bounds.max() < 127, "the image is too small to tell"
+        spans.append(bounds)
+        for axis, (first, last) in enumerate(bounds.tolist()):
+            said = found[axis]
+            left = place[axis] * said.stride - said.padding
+            if said.stride.denominator == 1 and name not in UNEVEN:
+                assert (first, last) == (left, left + said.largest - 1)
+    sizes = torch.stack(spans)[:, :, 1] - torch.stack(spans)[:, :, 0] + 1
+    assert sizes.max(0).values.tolist() == [axis.largest for axis in found]
+
+
+LAYERS = st.sampled_from(
+    [
+        "Conv(1, 3)", "Conv(1, 5, dilation=2)", "Conv(1, 2, padding=0)", "Conv(1, 3, stride=2)",
+        "Conv(1, 4, stride=3, padding=2)", "AvgPool(2)", "AvgPool(3, 1, 1)", "AvgPool(3, 2)", "Pad([[2, 1]])",
+        "Pad([[-1, 0]])", "Index([[none, none, none], [1, none, 2]])", "Upsample(2)", "Upsample(1.5)",
+        'Upsample(2, mode="linear")', "ConvTranspose(1, 2, 2)", "ConvTranspose(1, 3, 2, 1, 1)",
+        "ConvTranspose(1, 5, 3)", "ReLU", "Identity",
+    ]
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(st.lists(LAYERS, min_size=1, max_size=5), st.lists(LAYERS, max_size=2))
+def test_impulses_through_any_layers(trunk: list[str], branch: list[str]) -> None:
+    """A chain of layers, and a skip around more of them where shapes allow; signals are fast to try."""
+    lines = [f"y = x -> {' -> '.join(f't{i}: {text}' for i, text in enumerate(trunk))}"]
+    lines += [
+        f"z = y -> b{i}: {text}" if i == 0 else f"z = z -> b{i}: {text}" for i, text in enumerate(branch)
+    ]
+    head = ["model Net:", "    input x: [1, 216]", *(f"    {line}" for line in lines)]
+    graph = archspec.parse("\n".join([*head, f"    return {'z' if branch else 'y'}", ""]))
+    if branch and len({node.types[0].shape for node in graph.nodes[len(trunk) - 1 :]}) == 1:
+        graph = archspec.parse("\n".join([*head, "    return y + z", ""]))
+    (found,) = receptive_field(graph)["x"]
+    assume(graph.outputs[0].type.values <= 700)  # the others take long, and show no more
+    module = lower(graph, lambda g: {n: t.double().abs() + 0.1 for n, t in draw(g, 0).items()})
+    nothing = torch.zeros((1, 1, 216), dtype=torch.float64)
+    # One impulse at each position; with positive weights, what it changes is what sees it.
+    seen = ((module(nothing + torch.eye(216).unsqueeze(1)) - module(nothing)).squeeze(1) > 1e-13).int()
+    first, last = seen.argmax(0), 215 - seen.flip(0).argmax(0)
+    whole = (seen.sum(0) > 0) & (first > 0) & (last < 215)  # not cut by a border
+    assume(whole.sum() > 2 * found.stride.denominator + 10)
+    assert (last - first + 1)[whole].max() == found.largest
+
+
+@pytest.mark.parametrize("where", ["1x1", "3x3"])
+def test_gradients_of_a_narrow_resnet50(where: str) -> None:
+    """The whole of ResNet-50 with one or two channels a layer, positive weights and no norms."""
+    lines = [
+        "y = x -> stem: Conv(1, 7, stride=2, bias=false) -> MaxPool_".replace("MaxPool_", "AvgPool(3, 2)")
+    ]
+    for stage, (count, stride) in enumerate([(3, 1), (4, 2), (6, 2), (3, 2)]):
+        for block in range(count):
+            step = stride if block == 0 else 1
+            first, second = (step, 1) if where == "1x1" else (1, step)
+            name = f"s{stage}b{block}"
+            shortcut = f"(y -> {name}d: Conv(1, 1, stride={step}))" if step > 1 else "y"
+            lines.append(
+                f"y = {shortcut} + (y -> {name}a: Conv(1, 1, stride={first})"
+                f" -> {name}b: Conv(1, 3, stride={second}) -> {name}c: Conv(1, 1))"
+            )
+    graph = net("\n".join([*lines, "return y"]), size=1024)
+    found = field(graph)
+    first, last = reached(graph, (16, 16))[0].tolist()
+    assert found.largest == last - first + 1 == {"1x1": 483, "3x3": 427}[where]
+    assert first == 16 * found.stride - found.padding
+
+
+# ------------------------------------------------------------------ what each op says, against what it does
+
+# Statistics, and what lies beyond a border, are left out of a receptive field.
+LEFT_OUT = {"LayerNorm", "GroupNorm", "InstanceNorm", "DeformConv"}
+
+
+def seen_at(reach: Reach, shape: tuple[int, ...], place: tuple[int, ...], out: TensorType) -> torch.Tensor:
+    """Which positions of an input the op says that one place of its output may see."""
+    if reach is None:
+        return torch.zeros(shape, dtype=torch.bool)
+    seen = torch.ones(shape, dtype=torch.bool)
+    for axis, along in enumerate(reach):
+        if along.slide is None or not along.straight:
+            continue
+        position = place[along.axes[0]] if along.axes else 0
+        low, high = along.slide.span(position, position)
+        inside = torch.arange(shape[axis])
+        within = (inside >= low) & (inside <= high)
+        seen &= within.view([-1 if i == axis else 1 for i in range(len(shape))])
+    return seen
+
+
+@pytest.mark.parametrize(("op", "example"), [case for case in EXAMPLES if case[0] not in LEFT_OUT])
+def test_nothing_else_is_seen_than_an_op_says(op: str, example: str) -> None:
+    """Change one position of an input: every value that is said not to see it stays as it was."""
+    graph, _ = graph_of(example)
+    node = layer(graph)
+    reaches = node.op.reach(*graph.input_types(node), **graph.option_types(node))
+    assert len(reaches) == len(node.operands)
+    module = lower(graph, lambda g: draw(g, 0)).eval()
+    torch.manual_seed(0)
+    batch = batch_of(graph, "cpu", 1)
+    by_name = {given.name: x for given, x in zip(graph.inputs, batch, strict=True)}
+    before = module(*batch)
+    befores = [before] if isinstance(before, torch.Tensor) else list(before)
+    for operand, reach in zip(node.operands, reaches, strict=True):
+        x = by_name[operand.producer]
+        shape = tuple(x.shape[1:])
+        assert reach is None or len(reach) == len(shape)
+        if not borders_count(node.op):
+            continue
+        for flat in range(0, prod(shape), max(1, prod(shape) // 40)):
+            at = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), shape)) if shape else ()
+            changed = x.clone()
+            kind = changed.dtype
+            value = changed[(0, *at)]
+            changed[(0, *at)] = (
+                ~value if kind == torch.bool else value + 3 if kind.is_floating_point else 1 - value
+            )
+            after = module(*(changed if other is x else other for other in batch))
+            afters = [after] if isinstance(after, torch.Tensor) else list(after)
+            for k, (was, now, type_) in enumerate(zip(befores, afters, node.types, strict=True)):
+                differs = (was[0] != now[0]) & ~(was[0].isnan() & now[0].isnan())
+                for place in differs.nonzero().tolist():
+                    said = seen_at(reach, shape, tuple(place), type_)
+                    assert said[at], f"output {k} at {place} sees {at} of {operand}"
+
+
+def borders_count(op: Op) -> bool:
+    """Whether what the op does beyond the border is nothing, as receptive fields have it."""
+    return type(op).__name__ != "Roll" and getattr(op, "mode", "") not in ("reflect", "replicate", "circular")
+
+
+@pytest.mark.parametrize(("op", "example"), EXAMPLES)
+def test_every_op_says_which_axes_it_goes_along(op: str, example: str) -> None:
+    graph, _ = graph_of(example)
+    node = layer(graph)
+    operands = [*graph.input_types(node), *graph.option_types(node).values()]
+    rank = max(type_.rank for type_ in node.types)
+    for x, reach in zip(
+        operands, node.op.reach(*graph.input_types(node), **graph.option_types(node)), strict=True
+    ):
+        assert reach is None or len(reach) == x.rank
+        for along in reach or ():
+            assert all(0 <= axis < rank for axis in along.axes)
+            assert not along.straight or len(along.axes) <= 1
+            assert along.slide is None or len(along.slide.first) == len(along.slide.last)
+    hash(node.op)
+
+
+def test_an_op_that_says_nothing_sees_everything() -> None:
+    assert everything(TensorType((3, 4))) == (WHOLE, WHOLE)
+    assert Op.reach(Op.known["ReLU"](), TensorType((3, 4))) == ((WHOLE, WHOLE),)
+    assert Along((1,)).slide == Slide.window(1)
+
+
+def test_torch_is_not_needed() -> None:
+    code = (
+        "import sys, archspec\n"
+        "from archspec.analyses.receptive_field import largest_field\n"
+        "assert largest_field(archspec.read('resnet18')) == 435\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
