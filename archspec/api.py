@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.analyses.claims import Verdict, check_claims
+from archspec.analyses.diff import Difference
+from archspec.analyses.diff import diff as compare
 from archspec.analyses.summary import Summary
 from archspec.elaborate import (
     BUDGET,
@@ -29,6 +31,7 @@ __all__ = [
     "check",
     "claims",
     "cost",
+    "diff",
     "graph_of",
     "load",
     "models",
@@ -148,6 +151,11 @@ def cost(graph: Graph, *, batch: int = 1, dtype: str | None = None) -> Summary:
         return Summary(graph, batch, None if dtype is None else find(dtype))
     except Mistake as mistake:
         raise mistake.at(None) from None
+
+
+def diff(left: Graph, right: Graph) -> Difference:
+    """What differs between two networks: structure, cost, and the weights that carry over. Never imports torch."""
+    return compare(left, right)
 
 
 def models(spec: str | os.PathLike[str]) -> list[str]:
