@@ -235,6 +235,17 @@ def test_every_cut_adds_up_to_the_same_totals(by: str) -> None:
         assert sum(row[quantity] for row in rows) == printed["total"][quantity]
 
 
+def test_nodes_say_what_they_see() -> None:
+    printed = json.loads(command("cost", "resnet18", "--by", "node", "--format", "json").stdout)
+    seen = {row["name"]: row["receptive_field"]["image"][0] for row in printed["rows"]}
+    assert seen["max_pool"] == {"smallest": 11, "largest": 11, "whole": False, "stride": 4.0, "padding": 5}
+    assert seen["layer1.0.add"]["smallest"] == 11  # through the shortcut
+    assert seen["layer1.0.add"]["largest"] == 11 + 2 * 2 * 4
+    assert seen["fc"]["whole"]
+    lengths = {int(length): count for length, count in printed["total"]["path_lengths"].items()}
+    assert sum(lengths.values()) == printed["total"]["paths"] == 2**8
+
+
 def test_rows_by_block_count_each_block_with_what_is_in_it() -> None:
     printed = json.loads(command("cost", "efficientnet_b0", "--by", "block", "--format", "json").stdout)
     rows = {row["name"]: row for row in printed["rows"]}

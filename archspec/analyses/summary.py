@@ -92,6 +92,7 @@ class Summary:
             "saved_memory": self.saved,
             "depth": self.depth,
             "paths": self.paths,
+            "path_lengths": self.path_lengths,
         }
         if device is not None:
             found["device"] = find_device(device).name

@@ -173,6 +173,7 @@ def _table(summary: Summary, by: By, depth: int, sort: Sort | None) -> Table:
     counted = by in (By.block, By.op)
     shown: list[list[str]] = []
     raw: list[dict[str, Any]] = []
+    seen = _fields_of(summary) if by is By.node else {}
     most = max((row.cost.macs for row in rows if row.level == 0), default=0)
     for row in rows:
         cost = row.cost
@@ -189,6 +190,7 @@ def _table(summary: Summary, by: By, depth: int, sort: Sort | None) -> Table:
                 _bar(cost.macs, most) if row.level == 0 else "",
                 short(cost.flops) if cost.flops else "",
                 short_bytes(cost.activations) if cost.activations else "",
+                seen.get(row.name, ""),
             ]
         )
         raw.append(
@@ -204,18 +206,32 @@ def _table(summary: Summary, by: By, depth: int, sort: Sort | None) -> Table:
                 "flops": cost.flops,
                 "activations": cost.activations,
                 "moved": cost.moved,
+                **(_seen(summary, row.name) if by is By.node else {}),
             }
         )
-    headings = ["name", "", "what", "output", "params", "%", "MACs", "% ", "  ", "FLOPs", "activations"]
+    headings = [
+        "name",
+        "",
+        "what",
+        "output",
+        "params",
+        "%",
+        "MACs",
+        "% ",
+        "  ",
+        "FLOPs",
+        "activations",
+        "sees",
+    ]
     shown.append(
         ["total", "", "", "", short(whole.params), "", short(whole.macs), "", "", short(whole.flops),
-         short_bytes(whole.activations)]
+         short_bytes(whole.activations), ""]
     )  # fmt: skip
     right = frozenset(("", "params", "%", "MACs", "% ", "FLOPs", "activations"))
     empty = {
         i
         for i, heading in enumerate(headings)
-        if heading in ("", "what", "output") and not any(row[i] for row in shown)
+        if heading in ("", "what", "output", "sees") and not any(row[i] for row in shown)
     }
     return Table(
         [heading for i, heading in enumerate(headings) if i not in empty],
@@ -226,6 +242,38 @@ def _table(summary: Summary, by: By, depth: int, sort: Sort | None) -> Table:
         notes=["below `x N`, one of the N\n"] if _opens_repeated(rows) else [],
         last_is_total=True,
     )
+
+
+def _fields_of(summary: Summary) -> dict[str, str]:
+    """The receptive field of each node in a few characters; of the first input that it sees."""
+    from archspec.analyses.receptive_field import described
+
+    return {
+        ref.producer: described(next(iter(fields.values())))
+        for ref, fields in summary.receptive_fields.items()
+        if fields and ref.output == 0
+    }
+
+
+def _seen(summary: Summary, node: str) -> dict[str, Any]:
+    """The receptive field of a node's first output for each input of the model, axis by axis."""
+    from archspec.graph import Ref
+
+    return {
+        "receptive_field": {
+            given: [
+                {
+                    "smallest": axis.smallest if isinstance(axis.smallest, int) else str(axis.smallest),
+                    "largest": axis.largest if isinstance(axis.largest, int) else str(axis.largest),
+                    "whole": axis.whole,
+                    "stride": float(axis.stride),
+                    "padding": axis.padding,
+                }
+                for axis in axes
+            ]
+            for given, axes in summary.receptive_fields[Ref(node)].items()
+        }
+    }
 
 
 class _Row:

@@ -53,14 +53,20 @@ def print_table(table: Table, format: TableFormat, json_value: Any = None) -> No
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
-    """The rows as comma-separated values, a column for each key; lists are joined with spaces."""
+    """The rows as comma-separated values, a column for each key; lists are joined with spaces, nested values are JSON."""
     out = io.StringIO()
     columns = list(dict.fromkeys(key for row in rows for key in row))
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: " ".join(map(str, v)) if isinstance(v, list) else v for key, v in row.items()})
+        writer.writerow({key: _in_a_cell(value) for key, value in row.items()})
     return out.getvalue()
+
+
+def _in_a_cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def as_markdown(table: Table) -> str:
