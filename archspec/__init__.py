@@ -5,7 +5,7 @@
 >>> module = archspec.load("resnet50", classes=10)     # a torch.fx.GraphModule
 """
 
-from archspec.api import check, claims, cost, diff, graph_of, load, models, parse, read
+from archspec.api import check, claims, cost, diff, draw, graph_of, load, models, parse, read
 from archspec.errors import Problem, SpecError
 from archspec.graph import Graph
 from archspec.op import Op
@@ -21,6 +21,7 @@ __all__ = [
     "claims",
     "cost",
     "diff",
+    "draw",
     "graph_of",
     "load",
     "models",

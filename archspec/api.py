@@ -32,6 +32,7 @@ __all__ = [
     "claims",
     "cost",
     "diff",
+    "draw",
     "graph_of",
     "load",
     "models",
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
     import torch
     from torch.fx import GraphModule
+
+    from archspec.backends.graphviz import Drawing
 
 BUILT = ".archmod"
 
@@ -156,6 +159,18 @@ def cost(graph: Graph, *, batch: int = 1, dtype: str | None = None) -> Summary:
 def diff(left: Graph, right: Graph) -> Difference:
     """What differs between two networks: structure, cost, and the weights that carry over. Never imports torch."""
     return compare(left, right)
+
+
+def draw(graph: Graph, view: str = "overview", *, depth: int | None = None, focus: str = "") -> Drawing:
+    """A picture of a network, drawn with Graphviz: `draw(graph).save(Path("net.svg"))`. Never imports torch.
+
+    `view` is `overview` (the stages), `block` (one block) or `full` (every node), `focus` the step or block
+    that is drawn alone, `depth` how many levels of blocks are opened. Raises SpecError when there is no
+    such view or part.
+    """
+    from archspec.backends.graphviz import draw as draw_with_graphviz
+
+    return draw_with_graphviz(graph, view, depth=depth, focus=focus)
 
 
 def models(spec: str | os.PathLike[str]) -> list[str]:

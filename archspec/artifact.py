@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import struct
-import tempfile
 import zipfile
 import zlib
 from hashlib import sha256
@@ -21,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from archspec.errors import SpecError
 from archspec.graph import Graph, graph_of
 from archspec.version import __version__
+from archspec.writing import replacing
 
 if TYPE_CHECKING:
     import torch
@@ -75,32 +74,14 @@ def save_artifact(
 
 
 def _write(path: Path, entries: dict[str, bytes]) -> None:
-    """Write a zip beside its place, then move it there in one step."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                with zipfile.ZipFile(file, "w") as archive:
-                    for name, data in entries.items():
-                        info = zipfile.ZipInfo(name, _EPOCH)
-                        info.external_attr = 0o644 << 16
-                        # Weights hardly compress, and stored they can be mapped into memory.
-                        info.compress_type = zipfile.ZIP_STORED if name == WEIGHTS else zipfile.ZIP_DEFLATED
-                        archive.writestr(info, data)
-                file.flush()
-                os.fsync(file.fileno())
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)  # noqa: PTH101
-            os.replace(temporary, path)  # noqa: PTH105
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise SpecError.of("file", f"`{path}` cannot be written: {error.strerror}") from None
+    """Write a zip, in one step."""
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, data in entries.items():
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.external_attr = 0o644 << 16
+            # Weights hardly compress, and stored they can be mapped into memory.
+            info.compress_type = zipfile.ZIP_STORED if name == WEIGHTS else zipfile.ZIP_DEFLATED
+            archive.writestr(info, data)
 
 
 def read_artifact(path: Path) -> tuple[Graph, dict[str, torch.Tensor], Manifest]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 
@@ -31,19 +32,24 @@ class Part:
     alike: Hashable
 
 
-def hierarchy(graph: Graph, costs: Mapping[str, Cost], *, fold: bool = True) -> tuple[Part, ...]:
-    """The parts of the model in order; what repeats is folded unless asked not to."""
-    return _parts(graph, 0, costs, fold)
+def hierarchy(
+    graph: Graph, costs: Mapping[str, Cost], *, scope: int = 0, fold: bool = True, shapes: bool = True
+) -> tuple[Part, ...]:
+    """The parts of the model, or of one of its scopes, in order; what repeats is folded unless asked not to.
+
+    Without `shapes`, parts are alike that do the same to tensors of other shapes, as dense layers do.
+    """
+    return _parts(graph, scope, costs, fold, shapes)
 
 
-def _parts(graph: Graph, scope: int, costs: Mapping[str, Cost], fold: bool) -> tuple[Part, ...]:
+def _parts(graph: Graph, scope: int, costs: Mapping[str, Cost], fold: bool, shapes: bool) -> tuple[Part, ...]:
     base = graph.scopes[scope].name
     found: list[Part] = []
     for member in graph.members[scope]:
         part = (
-            _leaf(graph, member, base, costs)
+            _leaf(graph, member, base, costs, shapes)
             if isinstance(member, Node)
-            else _branch(graph, member, base, costs, fold)
+            else _branch(graph, member, base, costs, fold, shapes)
         )
         if fold and found and _goes_on(found[-1], part):
             found[-1] = _joined(found[-1], part)
@@ -52,7 +58,7 @@ def _parts(graph: Graph, scope: int, costs: Mapping[str, Cost], fold: bool) -> t
     return tuple(found)
 
 
-def _leaf(graph: Graph, node: Node, base: str, costs: Mapping[str, Cost]) -> Part:
+def _leaf(graph: Graph, node: Node, base: str, costs: Mapping[str, Cost], shapes: bool) -> Part:
     inputs = tuple(graph.types[ref] for ref in node.operands)
     return Part(
         name=node.name,
@@ -64,13 +70,13 @@ def _leaf(graph: Graph, node: Node, base: str, costs: Mapping[str, Cost]) -> Par
         types=node.types,
         parts=(),
         node=node,
-        alike=(node.op, inputs, node.types, bool(node.shares)),
+        alike=(node.op, (inputs, node.types) if shapes else len(inputs), bool(node.shares)),
     )
 
 
-def _branch(graph: Graph, scope: int, base: str, costs: Mapping[str, Cost], fold: bool) -> Part:
+def _branch(graph: Graph, scope: int, base: str, costs: Mapping[str, Cost], fold: bool, shapes: bool) -> Part:
     record = graph.scopes[scope]
-    parts = _parts(graph, scope, costs, fold)
+    parts = _parts(graph, scope, costs, fold, shapes)
     return Part(
         name=record.name,
         label=_below(record.name, base),
@@ -94,24 +100,27 @@ def _below(name: str, base: str) -> str:
 
 
 def _goes_on(part: Part, following: Part) -> bool:
-    """Whether the following part is the next of a numbered row of equal ones."""
-    head, _, last = part.label.rpartition(".")
-    last = last.rpartition("-")[2]
-    next_head, _, number = following.label.rpartition(".")
+    """Whether the following part is the next of a numbered row of equal ones: `3` and `4`, `cell_3` and `cell_4`."""
+    here, there = _numbered(part.label), _numbered(following.label)
     return (
         part.alike == following.alike
-        and head == next_head
-        and last.isdigit()
-        and number.isdigit()
-        and int(number) == int(last) + 1
+        and here is not None
+        and there is not None
+        and (there[0], there[1]) == (here[0], here[2] + 1)
     )
 
 
+def _numbered(label: str) -> tuple[str, int, int] | None:
+    """What stands before the number at the end of a label, and the first and the last of its numbers."""
+    found = re.fullmatch(r"(.*?)(\d+)(?:-(\d+))?", label)
+    return (found[1], int(found[2]), int(found[3] or found[2])) if found else None
+
+
 def _joined(part: Part, following: Part) -> Part:
-    first = part.label.partition("-")[0]
+    head, first, last = _numbered(part.label) or ("", 0, 0)
     return replace(
         part,
-        label=f"{first}-{following.label.rpartition('.')[2]}",
+        label=f"{head}{first}-{last + 1}",
         count=part.count + 1,
         cost=part.cost + following.cost,
         types=following.types,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archspec.errors import SpecError
+from archspec.writing import replacing
 
 _PANELS = (
     ("params", "parameters"),
@@ -57,8 +58,6 @@ def plot_growth(rows: Sequence[dict[str, Any]], varied: Sequence[str], path: Pat
         figure.suptitle(" and ".join(models))
         if len(lines) > 1:
             figure.axes[0].legend(fontsize=8)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
-        except OSError as error:
-            raise SpecError.of("file", f"cannot write `{path}`: {error.strerror}") from None
+        with replacing(path) as file:
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            figure.savefig(file, format=path.suffix.removeprefix("."), metadata=metadata)

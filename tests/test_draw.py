@@ -1,0 +1,168 @@
+"""Pictures: what is drawn, that it is drawn the same each time, and that no name can break it."""
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+import archspec
+from archspec.analyses.diagram import Diagram, diagram, lists_only, to_depth
+from archspec.analyses.summary import Summary
+from archspec.api import shipped
+from archspec.backends.graphviz import FORMATS
+from archspec.graph import Ref
+
+SHIPPED = [name for name, _ in shipped()]
+
+
+def overview(name: str) -> Diagram:
+    return diagram(Summary(archspec.read(name)), lists_only, shapes=False)
+
+
+def labels(found: Diagram) -> list[tuple[str, int]]:
+    return [(box.label, box.count) for box in found.closed]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_an_overview_fits_a_page_and_leads_from_the_input_to_the_output(name: str) -> None:
+    found = overview(name)
+    assert len(list(found.closed)) <= 40
+    numbers = {box.number for box in (*found.inputs, *found.closed, *found.outputs)}
+    assert all({edge.source, edge.target} <= numbers for edge in found.edges)
+    reached = {box.number for box in found.inputs}
+    for _ in range(len(numbers)):
+        reached |= {edge.target for edge in found.edges if edge.source in reached}
+    assert {box.number for box in (*found.closed, *found.outputs)} <= reached
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("view", ["overview", "block"])
+def test_pictures_are_valid_and_the_same_each_time(name: str, view: str) -> None:
+    graph = archspec.read(name)
+    first = archspec.draw(graph, view)
+    assert first.dot == archspec.draw(archspec.read(name), view).dot
+    assert ET.fromstring(first.render("svg")).tag.endswith("svg")
+
+
+def test_repeats_are_folded_and_the_odd_first_one_stands_apart() -> None:
+    stages = {box.label: [(b.label, b.count) for b in box.inner] for box in overview("resnet50").boxes}
+    assert stages["layer3"] == [("0", 1), ("1-5", 5)]
+    assert [label for label, count in labels(overview("nasnet_a_large")) if count == 5] == [
+        "cell_1-5",
+        "cell_7-11",
+        "cell_13-17",
+    ]
+    # As the paper has it: dense blocks of 6, 12, 24 and 16 layers, of growing width.
+    assert [count for _, count in labels(overview("densenet121")) if count > 1] == [6, 12, 24, 16]
+
+
+def test_folded_blocks_lead_to_what_follows_and_not_to_themselves() -> None:
+    found = overview("nasnet_a_large")
+    names = {box.number: box.label for box in (*found.inputs, *found.closed, *found.outputs)}
+    edges = [(names[edge.source], names[edge.target]) for edge in found.edges]
+    assert ("cell_1-5", "reduction_cell_0") in edges
+    assert ("cell_1-5", "cell_6") in edges  # the skip of a cell's second input
+    assert all(source != target for source, target in edges)
+
+
+def test_norms_and_activations_stand_with_the_layer_they_follow() -> None:
+    found = overview("resnet18")
+    first = next(found.closed)
+    assert [type(op).__name__ for op in first.ops] == ["Conv", "BatchNorm", "ReLU"]
+    assert first.part is not None
+    assert first.part.cost.params == 64 * 3 * 7 * 7 + 128
+
+
+def test_a_full_picture_has_every_node() -> None:
+    graph = archspec.read("googlenet")
+    found = diagram(Summary(graph), to_depth(1000), join=False, weights=True)
+    assert sum(box.count for box in found.closed) == len(graph.nodes)
+    assert len(found.edges) == sum(len(set(node.operands)) for node in graph.nodes) + len(graph.outputs)
+
+
+def test_shapes_stand_on_the_edges_where_they_change() -> None:
+    dot = archspec.draw(archspec.read("resnet18")).dot
+    assert dot.count("128 × 28 × 28") == 1
+    assert dot.count("512 × 7 × 7") == 1
+
+
+def test_branches_meet_in_a_circle() -> None:
+    dot = archspec.draw(archspec.read("googlenet"), focus="Inception").dot
+    assert dot.count("shape=circle") == 1
+    circle = next(line for line in dot.splitlines() if "shape=circle" in line).split()[0]
+    assert sum(f"-> {circle}" in line.replace(";", " ").split("[")[0] + " " for line in dot.splitlines()) == 4
+
+
+def test_a_part_is_drawn_by_the_name_of_the_step_or_of_the_block() -> None:
+    graph = archspec.read("resnet50")
+    assert archspec.draw(graph, focus="layer1.0").dot == archspec.draw(graph, "block").dot
+    with pytest.raises(archspec.SpecError, match="did you mean `Bottleneck`"):
+        archspec.draw(graph, focus="Bottlenek")
+    with pytest.raises(archspec.SpecError, match="no view `nice`"):
+        archspec.draw(graph, "nice")
+
+
+@pytest.mark.parametrize(
+    "text", ["</td><script>alert(1)</script>", '"]; evil [label="', "a&b<c>", "back\\slash"]
+)
+def test_hostile_names_break_neither_dot_nor_svg(text: str) -> None:
+    graph = archspec.parse("model Net:\n    input x: [3, 8, 8]\n    return x -> conv: Conv(4, 3)\n")
+    node = graph.nodes[0].model_copy(update={"name": text})
+    output = graph.outputs[0].model_copy(update={"value": Ref(text)})
+    scope = graph.scopes[0].model_copy(update={"outputs": (Ref(text),)})
+    hostile = graph.model_copy(
+        update={"nodes": (node,), "outputs": (output,), "scopes": (scope,), "name": text}
+    )
+    svg = ET.fromstring(archspec.draw(hostile).render("svg"))
+    assert not [element for element in svg.iter() if element.tag.endswith("script")]
+    assert text in "".join(svg.itertext())
+
+
+def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "archspec", "draw", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_command_writes_every_format(format: str, tmp_path: Path) -> None:
+    done = command("resnet18", "-o", f"net.{format}", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    start = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph"}[format]
+    assert (tmp_path / f"net.{format}").read_bytes().startswith(start)
+
+
+def test_an_unknown_format_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    done = command("resnet18", "-o", "net.gif", folder=tmp_path)
+    assert done.returncode == 1
+    assert "svg, png, pdf, dot" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_graphviz_the_error_says_how_to_get_it_and_dot_is_still_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    drawing = archspec.draw(archspec.read("resnet18"))
+    with pytest.raises(archspec.SpecError, match="apt install graphviz"):
+        drawing.render("svg")
+    drawing.save(tmp_path / "net.dot")
+    assert (tmp_path / "net.dot").read_text(encoding="utf-8") == drawing.dot
+
+
+def test_torch_stays_out(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom archspec.cli import main\nsys.argv = ['archspec', 'draw', 'resnet18', '-o', 'x.dot']\n"
+        "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "AssertionError" not in done.stderr
+    assert done.returncode == 0
