@@ -3,12 +3,14 @@
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from math import prod
 from pathlib import Path
 
 import pytest
 
 import archspec
 from archspec.analyses.diagram import Diagram, diagram, lists_only, to_depth
+from archspec.analyses.stages import stages
 from archspec.analyses.summary import Summary
 from archspec.api import shipped
 from archspec.backends.graphviz import FORMATS
@@ -166,3 +168,46 @@ def test_torch_stays_out(tmp_path: Path) -> None:
     )
     assert "AssertionError" not in done.stderr
     assert done.returncode == 0
+
+
+def test_the_table_of_stages_is_the_papers() -> None:
+    # Tan & Le 2019, Table 1: kernel, resolution, channels, layers.
+    table = [
+        (3, 224, 32, 1),
+        (3, 112, 16, 1),
+        (3, 112, 24, 2),
+        (5, 56, 40, 2),
+        (3, 28, 80, 3),
+        (5, 14, 112, 3),
+        (5, 14, 192, 4),
+        (3, 7, 320, 1),
+    ]
+    rows = stages(Summary(archspec.read("efficientnet_b0")))
+    for (kernel, size, channels, layers), row in zip(table, rows, strict=False):
+        assert f"kernel={kernel}" in row.operator or f"{kernel} × {kernel}" in row.operator
+        assert (row.resolution, row.channels, row.layers) == (f"{size} × {size}", str(channels), layers)
+    assert sum(row.params for row in rows) == 5_288_548
+
+
+def test_channels_of_grids_of_tokens_stand_last() -> None:
+    rows = {row.name: row for row in stages(Summary(archspec.read("swin_t")))}
+    assert [rows[f"layers.{i}"].channels for i in range(4)] == ["96", "192", "384", "768"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_stages_are_all_there_is_but_the_models_own_weights(name: str) -> None:
+    graph = archspec.read(name)
+    nodes = {node.name for node in graph.nodes}
+    own = sum(
+        prod(w.shape) for key, w in graph.weights.items() if w.trainable and key in nodes and "." not in key
+    )
+    assert sum(row.params for row in stages(Summary(graph))) == graph.parameters - own
+
+
+def test_tables_are_markdown_or_latex(tmp_path: Path) -> None:
+    assert command("swin_t", "--view", "table", folder=tmp_path).stdout.startswith("| stage | name ")
+    command("swin_t", "--view", "table", "-o", "t.tex", folder=tmp_path)
+    text = (tmp_path / "t.tex").read_text(encoding="utf-8")
+    assert text.startswith(r"\begin{tabular}{rlllrrrr}")
+    assert r"patch\_embed" in text
+    assert all(line.count(" & ") == 7 for line in text.splitlines() if line.endswith(r"\\"))

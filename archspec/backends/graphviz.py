@@ -9,6 +9,7 @@ from pathlib import Path
 
 from archspec.analyses.diagram import Box, Diagram, blocks_of_layers, diagram, lists_only, to_depth
 from archspec.analyses.figures import short
+from archspec.analyses.stages import window
 from archspec.analyses.summary import Summary
 from archspec.errors import SpecError, suggest
 from archspec.graph import Graph
@@ -180,12 +181,12 @@ def _words(op: Op) -> str:
     fields = dict(op)
     name = type(op).__name__
     kernel = fields.get("kernel")
-    said = [f"{_window(kernel)} {name}" if kernel is not None else name]
+    said = [f"{window(kernel)} {name}" if kernel is not None else name]
     if "out" in fields:
         said.append(str(fields["out"]))
     stride = fields.get("stride")
     if stride not in (None, 1):
-        said.append(f"/ {_window(stride) if isinstance(stride, tuple) else stride}")
+        said.append(f"/ {window(stride) if isinstance(stride, tuple) else stride}")
     if fields.get("dilation", 1) != 1:
         said.append(f"dilation {fields['dilation']}")
     if fields.get("groups", 1) != 1:
@@ -195,11 +196,6 @@ def _words(op: Op) -> str:
         if required:
             said[0] += f"({', '.join(written(fields[key]) for key in required)})"
     return ", ".join(said)
-
-
-def _window(size: object) -> str:
-    """`3 × 3` for a window of 3, `1 × 7` for one that differs by axis."""
-    return " × ".join(map(str, size)) if isinstance(size, tuple) else f"{size} × {size}"
 
 
 def _end(box: Box) -> str:

@@ -1,0 +1,102 @@
+"""The stage table of a network, as papers print it: what runs at which resolution, how wide and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from archspec.analyses.diagram import Box, diagram, lists_only
+from archspec.analyses.summary import Summary
+from archspec.graph import Graph
+from archspec.op import Op, written
+from archspec.size import Size
+from archspec.tensor import TensorType
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A row of the table: `resolution` is that of the input, `channels` those of the output, `layers` how many."""
+
+    name: str
+    operator: str
+    resolution: str
+    channels: str
+    layers: int
+    params: int
+    macs: int
+
+
+def stages(summary: Summary) -> list[Stage]:
+    """The stages in order; a list of blocks of one kind is one stage."""
+    found = diagram(summary, lists_only, shapes=False)
+    return [stage for box in found.boxes for stage in _rows(summary.graph, box, "")]
+
+
+def _rows(graph: Graph, box: Box, prefix: str) -> Iterator[Stage]:
+    name = f"{prefix}{box.label}"
+    if box.inner and not _one_stage(box.inner):
+        for inner in box.inner:
+            yield from _rows(graph, inner, f"{name}.")
+        return
+    closed = box.inner or [box]
+    parts = [inner.part for inner in closed if inner.part]
+    yield Stage(
+        name=name,
+        operator=_operator(graph, closed),
+        resolution=" × ".join(map(str, _split(closed[0].inputs)[0])),
+        channels=str(_split(closed[-1].types)[1]),
+        layers=sum(inner.count for inner in closed),
+        params=sum(part.cost.params for part in parts),
+        macs=sum(part.cost.macs for part in parts),
+    )
+
+
+def _operator(graph: Graph, boxes: list[Box]) -> str:
+    """The ops of a box, or its block with the arguments that all of them have alike."""
+    if boxes[0].ops:
+        return ", ".join(operator(op) if i == 0 else type(op).__name__ for i, op in enumerate(boxes[0].ops))
+    names = {box.part.name for box in boxes if box.part}
+    given = [scope.arguments for scope in graph.scopes if scope.name in names]
+    common = [
+        f"{key}={written(value)}"
+        for key, value in given[0].items()
+        if isinstance(value, int | float) and all(arguments.get(key) == value for arguments in given)
+    ]
+    kind = boxes[0].part.kind if boxes[0].part else ""
+    return f"{kind}({', '.join(common)})" if common else kind
+
+
+def operator(op: Op) -> str:
+    """An op as papers name it: `Conv 3 × 3, depthwise`, without its width and stride, which the table has."""
+    fields = dict(op)
+    kernel = fields.get("kernel")
+    name = type(op).__name__
+    said = name if kernel is None else f"{name} {window(kernel)}"
+    if fields.get("groups", 1) != 1:
+        said += ", depthwise" if fields["groups"] == fields.get("out") else f", groups {fields['groups']}"
+    return said
+
+
+def window(size: object) -> str:
+    """`3 × 3` for a window of 3, `1 × 7` for one that differs by axis."""
+    return " × ".join(map(str, size)) if isinstance(size, tuple) else f"{size} × {size}"
+
+
+def _one_stage(boxes: list[Box]) -> bool:
+    """Whether boxes are closed blocks of one kind, of which all give tensors of one type."""
+    kinds = {box.part.kind for box in boxes if box.part and not box.ops}
+    return (
+        len(kinds) == 1
+        and not any(box.inner or box.ops for box in boxes)
+        and len({box.types for box in boxes}) == 1
+    )
+
+
+def _split(types: tuple[TensorType, ...]) -> tuple[tuple[Size, ...], Size]:
+    """The spatial sizes of a tensor and its channels.
+
+    Channels stand first in images, and last in rows of tokens and in grids of them, which are square.
+    """
+    shape = types[0].shape if types and types[0].rank else (1,)
+    last = len(shape) == 2 or (len(shape) == 3 and shape[0] == shape[1] != shape[2])
+    return (shape[:-1], shape[-1]) if last else (shape[1:], shape[0])
