@@ -7,10 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.analyses.claims import Verdict, check_claims
-from archspec.analyses.diff import Difference
-from archspec.analyses.diff import diff as compare
-from archspec.analyses.summary import Summary
 from archspec.elaborate import (
     BUDGET,
     Module,
@@ -49,6 +45,9 @@ if TYPE_CHECKING:
     import torch
     from torch.fx import GraphModule
 
+    from archspec.analyses.claims import Verdict
+    from archspec.analyses.diff import Difference
+    from archspec.analyses.summary import Summary
     from archspec.backends.graphviz import Drawing
 
 BUILT = ".archmod"
@@ -148,6 +147,7 @@ def cost(graph: Graph, *, batch: int = 1, dtype: str | None = None) -> Summary:
     spec unless given. Never imports torch. Raises SpecError for an unknown dtype; what is counted raises
     Mistake where it depends on a free size.
     """
+    from archspec.analyses.summary import Summary
     from archspec.tensor import dtype as find
 
     try:
@@ -158,6 +158,8 @@ def cost(graph: Graph, *, batch: int = 1, dtype: str | None = None) -> Summary:
 
 def diff(left: Graph, right: Graph) -> Difference:
     """What differs between two networks: structure, cost, and the weights that carry over. Never imports torch."""
+    from archspec.analyses.diff import diff as compare
+
     return compare(left, right)
 
 
@@ -208,6 +210,8 @@ def claims(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[
     A model is read once as it is, and once more for each input size that its claims name. Never
     imports torch. Raises SpecError when the spec is wrong or a claim cannot be measured.
     """
+    from archspec.analyses.claims import check_claims
+
     module, picked = _open(spec, None)
     spans = {span.location: span for span in module.claim_spans()}
     problems: list[Problem] = []

@@ -56,13 +56,14 @@ def node_costs(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> d
 
     Raises Mistake when it depends on a free size.
     """
+    # Nodes of repeated blocks share their ops and types: to compare these by identity is enough to count
+    # most of them once, and far faster than to compare what they hold.
     known: dict[Any, Cost] = {}
-    costs = {}
+    costs, types = {}, graph.types
     for node in graph.nodes:
-        inputs, options = graph.input_types(node), graph.option_types(node)
-        key = (node.op, inputs, tuple(options.items()), bool(node.shares))
-        if key not in known:
-            known[key] = _cost(node, inputs, options, batch, dtype)
+        key = (id(node.op), *(id(types[ref]) for ref in node.inputs), *node.options, bool(node.shares))
+        if key not in known or node.options:
+            known[key] = _cost(node, graph.input_types(node), graph.option_types(node), batch, dtype)
         costs[node.name] = known[key]
     return costs
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.analyses.cost import Cost, node_costs, total, weight_bytes
 from archspec.analyses.hierarchy import Part, hierarchy
 from archspec.analyses.memory import Peak, peak_memory, saved_memory
 from archspec.analyses.paths import depth, path_count, path_lengths
-from archspec.analyses.receptive_field import ReceptiveField, receptive_fields
 from archspec.analyses.roofline import Device, estimated_seconds, find_device
 from archspec.graph import Graph, Ref
 from archspec.tensor import DType
+
+if TYPE_CHECKING:
+    from archspec.analyses.receptive_field import ReceptiveField
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Summary:
     @cached_property
     def receptive_fields(self) -> dict[Ref, dict[str, tuple[ReceptiveField, ...]]]:
         """What each value sees of each input, axis by axis."""
+        from archspec.analyses.receptive_field import receptive_fields
+
         return receptive_fields(self.graph)
 
     def seconds(self, device: Device) -> float:

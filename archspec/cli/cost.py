@@ -154,7 +154,8 @@ def _print_one(
     summary: Summary, by: By, depth: int, sort: Sort | None, format: TableFormat, device: str | None
 ) -> None:
     table = _table(summary, by, depth, sort)
-    table.notes = [*table.notes, *_notes(summary, device)]
+    if format is TableFormat.table:
+        table.notes = [*table.notes, *_notes(summary, device)]
     json_value = {
         "model": summary.graph.name,
         "batch": summary.batch,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -54,6 +53,8 @@ def print_table(table: Table, format: TableFormat, json_value: Any = None) -> No
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """The rows as comma-separated values, a column for each key; lists are joined with spaces, nested values are JSON."""
+    import csv
+
     out = io.StringIO()
     columns = list(dict.fromkeys(key for row in rows for key in row))
     writer = csv.DictWriter(out, columns, lineterminator="\n")

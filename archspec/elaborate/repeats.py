@@ -7,7 +7,7 @@ from functools import cached_property
 
 from archspec.elaborate.builder import GraphBuilder, check_length
 from archspec.elaborate.values import Outputs, Tensor
-from archspec.graph import Node, Ref, Scope
+from archspec.graph import Node, Ref, Scope, made_like
 from archspec.ops.weights import Tied
 from archspec.source import Span
 
@@ -82,16 +82,12 @@ class Application:
             new_name = base + node.name[cut:]
             check_length(new_name, span)
             builder.append(
-                Node.model_construct(
-                    builder.node_fields,
+                made_like(
+                    node,
                     name=new_name,
-                    op=node.op,
                     inputs=tuple(map(moved, node.inputs)),
                     options={option: moved(ref) for option, ref in node.options.items()},
-                    types=node.types,
                     scope=node.scope + shift,
-                    location=node.location,
-                    shares="",
                 ),
                 builder.held[position],
             )
