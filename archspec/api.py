@@ -163,16 +163,38 @@ def diff(left: Graph, right: Graph) -> Difference:
     return compare(left, right)
 
 
-def draw(graph: Graph, view: str = "overview", *, depth: int | None = None, focus: str = "") -> Drawing:
+def draw(
+    graph: Graph,
+    view: str = "overview",
+    *,
+    depth: int | None = None,
+    focus: str = "",
+    shade: str = "",
+    theme: str = "light",
+    direction: str = "down",
+) -> Drawing:
     """A picture of a network, drawn with Graphviz: `draw(graph).save(Path("net.svg"))`. Never imports torch.
 
-    `view` is `overview` (the stages), `block` (one block) or `full` (every node), `focus` the step or block
-    that is drawn alone, `depth` how many levels of blocks are opened. Raises SpecError when there is no
-    such view or part.
+    `view` is `overview` (the stages), `block` (one block), `blocks` (a sheet of all that differ), `full` (every
+    node) or `cost` (the stages, shaded); `focus` the step or block that is drawn alone, `depth` how many levels
+    of blocks are opened, `shade` the quantity by whose share boxes are shaded (`params`, `macs` or `memory`),
+    `theme` `light`, `dark` or `grey`, `direction` `down`, `up` or `right`. Raises SpecError when there is no
+    such view, part, quantity, theme or direction.
     """
     from archspec.backends.graphviz import draw as draw_with_graphviz
 
-    return draw_with_graphviz(graph, view, depth=depth, focus=focus)
+    return draw_with_graphviz(
+        graph, view, depth=depth, focus=focus, shade=shade, theme=theme, direction=direction
+    )
+
+
+def _picture(graph: Graph) -> str | None:
+    from archspec.backends.graphviz import overview_svg
+
+    return overview_svg(graph)
+
+
+Graph.picture = _picture
 
 
 def models(spec: str | os.PathLike[str]) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from math import prod
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -180,6 +180,12 @@ class Graph(Record):
     weights: dict[str, Weight]
     claims: tuple[Claim, ...]
     sources: dict[str, str]
+
+    picture: ClassVar[Callable[[Graph], str | None]] = staticmethod(lambda graph: None)
+    """What draws a graph as SVG for notebooks; set by the room that can, since it stands below this one."""
+
+    def _repr_svg_(self) -> str | None:
+        return type(self).picture(self)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Graph:
         return self

@@ -1,5 +1,6 @@
 """Pictures: what is drawn, that it is drawn the same each time, and that no name can break it."""
 
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -9,18 +10,29 @@ from pathlib import Path
 import pytest
 
 import archspec
-from archspec.analyses.diagram import Diagram, diagram, lists_only, to_depth
+from archspec.analyses.diagram import Diagram, diagram, stages_open, to_depth
 from archspec.analyses.stages import stages
 from archspec.analyses.summary import Summary
 from archspec.api import shipped
 from archspec.backends.graphviz import FORMATS
+from archspec.backends.palette import THEMES
 from archspec.graph import Ref
+from archspec.op import Op
 
+PICTURES = Path(__file__).parent / "pictures"
+DRAWN: dict[str, dict[str, str]] = {
+    "residual": {},
+    "branches": {"view": "block", "direction": "up"},
+    "turns": {"theme": "dark", "shade": "macs"},
+}
+EXAMPLES = {
+    "Conv": {"out": 8, "kernel": 3}, "Linear": {"out": 8}, "Attention": {}, "MaxPool": {"kernel": 2}, "ReLU": {}, "Flatten": {}
+}  # fmt: skip
 SHIPPED = [name for name, _ in shipped()]
 
 
 def overview(name: str) -> Diagram:
-    return diagram(Summary(archspec.read(name)), lists_only, shapes=False)
+    return diagram(Summary(archspec.read(name)), stages_open, shapes=False)
 
 
 def labels(found: Diagram) -> list[tuple[str, int]]:
@@ -40,7 +52,7 @@ def test_an_overview_fits_a_page_and_leads_from_the_input_to_the_output(name: st
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize("view", ["overview", "block"])
+@pytest.mark.parametrize("view", ["overview", "block", "blocks", "cost"])
 def test_pictures_are_valid_and_the_same_each_time(name: str, view: str) -> None:
     graph = archspec.read(name)
     first = archspec.draw(graph, view)
@@ -90,6 +102,85 @@ def test_shapes_stand_on_the_edges_where_they_change() -> None:
     assert dot.count("512 × 7 × 7") == 1
 
 
+def test_blocks_that_take_turns_are_folded_by_turns() -> None:
+    # Liu et al. 2021, Figure 3: pairs of a plain and a shifted block, three in stage 3.
+    stage = next(box for box in overview("swin_t").boxes if box.label == "layers.2")
+    merging, turns = stage.inner
+    assert (merging.part and merging.part.kind, turns.label, turns.count) == ("PatchMerging", "blocks.0-5", 3)
+    assert [box.arguments["shift"] for box in turns.inner] == [0, 3]
+
+
+def test_all_blocks_that_differ_are_on_one_sheet() -> None:
+    sheet = archspec.draw(archspec.read("resnet50"), "blocks").dot
+    assert re.findall(r"<b>(Bottleneck.*?)</b>", sheet) == ["Bottleneck (layer1.0)", "Bottleneck (layer1.1)"]
+    cells = re.findall(r"<b>(Cell.*?)</b>", archspec.draw(archspec.read("nasnet_a_large"), "blocks").dot)
+    assert {"Cell (cell_1)", "Cell (reduction_cell_0)"} <= set(cells)
+
+
+def test_shades_are_shares_of_the_whole() -> None:
+    dot = archspec.draw(archspec.read("vit_b16"), shade="params").dot
+    encoder = next(line for line in dot.splitlines() if "Encoder" in line)
+    assert "98.3%" in encoder  # 12 * 7,087,872 of 86,567,656, by hand
+    assert THEMES["light"].shade(1.0) in encoder
+    memory = archspec.draw(archspec.read("vit_b16"), "cost", shade="memory").dot
+    assert "activation memory" in memory
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_text_can_be_read_on_every_ground(theme: str) -> None:
+    # WCAG 2.1: a contrast of at least 4.5 to 1.
+    colours = THEMES[theme]
+    ops = [Op.find(name).of(arguments) for name, arguments in EXAMPLES.items()]
+    grounds = [
+        colours.paper,
+        *(colours.family(op)[0] for op in ops),
+        *(colours.shade(i / 4) for i in range(5)),
+    ]
+    assert min(contrast(colours.text, ground) for ground in grounds) >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    bright, dim = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+@pytest.mark.parametrize("option", ["view", "theme", "shade", "direction"])
+def test_what_is_not_there_is_told(option: str) -> None:
+    with pytest.raises(archspec.SpecError, match=f"no {option} `dwn`"):
+        archspec.draw(archspec.read("resnet18"), **{option: "dwn"})  # type: ignore[arg-type]
+
+
+def test_free_sizes_are_drawn_without_their_costs() -> None:
+    graph = archspec.parse("model Net:\n    input x: [free n, 8]\n    return x -> Linear(4) -> LayerNorm\n")
+    assert "n × 8" in archspec.draw(graph).dot
+    assert "44" in archspec.draw(graph).dot  # 8 * 4 + 4 + 2 * 4 parameters
+
+
+@pytest.mark.parametrize("case", sorted(PICTURES.glob("*.arch")), ids=lambda path: path.stem)
+def test_the_picture_is_the_one_kept(case: Path, bless: bool) -> None:
+    dot = archspec.draw(archspec.read(case), **DRAWN[case.stem]).dot  # type: ignore[arg-type]
+    if bless:
+        case.with_suffix(".dot").write_text(dot, encoding="utf-8")
+    assert dot == case.with_suffix(".dot").read_text(encoding="utf-8")
+
+
+def test_a_graph_and_a_module_show_their_overview_in_a_notebook() -> None:
+    graph = archspec.read("resnet18")
+    svg = archspec.draw(graph).render("svg").decode()
+    assert graph._repr_svg_() == svg
+    assert archspec.load(graph, seed=0)._repr_svg_() == svg
+
+
+def test_a_notebook_shows_text_where_graphviz_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert archspec.read("resnet18")._repr_svg_() is None
+
+
 def test_branches_meet_in_a_circle() -> None:
     dot = archspec.draw(archspec.read("googlenet"), focus="Inception").dot
     assert dot.count("shape=circle") == 1
@@ -99,7 +190,8 @@ def test_branches_meet_in_a_circle() -> None:
 
 def test_a_part_is_drawn_by_the_name_of_the_step_or_of_the_block() -> None:
     graph = archspec.read("resnet50")
-    assert archspec.draw(graph, focus="layer1.0").dot == archspec.draw(graph, "block").dot
+    assert archspec.draw(graph, "block", focus="layer1.0").dot == archspec.draw(graph, "block").dot
+    assert archspec.draw(graph, "block", focus="layer1.1").dot != archspec.draw(graph, "block").dot
     with pytest.raises(archspec.SpecError, match="did you mean `Bottleneck`"):
         archspec.draw(graph, focus="Bottlenek")
     with pytest.raises(archspec.SpecError, match="no view `nice`"):
@@ -191,7 +283,9 @@ def test_the_table_of_stages_is_the_papers() -> None:
 
 def test_channels_of_grids_of_tokens_stand_last() -> None:
     rows = {row.name: row for row in stages(Summary(archspec.read("swin_t")))}
-    assert [rows[f"layers.{i}"].channels for i in range(4)] == ["96", "192", "384", "768"]
+    names = ["layers.0.blocks", "layers.1.blocks", "layers.2.blocks.0-5", "layers.3.blocks.0-1"]
+    assert [rows[name].channels for name in names] == ["96", "192", "384", "768"]
+    assert [rows[name].layers for name in names] == [2, 2, 6, 2]  # Liu et al. 2021, Table 7: Swin-T
 
 
 @pytest.mark.parametrize("name", SHIPPED)

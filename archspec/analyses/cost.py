@@ -68,6 +68,16 @@ def node_costs(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> d
     return costs
 
 
+def weights_only(graph: Graph) -> dict[str, Cost]:
+    """What is known of each node's cost whatever its free sizes are: its trained numbers."""
+    costs = {}
+    for node in graph.nodes:
+        weights = node.op.weights(*graph.input_types(node), **graph.option_types(node)).values()
+        params = sum(prod(weight.shape) for weight in weights if weight.trainable)
+        costs[node.name] = Cost() if node.shares else Cost(params=params)
+    return costs
+
+
 def total(costs: Iterable[Cost]) -> Cost:
     """The sum of costs."""
     rows = [(c.params, c.buffers, c.weight_bytes, c.macs, c.flops, c.activations, c.moved) for c in costs]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any
 
-from archspec.analyses.hierarchy import Part, hierarchy
+from archspec.analyses.cost import Cost, total, weights_only
+from archspec.analyses.hierarchy import Folding, Part, hierarchy
 from archspec.analyses.summary import Summary
+from archspec.analyses.words import FOLLOWERS
+from archspec.errors import Mistake
 from archspec.graph import Graph, Node, Ref
 from archspec.op import Op, family
 from archspec.tensor import TensorType
-
-_FOLLOWERS = {"norm", "activation", "regularisation", "identity"}  # drawn in the box of what they follow
-
-_MEETINGS = {"arithmetic", "joining"}  # sums and the like stand alone
 
 Member = Node | int
 Opens = Callable[[Part, int], bool]
@@ -23,8 +24,8 @@ Opens = Callable[[Part, int], bool]
 class Box:
     """A step, a block or a row of equal ones, or an input or output; `inner` are the boxes in it, if it is open.
 
-    `ops` are the ops in it when it is closed and made of single steps, `count` how many alike it stands
-    for, `part` what it costs and gives.
+    `ops` are the ops in it when it is closed and made of single steps, `arguments` those of the block that it
+    is, `count` how many alike it stands for, `part` what it costs and gives.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Box:
     types: tuple[TensorType, ...]
     inputs: tuple[TensorType, ...] = ()
     ops: list[Op] = field(default_factory=list)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     inner: list[Box] = field(default_factory=list)
 
     @property
@@ -59,9 +61,9 @@ class Edge:
 
 @dataclass
 class Diagram:
-    """The boxes of a network in order, its ends, and the edges between closed boxes."""
+    """The boxes of a network in order, its ends, the edges between closed boxes, and what all of it costs."""
 
-    summary: Summary
+    cost: Cost
     inputs: list[Box]
     boxes: list[Box]
     outputs: list[Box]
@@ -79,19 +81,21 @@ def diagram(
     *,
     scope: int = 0,
     join: bool = True,
+    frames: bool = True,
     weights: bool = False,
     shapes: bool = True,
 ) -> Diagram:
     """Lay out a network, or one of its scopes: `opens` says which parts, at which depth, show what is in them.
 
-    What repeats is one box; without `shapes` also where it repeats on tensors of other shapes. With `join`, norms and activations are drawn in the box of the layer that they follow; without
-    `weights`, tensors that a spec declares itself are left out.
+    What repeats is one box; without `shapes` also where it repeats on tensors of other shapes. With `join`,
+    norms and activations are drawn in the box of the layer that they follow, and frames around nothing but
+    frames are left out; without `frames`, so are all around what does not repeat, and without `weights` the
+    tensors that a spec declares itself. Where costs depend on a free size, there are only those of the weights.
     """
     graph = summary.graph
     drawing = _Drawing(graph, opens, weights)
-    boxes = drawing.lay(
-        hierarchy(graph, summary.nodes, scope=scope, shapes=shapes), [graph.members[scope]], 0
-    )
+    parts = hierarchy(graph, _costs(summary), scope=scope, folding=Folding(turns=True, shapes=shapes))
+    boxes = drawing.lay(parts, [graph.members[scope]], 0)
     record = graph.scopes[scope]
     inputs = []
     for ref in dict.fromkeys(record.inputs):
@@ -104,23 +108,75 @@ def diagram(
         drawing.end(label, graph.types[ref]) for label, ref in zip(labels, record.outputs, strict=True)
     ]
     edges = drawing.edges(list(graph.inside(scope)), list(zip(record.outputs, outputs, strict=True)))
-    found = Diagram(summary, inputs, boxes, outputs, edges)
-    return _joined(found) if join else found
+    found = Diagram(total(part.cost for part in parts), inputs, boxes, outputs, edges)
+    return _joined(found, frames) if join else found
 
 
-def lists_only(part: Part, depth: int) -> bool:
-    """Open lists of layers, however deep, and no blocks: the stages of a network."""
+def stages_open(part: Part, depth: int) -> bool:
+    """Open what shows the stages of a network: lists of layers however deep, and blocks that hold rows of blocks."""
+    return _is_list(part) or is_layer(part) or any(_is_row(inner) for inner in part.parts)
+
+
+def blocks_open(part: Part, depth: int) -> bool:
+    """Open what shows one block: lists of layers, and blocks of a few nodes, such as a convolution and its norm."""
+    return _is_list(part) or (len(part.parts) <= 4 and all(inner.node for inner in part.parts))
+
+
+def is_layer(part: Part) -> bool:
+    """Whether a block is one layer and what follows it, as a convolution with its norm and activation."""
+    ops = [inner.node.op for inner in part.parts if inner.node]
+    leading = [op for op in ops if family(type(op)) not in FOLLOWERS]
+    return part.count == 1 and len(ops) == len(part.parts) and len(leading) == 1
+
+
+def _is_list(part: Part) -> bool:
     return not part.kind and part.node is None
 
 
-def blocks_of_layers(part: Part, depth: int) -> bool:
-    """Open lists of layers, and blocks that are nothing but a few layers, such as a convolution and its norm."""
-    return lists_only(part, depth) or (len(part.parts) <= 4 and all(inner.node for inner in part.parts))
+def _is_row(part: Part) -> bool:
+    """Whether a list holds several blocks of one kind, and of more than a layer each."""
+    blocks = [inner for block in part.parts for inner in (block.parts if _is_list(block) else (block,))]
+    kinds = {block.kind for block in blocks}
+    several = sum(block.count for block in part.parts) > 1
+    return _is_list(part) and several and len(kinds) == 1 and all(b.parts and not is_layer(b) for b in blocks)
 
 
 def to_depth(most: int) -> Opens:
     """Open everything down to so many levels."""
     return lambda part, depth: depth + 1 < most
+
+
+def distinct_blocks(summary: Summary) -> list[tuple[str, int]]:
+    """Every different block that is more than a few layers, with a title: a scope that it made.
+
+    Blocks are different when they hold other kinds of steps, not when only their arguments differ; a block
+    that is nothing but rows of others is left to the overview.
+    """
+    graph = summary.graph
+    scopes = {(scope.name, scope.block): index for index, scope in reversed(list(enumerate(graph.scopes)))}
+    found: dict[Hashable, Part] = {}
+    for part in _inside(hierarchy(graph, _costs(summary))):
+        if part.kind and part.parts and not blocks_open(part, 0) and not any(map(_is_row, part.parts)):
+            found.setdefault((part.kind, _made_of(part)), part)
+    kinds = [part.kind for part in found.values()]
+    return [
+        (
+            part.kind if kinds.count(part.kind) == 1 else f"{part.kind} ({part.name})",
+            scopes[part.name, part.kind],
+        )
+        for part in found.values()
+    ]
+
+
+def _made_of(part: Part) -> Hashable:
+    """The kinds of what is in a part, in order; those of a row of equal ones once."""
+    return tuple(kinds for kinds, _ in groupby((inner.kind, _made_of(inner)) for inner in part.parts))
+
+
+def _inside(parts: Sequence[Part]) -> Iterator[Part]:
+    for part in parts:
+        yield part
+        yield from _inside(part.parts)
 
 
 class _Drawing:
@@ -129,9 +185,8 @@ class _Drawing:
         self.count = 0
         self.home: dict[str, int] = {}  # the closed box that each node is in
         self.given: dict[Ref, int] = {}  # the ends at which values come in
-        self.rows: dict[
-            str, list[tuple[int, int]]
-        ] = {}  # the open boxes of several around a node, and which it is in
+        # The open boxes around each node that stand for several blocks, and which of these it is in.
+        self.rows: dict[str, list[tuple[int, int]]] = {}
 
     def box(
         self, label: str, part: Part | None, types: Sequence[TensorType], inputs: Sequence[TensorType] = ()
@@ -146,26 +201,40 @@ class _Drawing:
         """The boxes of parts, which stand for the same members of each of several rows."""
         boxes, position = [], 0
         for part in parts:
-            members = [member for row in rows for member in row[position : position + part.count]]
-            position += part.count
+            length = part.count * part.span
+            members = [member for row in rows for member in row[position : position + length]]
+            position += length
             if part.node is not None and not self.weights and not any(t.batched for t in part.types):
                 continue  # a weight, or what is made of weights alone
             box = self.box(part.label, part, part.types, part.inputs)
+            if isinstance(members[0], int) and part.kind:
+                box.arguments = self.graph.scopes[members[0]].arguments
             if part.node is None and part.parts and self.opens(part, depth):
-                scopes = [member for member in members if isinstance(member, int)]
-                box.inner = self.lay(part.parts, [self.graph.members[scope] for scope in scopes], depth + 1)
-                if len(scopes) > 1:
-                    for instance, scope in enumerate(scopes):
-                        for node in self.graph.inside(scope):
-                            self.rows.setdefault(node.name, []).append((box.number, instance))
+                instances = self.instances(part, members)
+                box.inner = self.lay(part.parts, instances, depth + 1)
+                if len(instances) > 1:
+                    for i, instance in enumerate(instances):
+                        for node in self.nodes(instance):
+                            self.rows.setdefault(node.name, []).append((box.number, i))
             else:
                 if part.node is not None:
                     box.ops = [part.node.op]
-                for member in members:
-                    nodes = [member] if isinstance(member, Node) else self.graph.inside(member)
-                    self.home.update((node.name, box.number) for node in nodes)
+                self.home.update((node.name, box.number) for node in self.nodes(members))
             boxes.append(box)
         return boxes
+
+    def instances(self, part: Part, members: list[Member]) -> list[list[Member]]:
+        """What is in each of the alike blocks that a part stands for, or in each turn of them."""
+        if part.span > 1:
+            return [members[i : i + part.span] for i in range(0, len(members), part.span)]
+        return [self.graph.members[member] for member in members if isinstance(member, int)]
+
+    def nodes(self, members: Sequence[Member]) -> Iterator[Node]:
+        for member in members:
+            if isinstance(member, Node):
+                yield member
+            else:
+                yield from self.graph.inside(member)
 
     def edges(self, nodes: list[Node], outputs: list[tuple[Ref, Box]]) -> list[Edge]:
         """What leads from box to box, each once; not from one of several alike to the next."""
@@ -201,7 +270,7 @@ def _closed(boxes: Sequence[Box]) -> Iterator[Box]:
             yield box
 
 
-def _joined(found: Diagram) -> Diagram:
+def _joined(found: Diagram, frames: bool) -> Diagram:
     """The same with norms, activations and the like in the box of the layer that they follow."""
     sources: dict[int, list[int]] = {}
     targets: dict[int, list[int]] = {}
@@ -216,12 +285,17 @@ def _joined(found: Diagram) -> Diagram:
             box.inner = join(box.inner)
             if len(box.inner) == 1 and box.count == 1:
                 (only,) = box.inner  # what holds one box is that box
-                only.label = f"{box.label}.{only.label}"
+                only.label = box.label if len(only.ops) > 1 else f"{box.label}.{only.label}"
                 box = only
+            if box.inner and _needs_no_frame(box, frames):
+                for inner in box.inner:
+                    inner.label = f"{box.label}.{inner.label}"
+                    kept[inner.number] = inner
+                continue
             before = sources.get(box.number, [])
             home = kept.get(moved.get(before[0], before[0])) if len(before) == 1 else None
-            follows = box.ops and box.family in _FOLLOWERS and box.count == 1
-            leads = home and home.ops and home.count == 1 and home.family not in _MEETINGS
+            follows = box.ops and box.family in FOLLOWERS and box.count == 1
+            leads = home and home.ops and home.count == 1 and _leads(home)
             if home and leads and follows and len(targets[before[0]]) == 1:
                 home.ops += box.ops
                 home.types = box.types
@@ -238,7 +312,7 @@ def _joined(found: Diagram) -> Diagram:
         for edge in found.edges
     }
     return Diagram(
-        found.summary,
+        found.cost,
         found.inputs,
         boxes,
         found.outputs,
@@ -246,5 +320,24 @@ def _joined(found: Diagram) -> Diagram:
     )
 
 
+def _needs_no_frame(box: Box, frames: bool) -> bool:
+    """Whether an open box is a list of nothing but frames, or of what is drawn without them."""
+    if not frames:
+        return box.count == 1
+    return box.part is not None and _is_list(box.part) and all(inner.inner for inner in box.inner)
+
+
+def _leads(box: Box) -> bool:
+    """Whether norms and activations belong to what is in a box: a layer with weights, or a pooling."""
+    return box.family == "pooling" or (box.part is not None and box.part.cost.params > 0)
+
+
 def _sum(part: Part, following: Part) -> Part:
     return replace(part, cost=part.cost + following.cost, types=following.types)
+
+
+def _costs(summary: Summary) -> dict[str, Cost]:
+    try:
+        return summary.nodes
+    except Mistake:  # they depend on a free size
+        return weights_only(summary.graph)

@@ -17,7 +17,8 @@ class Part:
 
     `label` is the name within the part around it (`1-5` for five alike), `kind` the op or the block,
     `count` how many there are, `cost` what all of them cost, `types` what the last one gives, `parts`
-    what one of them is made of. `alike` is equal for parts that differ in names alone.
+    what one of them is made of. `alike` is equal for parts that differ in names alone. Where blocks take
+    turns, `parts` are those of one turn, and `span` how many they are.
     """
 
     name: str
@@ -30,35 +31,48 @@ class Part:
     parts: tuple[Part, ...]
     node: Node | None
     alike: Hashable
+    span: int = 1
 
 
-def hierarchy(
-    graph: Graph, costs: Mapping[str, Cost], *, scope: int = 0, fold: bool = True, shapes: bool = True
-) -> tuple[Part, ...]:
-    """The parts of the model, or of one of its scopes, in order; what repeats is folded unless asked not to.
+MOST_IN_TURN = 4  # blocks that take turns, so that looking for them takes time in proportion to the blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """What is told once: rows of equal parts; `turns` of different blocks, as plain and shifted windows take.
 
     Without `shapes`, parts are alike that do the same to tensors of other shapes, as dense layers do.
     """
-    return _parts(graph, scope, costs, fold, shapes)
+
+    repeats: bool = True
+    turns: bool = False
+    shapes: bool = True
 
 
-def _parts(graph: Graph, scope: int, costs: Mapping[str, Cost], fold: bool, shapes: bool) -> tuple[Part, ...]:
+def hierarchy(
+    graph: Graph, costs: Mapping[str, Cost], *, scope: int = 0, folding: Folding | None = None
+) -> tuple[Part, ...]:
+    """The parts of the model, or of one of its scopes, in order; what repeats is folded unless asked not to."""
+    return _parts(graph, scope, costs, folding or Folding())
+
+
+def _parts(graph: Graph, scope: int, costs: Mapping[str, Cost], folding: Folding) -> tuple[Part, ...]:
     base = graph.scopes[scope].name
     found: list[Part] = []
     for member in graph.members[scope]:
         part = (
-            _leaf(graph, member, base, costs, shapes)
+            _leaf(graph, member, base, costs, folding)
             if isinstance(member, Node)
-            else _branch(graph, member, base, costs, fold, shapes)
+            else _branch(graph, member, base, costs, folding)
         )
-        if fold and found and _goes_on(found[-1], part):
+        if folding.repeats and found and _goes_on(found[-1], part):
             found[-1] = _joined(found[-1], part)
         else:
             found.append(part)
-    return tuple(found)
+    return tuple(_in_turns(found) if folding.turns else found)
 
 
-def _leaf(graph: Graph, node: Node, base: str, costs: Mapping[str, Cost], shapes: bool) -> Part:
+def _leaf(graph: Graph, node: Node, base: str, costs: Mapping[str, Cost], folding: Folding) -> Part:
     inputs = tuple(graph.types[ref] for ref in node.operands)
     return Part(
         name=node.name,
@@ -70,13 +84,13 @@ def _leaf(graph: Graph, node: Node, base: str, costs: Mapping[str, Cost], shapes
         types=node.types,
         parts=(),
         node=node,
-        alike=(node.op, (inputs, node.types) if shapes else len(inputs), bool(node.shares)),
+        alike=(node.op, (inputs, node.types) if folding.shapes else len(inputs), bool(node.shares)),
     )
 
 
-def _branch(graph: Graph, scope: int, base: str, costs: Mapping[str, Cost], fold: bool, shapes: bool) -> Part:
+def _branch(graph: Graph, scope: int, base: str, costs: Mapping[str, Cost], folding: Folding) -> Part:
     record = graph.scopes[scope]
-    parts = _parts(graph, scope, costs, fold, shapes)
+    parts = _parts(graph, scope, costs, folding)
     return Part(
         name=record.name,
         label=_below(record.name, base),
@@ -101,13 +115,12 @@ def _below(name: str, base: str) -> str:
 
 def _goes_on(part: Part, following: Part) -> bool:
     """Whether the following part is the next of a numbered row of equal ones: `3` and `4`, `cell_3` and `cell_4`."""
+    return part.alike == following.alike and _next_in_number(part, following)
+
+
+def _next_in_number(part: Part, following: Part) -> bool:
     here, there = _numbered(part.label), _numbered(following.label)
-    return (
-        part.alike == following.alike
-        and here is not None
-        and there is not None
-        and (there[0], there[1]) == (here[0], here[2] + 1)
-    )
+    return here is not None and there is not None and (there[0], there[1]) == (here[0], here[2] + 1)
 
 
 def _numbered(label: str) -> tuple[str, int, int] | None:
@@ -125,3 +138,53 @@ def _joined(part: Part, following: Part) -> Part:
         cost=part.cost + following.cost,
         types=following.types,
     )
+
+
+def _in_turns(parts: list[Part]) -> list[Part]:
+    """The same with rows of blocks that take turns, such as `0` to `5` of two kinds, as one part of three."""
+    found: list[Part] = []
+    start = 0
+    while start < len(parts):
+        turn, times = _turns(parts, start)
+        taken = parts[start : start + turn * times]
+        start += turn * times
+        if times == 1:
+            found += taken
+            continue
+        first, last = taken[0], _numbered(taken[-1].label)
+        found.append(
+            replace(
+                first,
+                label=f"{first.label}-{last[2] if last else ''}",
+                kind="",
+                count=times,
+                cost=total(part.cost for part in taken),
+                types=taken[-1].types,
+                parts=tuple(taken[:turn]),
+                alike=tuple(part.alike for part in taken[:turn]),
+                span=turn,
+            )
+        )
+    return found
+
+
+def _turns(parts: list[Part], start: int) -> tuple[int, int]:
+    """How many blocks take turns from here on, and how many turns: 1 and 1 when they don't."""
+    for turn in range(2, MOST_IN_TURN + 1):
+        end = start + turn
+        while end < len(parts) and _takes_turn(parts, end, turn):
+            end += 1
+        times = (end - start) // turn
+        if times > 1 and all(_follows(parts, i) for i in range(start + 1, start + turn)):
+            return turn, times
+    return 1, 1
+
+
+def _takes_turn(parts: list[Part], i: int, turn: int) -> bool:
+    return _follows(parts, i) and parts[i].alike == parts[i - turn].alike
+
+
+def _follows(parts: list[Part], i: int) -> bool:
+    """Whether a part is a block, as the one before it, and has the next number."""
+    pair = parts[i - 1], parts[i]
+    return all(part.kind and part.parts and part.count == 1 for part in pair) and _next_in_number(*pair)

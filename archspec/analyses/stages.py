@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archspec.analyses.diagram import Box, diagram, lists_only
+from archspec.analyses.cost import Cost
+from archspec.analyses.diagram import Box, diagram, stages_open
 from archspec.analyses.summary import Summary
+from archspec.analyses.words import operator
 from archspec.graph import Graph
-from archspec.op import Op, written
+from archspec.op import written
 from archspec.size import Size
 from archspec.tensor import TensorType
 
@@ -28,7 +30,7 @@ class Stage:
 
 def stages(summary: Summary) -> list[Stage]:
     """The stages in order; a list of blocks of one kind is one stage."""
-    found = diagram(summary, lists_only, shapes=False)
+    found = diagram(summary, stages_open, shapes=False)
     return [stage for box in found.boxes for stage in _rows(summary.graph, box, "")]
 
 
@@ -39,15 +41,15 @@ def _rows(graph: Graph, box: Box, prefix: str) -> Iterator[Stage]:
             yield from _rows(graph, inner, f"{name}.")
         return
     closed = box.inner or [box]
-    parts = [inner.part for inner in closed if inner.part]
+    cost = box.part.cost if box.part else Cost()
     yield Stage(
         name=name,
         operator=_operator(graph, closed),
         resolution=" × ".join(map(str, _split(closed[0].inputs)[0])),
         channels=str(_split(closed[-1].types)[1]),
-        layers=sum(inner.count for inner in closed),
-        params=sum(part.cost.params for part in parts),
-        macs=sum(part.cost.macs for part in parts),
+        layers=sum(inner.count for inner in closed) * (box.count if box.inner else 1),
+        params=cost.params,
+        macs=cost.macs,
     )
 
 
@@ -64,22 +66,6 @@ def _operator(graph: Graph, boxes: list[Box]) -> str:
     ]
     kind = boxes[0].part.kind if boxes[0].part else ""
     return f"{kind}({', '.join(common)})" if common else kind
-
-
-def operator(op: Op) -> str:
-    """An op as papers name it: `Conv 3 × 3, depthwise`, without its width and stride, which the table has."""
-    fields = dict(op)
-    kernel = fields.get("kernel")
-    name = type(op).__name__
-    said = name if kernel is None else f"{name} {window(kernel)}"
-    if fields.get("groups", 1) != 1:
-        said += ", depthwise" if fields["groups"] == fields.get("out") else f", groups {fields['groups']}"
-    return said
-
-
-def window(size: object) -> str:
-    """`3 × 3` for a window of 3, `1 × 7` for one that differs by axis."""
-    return " × ".join(map(str, size)) if isinstance(size, tuple) else f"{size} × {size}"
 
 
 def _one_stage(boxes: list[Box]) -> bool:

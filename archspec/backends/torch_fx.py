@@ -53,6 +53,11 @@ class Network(GraphModule):
     is the graph that it was lowered from.
     """
 
+    def _repr_svg_(self) -> str | None:
+        """The overview of its graph, for notebooks."""
+        graph: Graph = self.meta["archspec"]
+        return graph._repr_svg_()
+
     def __deepcopy__(self, memo: Any) -> Network:
         copied = cast(Network, super().__deepcopy__(memo))
         copied.leave_out_constants()

@@ -286,7 +286,7 @@ class _Row:
 
 
 def _rows(summary: Summary, by: By, depth: int, sort: Sort | None) -> list[_Row]:
-    from archspec.analyses.hierarchy import hierarchy
+    from archspec.analyses.hierarchy import Folding, hierarchy
 
     def ordered(parts: tuple[Part, ...]) -> list[Part]:
         return list(parts) if sort is None else sorted(parts, key=lambda p: -getattr(p.cost, sort.value))
@@ -305,11 +305,11 @@ def _rows(summary: Summary, by: By, depth: int, sort: Sort | None) -> list[_Row]
         case By.stage:
             return [_Row(part) for part in ordered(summary.parts)]
         case By.node:
-            unfolded = hierarchy(summary.graph, summary.nodes, fold=False)
+            unfolded = hierarchy(summary.graph, summary.nodes, folding=Folding(repeats=False))
             leaves = [part for part in _inside(unfolded) if part.node is not None]
             return [_Row(part, label=part.name) for part in ordered(tuple(leaves))]
         case By.op | By.block:
-            unfolded = hierarchy(summary.graph, summary.nodes, fold=False)
+            unfolded = hierarchy(summary.graph, summary.nodes, folding=Folding(repeats=False))
             wanted = [p for p in _inside(unfolded) if p.kind and (p.node is not None) == (by is By.op)]
             return [_Row(part, label=part.name) for part in ordered(_gathered(wanted))]
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archspec.cli.app import app
-from archspec.cli.options import BUDGET, Budget, Plugins, Settings, Spec, import_plugins, parse_settings
-from archspec.errors import Mistake
+from archspec.cli.options import (
+    BUDGET,
+    Budget,
+    Plugins,
+    Settings,
+    import_plugins,
+    parse_settings,
+    progress,
+)
 from archspec.writing import replacing
 
 if TYPE_CHECKING:
+    from archspec.backends.graphviz import Drawing
     from archspec.cli.tables import Table
     from archspec.graph import Graph
 
@@ -23,25 +31,39 @@ class View(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by
 
     overview = "overview"
     block = "block"
+    blocks = "blocks"
     full = "full"
+    cost = "cost"
     table = "table"
+    html = "html"
 
 
 @app.command()
 def draw(
-    spec: Spec,
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC",
+            help="Path of an .arch file, or name of a shipped spec; :Model picks a model.",
+            show_default=False,
+        ),
+    ] = "",
     output: Annotated[
         Path | None,
         typer.Option(
             "-o",
             "--output",
-            help="Where to write: a .svg, .png, .pdf or .dot file, NAME.svg unless given; a table as .md or .tex.",
+            help="Where to write: a .svg, .png, .pdf, .dot or .html file, NAME.svg unless given; a table as .md "
+            "or .tex; with --all, a folder.",
             show_default=False,
         ),
     ] = None,
     view: Annotated[
         View,
-        typer.Option(help="What is drawn: the stages, one block, every node, or a paper's table of stages."),
+        typer.Option(
+            help="What is drawn: the stages, one block, a sheet of all blocks, every node, the stages shaded by "
+            "cost, a paper's table of stages, or a page to explore in a browser."
+        ),
     ] = View.overview,
     depth: Annotated[
         int | None, typer.Option(min=1, help="How many levels of blocks are opened.", show_default=False)
@@ -53,37 +75,71 @@ def draw(
             help="Draw only this part: a step such as layer3.0, or a block such as Bottleneck.",
         ),
     ] = "",
+    shade: Annotated[
+        str,
+        typer.Option(metavar="QUANTITY", help="Shade boxes by their share of params, macs or memory."),
+    ] = "",
+    theme: Annotated[str, typer.Option(help="The colours: light, dark, or grey for print.")] = "light",
+    direction: Annotated[str, typer.Option(help="Where the network leads: down, up or right.")] = "down",
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Draw every shipped spec into the folder given with -o, or `gallery`."),
+    ] = False,
     settings: Settings = None,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Draw a network with Graphviz: repeats folded, shapes where they change, parameters and multiply-adds."""
-    from archspec.api import draw as draw_graph
+    """Draw a network: repeats folded, shapes where they change, parameters and multiply-adds."""
+    import_plugins(plugins)
+    if bool(spec) == every:
+        raise typer.BadParameter("give a spec, or --all", param_hint="SPEC")
+    options = {"depth": depth, "focus": focus, "shade": shade, "theme": theme, "direction": direction}
+    if every:
+        draw_all(output or Path("gallery"), view, options)
+        return
     from archspec.api import read
     from archspec.elaborate import locate
 
-    import_plugins(plugins)
     graph = read(spec, budget=budget, **parse_settings(settings))
     if view is View.table:
-        try:
-            text = stage_table(graph, latex=output is not None and output.suffix == ".tex")
-        except Mistake as mistake:
-            raise mistake.at(None) from None
+        text = stage_table(graph, latex=output is not None and output.suffix == ".tex")
         if output is None:
             typer.echo(text)
             return
-        with replacing(output) as file:
-            file.write(f"{text}\n".encode())
-        typer.echo(f"written to {output}")
-        return
-    path, model = locate(spec)
-    output = output or Path(f"{'.'.join(filter(None, (path.stem, model)))}.svg")
-    try:
-        drawing = draw_graph(graph, view.value, depth=depth, focus=focus)
-    except Mistake as mistake:
-        raise mistake.at(None) from None
-    drawing.save(output)
+        save(f"{text}\n".encode(), output)
+    else:
+        path, model = locate(spec)
+        suffix = ".html" if view is View.html else ".svg"
+        output = output or Path(f"{'.'.join(filter(None, (path.stem, model)))}{suffix}")
+        picture(graph, view, options).save(output)
     typer.echo(f"written to {output}")
+
+
+def draw_all(folder: Path, view: View, options: dict[str, Any]) -> None:
+    """Draw every shipped spec into a folder, each under its own name."""
+    from archspec.api import read, shipped
+
+    if view is View.table:
+        raise typer.BadParameter("tables are printed one at a time", param_hint="--view")
+    suffix = ".html" if view is View.html else ".svg"
+    with progress() as tell:
+        for name, _ in shipped():
+            tell(name)
+            picture(read(name), view, options).save(folder / f"{name}{suffix}")
+    typer.echo(f"{len(shipped())} pictures written to {folder}")
+
+
+def picture(graph: Graph, view: View, options: dict[str, Any]) -> Drawing:
+    """The picture of a graph; a page to explore starts as the overview does."""
+    from archspec.api import draw as draw_graph
+
+    return draw_graph(graph, "overview" if view is View.html else view.value, **options)
+
+
+def save(data: bytes, path: Path) -> None:
+    """Write a file whole, or not at all."""
+    with replacing(path) as file:
+        file.write(data)
 
 
 def stage_table(graph: Graph, *, latex: bool = False) -> str:
