@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Any
 
 from archspec.analyses.cost import Cost, total, weights_only
@@ -170,7 +169,7 @@ def distinct_blocks(summary: Summary) -> list[tuple[str, int]]:
 
 def _made_of(part: Part) -> Hashable:
     """The kinds of what is in a part, in order; those of a row of equal ones once."""
-    return tuple(kinds for kinds, _ in groupby((inner.kind, _made_of(inner)) for inner in part.parts))
+    return tuple((inner.kind, _made_of(inner)) for inner in part.parts)
 
 
 def _inside(parts: Sequence[Part]) -> Iterator[Part]:
