@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import importlib.util
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -172,6 +174,47 @@ print(parameter_count(module)[""], FlopCountAnalysis(module, torch.randn(1, 3, 3
         yield ratio(f"archspec cost b3 / {name}", goal, *times, ("cost", "script"))
 
 
+def drawing() -> Iterator[Row]:
+    """`archspec draw` of NASNet-A as a whole process against torchview and dot, and the text of large pictures."""
+    import archspec
+
+    text = """
+block Residual(width: int):
+    input x: [C, H, W]
+    return x + (x -> Conv(width, 3) -> BatchNorm -> ReLU -> Conv(C, 3) -> BatchNorm) -> ReLU
+
+model Deep(depth: int):
+    input x: [8, 8, 8]
+    return x -> blocks: [Residual(i + 1) for i in range(depth)]
+"""
+    graph = archspec.parse(text, depth=1430)
+    seconds = [timed(lambda: archspec.draw(graph, "full").dot) for _ in range(5)]
+    yield Row(
+        f"DOT of {len(graph.nodes):,} nodes that all differ, seconds",
+        statistics.median(seconds),
+        2,
+        (min(seconds), max(seconds)),
+        "the full view; medians of 5 runs",
+    )
+    if importlib.util.find_spec("torchview") is None:
+        print("    (torchview is not installed: not compared)")
+        return
+    compileall.compile_dir("archspec", quiet=1)
+    peer = """
+import archspec, torchview
+module = archspec.load("nasnet_a_large").eval()
+found = torchview.draw_graph(module, input_size=(1, 3, 331, 331), device="meta")
+found.visual_graph.render("nasnet", format="svg")
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = compare(
+            run("-m", "archspec", "draw", "nasnet_a_large", "-o", f"{folder}/ours.svg"),
+            run("-c", peer.replace('"nasnet"', repr(f"{folder}/theirs"))),
+            9,
+        )
+    yield ratio("archspec draw nasnet_a_large / torchview and dot", 0.2, ours, theirs, ("draw", "torchview"))
+
+
 # ------------------------------------------------------------------ the modules
 
 
@@ -232,6 +275,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "start_up": start_up,
     "reading": reading,
     "cost": cost,
+    "drawing": drawing,
     "loading": loading,
     "first_load": first_load,
     "forward": forward,

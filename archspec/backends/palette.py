@@ -60,9 +60,9 @@ class Theme:
 THEMES = {
     theme.name: theme
     for theme in (
-        Theme("light", "#ffffff", "#000000", "#555555", "#666666", 0.5),
-        Theme("dark", "#16191d", "#eeeeee", "#b0b6bd", "#8b929a", 0.35),
-        Theme("grey", "#ffffff", "#000000", "#555555", "#666666", 0.5, grey=True),
+        Theme("light", "#ffffff", "#000000", "#444444", "#666666", 0.5),
+        Theme("dark", "#16191d", "#eeeeee", "#c6ccd2", "#8b929a", 0.3),
+        Theme("grey", "#ffffff", "#000000", "#444444", "#666666", 0.35, grey=True),
     )
 }
 
