@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.elaborate import (
     BUDGET,
+    Entry,
     Module,
+    catalogue,
     elaborate,
     elaborate_text,
     locate,
     pick_model,
-    read_file,
     read_module,
     read_value,
-    shipped_names,
 )
 from archspec.errors import Mistake, Problem, SpecError
 from archspec.graph import Graph, graph_of
@@ -264,13 +264,9 @@ def claims(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[
     return checked
 
 
-def shipped() -> list[tuple[str, str]]:
-    """Name and one-line summary of every shipped spec, in alphabetical order."""
-    rows = []
-    for name, path in shipped_names():
-        doc = read_file(path, path.parent).doc
-        rows.append((name, doc.split("\n\n")[0].replace("\n", " ")))
-    return rows
+def shipped() -> list[Entry]:
+    """The specs that come with archspec, the oldest families first, and in each the oldest specs."""
+    return list(catalogue())
 
 
 def parse_value(text: str) -> Any:

@@ -88,7 +88,16 @@ def test_list_shows_every_shipped_spec() -> None:
     rows = json.loads(run("list", "--format", "json").stdout)
     assert {row["name"] for row in rows} == {path.stem for path in (ROOT / "specs").glob("*.arch")}
     assert all(row["summary"] for row in rows)
-    assert all(row["name"] in line for row, line in zip(rows, run("list").stdout.splitlines(), strict=True))
+    printed = run("list").stdout
+    assert [line.split()[0] for line in printed.splitlines() if line.startswith("  ")] == [
+        r["name"] for r in rows
+    ]
+    years = [row["family_year"] for row in rows]
+    assert years == sorted(years)
+    assert all(row["year"] >= row["family_year"] > 1990 for row in rows)
+    resnets = [row["name"] for row in rows if row["family"] == "ResNet [He et al., 2016]"]
+    assert resnets[:2] == ["resnet18", "resnet50"]
+    assert "\nResNet [He et al., 2016]: blocks that learn" in printed
 
 
 def test_show_prints_the_graph(here: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 import archspec
 from archspec.analyses.cost import QUANTITIES, network_cost, node_costs, total
 from archspec.analyses.figures import percent, short, short_bytes, short_seconds
-from archspec.analyses.hierarchy import Part, hierarchy
+from archspec.analyses.hierarchy import Folding, Part, hierarchy
 from archspec.analyses.paths import depth, path_count, path_lengths
 from archspec.analyses.roofline import DEVICES, estimated_seconds
 from archspec.api import shipped
@@ -24,7 +24,7 @@ from archspec.backends.torch_counts import compare
 from archspec.errors import Mistake
 from archspec.op import Op
 
-SHIPPED = [name for name, _ in shipped()]
+SHIPPED = [entry.name for entry in shipped()]
 
 # ---------------------------------------------------------------- second opinions
 
@@ -62,7 +62,7 @@ def test_the_parts_of_a_network_cost_what_the_whole_does(name: str) -> None:
     graph = archspec.read(name)
     costs = node_costs(graph)
     for fold in (True, False):
-        parts = hierarchy(graph, costs, fold=fold)
+        parts = hierarchy(graph, costs, folding=Folding(repeats=fold))
         assert total(part.cost for part in parts) == network_cost(graph)
 
     def consistent(part: Part) -> bool:

@@ -294,7 +294,7 @@ def device_table() -> Iterator[str]:
 def claims_table() -> Iterator[str]:
     found = [
         (graph.name, verdict)
-        for name, _ in shipped()
+        for name in [entry.name for entry in shipped()]
         for graph, verdicts in archspec.claims(name)
         for verdict in verdicts
     ]

@@ -29,7 +29,7 @@ DRAWN: dict[str, dict[str, str]] = {
 EXAMPLES = {
     "Conv": {"out": 8, "kernel": 3}, "Linear": {"out": 8}, "Attention": {}, "MaxPool": {"kernel": 2}, "ReLU": {}, "Flatten": {}
 }  # fmt: skip
-SHIPPED = [name for name, _ in shipped()]
+SHIPPED = [entry.name for entry in shipped()]
 
 
 def overview(name: str) -> Diagram:

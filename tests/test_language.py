@@ -1117,7 +1117,7 @@ def test_threads_read_at_the_same_time() -> None:
     assert [shape(graph) for graph in graphs] == [(i + 1,) for i in range(200)]
 
 
-@pytest.mark.parametrize("name", [name for name, _ in archspec.api.shipped()])
+@pytest.mark.parametrize("name", [entry.name for entry in archspec.api.shipped()])
 def test_a_block_that_is_copied_is_what_it_would_be_if_it_were_run(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

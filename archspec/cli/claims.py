@@ -37,7 +37,7 @@ def claims(
     import_plugins(plugins)
     found = [
         (graph.name, verdict)
-        for spec in specs or [name for name, _ in shipped()]
+        for spec in specs or [entry.name for entry in shipped()]
         for graph, verdicts in read_claims(spec, budget=budget)
         for verdict in verdicts
     ]

@@ -122,11 +122,12 @@ def draw_all(folder: Path, view: View, options: dict[str, Any]) -> None:
     if view is View.table:
         raise typer.BadParameter("tables are printed one at a time", param_hint="--view")
     suffix = ".html" if view is View.html else ".svg"
+    entries = shipped()
     with progress() as tell:
-        for name, _ in shipped():
-            tell(name)
-            picture(read(name), view, options).save(folder / f"{name}{suffix}")
-    typer.echo(f"{len(shipped())} pictures written to {folder}")
+        for entry in entries:
+            tell(entry.name)
+            picture(read(entry.name), view, options).save(folder / f"{entry.name}{suffix}")
+    typer.echo(f"{len(entries)} pictures written to {folder}")
 
 
 def picture(graph: Graph, view: View, options: dict[str, Any]) -> Drawing:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -15,13 +17,16 @@ from archspec.cli.options import Format
 def list_(
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.text,
 ) -> None:
-    """List the specs that come with archspec, each with a line on what it is."""
+    """List the specs that come with archspec by family and year, each with a line on what it is."""
     from archspec.api import shipped
 
-    rows = [{"name": name, "summary": summary} for name, summary in shipped()]
+    entries = shipped()
     if format is Format.json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
         return
-    width = max((len(row["name"]) for row in rows), default=0)
-    for row in rows:
-        typer.echo(f"{row['name']:<{width}}  {row['summary']}")
+    width = max((len(entry.name) for entry in entries), default=0)
+    for (family, summary), members in groupby(entries, lambda entry: (entry.family, entry.family_summary)):
+        typer.echo(f"{family}: {summary}" if summary else family)
+        for entry in members:
+            typer.echo(f"  {entry.name:<{width}}  {entry.summary}")
+        typer.echo()

@@ -9,6 +9,7 @@ from typing import Any
 
 from archspec.elaborate.blocks import Blocks, Stopped
 from archspec.elaborate.builder import BUDGET, GraphBuilder
+from archspec.elaborate.catalogue import Entry, catalogue
 from archspec.elaborate.expressions import Poisoned
 from archspec.elaborate.files import SUFFIX, locate, read_file, shipped_names, shipped_specs
 from archspec.elaborate.functions import DEEPEST_VALUE, within_reason
@@ -26,7 +27,9 @@ from archspec.syntax.tree import Definition, Name
 __all__ = [
     "BUDGET",
     "SUFFIX",
+    "Entry",
     "Module",
+    "catalogue",
     "elaborate",
     "elaborate_text",
     "locate",
