@@ -229,14 +229,16 @@ def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_command_writes_every_format(format: str, tmp_path: Path) -> None:
     done = command("resnet18", "-o", f"net.{format}", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    start = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph"}[format]
+    start = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph", "html": b"<!DOCTYPE"}[
+        format
+    ]
     assert (tmp_path / f"net.{format}").read_bytes().startswith(start)
 
 
 def test_an_unknown_format_is_told_and_nothing_is_written(tmp_path: Path) -> None:
     done = command("resnet18", "-o", "net.gif", folder=tmp_path)
     assert done.returncode == 1
-    assert "svg, png, pdf, dot" in done.stderr
+    assert "svg, png, pdf, dot, html" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from archspec.analyses.cost import Cost, total, weights_only
 from archspec.analyses.hierarchy import Folding, Part, hierarchy
@@ -16,6 +16,7 @@ from archspec.op import Op, family
 from archspec.tensor import TensorType
 
 Member = Node | int
+Frames = Literal["all", "needed", "repeated"]
 Opens = Callable[[Part, int], bool]
 
 
@@ -80,16 +81,16 @@ def diagram(
     *,
     scope: int = 0,
     join: bool = True,
-    frames: bool = True,
+    frames: Frames = "needed",
     weights: bool = False,
     shapes: bool = True,
 ) -> Diagram:
     """Lay out a network, or one of its scopes: `opens` says which parts, at which depth, show what is in them.
 
     What repeats is one box; without `shapes` also where it repeats on tensors of other shapes. With `join`,
-    norms and activations are drawn in the box of the layer that they follow, and frames around nothing but
-    frames are left out; without `frames`, so are all around what does not repeat, and without `weights` the
-    tensors that a spec declares itself. Where costs depend on a free size, there are only those of the weights.
+    norms and activations are drawn in the box of the layer that they follow, and frames are left out that are
+    not `needed`, being around nothing but frames, or all that are not `repeated`. Without `weights`, tensors that
+    a spec declares itself are left out. Where costs depend on a free size, there are only those of the weights.
     """
     graph = summary.graph
     drawing = _Drawing(graph, opens, weights)
@@ -269,7 +270,7 @@ def _closed(boxes: Sequence[Box]) -> Iterator[Box]:
             yield box
 
 
-def _joined(found: Diagram, frames: bool) -> Diagram:
+def _joined(found: Diagram, frames: Frames) -> Diagram:
     """The same with norms, activations and the like in the box of the layer that they follow."""
     sources: dict[int, list[int]] = {}
     targets: dict[int, list[int]] = {}
@@ -319,11 +320,12 @@ def _joined(found: Diagram, frames: bool) -> Diagram:
     )
 
 
-def _needs_no_frame(box: Box, frames: bool) -> bool:
-    """Whether an open box is a list of nothing but frames, or of what is drawn without them."""
-    if not frames:
+def _needs_no_frame(box: Box, frames: Frames) -> bool:
+    """Whether what is in an open box is drawn without a frame."""
+    if frames == "repeated":
         return box.count == 1
-    return box.part is not None and _is_list(box.part) and all(inner.inner for inner in box.inner)
+    only_frames = box.part is not None and _is_list(box.part) and all(inner.inner for inner in box.inner)
+    return frames == "needed" and only_frames
 
 
 def _leads(box: Box) -> bool:

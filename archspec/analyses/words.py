@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from archspec.op import Op, written
 from archspec.tensor import TensorType, show
@@ -10,6 +10,7 @@ from archspec.tensor import TensorType, show
 FOLLOWERS = frozenset({"norm", "activation", "regularisation", "identity"})
 """Families of ops that papers name together with the layer that they follow."""
 
+_MOST_OPS = 4  # that a title names
 _LONGEST = 32  # arguments that a figure has room for, in characters
 
 
@@ -36,6 +37,14 @@ def named(name: str, fields: Mapping[str, object]) -> str:
     if _is_size(fields.get("dilation")) and fields["dilation"] != 1:
         said.append(f"dilation {fields['dilation']}")
     return ", ".join([*said, *_groups(fields)])
+
+
+def title(ops: Sequence[Op], kind: str = "", arguments: Mapping[str, object] | None = None) -> str:
+    """What a box of a figure is: its block, or its ops, of which the first in full; empty for a list of layers."""
+    if not ops:
+        return named(kind, arguments or {}) if kind else ""
+    names = [words(op) if i == 0 else type(op).__name__ for i, op in enumerate(ops[:_MOST_OPS])]
+    return " · ".join([*names, "…"] if len(ops) > _MOST_OPS else names)
 
 
 def operator(op: Op) -> str:

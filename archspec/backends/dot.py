@@ -12,7 +12,7 @@ from itertools import pairwise
 from archspec.analyses.cost import Cost
 from archspec.analyses.diagram import Box, Diagram
 from archspec.analyses.figures import percent, short
-from archspec.analyses.words import named, sizes, words
+from archspec.analyses.words import sizes, title
 from archspec.backends.palette import Theme, sign
 
 SHADES = {"params": "parameters", "macs": "multiply-adds", "activations": "activation memory"}
@@ -20,7 +20,6 @@ SHADES = {"params": "parameters", "macs": "multiply-adds", "activations": "activ
 
 FONT = "Helvetica"
 _SIZE, _SMALL = 11, 9.5  # of type, in points
-_MOST_OPS = 4  # that a title names
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,10 @@ def dot_sheet(diagrams: Sequence[tuple[str, Diagram]], style: Style) -> str:
     heights = [len(list(found.closed)) + 4 for _, found in diagrams]
     column_height = sum(heights) / max(1, round((len(diagrams) / 1.5) ** 0.5))
     lines, filled, columns = [], 0.0, [-1]
-    for index, (title, found) in enumerate(diagrams):
+    for index, (name, found) in enumerate(diagrams):
         lines += [
             f"  subgraph cluster_{index} {{",
-            f"    label=<<b>{_escaped(title)}</b>>; fontsize=13; labeljust=l; margin=14; {_frame(style)}",
+            f"    label=<<b>{_escaped(name)}</b>>; fontsize=13; labeljust=l; margin=14; {_frame(style)}",
             *_Writer(found, style, f"n{index}_", heaviest).lines("    "),
             "  }",
         ]
@@ -155,11 +154,11 @@ class _Writer:
         colour = (
             self.shade(box) if self.style.shade else theme.family(box.ops[0])[0] if box.ops else theme.paper
         )
-        title = f"<b>{_escaped(_title(box) or box.label)}</b>"
+        name = f"<b>{_escaped(_title(box) or box.label)}</b>"
         if self.style.columns:
-            return f"label=<{self.table(self.row(box, title), colour)}>"
+            return f"label=<{self.table(self.row(box, name), colour)}>"
         below = "   ".join(filter(None, [box.label if _title(box) else "", self.figures(box)]))
-        lines = "  ".join(filter(None, [title, _times(box)])) + (f"<br/>{self.small(below)}" if below else "")
+        lines = "  ".join(filter(None, [name, _times(box)])) + (f"<br/>{self.small(below)}" if below else "")
         return f"label=<{self.table(f'<td>{lines}</td>', colour)}>"
 
     def end(self, box: Box, *, first: bool = False, last: bool = False) -> str:
@@ -243,11 +242,7 @@ class _Writer:
 
 
 def _title(box: Box) -> str:
-    """What a box is: its block, or its ops, of which the first in full."""
-    if not box.ops:
-        return named(box.part.kind, box.arguments) if box.part and box.part.kind else ""
-    names = [words(op) if i == 0 else type(op).__name__ for i, op in enumerate(box.ops[:_MOST_OPS])]
-    return " · ".join([*names, "…"] if len(box.ops) > _MOST_OPS else names)
+    return title(box.ops, box.part.kind if box.part else "", box.arguments)
 
 
 def _times(box: Box) -> str:

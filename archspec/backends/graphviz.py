@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from archspec.analyses.diagram import blocks_open, diagram, distinct_blocks, stages_open, to_depth
+from archspec.analyses.diagram import Opens, blocks_open, diagram, distinct_blocks, stages_open, to_depth
 from archspec.analyses.summary import Summary
 from archspec.backends.dot import Style, dot, dot_sheet
 from archspec.backends.palette import find_theme
@@ -15,20 +16,24 @@ from archspec.errors import SpecError, suggest
 from archspec.graph import Graph
 from archspec.writing import replacing
 
-FORMATS = ("svg", "png", "pdf", "dot")
+FORMATS = ("svg", "png", "pdf", "dot", "html")
 SHADE_NAMES = {"params": "params", "macs": "macs", "memory": "activations"}
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture of a network, as the text that Graphviz draws; writes any format, and shows itself in Jupyter."""
+    """A picture of a network, as the text that Graphviz draws; writes any format, and shows itself in Jupyter.
+
+    `page` makes the same for a browser, given the folders in which the files of the spec lie.
+    """
 
     dot: str
+    page: Callable[[Sequence[Path]], str] = field(repr=False)
 
-    def render(self, format: str = "svg") -> bytes:
-        """The picture as `svg`, `png`, `pdf` or `dot`.
+    def render(self, format: str = "svg", *, folders: Sequence[Path] = ()) -> bytes:
+        """The picture as `svg`, `png`, `pdf`, `dot` or `html`.
 
-        Raises SpecError for another format, and when Graphviz is not installed or cannot draw it.
+        A page quotes the spec's lines from its files, which are looked for below `folders`. Raises SpecError for another format, and when Graphviz is not installed or cannot draw it.
         """
         if format not in FORMATS:
             raise SpecError.of(
@@ -36,6 +41,8 @@ class Drawing:
             )
         if format == "dot":
             return self.dot.encode()
+        if format == "html":
+            return self.page(folders).encode()
         import graphviz
 
         try:
@@ -54,9 +61,9 @@ class Drawing:
             )
             raise SpecError.of("file", f"Graphviz cannot draw it: {said.strip().splitlines()[-1]}") from None
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, folders: Sequence[Path] = ()) -> None:
         """Write the picture in the format of the path's ending. Raises SpecError as `render`, or when it cannot."""
-        data = self.render(path.suffix.removeprefix("."))
+        data = self.render(path.suffix.removeprefix("."), folders=folders)
         with replacing(path) as file:
             file.write(data)
 
@@ -95,8 +102,10 @@ def draw(
     summary = Summary(graph)
     if view == "blocks":
         scopes = distinct_blocks(summary) or [(graph.name, 0)]
-        sheet = [(title, diagram(summary, blocks_open, scope=scope, frames=False)) for title, scope in scopes]
-        return Drawing(dot_sheet(sheet, style))
+        sheet = [
+            (title, diagram(summary, blocks_open, scope=scope, frames="repeated")) for title, scope in scopes
+        ]
+        return Drawing(dot_sheet(sheet, style), partial(_page, graph, to_depth(2), 0))
     scope = _scope(graph, focus, block=view == "block")
     full, stages = view == "full", view in ("overview", "cost") and not focus
     opens = to_depth(depth) if depth else to_depth(1000) if full else stages_open if stages else blocks_open
@@ -106,11 +115,17 @@ def draw(
         opens,
         scope=scope,
         join=not full,
-        frames=opens is not blocks_open,
+        frames="repeated" if opens is blocks_open else "needed",
         weights=full,
         shapes=full or depth is not None,
     )
-    return Drawing(dot(found, style))
+    return Drawing(dot(found, style), partial(_page, graph, opens, scope))
+
+
+def _page(graph: Graph, opens: Opens, scope: int, folders: Sequence[Path]) -> str:
+    from archspec.backends.html import page
+
+    return page(graph, opens, scope=scope, folders=folders)
 
 
 def overview_svg(graph: Graph) -> str | None:

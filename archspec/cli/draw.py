@@ -111,7 +111,7 @@ def draw(
         path, model = locate(spec)
         suffix = ".html" if view is View.html else ".svg"
         output = output or Path(f"{'.'.join(filter(None, (path.stem, model)))}{suffix}")
-        picture(graph, view, options).save(output)
+        picture(graph, view, options).save(output, folders=[path.parent])
     typer.echo(f"written to {output}")
 
 
