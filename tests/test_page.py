@@ -138,6 +138,7 @@ def test_the_keyboard_does_all_of_it(page: Page, tmp_path: Path) -> None:
     page.keyboard.press("ArrowLeft")
     page.keyboard.press(" ")
     assert boxes(page) == before
+    page.keyboard.press("0")
     zoomed = page.locator("#view").get_attribute("transform")
     page.keyboard.press("+")
     assert page.locator("#view").get_attribute("transform") != zoomed
