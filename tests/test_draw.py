@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import archspec
-from archspec.analyses.diagram import Diagram, diagram, stages_open, to_depth
+from archspec.analyses.diagram import MOST_IN_STAGE, Diagram, diagram, stages_open, to_depth
 from archspec.analyses.stages import stages
 from archspec.analyses.summary import Summary
 from archspec.api import shipped
@@ -33,7 +33,7 @@ SHIPPED = [entry.name for entry in shipped()]
 
 
 def overview(name: str) -> Diagram:
-    return diagram(Summary(archspec.read(name)), stages_open, shapes=False)
+    return diagram(Summary(archspec.read(name)), stages_open, shapes=False, most=MOST_IN_STAGE)
 
 
 def labels(found: Diagram) -> list[tuple[str, int]]:
@@ -109,6 +109,20 @@ def test_blocks_that_take_turns_are_folded_by_turns() -> None:
     merging, turns = stage.inner
     assert (merging.part and merging.part.kind, turns.label, turns.count) == ("PatchMerging", "blocks.0-5", 3)
     assert [box.arguments["shift"] for box in turns.inner] == [0, 3]
+
+
+def test_blocks_that_grow_are_folded_where_a_page_would_not_hold_them() -> None:
+    # 54 blocks, each wider than the one before; the first of a stage averages where it strides.
+    found = [(box.label, box.count) for box in overview("pyramidnet110_a84_cifar").closed]
+    assert [count for _, count in found if count > 1] == [18, 17, 17]
+
+
+def test_equal_branches_stand_side_by_side() -> None:
+    graph = archspec.parse(
+        "block Branch:\n    input x: [C]\n    return x -> Linear(C) -> ReLU -> Linear(C) -> ReLU -> Linear(C)\n"
+        "model Net:\n    input x: [4]\n    return (x -> branch1: Branch) + (x -> branch2: Branch)\n"
+    )
+    assert labels(diagram(Summary(graph), stages_open)) == [("branch1", 1), ("branch2", 1), ("add", 1)]
 
 
 def test_all_blocks_that_differ_are_on_one_sheet() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from archspec.analyses.cost import Cost, total, weights_only
-from archspec.analyses.hierarchy import Folding, Part, hierarchy
+from archspec.analyses.hierarchy import Folding, Part, hierarchy, made_of
 from archspec.analyses.summary import Summary
 from archspec.analyses.words import FOLLOWERS
 from archspec.errors import Mistake
@@ -84,17 +84,20 @@ def diagram(
     frames: Frames = "needed",
     weights: bool = False,
     shapes: bool = True,
+    most: int | None = None,
 ) -> Diagram:
     """Lay out a network, or one of its scopes: `opens` says which parts, at which depth, show what is in them.
 
-    What repeats is one box; without `shapes` also where it repeats on tensors of other shapes. With `join`,
+    What repeats is one box; without `shapes` also where it repeats on tensors of other shapes, and where more
+    than `most` boxes would stand in a list, whatever its arguments are (`Folding`). With `join`,
     norms and activations are drawn in the box of the layer that they follow, and frames are left out that are
     not `needed`, being around nothing but frames, or all that are not `repeated`. Without `weights`, tensors that
     a spec declares itself are left out. Where costs depend on a free size, there are only those of the weights.
     """
     graph = summary.graph
     drawing = _Drawing(graph, opens, weights)
-    parts = hierarchy(graph, _costs(summary), scope=scope, folding=Folding(turns=True, shapes=shapes))
+    folding = Folding(turns=True, chains=True, shapes=shapes, most=most)
+    parts = hierarchy(graph, _costs(summary), scope=scope, folding=folding)
     boxes = drawing.lay(parts, [graph.members[scope]], 0)
     record = graph.scopes[scope]
     inputs = []
@@ -110,6 +113,9 @@ def diagram(
     edges = drawing.edges(list(graph.inside(scope)), list(zip(record.outputs, outputs, strict=True)))
     found = Diagram(total(part.cost for part in parts), inputs, boxes, outputs, edges)
     return _joined(found, frames) if join else found
+
+
+MOST_IN_STAGE = 12  # boxes that an overview has room for in one list
 
 
 def stages_open(part: Part, depth: int) -> bool:
@@ -157,7 +163,7 @@ def distinct_blocks(summary: Summary) -> list[tuple[str, int]]:
     found: dict[Hashable, Part] = {}
     for part in _inside(hierarchy(graph, _costs(summary))):
         if part.kind and part.parts and not blocks_open(part, 0) and not any(map(_is_row, part.parts)):
-            found.setdefault((part.kind, _made_of(part)), part)
+            found.setdefault((part.kind, made_of(part)), part)
     kinds = [part.kind for part in found.values()]
     return [
         (
@@ -166,11 +172,6 @@ def distinct_blocks(summary: Summary) -> list[tuple[str, int]]:
         )
         for part in found.values()
     ]
-
-
-def _made_of(part: Part) -> Hashable:
-    """The kinds of what is in a part, in order; those of a row of equal ones once."""
-    return tuple((inner.kind, _made_of(inner)) for inner in part.parts)
 
 
 def _inside(parts: Sequence[Part]) -> Iterator[Part]:

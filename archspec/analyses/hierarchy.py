@@ -41,12 +41,17 @@ MOST_IN_TURN = 4  # blocks that take turns, so that looking for them takes time 
 class Folding:
     """What is told once: rows of equal parts; `turns` of different blocks, as plain and shifted windows take.
 
-    Without `shapes`, parts are alike that do the same to tensors of other shapes, as dense layers do.
+    In `chains`, only a part that takes what the one before it gives goes on with a row, not one beside it.
+    Without `shapes`, parts are alike that do the same to tensors of other shapes, as dense layers do. Where
+    more than `most` parts would be left of a list, so are blocks of one kind whatever their arguments are, but for a
+    first one that holds other steps: the blocks of a net that grows wider with each.
     """
 
     repeats: bool = True
     turns: bool = False
+    chains: bool = False
     shapes: bool = True
+    most: int | None = None
 
 
 def hierarchy(
@@ -59,17 +64,24 @@ def hierarchy(
 def _parts(graph: Graph, scope: int, costs: Mapping[str, Cost], folding: Folding) -> tuple[Part, ...]:
     base = graph.scopes[scope].name
     found: list[Part] = []
+    before: Node | int | None = None
     for member in graph.members[scope]:
         part = (
             _leaf(graph, member, base, costs, folding)
             if isinstance(member, Node)
             else _branch(graph, member, base, costs, folding)
         )
-        if folding.repeats and found and _goes_on(found[-1], part):
+        goes_on = folding.repeats and found and _goes_on(found[-1], part)
+        if goes_on and (not folding.chains or _leads(graph, before, member)):
             found[-1] = _joined(found[-1], part)
         else:
             found.append(part)
-    return tuple(_in_turns(found) if folding.turns else found)
+        before = member
+    if folding.turns:
+        found = _in_turns(found)
+    if folding.most is not None and len(found) > folding.most and not graph.scopes[scope].block:
+        found = _by_kind(found)
+    return tuple(found)
 
 
 def _leaf(graph: Graph, node: Node, base: str, costs: Mapping[str, Cost], folding: Folding) -> Part:
@@ -113,6 +125,13 @@ def _below(name: str, base: str) -> str:
     return name.removeprefix(f"{base}.") if base else name
 
 
+def _leads(graph: Graph, before: Node | int | None, member: Node | int) -> bool:
+    """Whether a member takes a value that the one before it gives."""
+    given = {before.name} if isinstance(before, Node) else {node.name for node in graph.inside(before or 0)}
+    taken = member.operands if isinstance(member, Node) else graph.scopes[member].inputs
+    return any(ref.producer in given for ref in taken)
+
+
 def _goes_on(part: Part, following: Part) -> bool:
     """Whether the following part is the next of a numbered row of equal ones: `3` and `4`, `cell_3` and `cell_4`."""
     return part.alike == following.alike and _next_in_number(part, following)
@@ -129,15 +148,39 @@ def _numbered(label: str) -> tuple[str, int, int] | None:
     return (found[1], int(found[2]), int(found[3] or found[2])) if found else None
 
 
-def _joined(part: Part, following: Part) -> Part:
+def _joined(part: Part, following: Part, count: int = 1) -> Part:
     head, first, last = _numbered(part.label) or ("", 0, 0)
     return replace(
         part,
-        label=f"{head}{first}-{last + 1}",
-        count=part.count + 1,
+        label=f"{head}{first}-{last + count}",
+        count=part.count + count,
         cost=part.cost + following.cost,
         types=following.types,
     )
+
+
+def _by_kind(parts: list[Part]) -> list[Part]:
+    """The same with rows of blocks of one kind as one part each."""
+    found: list[Part] = []
+    for i, part in enumerate(parts):
+        before = found[-1] if found else None
+        goes_on = before is not None and part.parts and part.kind == before.kind != ""
+        if goes_on and before and _next_in_number(before, part) and not _is_odd(parts, i - 1):
+            found[-1] = _joined(before, part, part.count)
+        else:
+            found.append(part)
+    return found
+
+
+def _is_odd(parts: list[Part], i: int) -> bool:
+    """Whether a part is the first of its kind, and holds other steps than the next one."""
+    first = i == 0 or parts[i - 1].kind != parts[i].kind
+    return first and made_of(parts[i]) != made_of(parts[i + 1])
+
+
+def made_of(part: Part) -> Hashable:
+    """The kinds of what is in a part, in order; those of a row of equal ones once."""
+    return tuple((inner.kind, made_of(inner)) for inner in part.parts)
 
 
 def _in_turns(parts: list[Part]) -> list[Part]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archspec.analyses.cost import Cost
-from archspec.analyses.diagram import Box, diagram, stages_open
+from archspec.analyses.diagram import MOST_IN_STAGE, Box, diagram, stages_open
 from archspec.analyses.summary import Summary
 from archspec.analyses.words import operator
 from archspec.graph import Graph
@@ -30,7 +30,7 @@ class Stage:
 
 def stages(summary: Summary) -> list[Stage]:
     """The stages in order; a list of blocks of one kind is one stage."""
-    found = diagram(summary, stages_open, shapes=False)
+    found = diagram(summary, stages_open, shapes=False, most=MOST_IN_STAGE)
     return [stage for box in found.boxes for stage in _rows(summary.graph, box, "")]
 
 

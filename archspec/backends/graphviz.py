@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from archspec.analyses.diagram import Opens, blocks_open, diagram, distinct_blocks, stages_open, to_depth
+from archspec.analyses.diagram import (
+    MOST_IN_STAGE,
+    Opens,
+    blocks_open,
+    diagram,
+    distinct_blocks,
+    stages_open,
+    to_depth,
+)
 from archspec.analyses.summary import Summary
 from archspec.backends.dot import Style, dot, dot_sheet
 from archspec.backends.palette import find_theme
@@ -118,6 +126,7 @@ def draw(
         frames="repeated" if opens is blocks_open else "needed",
         weights=full,
         shapes=full or depth is not None,
+        most=MOST_IN_STAGE if stages else None,
     )
     return Drawing(dot(found, style), partial(_page, graph, opens, scope))
 
