@@ -66,5 +66,5 @@ def _family(file: File) -> File:
 
 def _year(text: str) -> int:
     """The first year that a text cites, as in `[He et al., 2016]`; 0 where there is none."""
-    cited = re.search(r"\[[^\]]*?(\d{4})[a-z]?\]", text)
+    cited = re.search(r"\[[^\]]*?\b(\d{4})[a-z]?[\],;]", text)
     return int(cited[1]) if cited else 0
