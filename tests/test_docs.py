@@ -19,18 +19,22 @@ The kinds of code block, by the words after the three backticks:
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module, invalidate_caches
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import pytest
 
 import archspec
+from archspec.analyses.figures import short
 from archspec.analyses.roofline import DEVICES
 from archspec.api import check, shipped
 from archspec.cli.claims import claims_table as table_of_claims
@@ -42,7 +46,8 @@ from archspec.initialisation import Initialiser
 from archspec.op import Op, family
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CHECKPOINTS = ROOT / "tests" / "checkpoints.json"
 INERT = {"text", "json"}
 
 
@@ -248,6 +253,7 @@ def with_tables(text: str) -> str:
         "costs": cost_table,
         "devices": device_table,
         "claims": claims_table,
+        "zoo": zoo,
     }
     for name, lines in tables.items():
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
@@ -301,6 +307,36 @@ def claims_table() -> Iterator[str]:
     table = table_of_claims(found)
     yield from as_markdown(table).split("\n")
     yield from ("", f"{table.notes[0]}.")
+
+
+def zoo() -> Iterator[str]:
+    """Every shipped spec under its family: picture, cost, claims, whose checkpoints it takes."""
+    known = json.loads(CHECKPOINTS.read_text())
+    for (title, summary), members in groupby(shipped(), lambda entry: (entry.family, entry.family_summary)):
+        yield from (f"### {title}", "", f"{summary[:1].upper()}{summary[1:]}", "")
+        yield "| | | parameters | multiply-adds | input | claims | checkpoints of |"
+        yield "| --- | --- | ---: | ---: | --- | --- | --- |"
+        for entry in members:
+            graph, picture = archspec.read(entry.name), f"gallery/{entry.name}.svg"
+            verdicts = [verdict for _, found in archspec.claims(entry.name) for verdict in found]
+            findings = Counter("hold" if v.finding == "printed" else "differ" for v in verdicts)
+            total = archspec.cost(graph).total
+            yield row(
+                f'[<img src="{picture}" height="120" alt="{entry.name}">]({picture})',
+                f"`{entry.name}`<br>{entry.summary}",
+                short(total.params),
+                short(total.macs),
+                ", ".join(str(given.type) for given in graph.inputs),
+                ", ".join(f"{count} {kind}" for kind, count in sorted(findings.items(), reverse=True)),
+                taken(known[entry.name]) if entry.name in known else "",
+            )
+        yield ""
+
+
+def taken(known: dict[str, Any]) -> str:
+    """The model whose checkpoints a spec takes, and with which settings it does."""
+    settings = ", ".join(f"{key}={describe(value)}" for key, value in known.get("settings", {}).items())
+    return " with ".join(f"`{text}`" for text in (known["reference"], settings) if text)
 
 
 def op_tables() -> Iterator[str]:
