@@ -115,7 +115,7 @@ def diagram(
     return _joined(found, frames) if join else found
 
 
-MOST_IN_STAGE = 12  # boxes that an overview has room for in one list
+MOST_IN_STAGE = 9  # boxes that an overview has room for in one list
 
 
 def stages_open(part: Part, depth: int) -> bool:

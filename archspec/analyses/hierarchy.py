@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from archspec.analyses.cost import Cost, total
 from archspec.graph import Graph, Node, Ref
@@ -34,6 +35,7 @@ class Part:
     span: int = 1
 
 
+LONG_ROW = 4  # blocks of one kind but of other arguments, which are told once where there is no room for each
 MOST_IN_TURN = 4  # blocks that take turns, so that looking for them takes time in proportion to the blocks
 
 
@@ -81,6 +83,8 @@ def _parts(graph: Graph, scope: int, costs: Mapping[str, Cost], folding: Folding
         found = _in_turns(found)
     if folding.most is not None and len(found) > folding.most and not graph.scopes[scope].block:
         found = _by_kind(found)
+        if folding.turns:
+            found = _in_turns(found)
     return tuple(found)
 
 
@@ -148,27 +152,35 @@ def _numbered(label: str) -> tuple[str, int, int] | None:
     return (found[1], int(found[2]), int(found[3] or found[2])) if found else None
 
 
-def _joined(part: Part, following: Part, count: int = 1) -> Part:
+def _joined(part: Part, following: Part) -> Part:
     head, first, last = _numbered(part.label) or ("", 0, 0)
     return replace(
         part,
-        label=f"{head}{first}-{last + count}",
-        count=part.count + count,
+        label=f"{head}{first}-{last + following.count}",
+        count=part.count + following.count,
         cost=part.cost + following.cost,
         types=following.types,
     )
 
 
 def _by_kind(parts: list[Part]) -> list[Part]:
-    """The same with rows of blocks of one kind as one part each."""
-    found: list[Part] = []
+    """The same with long rows of blocks of one kind as one part each; of equal size and steps they are alike."""
+    rows: list[list[Part]] = []
     for i, part in enumerate(parts):
-        before = found[-1] if found else None
+        before = rows[-1][-1] if rows else None
         goes_on = before is not None and part.parts and part.kind == before.kind != ""
         if goes_on and before and _next_in_number(before, part) and not _is_odd(parts, i - 1):
-            found[-1] = _joined(before, part, part.count)
+            rows[-1].append(part)
         else:
-            found.append(part)
+            rows.append([part])
+    found: list[Part] = []
+    for row in rows:
+        if len(row) >= LONG_ROW:
+            row = [reduce(_joined, row)]
+        found += [
+            replace(part, alike=(part.kind, made_of(part), part.inputs, part.types)) if part.parts else part
+            for part in row
+        ]
     return found
 
 

@@ -31,14 +31,15 @@ class Stage:
 def stages(summary: Summary) -> list[Stage]:
     """The stages in order; a list of blocks of one kind is one stage."""
     found = diagram(summary, stages_open, shapes=False, most=MOST_IN_STAGE)
-    return [stage for box in found.boxes for stage in _rows(summary.graph, box, "")]
+    return [stage for box in found.boxes for stage in _rows(summary.graph, box, "", 1)]
 
 
-def _rows(graph: Graph, box: Box, prefix: str) -> Iterator[Stage]:
+def _rows(graph: Graph, box: Box, prefix: str, times: int) -> Iterator[Stage]:
+    """The rows of a box that stands in frames which are drawn once for so many `times`."""
     name = f"{prefix}{box.label}"
     if box.inner and not _one_stage(box.inner):
         for inner in box.inner:
-            yield from _rows(graph, inner, f"{name}.")
+            yield from _rows(graph, inner, f"{name}.", times * box.count)
         return
     closed = box.inner or [box]
     cost = box.part.cost if box.part else Cost()
@@ -47,9 +48,9 @@ def _rows(graph: Graph, box: Box, prefix: str) -> Iterator[Stage]:
         operator=_operator(graph, closed),
         resolution=" × ".join(map(str, _split(closed[0].inputs)[0])),
         channels=str(_split(closed[-1].types)[1]),
-        layers=sum(inner.count for inner in closed) * (box.count if box.inner else 1),
-        params=cost.params,
-        macs=cost.macs,
+        layers=times * sum(inner.count for inner in closed) * (box.count if box.inner else 1),
+        params=times * cost.params,
+        macs=times * cost.macs,
     )
 
 
