@@ -1,6 +1,11 @@
 """What all tests share: the flag that writes expected messages anew."""
 
+import os
+
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each core: threads of each would only wait for another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
