@@ -16,6 +16,7 @@ _FAMILIES = {
     "linear": (_YELLOW, "linear map"),
     "attention": (_VERMILLION, "attention"),
     "pooling": _POOLING,
+    "reduction": _POOLING,
     "resample": _POOLING,
     "norm": _NORM,
     "activation": _NORM,
