@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each core: threads of each would only wait for another
+# One process for each core: the threads of each would only wait for those of another.
+if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
