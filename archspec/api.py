@@ -35,6 +35,7 @@ __all__ = [
     "parse",
     "parse_value",
     "read",
+    "scale",
     "shipped",
     "torch_dtype",
 ]
@@ -154,6 +155,33 @@ def cost(graph: Graph, *, batch: int = 1, dtype: str | None = None) -> Summary:
         return Summary(graph, batch, None if dtype is None else find(dtype))
     except Mistake as mistake:
         raise mistake.at(None) from None
+
+
+def scale(
+    spec: str | os.PathLike[str],
+    phi: float = 1.0,
+    model: str | None = None,
+    *,
+    alpha: float = 1.2,
+    beta: float = 1.1,
+    gamma: float = 1.15,
+    budget: int = BUDGET,
+    **settings: Any,
+) -> Graph:
+    """A model alpha^phi as deep, beta^phi as wide, at gamma^phi times its resolution [Tan & Le, 2019, Section 3.3].
+
+    `spec`, `model`, `budget` and `settings` are as in `read`; the model has parameters `depth`, `width` and
+    `resolution`. Where alpha * beta^2 * gamma^2 is 2, FLOPs grow by about 2^phi. Raises SpecError when the model
+    cannot be scaled.
+    """
+    from archspec.analyses.scaling import Base, Rule
+
+    base = read(spec, model, budget=budget, **settings)
+    try:
+        scaled = Rule(alpha, beta, gamma).settings(Base.of(base), phi)
+    except Mistake as mistake:
+        raise mistake.at(None) from None
+    return read(spec, model, budget=budget, **{**settings, **scaled})
 
 
 def diff(left: Graph, right: Graph) -> Difference:

@@ -1,0 +1,118 @@
+"""Compound scaling: depth, width and resolution of a model grow together [Tan & Le, 2019, Section 3.3]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from archspec.analyses.cost import macs
+from archspec.errors import Mistake
+from archspec.graph import Graph
+
+AXES = ("depth", "width", "resolution")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How much deeper, wider and finer a model becomes for each step of phi."""
+
+    alpha: float = 1.2
+    beta: float = 1.1
+    gamma: float = 1.15
+
+    @property
+    def growth(self) -> float:
+        """What a step multiplies the FLOPs of a convolutional net by: alpha * beta^2 * gamma^2, about 2."""
+        return self.alpha * self.beta**2 * self.gamma**2
+
+    def settings(self, base: Base, phi: float) -> dict[str, float | int]:
+        """The parameters of the model after phi steps, to six decimal digits; the resolution is whole."""
+        return {
+            "depth": round(base.depth * self.alpha**phi, 6),
+            "width": round(base.width * self.beta**phi, 6),
+            "resolution": round(base.resolution * self.gamma**phi),
+        }
+
+
+@dataclass(frozen=True)
+class Base:
+    """The three parameters of the model that is scaled."""
+
+    depth: float
+    width: float
+    resolution: int
+
+    @classmethod
+    def of(cls, graph: Graph) -> Base:
+        """What a model's parameters are. Raises Mistake when it has not all three, as numbers."""
+        given = graph.scopes[0].arguments
+        values = {axis: given.get(axis) for axis in AXES}
+        missing = [f"`{axis}`" for axis, value in values.items() if not isinstance(value, int | float)]
+        if missing:
+            raise Mistake(
+                f"{graph.name} cannot be scaled: it has no parameter {' and no parameter '.join(missing)}",
+                kind="argument",
+                help="a model that can has `depth: float = 1.0, width: float = 1.0, resolution: int`, as in"
+                " families/mobilenet.arch",
+            )
+        return cls(**values)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A scaled model: its rule, its parameters, and what it costs against the base."""
+
+    rule: Rule
+    phi: float
+    settings: dict[str, float | int]
+    params: int
+    macs: int
+    ratio: float
+    """Its multiply-adds over those of the base."""
+
+
+Read = Callable[..., Graph]
+"""Gives the model with other parameters, as `archspec.read` does."""
+
+
+def scaled(read: Read, rule: Rule, phi: float, *, base: Graph | None = None) -> Scaled:
+    """What phi steps of a rule make of a model. Raises Mistake when it cannot be scaled."""
+    base = base or read()
+    settings = rule.settings(Base.of(base), phi)
+    return _measured(base, read(**settings), rule, phi, settings)
+
+
+def grid(budget: float, *, step: float, most: float, tolerance: float) -> list[Rule]:
+    """The rules of a grid whose growth is the budget, give or take a share of `tolerance`.
+
+    alpha, beta and gamma go from 1 to `most` in steps, as in the paper's search at phi = 1.
+    """
+    steps = [round(1 + i * step, 6) for i in range(int((most - 1) / step + 1e-9) + 1)]
+    rules = [Rule(*values) for values in product(steps, repeat=3)]
+    return [rule for rule in rules if abs(rule.growth / budget - 1) <= tolerance]
+
+
+def search(read: Read, rules: list[Rule]) -> Iterator[Scaled]:
+    """What one step of each rule makes of a model, in order.
+
+    Depths that give the same layers are read once: they are rounded up, so most of a grid's are alike.
+    """
+    base = read()
+    at = Base.of(base)
+    layers: dict[float, tuple[str, ...]] = {}
+    found: dict[tuple[object, ...], Graph] = {}
+    for rule in rules:
+        settings = rule.settings(at, 1)
+        depth = settings["depth"]
+        if depth not in layers:
+            layers[depth] = tuple(node.name for node in read(depth=depth).nodes)
+        key = (layers[depth], settings["width"], settings["resolution"])
+        if key not in found:
+            found[key] = read(**settings)
+        yield _measured(base, found[key], rule, 1, settings)
+
+
+def _measured(base: Graph, graph: Graph, rule: Rule, phi: float, settings: dict[str, float | int]) -> Scaled:
+    cost = macs(graph)
+    return Scaled(rule, phi, settings, graph.parameters, cost, cost / macs(base))

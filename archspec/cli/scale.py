@@ -1,0 +1,161 @@
+"""`archspec scale`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archspec.cli.app import app
+from archspec.cli.options import (
+    BUDGET,
+    Budget,
+    Plugins,
+    Settings,
+    Spec,
+    import_plugins,
+    parse_settings,
+)
+from archspec.cli.tables import Table, TableFormat, print_table
+
+if TYPE_CHECKING:
+    from archspec.analyses.scaling import Rule, Scaled
+    from archspec.graph import Graph
+
+_OFF = 0.1  # how far from 2 a rule may be without a word: the paper's own gives 1.92
+
+
+@app.command()
+def scale(
+    spec: Spec,
+    phi: Annotated[float, typer.Option("--phi", help="How many steps; each is about twice the FLOPs.")] = 1.0,
+    alpha: Annotated[float, typer.Option("--alpha", min=1.0, help="Deeper by this at each step.")] = 1.2,
+    beta: Annotated[float, typer.Option("--beta", min=1.0, help="Wider by this.")] = 1.1,
+    gamma: Annotated[float, typer.Option("--gamma", min=1.0, help="Finer by this.")] = 1.15,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the scaled model as a spec.")
+    ] = None,
+    search: Annotated[
+        bool,
+        typer.Option("--search", help="Look for alpha, beta and gamma whose step costs --times as much."),
+    ] = False,
+    times: Annotated[
+        float, typer.Option("--times", min=1.0, help="What a step may multiply the FLOPs by.")
+    ] = 2.0,
+    step: Annotated[float, typer.Option("--step", min=0.005, max=1.0, help="How fine the grid is.")] = 0.05,
+    most: Annotated[float, typer.Option("--most", min=1.0, max=10.0, help="Where the grid ends.")] = 2.0,
+    tolerance: Annotated[
+        float,
+        typer.Option("--tolerance", min=0.0, max=1.0, help="How far off alpha * beta^2 * gamma^2 may be."),
+    ] = 0.05,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="How many rules are shown, the nearest first.")
+    ] = 20,
+    settings: Settings = None,
+    format: Annotated[TableFormat, typer.Option("--format", help="How to print.")] = TableFormat.table,
+    plugins: Plugins = None,
+    budget: Budget = BUDGET,
+) -> None:
+    """Make a model deeper, wider and finer at once, and show what it costs.
+
+    By compound scaling, alpha^phi as deep, beta^phi as wide and at gamma^phi times the resolution, where
+    alpha * beta^2 * gamma^2 is about 2. The model has parameters depth, width and resolution.
+    """
+    from archspec.analyses import scaling
+    from archspec.api import read
+    from archspec.errors import Mistake
+
+    import_plugins(plugins)
+    given = parse_settings(settings)
+
+    def read_scaled(**values: float) -> Graph:
+        return read(spec, budget=budget, **{**given, **values})
+
+    try:
+        if search:
+            rules = scaling.grid(times, step=step, most=most, tolerance=tolerance)
+            print_table(_found(list(scaling.search(read_scaled, rules)), times, top), format)
+            return
+        rule, base = scaling.Rule(alpha, beta, gamma), read_scaled()
+        steps = sorted({*range(int(phi) + 1), phi})
+        rows = [scaling.scaled(read_scaled, rule, at, base=base) for at in steps]
+    except Mistake as mistake:
+        raise mistake.at(None) from None
+    table = _table(rows, ["phi"])
+    table.notes.append(_growth(rule))
+    print_table(table, format)
+    if output is not None:
+        _write(output, spec, base, rows[-1])
+
+
+def _found(rows: list[Scaled], times: float, top: int) -> Table:
+    nearest = sorted(rows, key=lambda row: (abs(row.ratio - times), row.rule.alpha, row.rule.beta))[:top]
+    table = _table(nearest, ["alpha", "beta", "gamma"])
+    table.notes.append(
+        f"the {len(nearest)} of {len(rows)} rules of the grid that come nearest to {times:g} times the"
+        " multiply-adds; which is best, training says"
+    )
+    return table
+
+
+def _growth(rule: Rule) -> str:
+    said = f"alpha * beta^2 * gamma^2 = {rule.growth:.3g}"
+    if abs(rule.growth - 2) <= _OFF:
+        return f"{said}, about 2: the FLOPs grow by about 2^phi"
+    return f"{said}, not about 2: the FLOPs grow by {rule.growth:.3g}^phi"
+
+
+def _table(rows: Sequence[Scaled], first: Iterable[str]) -> Table:
+    from archspec.analyses.figures import short
+
+    first = list(first)
+    headings = [*first, "depth", "width", "resolution", "params", "MACs", "times"]
+    raw = [
+        {
+            **{name: getattr(row if name == "phi" else row.rule, name) for name in first},
+            **row.settings,
+            "params": row.params,
+            "macs": row.macs,
+            "times": row.ratio,
+        }
+        for row in rows
+    ]
+    shown = [
+        [
+            *(f"{values[name]:g}" for name in [*first, "depth", "width", "resolution"]),
+            short(values["params"]),
+            short(values["macs"]),
+            f"{values['times']:.2f}",
+        ]
+        for values in raw
+    ]
+    return Table(headings, shown, right=frozenset(headings), raw=raw)
+
+
+def _write(output: Path, spec: str, base: Graph, row: Scaled) -> None:
+    """A spec of the scaled model, which imports the one that it is made from."""
+    from archspec.elaborate import locate, shipped_specs
+    from archspec.errors import SpecError
+    from archspec.writing import replacing
+
+    path, _ = locate(spec)
+    if path.parent != shipped_specs() and path.parent.resolve() != output.parent.resolve():
+        raise SpecError.of(
+            "file",
+            f"`{output}` could not import `{path}`, which is in another folder",
+            help=f"write it to `{path.parent / output.name}`",
+        )
+    values = row.settings
+    name = f"{base.name}Phi{row.phi:g}".replace(".", "_").replace("-", "Minus")
+    text = (
+        f'"{base.name} scaled by phi = {row.phi:g} [Tan & Le, 2019]: alpha = {row.rule.alpha:g},'
+        f' beta = {row.rule.beta:g}, gamma = {row.rule.gamma:g}."\n'
+        f"from {path.stem} import {base.name}\n\n"
+        f"model {name} = {base.name}("
+        f"depth={values['depth']:g}, width={values['width']:g}, resolution={values['resolution']})\n"
+    )
+    with replacing(output) as file:
+        file.write(text.encode())
+    typer.echo(f"\nwritten to {output}")
