@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    PositiveInt,
     SerializeAsAny,
     WithJsonSchema,
     model_serializer,
@@ -195,6 +196,34 @@ class xavier_normal(Initialiser):  # noqa: N801
         """Draw the values."""
         std = self.gain * sqrt(2 / (_fan(tensor, "fan_in") + _fan(tensor, "fan_out")))
         tensor.normal_(0.0, std, generator=generator)
+
+
+class identity(Initialiser):  # noqa: N801
+    """Each of `groups` of channels goes on as it is, shared among its outputs, with noise [Yu & Koltun, 2016, eq. 4 and 5]."""
+
+    groups: PositiveInt
+    std: NonNegativeFloat = 0.0
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """A weight [out, in, *kernel], whose channels the groups divide."""
+        if len(shape) < 2 or shape[0] % self.groups or shape[1] % self.groups:
+            raise Mistake(
+                f"of shape {list(shape)} cannot start as the identity of {self.groups} groups of channels",
+                kind="shape",
+            )
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Draw the noise; at the middle of the window, an output adds up its share of its group's inputs."""
+        if self.std:
+            tensor.normal_(0.0, self.std, generator=generator)
+        else:
+            tensor.zero_()
+        out, channels = tensor.shape[:2]
+        taps = tensor.view(out, channels, -1)
+        for group in range(self.groups):
+            outputs = slice(group * out // self.groups, (group + 1) * out // self.groups)
+            inputs = slice(group * channels // self.groups, (group + 1) * channels // self.groups)
+            taps[outputs, inputs, taps.shape[2] // 2] = self.groups / out
 
 
 class zero_row(Initialiser):  # noqa: N801

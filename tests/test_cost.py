@@ -52,7 +52,7 @@ def test_multiply_adds_are_torchs_and_fvcore_differs_for_known_reasons(name: str
                 assert opinion.fvcore == 0
                 assert "aten::scaled_dot_product_attention" in opinion.left_out
             case "DeformConv":  # it sees the matrix product and the sampling of four pixels
-                assert 0 < extra < 0.01 * opinion.macs
+                assert 0 < extra < 0.02 * opinion.macs
             case _:
                 assert extra == 0
 

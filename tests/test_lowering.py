@@ -12,6 +12,7 @@ from torch.fx import GraphModule, Interpreter
 
 import archspec
 from archspec.backends.torch_fx import Block
+from archspec.errors import SpecError
 
 SMALL = """
 block Residual(out: int, stride: int = 1):
@@ -323,3 +324,21 @@ def test_names_that_pytorch_needs_itself_are_refused() -> None:
 
 def test_runs_at_other_sizes_than_it_was_read_for() -> None:
     assert small()(torch.randn(2, 3, 24, 32)).shape == (2, 10)
+
+
+def test_layers_that_start_as_the_identity_hand_on_what_they_are_given() -> None:
+    """[Yu & Koltun, 2016, equation 5]: through layers of more channels too, as the shares add up to one."""
+    module = archspec.load(
+        archspec.parse(
+            "start = identity(3)\n"
+            "model Net:\n"
+            "    input x: [3, 8, 8]\n"
+            "    return x -> [Conv(6, 3, init=start, bias_init=zeros), ReLU, Conv(12, 3, init=start, bias_init=zeros),"
+            " ReLU, Conv(3, init=start, bias_init=zeros)]\n"
+        ),
+        seed=0,
+    )
+    x = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(module(x), x)
+    with pytest.raises(SpecError, match="cannot start as the identity of 4 groups"):
+        archspec.parse("model Net:\n    input x: [3, 8, 8]\n    return x -> Conv(8, 3, init=identity(4))\n")

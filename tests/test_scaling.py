@@ -13,7 +13,11 @@ from archspec.analyses.scaling import Base, Rule, grid, search
 
 def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "archspec", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "archspec", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -34,7 +38,7 @@ def test_flops_double_with_each_step(name: str) -> None:
     base = archspec.cost(archspec.read(name)).total.macs
     for phi in (3, 4, 5):
         grown = archspec.cost(archspec.scale(name, phi)).total.macs / base
-        assert 0.75 < grown / Rule().growth**phi < 1.4
+        assert 0.75 < grown / Rule().growth ** phi < 1.4
 
 
 def test_one_axis_alone_grows_as_its_power() -> None:
@@ -87,7 +91,9 @@ def test_the_language_has_the_same_rule(tmp_path: Path) -> None:
 
 
 def test_rows_as_json_and_a_word_on_other_rules(tmp_path: Path) -> None:
-    rows = json.loads(command("scale", "mobilenet_v1", "--phi", "1.5", "--format", "json", folder=tmp_path).stdout)
+    rows = json.loads(
+        command("scale", "mobilenet_v1", "--phi", "1.5", "--format", "json", folder=tmp_path).stdout
+    )
     assert [row["phi"] for row in rows] == [0, 1, 1.5]
     assert rows[0]["times"] == 1
     done = command("scale", "mobilenet_v1", "--alpha", "2", folder=tmp_path)
@@ -99,7 +105,9 @@ def test_what_cannot_be_scaled_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "VGG16 cannot be scaled: it has no parameter `depth` and no parameter `width`" in done.stderr
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "m.arch").write_text("from efficientnet_b0 import EfficientNetB0\nmodel M = EfficientNetB0()\n")
+    (tmp_path / "a" / "m.arch").write_text(
+        "from efficientnet_b0 import EfficientNetB0\nmodel M = EfficientNetB0()\n"
+    )
     done = command("scale", "a/m.arch", "-o", "m2.arch", folder=tmp_path)
     assert done.returncode == 1
     assert "which is in another folder" in done.stderr

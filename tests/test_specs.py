@@ -145,7 +145,7 @@ def loss_of(out: object, labels: list[torch.Tensor]) -> torch.Tensor:
 def train(
     module: nn.Module, batch: list[torch.Tensor], labels: list[torch.Tensor], steps: int
 ) -> list[float]:
-    optimiser = torch.optim.AdamW(module.parameters(), lr=5e-4)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-3)
     losses = []
     for _ in range(steps):
         loss = loss_of(module(*batch), labels)
@@ -172,8 +172,9 @@ def test_trains(name: str) -> None:
         return
     module = archspec.load(graph, seed=0).train()
     batch = [torch.randn(4, *given.type.shape) for given in graph.inputs]  # type: ignore[arg-type]
+    # A label for each sample, the same at all of its places.
     labels = [
-        torch.randint(0, output.type.shape[0], (4, *output.type.shape[1:]))  # type: ignore[arg-type]
+        torch.arange(4).view(-1, *(1,) * (output.type.rank - 1)).expand(-1, *output.type.shape[1:])  # type: ignore[arg-type]
         for output in graph.outputs
     ]
     losses = train(module, batch, labels, 20)

@@ -63,10 +63,15 @@ def _operator(graph: Graph, boxes: list[Box]) -> str:
     common = [
         f"{key}={written(value)}"
         for key, value in given[0].items()
-        if isinstance(value, int | float) and all(arguments.get(key) == value for arguments in given)
+        if _tells(value) and all(arguments.get(key) == value for arguments in given)
     ]
     kind = boxes[0].part.kind if boxes[0].part else ""
     return f"{kind}({', '.join(common)})" if common else kind
+
+
+def _tells(value: object) -> bool:
+    """Whether an argument is a number worth a place in a narrow table; 0 says that something is not there."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
 
 
 def _one_stage(boxes: list[Box]) -> bool:
