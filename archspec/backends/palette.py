@@ -16,7 +16,6 @@ _FAMILIES = {
     "linear": (_YELLOW, "linear map"),
     "attention": (_VERMILLION, "attention"),
     "pooling": _POOLING,
-    "reduction": _POOLING,
     "resample": _POOLING,
     "norm": _NORM,
     "activation": _NORM,
