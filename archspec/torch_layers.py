@@ -11,17 +11,29 @@ from torch.nn import functional
 
 
 class _StandardisedWeight(nn.modules.conv._ConvNd):
-    """A convolution that standardises its weight before each use [Qiao et al., 2019]."""
+    """A convolution that standardises its weight before each use [Qiao et al., 2019].
 
-    def __init__(self, eps: float, **settings: Any) -> None:
+    With `gained`, the weight is then scaled by a learned gain for each output, over the root of the window's size
+    [Brock et al., 2021, equation 2].
+    """
+
+    def __init__(self, eps: float, gained: bool = False, **settings: Any) -> None:
         super().__init__(**settings)
         self.eps = eps
+        self.gain: nn.Parameter | None
+        if gained:
+            ones = (1,) * (self.weight.ndim - 1)
+            self.gain = nn.Parameter(torch.ones(self.out_channels, *ones, device=self.weight.device))
+        else:
+            self.register_parameter("gain", None)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """What `forward` calls, with the weight standardised over each output's window."""
         inputs = tuple(range(1, weight.ndim))
         variance, mean = torch.var_mean(weight, inputs, correction=0, keepdim=True)
         weight = (weight - mean) * torch.rsqrt(variance + self.eps)
+        if self.gain is not None:
+            weight = weight * (self.gain * weight[0].numel() ** -0.5)
         return super()._conv_forward(input, weight, bias)
 
 

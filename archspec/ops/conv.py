@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from archspec.errors import Mistake
-from archspec.initialisation import Init
+from archspec.initialisation import Init, ones
 from archspec.op import NonNegativeInt, Op, PositiveInt, Weight
 from archspec.ops.inputs import by_axes, channels_of, space_of
 from archspec.ops.linear import weight_and_bias
@@ -108,36 +108,51 @@ class Conv(_Conv):
 class WSConv(_Conv):
     """Convolve with each output's weights standardised to mean 0 and variance 1 [Qiao et al., 2019].
 
+    With `gain`, they are scaled by a learned number for each output, over the root of how many they are
+    [Brock et al., 2021].
+
     Shapes: [C, *S] -> [out, *S'], as Conv
     MACs:   C / groups * prod(kernel), for each value of the output
-    FLOPs:  as Conv, and 5 n + 3 for each of `out` windows of n weights, standardised anew at each run
+    FLOPs:  as Conv, and 5 n + 3 for each of `out` windows of n weights, standardised anew at each run; n + 1 with
+            `gain`
     Raises: as Conv
     """
 
     eps: Annotated[float, Field(gt=0)] = 1e-5
+    gain: bool = False
 
     examples = (
         "f32[3, 32, 32] -> WSConv(8, 3, stride=2) -> f32[8, 16, 16]",
         "f32[8, 20] -> WSConv(4, 5, groups=4, bias=false, eps=1e-6) -> f32[4, 20]",
         "f32[2, 9, 9, 9] -> WSConv(2, 3, padding=0, dilation=2) -> f32[2, 5, 5, 5]",
+        "f32[3, 32, 32] -> WSConv(8, 3, gain=true) -> f32[8, 32, 32]",
     )
+
+    def weights(self, x: TensorType) -> Mapping[str, Weight]:
+        """Those of Conv, and `gain` [out, 1, ...], at first 1."""
+        found = dict(super().weights(x))
+        if self.gain:
+            found["gain"] = Weight(shape=(self.out,) + (1,) * x.rank, init=ones(), dtype=x.dtype)
+        return found
 
     def flops(self, x: TensorType) -> int:
         """As Conv, and 5 n + 3 for each window of n weights: it is standardised anew at each run."""
         shape = self.weights(x)["weight"].shape
-        return super().flops(x) + standardising(shape[0], prod(shape[1:]))
+        scaling = shape[0] * (prod(shape[1:]) + 1) if self.gain else 0
+        return super().flops(x) + standardising(shape[0], prod(shape[1:])) + scaling
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """The input; the deviation of each output's weights, the weights centred, and standardised."""
         weight = TensorType(self.weights(x)["weight"].shape, x.dtype, batched=False)
-        return "inputs", weight.with_shape((self.out,)), weight, weight
+        outputs = weight.with_shape((self.out,))
+        return ("inputs", outputs, weight, weight, *((outputs, weight) if self.gain else ()))
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`, its weight standardised before each use."""
         from archspec import torch_layers as layers
 
         module = by_axes(x, layers.WSConv1d, layers.WSConv2d, layers.WSConv3d)
-        return module(self.eps, **self._settings(x))
+        return module(self.eps, self.gain, **self._settings(x))
 
 
 class ConvTranspose(Op):
