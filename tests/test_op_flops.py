@@ -35,6 +35,9 @@ BY_HAND = [
     ("(f32[1, 8], f32[4, 1]) -> Mul -> f32[4, 8]", 32),
     ("(f32[3, 4], f32[4]) -> Equal -> bool[3, 4]", 12),
     ("f32[4, 8] -> Exp -> f32[4, 8]", 32),
+    ("f32[4, 8] -> Sin -> f32[4, 8]", 32),
+    ("f32[4, 8] -> Cos -> f32[4, 8]", 32),
+    ("f32[5, 3] -> Positions -> i64[5]", 0),
     ("f32[4, 8] -> Power(-0.5) -> f32[4, 8]", 32),
     ("f32[4, 8] -> Scale(0.5) -> f32[4, 8]", 32),
     ("f32[4, 8] -> Scale(-1, 1) -> f32[4, 8]", 32),  # 1 - x
@@ -62,7 +65,10 @@ BY_HAND = [
     # as the first Conv; each of 8 windows of 27 weights: mean 27, differences 27, squares and their mean 54,
     # + eps, root and inverse 3, products 27
     ("f32[3, 32, 32] -> WSConv(8, 3, stride=2) -> f32[8, 16, 16]", 2048 * 55 + 8 * (27 + 27 + 54 + 3 + 27)),
-    ("f32[3, 32, 32] -> WSConv(8, 3, gain=true) -> f32[8, 32, 32]", 8192 * 55 + 8 * (27 + 27 + 54 + 3 + 27 + 1 + 27)),
+    (
+        "f32[3, 32, 32] -> WSConv(8, 3, gain=true) -> f32[8, 32, 32]",
+        8192 * 55 + 8 * (27 + 27 + 54 + 3 + 27 + 1 + 27),
+    ),
     # each of 8 * 16 * 16 values to 4 windows of 2 * 2, then the bias of 4 * 32 * 32 values
     ("f32[8, 16, 16] -> ConvTranspose(4, 2, stride=2) -> f32[4, 32, 32]", 2 * 2048 * 16 + 4096),
     # 6 * 72 values of 36 multiply-adds and a bias; 9 * 72 places found with 12, 4 values mixed at each with 7

@@ -337,6 +337,30 @@ class Log(_EachReal):
     examples = ("f32[4, 8] -> Log -> f32[4, 8]", "i64[3] -> Log -> f32[3]")
 
 
+class Sin(_EachReal):
+    """The sine of an angle in radians.
+
+    Shapes: [*S] -> [*S]
+    FLOPs: 1 a value
+    """
+
+    function = "sin"
+
+    examples = ("f32[4, 8] -> Sin -> f32[4, 8]", "i64[3] -> Sin -> f32[3]")
+
+
+class Cos(_EachReal):
+    """The cosine of an angle in radians.
+
+    Shapes: [*S] -> [*S]
+    FLOPs: 1 a value
+    """
+
+    function = "cos"
+
+    examples = ("f32[4, 8] -> Cos -> f32[4, 8]", "i64[3] -> Cos -> f32[3]")
+
+
 class Power(Op):
     """The value to the power of `exponent`; whole numbers stay whole when it is whole.
 

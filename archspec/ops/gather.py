@@ -1,4 +1,4 @@
-"""Gathering: picking rows of a table by numbers that are themselves a tensor."""
+"""Gathering: picking rows of a table by numbers that are themselves a tensor, and the numbers of places."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -51,6 +51,39 @@ class Gather(_Movement):
     def lower(self, table: TensorType, index: TensorType) -> Lowered:
         """`rows`."""
         return partial(rows, batched=(table.batched, index.batched))
+
+
+class Positions(_Movement):
+    """The numbers 0, 1, 2 ... of the places along an axis, of a length that may be free [Vaswani et al., 2017].
+
+    Shapes: [*S, n, *T] -> i64[n]
+    FLOPs: 0
+    Raises: when there is no such axis
+    """
+
+    axis: int = 0
+
+    examples = ("f32[5, 3] -> Positions -> i64[5]", "i64[4] -> Positions(axis=-1) -> i64[4]")
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S, n, *T] -> i64[n]."""
+        return TensorType((x.shape[x.axis(self.axis)],), "i64", x.batched)
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """What the values are does not matter."""
+        return (None,)
+
+    def lower(self, x: TensorType) -> Lowered:
+        """`torch.arange`, the same for each sample."""
+        return partial(positions, axis=x.axis(self.axis) - x.rank, batched=x.batched)
+
+
+def positions(x: "Tensor", *, axis: int, batched: bool) -> "Tensor":
+    """0, 1, 2 ... along an axis, for each sample."""
+    import torch
+
+    numbers = torch.arange(x.shape[axis], device=x.device)
+    return numbers.expand(x.shape[0], -1) if batched else numbers
 
 
 def rows(table: "Tensor", index: "Tensor", *, batched: tuple[bool, bool]) -> "Tensor":
