@@ -5,7 +5,20 @@
 >>> module = archspec.load("resnet50", classes=10)     # a torch.fx.GraphModule
 """
 
-from archspec.api import check, claims, cost, diff, draw, graph_of, load, models, parse, read, scale
+from archspec.api import (
+    check,
+    claims,
+    cost,
+    diff,
+    draw,
+    graph_of,
+    load,
+    models,
+    parse,
+    read,
+    resize_positions,
+    scale,
+)
 from archspec.errors import Problem, SpecError
 from archspec.graph import Graph
 from archspec.op import Op
@@ -27,5 +40,6 @@ __all__ = [
     "models",
     "parse",
     "read",
+    "resize_positions",
     "scale",
 ]

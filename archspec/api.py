@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ __all__ = [
     "parse",
     "parse_value",
     "read",
+    "resize_positions",
     "scale",
     "shipped",
     "torch_dtype",
@@ -122,6 +123,20 @@ def load(
     if dtype is not None or device is not None:
         network.to(device=device, dtype=dtype)
     return network
+
+
+def resize_positions(weights: Mapping[str, torch.Tensor], graph: Graph) -> dict[str, torch.Tensor]:
+    """Weights of one resolution for a network of another: `load_state_dict(resize_positions(weights, graph))`.
+
+    Tables of positions whose size is not the graph's are interpolated, bicubic, as in Dosovitskiy et al. 2021,
+    Section 3.2: sequences [1, tokens + H W, D] of a grid behind up to two tokens (ViT), grids [1, C, H, W] (PiT), and
+    relative positions [(2 w - 1)^2, heads] of square windows (Swin). All other weights are handed on.
+
+    Raises SpecError when a weight of another shape is no table of positions, as in an MLP-Mixer.
+    """
+    from archspec.backends.torch_positions import resize_positions as resize
+
+    return resize(weights, graph)
 
 
 def torch_dtype(name: str) -> torch.dtype:
