@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import pytest
+from nets import sized
 
 import archspec
 from archspec.analyses.figures import short
@@ -317,7 +318,7 @@ def zoo() -> Iterator[str]:
         yield "| | | parameters | multiply-adds | input | claims | checkpoints of |"
         yield "| --- | --- | ---: | ---: | --- | --- | --- |"
         for entry in members:
-            graph, picture = archspec.read(entry.name), f"gallery/{entry.name}.svg"
+            graph, picture = sized(entry.name), f"gallery/{entry.name}.svg"
             verdicts = [verdict for _, found in archspec.claims(entry.name) for verdict in found]
             findings = Counter("hold" if v.finding == "printed" else "differ" for v in verdicts)
             total = archspec.cost(graph).total

@@ -112,7 +112,7 @@ BY_HAND = [
 # What puts values elsewhere, or hands them on, and computes nothing.
 MOVING = {
     *("Flatten", "Reshape", "Permute", "Index", "Pad", "Crop", "Roll", "WindowPartition", "WindowReverse"),
-    *("Concat", "Stack", "Split", "Gather", "Embedding", "Identity", "Zero"),
+    *("Concat", "Stack", "Split", "Gather", "Positions", "Embedding", "Identity", "Zero"),
     *("Unfold", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle"),
     *("Dropout", "ChannelDropout", "DropPath"),  # at inference
     *("Own", "Constant", "Tied"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from checkpoints import FILE, digest, spec_shapes
 from fvcore.nn import FlopCountAnalysis
+from nets import batch_of, sized
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -39,10 +40,6 @@ EXACT = {
 }
 
 
-def meta_batch(graph: Graph, size: int) -> list[torch.Tensor]:
-    return [torch.randn(size, *given.type.shape, device="meta") for given in graph.inputs]  # type: ignore[arg-type]
-
-
 def outputs(out: object) -> list[torch.Tensor]:
     if isinstance(out, dict):
         return list(out.values())
@@ -68,15 +65,12 @@ def test_has_the_parameters_of_the_reference(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_graph_says_what_the_module_does(name: str) -> None:
-    graph = archspec.read(name)
+    graph = sized(name)
     module = lower(graph, lambda g: empty(g, "meta")).eval()
     counter = FlopCounterMode(display=False)
     with counter:
-        out = module(*meta_batch(graph, 2))
-    outs = (
-        list(out.values()) if isinstance(out, dict) else [out] if isinstance(out, torch.Tensor) else list(out)
-    )
-    assert [tuple(o.shape) for o in outs] == [(2, *output.type.shape) for output in graph.outputs]
+        out = module(*batch_of(graph, 2, "meta"))
+    assert [tuple(o.shape) for o in outputs(out)] == [(2, *output.type.shape) for output in graph.outputs]
     assert counter.get_total_flops() == 2 * 2 * macs(graph)
     saved = {key: weight.shape for key, weight in graph.weights.items() if weight.saved}
     assert {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()} == saved
@@ -88,7 +82,7 @@ def test_the_graph_says_what_the_module_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0", "googlenet", "mixer_b16"])
 def test_fvcore_counts_the_same_convolutions_and_linears(name: str) -> None:
-    graph = archspec.read(name)
+    graph = sized(name)
     module = archspec.load(graph, seed=0).eval()
     count = FlopCountAnalysis(module, tuple(torch.zeros(1, *given.type.shape) for given in graph.inputs))  # type: ignore[arg-type]
     count.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
@@ -98,13 +92,10 @@ def test_fvcore_counts_the_same_convolutions_and_linears(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_every_weight(name: str) -> None:
-    graph = archspec.read(name)
+    graph = sized(name)
     module = lower(graph, lambda g: empty(g, "meta")).train()
-    out = module(*meta_batch(graph, 2))
-    outs = (
-        list(out.values()) if isinstance(out, dict) else [out] if isinstance(out, torch.Tensor) else list(out)
-    )
-    total = torch.stack([o.sum() for o in outs]).sum()
+    out = module(*batch_of(graph, 2, "meta"))
+    total = torch.stack([o.sum() for o in outputs(out)]).sum()
     total.backward()
     assert [key for key, parameter in module.named_parameters() if parameter.grad is None] == []
 
@@ -125,11 +116,11 @@ def trainable(graph: Graph) -> bool:
 
 def small(name: str) -> Graph | None:
     """The model at the smallest of a few resolutions that it takes, if that is small enough to train in a test."""
-    given = archspec.read(name)
+    given = sized(name)
     sizes = [size for size in (32, 64, 96, 128) if size < given.inputs[0].type.shape[-1]]
     for size in sizes:
         try:
-            graph = archspec.read(name, resolution=size)
+            graph = sized(name, resolution=size)
         except SpecError:  # no such parameter, or too small for its strides
             continue
         return graph if trainable(graph) else None
@@ -162,16 +153,16 @@ def test_trains(name: str) -> None:
     graph = small(name)
     torch.manual_seed(0)
     if graph is None:
-        graph = archspec.read(name)
+        graph = sized(name)
         module = lower(graph, lambda g: empty(g, "meta")).train()
         labels = [
             torch.zeros(2, *output.type.shape[1:], dtype=torch.long, device="meta")  # type: ignore[arg-type]
             for output in graph.outputs
         ]
-        train(module, meta_batch(graph, 2), labels, 1)
+        train(module, batch_of(graph, 2, "meta"), labels, 1)
         return
     module = archspec.load(graph, seed=0).train()
-    batch = [torch.randn(4, *given.type.shape) for given in graph.inputs]  # type: ignore[arg-type]
+    batch = batch_of(graph, 4)
     # A label for each sample, the same at all of its places.
     labels = [
         torch.arange(4).view(-1, *(1,) * (output.type.rank - 1)).expand(-1, *output.type.shape[1:])  # type: ignore[arg-type]
