@@ -20,7 +20,7 @@ def words(op: Op) -> str:
     said = named(type(op).__name__, fields)
     if "," not in said and fields.get("kernel") is None:
         required = [key for key, field in type(op).model_fields.items() if field.is_required()]
-        arguments = ", ".join(written(fields[key]) for key in required)
+        arguments = ", ".join(_rounded(fields[key]) for key in required)
         if arguments:
             said += f"({arguments if len(arguments) <= _LONGEST else '…'})"
     return said
@@ -63,6 +63,11 @@ def sizes(type_: TensorType) -> str:
     """A shape as figures print it: `64 × 56 × 56`; the dtype where it is not f32."""
     text = " × ".join(map(str, type_.shape)) if type_.shape else "1"
     return text if type_.dtype == "f32" else f"{type_.dtype} {show(type_.shape)}"
+
+
+def _rounded(value: object) -> str:
+    """A value as a spec writes it, with as many digits as a figure has room for."""
+    return f"{value:.4g}" if isinstance(value, float) else written(value)
 
 
 def _groups(fields: Mapping[str, object]) -> list[str]:
