@@ -86,6 +86,7 @@ def load(
     seed: int | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    optimize: str | None = None,
     budget: int = BUDGET,
     **settings: Any,
 ) -> GraphModule:
@@ -106,7 +107,7 @@ def load(
     graph: Graph
     if isinstance(spec, Graph):
         graph = spec
-        network = lower(graph, lambda g: draw(g, seed), flat=flat)
+        network = lower(graph, lambda g: draw(g, seed), flat=flat or optimize is not None)
     elif _is_built(str(spec)):
         if settings or model or seed is not None:
             raise SpecError.of(
@@ -114,14 +115,18 @@ def load(
                 f"`{spec}` is built: its model, settings and weights are fixed",
                 help="load the spec itself to change them",
             )
-        network = load_artifact(Path(spec), flat=flat)
+        network = load_artifact(Path(spec), flat=flat or optimize is not None)
     else:
         graph = read(spec, model, budget=budget, **settings)
-        network = lower(graph, lambda g: draw(g, seed), flat=flat)
+        network = lower(graph, lambda g: draw(g, seed), flat=flat or optimize is not None)
     if isinstance(dtype, str):
         dtype = torch_dtype(dtype)
     if dtype is not None or device is not None:
         network.to(device=device, dtype=dtype)
+    if optimize is not None:
+        from archspec.passes import optimize_for_inference
+
+        network = optimize_for_inference(network)
     return network
 
 

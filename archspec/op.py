@@ -72,6 +72,7 @@ class Op(BaseModel):
     view: ClassVar[bool] = (
         False  # whether what it gives at inference is its input's memory, seen in another way
     )
+    only_trains: ClassVar[bool] = False  # whether at inference it hands on its input
     needs_order: ClassVar[bool] = False  # whether, where it merges axes, it is a view only of values in order
     saves: ClassVar[tuple[str, ...]] = ("inputs",)  # what its backward pass needs, as `saved` has it
     known: ClassVar[dict[str, type["Op"]]] = {}
@@ -138,6 +139,10 @@ class Op(BaseModel):
         parameters are replaced by those of `weights`, which have the same names.
         """
         raise NotImplementedError
+
+    def epilogue(self) -> tuple[str, list[float], str] | None:
+        """What oneDNN calls it where it follows a convolution in one kernel: its name, numbers and algorithm."""
+        return None
 
     @classmethod
     def find(cls, name: str) -> "type[Op]":

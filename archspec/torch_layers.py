@@ -27,14 +27,18 @@ class _StandardisedWeight(nn.modules.conv._ConvNd):
         else:
             self.register_parameter("gain", None)
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """What `forward` calls, with the weight standardised over each output's window."""
+    def standardised(self, weight: Tensor) -> Tensor:
+        """A weight standardised over each output's window, and scaled by the gain."""
         inputs = tuple(range(1, weight.ndim))
         variance, mean = torch.var_mean(weight, inputs, correction=0, keepdim=True)
         weight = (weight - mean) * torch.rsqrt(variance + self.eps)
         if self.gain is not None:
             weight = weight * (self.gain * weight[0].numel() ** -0.5)
-        return super()._conv_forward(input, weight, bias)
+        return weight
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """What `forward` calls, with the weight standardised."""
+        return super()._conv_forward(input, self.standardised(weight), bias)
 
 
 class WSConv1d(_StandardisedWeight, nn.Conv1d):

@@ -50,7 +50,7 @@ class Network(GraphModule):
     """A whole network from a spec: a `torch.fx.GraphModule` that holds a `Block` for each of its blocks.
 
     When a step fails at run time, the error says where in the spec the step stands. `meta["archspec"]`
-    is the graph that it was lowered from.
+    is the graph that it was lowered from, and the `meta["node"]` of an fx node its node there.
     """
 
     def _repr_svg_(self) -> str | None:
@@ -103,6 +103,7 @@ class Program:
     numbers: dict[Ref, int] = field(default_factory=dict)
     placeholders: list[str] = field(default_factory=list)
     instructions: list[Instruction] = field(default_factory=list)
+    sources: dict[int, Node] = field(default_factory=dict)  # of the values that one node makes
     count: int = 0
 
     def take(self, ref: Ref, name: str = "") -> None:
@@ -141,6 +142,7 @@ class Program:
 
 
 @uncollected()
+@torch.inference_mode(False)  # weights made within it could never be trained
 def lower(
     graph: Graph, tensors: Callable[[Graph], Mapping[str, torch.Tensor]], *, flat: bool = False
 ) -> Network:
@@ -169,6 +171,8 @@ class _Lowering:
         self.fill(tensors(graph))
         fx = _fx_graph(program.placeholders, program.instructions)
         values = list(fx.nodes)
+        for number, source in program.sources.items():
+            values[number].meta["node"] = source
         results: list[Any] = [values[program.numbers[output.value]] for output in graph.outputs]
         named = any(output.name for output in graph.outputs)
         if named:
@@ -206,6 +210,7 @@ class _Lowering:
         arguments = tuple(program.numbers[ref] for ref in node.inputs)
         options = tuple((name, program.numbers[ref]) for name, ref in node.options.items())
         refs = [Ref(node.name, index) for index in range(len(node.types))]
+        program.sources[program.count] = node
         full = _first_use(node.name)
         short = full.removeprefix(program.base)
 

@@ -19,6 +19,7 @@ class _Activation(Op):
 
     function: ClassVar[str]
     flops_per_value: ClassVar[int]
+    onednn: ClassVar[str] = ""  # its name there, where it has no arguments
     without_batch = True
 
     def infer(self, x: TensorType) -> TensorType:
@@ -33,6 +34,10 @@ class _Activation(Op):
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value sees its own place."""
         return (points(x),)
+
+    def epilogue(self) -> tuple[str, list[float], str] | None:
+        """`onednn`, where that has the function."""
+        return (self.onednn, [], "") if self.onednn else None
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """The function of that name."""
@@ -51,6 +56,7 @@ class ReLU(_Activation):
     """
 
     function = "relu"
+    onednn = "relu"
     examples = ("f32[8, 4, 4] -> ReLU -> f32[8, 4, 4]", "f32[5] -> ReLU -> f32[5]")
     flops_per_value = 1  # the larger
     overwrites = True
@@ -69,6 +75,10 @@ class ReLU6(_Activation):
     examples = ("f32[8, 4, 4] -> ReLU6 -> f32[8, 4, 4]", "f32[5] -> ReLU6 -> f32[5]")
     flops_per_value = 2  # the larger, the smaller
     overwrites = True
+
+    def epilogue(self) -> tuple[str, list[float], str]:
+        """Cut off at 0 and 6."""
+        return "hardtanh", [0.0, 6.0], ""
 
 
 class LeakyReLU(_Activation):
@@ -161,6 +171,10 @@ class GELU(_Activation):
     function = "gelu"
     examples = ("f32[8, 4, 4] -> GELU -> f32[8, 4, 4]", 'f32[5] -> GELU("tanh") -> f32[5]')
 
+    def epilogue(self) -> tuple[str, list[float], str]:
+        """`gelu`, by its algorithm."""
+        return "gelu", [], self.approximate
+
     def flops(self, x: TensorType) -> int:
         """5 for each value: x / sqrt(2), erf, + 1, * 0.5, * x; 9 by tanh, which takes a cubic polynomial."""
         return (9 if self.approximate == "tanh" else 5) * x.values
@@ -175,6 +189,7 @@ class SiLU(_Activation):
     """
 
     function = "silu"
+    onednn = "swish"
     examples = ("f32[8, 4, 4] -> SiLU -> f32[8, 4, 4]", "f32[5] -> SiLU -> f32[5]")
     flops_per_value = 5  # a Sigmoid, and a product
     overwrites = True
@@ -203,6 +218,7 @@ class Sigmoid(_Activation):
     """
 
     function = "sigmoid"
+    onednn = "sigmoid"
     examples = ("f32[8, 1, 1] -> Sigmoid -> f32[8, 1, 1]", "f32[5] -> Sigmoid -> f32[5]")
     flops_per_value = 4  # sign, exp, sum, quotient
     saves = ("outputs",)
@@ -217,6 +233,7 @@ class Tanh(_Activation):
     """
 
     function = "tanh"
+    onednn = "tanh"
     examples = ("f32[8, 4, 4] -> Tanh -> f32[8, 4, 4]", "f32[5] -> Tanh -> f32[5]")
     flops_per_value = 1  # tanh
     saves = ("outputs",)
@@ -231,6 +248,7 @@ class Hardswish(_Activation):
     """
 
     function = "hardswish"
+    onednn = "hardswish"
     examples = ("f32[8, 4, 4] -> Hardswish -> f32[8, 4, 4]", "f32[5] -> Hardswish -> f32[5]")
     flops_per_value = 5  # sum, the larger, the smaller, product, quotient
     overwrites = True

@@ -24,6 +24,7 @@ class Identity(_Movement):
     examples = ("f32[8, 4, 4] -> Identity -> f32[8, 4, 4]", "i64[5] -> Identity -> i64[5]")
     without_batch = True
     view = True
+    only_trains = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""

@@ -27,6 +27,7 @@ class Dropout(_Movement):
     examples = ("f32[64] -> Dropout -> f32[64]", "f32[49, 16] -> Dropout(0.1) -> f32[49, 16]")
     without_batch = True
     view = True
+    only_trains = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
@@ -65,6 +66,7 @@ class ChannelDropout(_Movement):
         "f32[2, 3, 4, 5] -> ChannelDropout(p=0.2) -> f32[2, 3, 4, 5]",
     )
     view = True
+    only_trains = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S]."""
@@ -101,6 +103,7 @@ class DropPath(_Movement):
         "f32[49, 16] -> DropPath(0.0) -> f32[49, 16]",
     )
     view = True
+    only_trains = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""

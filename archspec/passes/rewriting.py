@@ -1,0 +1,52 @@
+"""What passes share: finding the module behind a node of an fx graph, and putting another in its place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from torch import nn
+from torch.fx import Node
+
+from archspec.backends.torch_fx import Network
+from archspec.op import Op
+
+
+def op_of(node: Node) -> Op | None:
+    """The op of the spec that a node was lowered from."""
+    source = node.meta.get("node")
+    return None if source is None else source.op
+
+
+def module_of(network: Network, node: Node) -> nn.Module | None:
+    """The module that a node calls, when it calls one and no other node calls it."""
+    if node.op != "call_module":
+        return None
+    return network.get_submodule(str(node.target)) if _calls(network)[str(node.target)] == 1 else None
+
+
+def modules(network: Network) -> Iterator[tuple[Node, nn.Module]]:
+    """All nodes that call a module of their own, which may be erased meanwhile."""
+    calls = _calls(network)
+    for node in list(network.graph.nodes):
+        if node.op == "call_module" and calls[str(node.target)] == 1:
+            yield node, network.get_submodule(str(node.target))
+
+
+def hand_on(node: Node, value: Node) -> None:
+    """Give a value to all that took a node's, and erase the node."""
+    node.replace_all_uses_with(value)
+    node.graph.erase_node(node)
+
+
+def add_module(network: Network, name: str, module: nn.Module) -> str:
+    """Add a module to the network under a name like that one that is not taken yet."""
+    name = name.replace(".", "_")
+    while hasattr(network, name):
+        name += "_"
+    network.add_module(name, module)
+    return name
+
+
+def _calls(network: Network) -> Counter[str]:
+    return Counter(str(node.target) for node in network.graph.nodes if node.op == "call_module")

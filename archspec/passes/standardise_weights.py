@@ -1,0 +1,27 @@
+"""Standardise the weights of weight-standardised convolutions once [Qiao et al., 2019; Brock et al., 2021]."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import nn
+
+from archspec.backends.torch_fx import Network
+from archspec.passes.rewriting import modules
+from archspec.torch_layers import WSConv1d, WSConv2d, WSConv3d
+
+PLAIN: dict[type[nn.Module], type[nn.Module]] = {
+    WSConv1d: nn.Conv1d,
+    WSConv2d: nn.Conv2d,
+    WSConv3d: nn.Conv3d,
+}
+
+
+def standardise_weights(network: Network) -> None:
+    """Make each such convolution a plain one of the weights that it would compute each time."""
+    for _, module in modules(network):
+        if type(module) in PLAIN:
+            conv = cast(WSConv2d, module)
+            conv.weight = nn.Parameter(conv.standardised(conv.weight), requires_grad=False)
+            conv.register_parameter("gain", None)
+            conv.__class__ = PLAIN[type(module)]  # type: ignore[assignment]
