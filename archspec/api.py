@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +44,6 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    import os
-
     import torch
     from torch.fx import GraphModule
 
@@ -86,7 +86,9 @@ def load(
     seed: int | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    compile: bool | str = False,
     optimize: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
     budget: int = BUDGET,
     **settings: Any,
 ) -> GraphModule:
@@ -97,28 +99,36 @@ def load(
     gives one fx graph instead of a module for each block. `dtype` and `device` are where the
     floating-point weights go.
 
-    Raises SpecError when the spec or the built file is wrong or cannot be read.
+    `weights` is a `.safetensors` file of all weights by name, which is mapped into memory: nothing is drawn that is then
+    replaced.
+
+    `compile` makes `torch.compile` compile the network when it first runs: `True` chooses between each block that
+    repeats ("regions") and the network as a whole ("whole", or a mode such as "max-autotune"); see docs/speed.md.
+    `optimize="inference"` folds, fuses and packs what it can into a flat network in eval mode, which can no longer train.
+
+    Raises SpecError when the spec, the built file or the weights are wrong or cannot be read.
     """
 
-    from archspec.artifact import load_artifact
+    from archspec.artifact import load_artifact, read_weights
     from archspec.backends.torch_fx import lower
     from archspec.backends.torch_weights import draw
 
+    if optimize not in (None, "inference"):
+        raise SpecError.of("argument", f"`optimize` is none or `inference`, not `{optimize}`")
+    flat = flat or optimize is not None
     graph: Graph
-    if isinstance(spec, Graph):
-        graph = spec
-        network = lower(graph, lambda g: draw(g, seed), flat=flat or optimize is not None)
-    elif _is_built(str(spec)):
-        if settings or model or seed is not None:
+    if isinstance(spec, str | os.PathLike) and _is_built(str(spec)):
+        if settings or model or seed is not None or weights is not None:
             raise SpecError.of(
                 "argument",
                 f"`{spec}` is built: its model, settings and weights are fixed",
                 help="load the spec itself to change them",
             )
-        network = load_artifact(Path(spec), flat=flat or optimize is not None)
+        network = load_artifact(Path(spec), flat=flat)
     else:
-        graph = read(spec, model, budget=budget, **settings)
-        network = lower(graph, lambda g: draw(g, seed), flat=flat or optimize is not None)
+        graph = spec if isinstance(spec, Graph) else read(spec, model, budget=budget, **settings)
+        made = (lambda g: draw(g, seed)) if weights is None else partial(read_weights, Path(weights))
+        network = lower(graph, made, flat=flat)
     if isinstance(dtype, str):
         dtype = torch_dtype(dtype)
     if dtype is not None or device is not None:
@@ -126,7 +136,11 @@ def load(
     if optimize is not None:
         from archspec.passes import optimize_for_inference
 
-        network = optimize_for_inference(network)
+        network = optimize_for_inference(network, compiled=bool(compile))
+    if compile:
+        from archspec.passes import compile_network
+
+        compile_network(network, compile)
     return network
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 import struct
 import zipfile
 import zlib
 from hashlib import sha256
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 GRAPH, WEIGHTS, MANIFEST = "graph.json", "weights.safetensors", "manifest.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry, so that equal contents are equal bytes
 _LARGEST_JSON = 1 << 30
+_LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip entry: at its end, the lengths of name and extra field
+_EXTRA_HEADER = struct.Struct("<HH")
+_PADDING_FIELD = 0xA5C5  # no registered kind of extra field
+_ALIGNMENT = 64
 
 
 class Manifest(BaseModel):
@@ -81,18 +87,23 @@ def _write(path: Path, entries: dict[str, bytes]) -> None:
             info.external_attr = 0o644 << 16
             # Weights hardly compress, and stored they can be mapped into memory.
             info.compress_type = zipfile.ZIP_STORED if name == WEIGHTS else zipfile.ZIP_DEFLATED
+            if name == WEIGHTS:
+                info.extra = _aligning(file.tell() + _LOCAL_HEADER.size + len(name))
             archive.writestr(info, data)
 
 
+def _aligning(start: int) -> bytes:
+    """An extra field behind which data begin at a multiple of `_ALIGNMENT` bytes, where processors read them best."""
+    padding = -(start + _EXTRA_HEADER.size) % _ALIGNMENT
+    return _EXTRA_HEADER.pack(_PADDING_FIELD, padding) + bytes(padding)
+
+
 def read_artifact(path: Path) -> tuple[Graph, dict[str, torch.Tensor], Manifest]:
-    """Graph, weights and manifest of a built module.
+    """Graph, weights and manifest of a built module. The weights are mapped into memory, and copied only when written to.
 
     Raises SpecError when the file is missing, not a built module, truncated or altered.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    entries = _entries(path)
+    entries, weights = _entries(path)
     try:
         manifest = Manifest.model_validate_json(entries[MANIFEST])
     except ValidationError as error:
@@ -100,18 +111,74 @@ def read_artifact(path: Path) -> tuple[Graph, dict[str, torch.Tensor], Manifest]
         if isinstance(made, int) and made != 1:
             raise _bad(path, f"has format {made}, and this archspec reads format 1") from None
         raise _bad(path, f"has a manifest that is not one: {error.errors()[0]['msg']}") from None
-    for name in (GRAPH, WEIGHTS):
-        if sha256(entries[name]).hexdigest() != manifest.hashes.get(name):
+    for name, data in ((GRAPH, entries[GRAPH]), (WEIGHTS, weights)):
+        if sha256(data).hexdigest() != manifest.hashes.get(name):
             raise _bad(path, f"was altered: `{name}` is not what the manifest says")
     graph = Graph.from_json(entries[GRAPH])
     try:
-        tensors = load(entries[WEIGHTS])
-    except (SafetensorError, ValueError, KeyError) as error:
+        tensors = _tensors(weights)
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error, RuntimeError) as error:
         raise _bad(path, f"has weights that are not safetensors: {error}") from None
     for name, weight in graph.weights.items():
         if weight.saved and (name not in tensors or tuple(tensors[name].shape) != weight.shape):
             raise _bad(path, f"has no weight `{name}` of shape {list(weight.shape)}")
     return graph, tensors, manifest
+
+
+def _tensors(data: memoryview) -> dict[str, torch.Tensor]:
+    """The tensors of a file of safetensors, in its own memory; the library's reader would copy them."""
+    import torch
+    from safetensors.torch import _TYPES
+
+    (length,) = struct.unpack_from("<Q", data)
+    described = json.loads(bytes(data[8 : 8 + length]))
+    described.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in described.items():
+        dtype, shape, (start, end) = _TYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+        part = data[8 + length :][start:end]
+        if len(part) != dtype.itemsize * prod(shape):
+            raise ValueError(f"`{name}` does not fill its place")
+        tensors[name] = (torch.frombuffer(part, dtype=dtype) if part else torch.empty(0, dtype=dtype)).view(
+            shape
+        )
+    return tensors
+
+
+def read_weights(path: Path, graph: Graph) -> dict[str, torch.Tensor]:
+    """The weights that a `.safetensors` file has for a network, mapped into memory, and the network's constants.
+
+    Raises SpecError when the file cannot be read, or lacks weights, has others, or has them in other shapes.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from archspec.backends.torch_weights import constants
+
+    try:
+        tensors = load_file(path)
+    except OSError as error:
+        raise SpecError.of(
+            "file", f"the weights `{path}` cannot be read: {error.strerror or error}"
+        ) from None
+    except SafetensorError as error:
+        raise SpecError.of("file", f"`{path}` is not a file of safetensors: {error}") from None
+    saved = {name: weight.shape for name, weight in graph.weights.items() if weight.saved}
+    wrong = [f"lacks `{name}`" for name in saved.keys() - tensors.keys()]
+    wrong += [f"has `{name}`, which {graph.name} has not" for name in tensors.keys() - saved.keys()]
+    wrong += [
+        f"has `{name}` of shape {list(tensors[name].shape)}, not {list(shape)}"
+        for name, shape in saved.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    if wrong:
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise SpecError.of(
+            "file",
+            f"`{path}` does not fit {graph.name}: it {', '.join(sorted(wrong)[:3])}{more}",
+            help="`load_state_dict(..., strict=False)` takes weights in part, `archspec.resize_positions` other resolutions",
+        )
+    return {**constants(graph), **tensors}
 
 
 def load_artifact(path: Path, *, flat: bool = False) -> Network:
@@ -123,11 +190,12 @@ def load_artifact(path: Path, *, flat: bool = False) -> Network:
     return lower(graph, lambda g: {**constants(g), **tensors}, flat=flat)
 
 
-def _entries(path: Path) -> dict[str, bytes]:
+def _entries(path: Path) -> tuple[dict[str, bytes], memoryview]:
+    """The manifest and the graph, and the weights as they lie in the file."""
     if path.is_dir():
         raise SpecError.of("file", f"`{path}` is a folder, not a built module")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             names = {info.filename: info for info in archive.infolist()}
             missing = [name for name in (MANIFEST, GRAPH, WEIGHTS) if name not in names]
             if missing:
@@ -137,7 +205,9 @@ def _entries(path: Path) -> dict[str, bytes]:
                     raise _bad(path, f"has a `{name}` of {names[name].file_size:,} bytes")
             if names[WEIGHTS].file_size > path.stat().st_size:
                 raise _bad(path, "has weights larger than itself")
-            return {name: archive.read(name) for name in (MANIFEST, GRAPH, WEIGHTS)}
+            if names[WEIGHTS].compress_type != zipfile.ZIP_STORED:
+                raise _bad(path, "has compressed weights")
+            return {name: archive.read(name) for name in (MANIFEST, GRAPH)}, _mapped(file, names[WEIGHTS])
     except FileNotFoundError:
         raise SpecError.of(
             "file", f"there is no file `{path}`", help="`archspec build SPEC` makes one"
@@ -153,6 +223,17 @@ def _entries(path: Path) -> dict[str, bytes]:
         raise _bad(path, f"is not a whole zip file ({error})") from None
     except OSError as error:
         raise SpecError.of("file", f"`{path}` cannot be read: {error.strerror}") from None
+
+
+def _mapped(file: BinaryIO, info: zipfile.ZipInfo) -> memoryview:
+    """The data of a stored entry, mapped into memory: what is written there stays in this process."""
+    file.seek(info.header_offset)
+    name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    start = info.header_offset + _LOCAL_HEADER.size + name + extra
+    data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))[start : start + info.file_size]
+    if len(data) < info.file_size:
+        raise zipfile.BadZipFile("its weights are cut off")
+    return data
 
 
 def _bad(path: Path, what: str) -> SpecError:

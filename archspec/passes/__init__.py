@@ -6,12 +6,14 @@ They take a flat network in eval mode, and leave one that computes the same, to 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 
 from archspec.backends.torch_fx import Network
 from archspec.errors import SpecError
 from archspec.passes.channels_last import channels_last
+from archspec.passes.compile_blocks import compile_network
 from archspec.passes.drop_training import drop_training
 from archspec.passes.fold_norms import fold_norms
 from archspec.passes.fuse_parallel import fuse_parallel
@@ -32,6 +34,11 @@ PASSES: tuple[Callable[[Network], None], ...] = (
 class Inference(Network):
     """A network that was optimised for inference. Its weights are no longer those of the spec, and fixed."""
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the network, keeping nothing for a backward pass."""
+        with torch.no_grad():
+            return super().__call__(*args, **kwargs)
+
     def train(self, mode: bool = True) -> Inference:
         """Stay in eval mode. Raises SpecError when asked to train."""
         if mode:
@@ -44,23 +51,23 @@ class Inference(Network):
         return self
 
 
-def optimize_for_inference(network: Network, *, pack: bool = True) -> Network:
+def optimize_for_inference(network: Network, *, compiled: bool = False) -> Inference:
     """Run all passes over a flat network, and freeze its weights; returns the same network.
 
-    With `pack`, convolutions and linear layers on the CPU are packed for oneDNN, with what follows them; `torch.compile`
-    does that itself.
+    On the CPU layers are packed for oneDNN, with what follows them, unless the network is `compiled` after this:
+    `torch.compile` does that itself.
     """
     network.eval()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     with torch.no_grad():
-        for run in (*PASSES, pack_onednn) if pack else PASSES:
+        for run in PASSES if compiled else (*PASSES, pack_onednn):
             run(network)
     network.delete_all_unused_submodules()
     network.recompile()
     # A GraphModule has a class of its own, which holds its `forward`.
-    network.__class__ = type(type(network).__name__, (type(network), Inference), {})
-    return network
+    network.__class__ = type(type(network).__name__, (Inference, type(network)), {})
+    return cast(Inference, network)
 
 
-__all__ = ["PASSES", "Inference", "optimize_for_inference"]
+__all__ = ["PASSES", "Inference", "compile_network", "optimize_for_inference"]

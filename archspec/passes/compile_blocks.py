@@ -1,0 +1,108 @@
+"""Compile a network with `torch.compile`: each block that repeats once, or the network as a whole.
+
+TorchInductor takes time for every operation that it is given, whether it has seen the like or not. A spec says which blocks
+are alike: where these make up nearly all of a network, one of each is compiled, and all that are like it run that code.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import torch
+
+from archspec.backends.torch_fx import Block, Network
+from archspec.errors import SpecError
+from archspec.graph import Graph
+from archspec.passes.channels_last import channels_last
+
+COVERED = 0.75
+"""The share of a network's steps that must stand in blocks that repeat; the others are not compiled."""
+
+DISTINCT = 0.34
+"""The largest share of its steps that may have to be compiled: with more, little time is won."""
+
+MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+CHOICES = ("regions", "whole", *MODES)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which blocks are compiled: those of each kind, and what share of the network's steps that is.
+
+    `covered` is the share of the steps that stand in them, `distinct` the share that is compiled.
+    """
+
+    kinds: tuple[tuple[str, ...], ...]
+    covered: float
+    distinct: float
+
+    @property
+    def pays(self) -> bool:
+        """Whether to compile these blocks rather than the network as a whole."""
+        return self.covered >= COVERED and self.distinct <= DISTINCT
+
+
+def compile_network(network: Network, how: bool | str = True, **options: Any) -> None:
+    """Make the network compile itself when it is first called, and again for inputs of another kind.
+
+    `how` is True to choose, "regions" or "whole", or a mode of `torch.compile`, which compiles the whole. Raises SpecError
+    when it is none of these.
+    """
+    if how is not True and how not in CHOICES:
+        raise SpecError.of(
+            "argument", f"`compile` is true or one of {', '.join(CHOICES)}, not {how!r}", help="true chooses"
+        )
+    plan = plan_of(network)
+    if how == "regions" or (how is True and plan.pays):
+        channels_last(network)
+        _compile_kinds(network, plan)
+    else:
+        if not options:
+            channels_last(network)
+        network.compile(mode=how if how in MODES else None, options=options or None)
+
+
+def plan_of(network: Network) -> Plan:
+    """The outermost blocks that are alike with another: of one program, on tensors and weights of the same shapes."""
+    graph: Graph = network.meta["archspec"]
+    found: dict[str, Any] = {}
+    sizes: dict[str, int] = {}
+    scopes = {scope.name: i for i, scope in enumerate(graph.scopes)}
+    for path, module in network.named_modules():
+        if isinstance(module, Block):
+            scope = scopes[path]
+            weights = tuple((name, tensor.shape) for name, tensor in module.state_dict().items())
+            taken = tuple(str(graph.types[ref]) for ref in graph.scopes[scope].inputs)
+            found[path] = (type(module), weights, taken)
+            sizes[path] = sum(1 for _ in graph.inside(scope))
+    alike = Counter(found.values())
+    kinds: dict[Any, list[str]] = {}
+    for path, kind in found.items():
+        inside = any(path.startswith(other + ".") for others in kinds.values() for other in others)
+        if alike[kind] > 1 and not inside:
+            kinds.setdefault(kind, []).append(path)
+    chosen = tuple(tuple(paths) for paths in kinds.values() if len(paths) > 1)
+    total = len(graph.nodes)
+    covered = sum(sizes[path] for paths in chosen for path in paths)
+    return Plan(chosen, covered / total, sum(sizes[paths[0]] for paths in chosen) / total)
+
+
+def _compile_kinds(network: Network, plan: Plan) -> None:
+    for paths in plan.kinds:
+        modules = [network.get_submodule(path) for path in paths]
+        cls = type(modules[0])
+        # Code of its own: what is compiled is looked up by the code, among all that was compiled of it.
+        plain = cls.forward
+        assert isinstance(plain, FunctionType)
+        own = FunctionType(plain.__code__.replace(), plain.__globals__, plain.__name__)
+        compiled = type(
+            cls.__name__, (cls,), {"forward": torch.compile(own, fullgraph=True), "__module__": cls.__module__}
+        )
+        for module in modules:
+            module.__class__ = compiled
+
+
+__all__ = ["CHOICES", "MODES", "Plan", "compile_network", "plan_of"]
