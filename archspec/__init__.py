@@ -6,6 +6,7 @@
 """
 
 from archspec.api import (
+    blocks,
     check,
     claims,
     cost,
@@ -30,6 +31,7 @@ __all__ = [
     "Problem",
     "SpecError",
     "__version__",
+    "blocks",
     "check",
     "claims",
     "cost",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from archspec.elaborate import (
     BUDGET,
@@ -26,6 +26,7 @@ from archspec.graph import Graph, graph_of
 
 __all__ = [
     "Graph",
+    "blocks",
     "check",
     "claims",
     "cost",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from archspec.analyses.diff import Difference
     from archspec.analyses.summary import Summary
     from archspec.backends.graphviz import Drawing
+    from archspec.backends.torch_fx import Network
 
 BUILT = ".archmod"
 
@@ -86,6 +88,7 @@ def load(
     seed: int | None = None,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    recompute: bool = False,
     compile: bool | str = False,
     optimize: str | None = None,
     weights: str | os.PathLike[str] | None = None,
@@ -101,6 +104,9 @@ def load(
 
     `weights` is a `.safetensors` file of all weights by name, which is mapped into memory: nothing is drawn that is then
     replaced.
+
+    `recompute` saves memory in training: each of the network's `blocks` keeps its input only, and runs again in the
+    backward pass [Chen et al., 2016].
 
     `compile` makes `torch.compile` compile the network when it first runs: `True` chooses between each block that
     repeats ("regions") and the network as a whole ("whole", or a mode such as "max-autotune"); see docs/speed.md.
@@ -137,11 +143,30 @@ def load(
         from archspec.passes import optimize_for_inference
 
         network = optimize_for_inference(network, compiled=bool(compile))
+    if recompute:
+        from archspec.backends.torch_blocks import recompute as recompute_blocks
+
+        recompute_blocks(network)
     if compile:
         from archspec.passes import compile_network
 
         compile_network(network, compile)
     return network
+
+
+def blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    """The repeated units of a loaded network by name: the bottlenecks of a ResNet, the encoder layers of a ViT.
+
+    They are what to shard (`for block in blocks(module).values(): fully_shard(block)`), to freeze, or to count: the
+    outermost blocks of the spec whose name occurs twice, but for those that hold a list of blocks of which two are alike, as
+    stages do. Empty for a flat network.
+
+    Raises TypeError for a module that archspec did not load.
+    """
+    from archspec.backends.torch_blocks import blocks as blocks_of
+
+    graph_of(module)
+    return blocks_of(cast("Network", module))
 
 
 def resize_positions(weights: Mapping[str, torch.Tensor], graph: Graph) -> dict[str, torch.Tensor]:

@@ -136,6 +136,8 @@ def _tensors(data: memoryview) -> dict[str, torch.Tensor]:
     tensors = {}
     for name, entry in described.items():
         dtype, shape, (start, end) = _TYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+        if dtype is None:
+            raise ValueError(f"this PyTorch has no {entry['dtype']}")
         part = data[8 + length :][start:end]
         if len(part) != dtype.itemsize * prod(shape):
             raise ValueError(f"`{name}` does not fill its place")

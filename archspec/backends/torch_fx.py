@@ -34,6 +34,8 @@ from archspec.tensor import TensorType, torch_name
 
 DEEPEST = 30  # modules within modules; what is deeper is inlined, since fx recurses over them
 
+LIST = "Sequence"  # the class of a list of layers
+
 Leaf = nn.Module | tuple[Callable[..., Any], Mapping[str, Any]]
 
 
@@ -282,8 +284,10 @@ class _Lowering:
         base = record.name + "."
         if self.flat or depth >= DEEPEST or not record.name.startswith(program.base) or "@" in record.name:
             return False
-        for node in self.graph.inside(scope):
-            if not node.name.startswith(base) or "@" in node.name:
+        nodes = list(self.graph.inside(scope))
+        names = {node.name for node in nodes}
+        for node in nodes:
+            if not node.name.startswith(base) or (node.shares and node.shares not in names):
                 return False
             if isinstance(node.op, Tied) and not node.op.target.startswith(base):
                 return False
@@ -302,7 +306,7 @@ class _Lowering:
             program.take(ref)
         self.write(scope, program, depth)
         results = tuple(program.numbers[ref] for ref in gives)
-        _become(program.module, self.class_of(record.block or "Sequence", program, results))
+        _become(program.module, self.class_of(record.block or LIST, program, results))
         owner, key = self.home(outer, record.name.removeprefix(outer.base), record.location)
         owner.add_module(key, program.module)
         outer.add(

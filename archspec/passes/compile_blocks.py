@@ -6,14 +6,13 @@ are alike: where these make up nearly all of a network, one of each is compiled,
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any
 
 import torch
 
-from archspec.backends.torch_fx import Block, Network
+from archspec.backends.torch_blocks import alike, own_code
+from archspec.backends.torch_fx import Network
 from archspec.errors import SpecError
 from archspec.graph import Graph
 from archspec.passes.channels_last import channels_last
@@ -66,43 +65,22 @@ def compile_network(network: Network, how: bool | str = True, **options: Any) ->
 
 
 def plan_of(network: Network) -> Plan:
-    """The outermost blocks that are alike with another: of one program, on tensors and weights of the same shapes."""
+    """The outermost blocks that are alike with another, and how much of the network they are."""
     graph: Graph = network.meta["archspec"]
-    found: dict[str, Any] = {}
-    sizes: dict[str, int] = {}
-    scopes = {scope.name: i for i, scope in enumerate(graph.scopes)}
-    for path, module in network.named_modules():
-        if isinstance(module, Block):
-            scope = scopes[path]
-            weights = tuple((name, tensor.shape) for name, tensor in module.state_dict().items())
-            taken = tuple(str(graph.types[ref]) for ref in graph.scopes[scope].inputs)
-            found[path] = (type(module), weights, taken)
-            sizes[path] = sum(1 for _ in graph.inside(scope))
-    alike = Counter(found.values())
-    kinds: dict[Any, list[str]] = {}
-    for path, kind in found.items():
-        inside = any(path.startswith(other + ".") for others in kinds.values() for other in others)
-        if alike[kind] > 1 and not inside:
-            kinds.setdefault(kind, []).append(path)
-    chosen = tuple(tuple(paths) for paths in kinds.values() if len(paths) > 1)
-    total = len(graph.nodes)
-    covered = sum(sizes[path] for paths in chosen for path in paths)
-    return Plan(chosen, covered / total, sum(sizes[paths[0]] for paths in chosen) / total)
+    steps = {scope.name: sum(1 for _ in graph.inside(i)) for i, scope in enumerate(graph.scopes)}
+    chosen = tuple(tuple(paths) for paths in alike(network))
+    covered = sum(steps[path] for paths in chosen for path in paths)
+    compiled = sum(steps[paths[0]] for paths in chosen)
+    return Plan(chosen, covered / len(graph.nodes), compiled / len(graph.nodes))
 
 
 def _compile_kinds(network: Network, plan: Plan) -> None:
     for paths in plan.kinds:
-        modules = [network.get_submodule(path) for path in paths]
-        cls = type(modules[0])
-        # Code of its own: what is compiled is looked up by the code, among all that was compiled of it.
-        plain = cls.forward
-        assert isinstance(plain, FunctionType)
-        own = FunctionType(plain.__code__.replace(), plain.__globals__, plain.__name__)
-        compiled = type(
-            cls.__name__, (cls,), {"forward": torch.compile(own, fullgraph=True), "__module__": cls.__module__}
-        )
-        for module in modules:
-            module.__class__ = compiled
+        cls = type(network.get_submodule(paths[0]))
+        forward = torch.compile(own_code(cls.forward), fullgraph=True)
+        compiled = type(cls.__name__, (cls,), {"forward": forward, "__module__": cls.__module__})
+        for path in paths:
+            network.get_submodule(path).__class__ = compiled
 
 
 __all__ = ["CHOICES", "MODES", "Plan", "compile_network", "plan_of"]

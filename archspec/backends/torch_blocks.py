@@ -1,0 +1,120 @@
+"""The blocks of a lowered network: which are alike, which are its repeated units, and recomputing these to save memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from archspec.backends.torch_fx import LIST, Block, Network
+from archspec.graph import Graph
+
+Kind = tuple[type[nn.Module], tuple[Any, ...], tuple[str, ...]]
+
+
+def kinds(network: Network) -> dict[Kind, list[str]]:
+    """The names of the blocks of each kind: of one program, on tensors and weights of the same shapes."""
+    graph: Graph = network.meta["archspec"]
+    scopes = {scope.name: scope for scope in graph.scopes}
+    found: dict[Kind, list[str]] = {}
+    for path, module in network.named_modules():
+        if isinstance(module, Block):
+            weights = tuple((name, tensor.shape) for name, tensor in module.state_dict().items())
+            takes = tuple(str(graph.types[ref]) for ref in scopes[path].inputs)
+            found.setdefault((type(module), weights, takes), []).append(path)
+    return found
+
+
+def alike(network: Network) -> list[list[str]]:
+    """The outermost blocks that are of a kind with others, kind by kind, by their names."""
+    repeated = [paths for paths in kinds(network).values() if len(paths) > 1]
+    outermost = _outermost(path for paths in repeated for path in paths)
+    chosen = [[path for path in paths if path in outermost] for paths in repeated]
+    return [paths for paths in chosen if len(paths) > 1]
+
+
+def blocks(module: Network) -> dict[str, nn.Module]:
+    """The repeated units of a network by name. See `archspec.blocks`."""
+    found = kinds(module)
+    kind_of = {path: kind for kind, paths in found.items() for path in paths}
+    # Lists of layers are no units, nor is what has a list in which two are alike, as stages do: those are.
+    members = Counter(
+        (path.rpartition(".")[0], kind) for path, kind in kind_of.items() if path.rpartition(".")[2].isdigit()
+    )
+    holds = {part for (path, _), count in members.items() if count > 1 for part in (path, *_above(path))}
+    counts = Counter(kind[0].__name__ for kind in kind_of.values())
+    units = [
+        path
+        for path, (cls, *_) in kind_of.items()
+        if counts[cls.__name__] > 1 and cls.__name__ != LIST and path not in holds
+    ]
+    chosen = _outermost(units)
+    return {path: unit for path, unit in module.named_modules() if path in chosen}
+
+
+def recompute(network: Network) -> None:
+    """Make the network's repeated units keep their inputs only while training, and run again in the backward pass.
+
+    As in Chen et al., 2016, with each unit a segment. Weights, results and statistics are as without.
+    """
+    for module in blocks(network).values():
+        cls = type(module)
+        module.__class__ = _recomputing(cls)
+
+
+def _recomputing(cls: type[nn.Module]) -> type[nn.Module]:
+    plain: Callable[..., Any] = cls.forward
+
+    def forward(self: nn.Module, *tensors: torch.Tensor) -> Any:
+        if not (self.training and torch.is_grad_enabled()):
+            return plain(self, *tensors)
+        return checkpoint(
+            plain,
+            self,
+            *tensors,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), _statistics_kept(self)),
+        )
+
+    return type(cls.__name__, (cls,), {"forward": forward, "__module__": cls.__module__})
+
+
+@contextmanager
+def _statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Within it, batch norms do not count a batch, which they have counted when it came first."""
+    norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked = norm.num_batches_tracked.clone()
+    try:
+        yield
+    finally:
+        for norm, (momentum, batches) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, batches
+
+
+def _outermost(paths: Iterable[str]) -> set[str]:
+    """Those of the names that lie in none of the others."""
+    given = set(paths)
+    return {path for path in given if not any(part in given for part in _above(path))}
+
+
+def _above(path: str) -> Iterator[str]:
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
+
+
+def own_code(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function like it with a code object of its own: `torch.compile` finds what it compiled by the code."""
+    assert isinstance(function, FunctionType)
+    return FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
