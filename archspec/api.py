@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -34,6 +34,7 @@ __all__ = [
     "draw",
     "graph_of",
     "load",
+    "load_aot",
     "models",
     "parse",
     "parse_value",
@@ -115,13 +116,12 @@ def load(
     Raises SpecError when the spec, the built file or the weights are wrong or cannot be read.
     """
 
-    from archspec.artifact import load_artifact, read_weights
+    from archspec.artifact import read_artifact, read_weights
     from archspec.backends.torch_fx import lower
     from archspec.backends.torch_weights import draw
 
     if optimize not in (None, "inference"):
         raise SpecError.of("argument", f"`optimize` is none or `inference`, not `{optimize}`")
-    flat = flat or optimize is not None
     graph: Graph
     if isinstance(spec, str | os.PathLike) and _is_built(str(spec)):
         if settings or model or seed is not None or weights is not None:
@@ -130,11 +130,13 @@ def load(
                 f"`{spec}` is built: its model, settings and weights are fixed",
                 help="load the spec itself to change them",
             )
-        network = load_artifact(Path(spec), flat=flat)
+        graph, tensors, manifest = read_artifact(Path(spec))
+        optimize, compile = optimize or manifest.optimize, compile or manifest.compile
+        made = partial(_with_constants, tensors)
     else:
         graph = spec if isinstance(spec, Graph) else read(spec, model, budget=budget, **settings)
-        made = (lambda g: draw(g, seed)) if weights is None else partial(read_weights, Path(weights))
-        network = lower(graph, made, flat=flat)
+        made = partial(draw, seed=seed) if weights is None else partial(read_weights, Path(weights))
+    network = lower(graph, made, flat=flat or optimize is not None)
     if isinstance(dtype, str):
         dtype = torch_dtype(dtype)
     if dtype is not None or device is not None:
@@ -152,6 +154,16 @@ def load(
 
         compile_network(network, compile)
     return network
+
+
+def load_aot(path: str | os.PathLike[str]) -> Callable[..., Any]:
+    """What `archspec build --aot` compiled, as a function of the inputs; it runs without compiling anything.
+
+    The package is machine code: load only what you built yourself. Raises SpecError when it cannot be loaded.
+    """
+    from archspec.backends.torch_aot import load_package
+
+    return load_package(Path(path))
 
 
 def blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
@@ -362,6 +374,12 @@ def parse_value(text: str) -> Any:
     Raises SpecError when the text is not a value.
     """
     return read_value(text)
+
+
+def _with_constants(tensors: dict[str, torch.Tensor], graph: Graph) -> dict[str, torch.Tensor]:
+    from archspec.backends.torch_weights import constants
+
+    return {**constants(graph), **tensors}
 
 
 def _unique(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,8 +26,6 @@ from archspec.writing import replacing
 if TYPE_CHECKING:
     import torch
 
-    from archspec.backends.torch_fx import Network
-
 GRAPH, WEIGHTS, MANIFEST = "graph.json", "weights.safetensors", "manifest.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry, so that equal contents are equal bytes
 _LARGEST_JSON = 1 << 30
@@ -38,7 +36,7 @@ _ALIGNMENT = 64
 
 
 class Manifest(BaseModel):
-    """What a built module is made of. `hashes` are SHA-256 of the other two entries."""
+    """What a built module is made of, and how it is to be loaded. `hashes` are SHA-256 of the other two entries."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,14 +46,22 @@ class Manifest(BaseModel):
     name: str
     seed: int | None
     dtype: str
+    optimize: Literal["inference"] | None = None
+    compile: bool | str = False
     sources: dict[str, str]
     hashes: dict[str, str]
 
 
 def save_artifact(
-    module: torch.nn.Module, path: Path, *, seed: int | None = None, dtype: str = "f32"
+    module: torch.nn.Module,
+    path: Path,
+    *,
+    seed: int | None = None,
+    dtype: str = "f32",
+    optimize: Literal["inference"] | None = None,
+    compile: bool | str = False,
 ) -> Manifest:
-    """Write a loaded module to `path`, whole or not at all.
+    """Write a loaded module to `path`, whole or not at all; `optimize` and `compile` are how it is loaded unless told.
 
     Raises SpecError when the place cannot be written, TypeError for a module that archspec did not load.
     """
@@ -71,6 +77,8 @@ def save_artifact(
         name=graph.name,
         seed=seed,
         dtype=dtype,
+        optimize=optimize,
+        compile=compile,
         sources=graph.sources,
         hashes={name: sha256(data).hexdigest() for name, data in entries.items()},
     )
@@ -181,15 +189,6 @@ def read_weights(path: Path, graph: Graph) -> dict[str, torch.Tensor]:
             help="`load_state_dict(..., strict=False)` takes weights in part, `archspec.resize_positions` other resolutions",
         )
     return {**constants(graph), **tensors}
-
-
-def load_artifact(path: Path, *, flat: bool = False) -> Network:
-    """The network that was built, with its weights. Raises SpecError as `read_artifact` does."""
-    from archspec.backends.torch_fx import lower
-    from archspec.backends.torch_weights import constants
-
-    graph, tensors, _ = read_artifact(path)
-    return lower(graph, lambda g: {**constants(g), **tensors}, flat=flat)
 
 
 def _entries(path: Path) -> tuple[dict[str, bytes], memoryview]:

@@ -3,8 +3,11 @@
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 import archspec
+from archspec.errors import SpecError
 from archspec.graph import Graph
 
 
@@ -26,3 +29,36 @@ def batch_of(graph: Graph, samples: int, device: str = "cpu") -> list[torch.Tens
         else torch.randn(shape, device=device)  # type: ignore[arg-type]
         for given, shape in zip(graph.inputs, shapes, strict=True)
     ]
+
+
+def randomised(module: nn.Module) -> nn.Module:
+    """The module with batch norms as after training: with statistics, factors and offsets of their own."""
+    generator = torch.Generator().manual_seed(0)
+    for norm in module.modules():
+        if isinstance(norm, _BatchNorm):
+            assert norm.running_mean is not None and norm.running_var is not None
+            norm.running_mean.normal_(0, 0.1, generator=generator)
+            norm.running_var.uniform_(0.5, 1.5, generator=generator)
+            if norm.affine:
+                norm.weight.data.uniform_(0.5, 1.5, generator=generator)
+                norm.bias.data.normal_(0, 0.1, generator=generator)
+    return module
+
+
+def outputs(out: object) -> list[torch.Tensor]:
+    """The tensors that a network gives, in order."""
+    if isinstance(out, dict):
+        return list(out.values())
+    return [out] if isinstance(out, torch.Tensor) else list(out)  # type: ignore[call-overload]
+
+
+def small(name: str) -> Graph:
+    """A shipped network at the smallest of a few resolutions that it takes."""
+    given = sized(name)
+    for size in (32, 64, 96, 128):
+        if size < given.inputs[0].type.shape[-1]:
+            try:
+                return archspec.read(name, resolution=size)
+            except SpecError:  # no such parameter, or too small for its strides
+                continue
+    return given

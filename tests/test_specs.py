@@ -8,7 +8,7 @@ import pytest
 import torch
 from checkpoints import FILE, digest, spec_shapes
 from fvcore.nn import FlopCountAnalysis
-from nets import batch_of, sized
+from nets import batch_of, outputs, sized, small
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -18,7 +18,6 @@ from archspec.api import check
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
 from archspec.elaborate import shipped_names, shipped_specs
-from archspec.errors import SpecError
 from archspec.graph import Graph
 
 NAMES = [name for name, _ in shipped_names()]
@@ -38,12 +37,6 @@ EXACT = {
     "mixer_b16": 59_880_472,
     "deeplabv3_resnet50": 39_638_869,
 }
-
-
-def outputs(out: object) -> list[torch.Tensor]:
-    if isinstance(out, dict):
-        return list(out.values())
-    return [out] if isinstance(out, torch.Tensor) else list(out)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -114,19 +107,6 @@ def trainable(graph: Graph) -> bool:
     return macs(graph) <= 60_000_000 and graph.parameters <= 12_000_000 and len(graph.nodes) <= 700
 
 
-def small(name: str) -> Graph | None:
-    """The model at the smallest of a few resolutions that it takes, if that is small enough to train in a test."""
-    given = sized(name)
-    sizes = [size for size in (32, 64, 96, 128) if size < given.inputs[0].type.shape[-1]]
-    for size in sizes:
-        try:
-            graph = sized(name, resolution=size)
-        except SpecError:  # no such parameter, or too small for its strides
-            continue
-        return graph if trainable(graph) else None
-    return given if trainable(given) else None
-
-
 def loss_of(out: object, labels: list[torch.Tensor]) -> torch.Tensor:
     """The cross entropy of all outputs, auxiliary ones too, of any shape with the classes first."""
     losses = [nn.functional.cross_entropy(o, label) for o, label in zip(outputs(out), labels, strict=True)]
@@ -152,7 +132,7 @@ def test_trains(name: str) -> None:
     """Twenty steps on a fixed batch lower the loss; nets too large for that take one without data."""
     graph = small(name)
     torch.manual_seed(0)
-    if graph is None:
+    if not trainable(graph):
         graph = sized(name)
         module = lower(graph, lambda g: empty(g, "meta")).train()
         labels = [

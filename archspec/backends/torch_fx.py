@@ -52,7 +52,8 @@ class Network(GraphModule):
     """A whole network from a spec: a `torch.fx.GraphModule` that holds a `Block` for each of its blocks.
 
     When a step fails at run time, the error says where in the spec the step stands. `meta["archspec"]`
-    is the graph that it was lowered from, and the `meta["node"]` of an fx node its node there.
+    is the graph that it was lowered from, and the `meta` of an fx node has its `node` there and
+    the `type` of what it gives.
     """
 
     def _repr_svg_(self) -> str | None:
@@ -173,8 +174,10 @@ class _Lowering:
         self.fill(tensors(graph))
         fx = _fx_graph(program.placeholders, program.instructions)
         values = list(fx.nodes)
+        for given, value in zip(graph.inputs, values, strict=False):
+            value.meta["type"] = given.type
         for number, source in program.sources.items():
-            values[number].meta["node"] = source
+            values[number].meta.update(node=source, type=source.types[0])
         results: list[Any] = [values[program.numbers[output.value]] for output in graph.outputs]
         named = any(output.name for output in graph.outputs)
         if named:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -21,6 +22,15 @@ from archspec.cli.options import (
 )
 from archspec.cli.summary import echo_summary
 
+if TYPE_CHECKING:
+    from archspec.backends.torch_fx import Network
+
+
+class Optimise(StrEnum):
+    """What a network may be optimised for."""
+
+    inference = "inference"
+
 
 @app.command()
 def build(
@@ -36,6 +46,21 @@ def build(
     dtype: Annotated[
         str, typer.Option(help="Floating-point type of the weights: f32, f16, bf16 or f64.")
     ] = "f32",
+    optimize: Annotated[
+        Optimise | None,
+        typer.Option(
+            help="Fold, fuse and pack when it is loaded: it can no longer train.", show_default=False
+        ),
+    ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile with torch.compile when it first runs after loading.")
+    ] = False,
+    aot: Annotated[
+        bool, typer.Option("--aot", help="Also write a package compiled ahead of time, for inference.")
+    ] = False,
+    batch: Annotated[
+        int, typer.Option(min=0, help="How many samples --aot compiles for; 0 is any number.")
+    ] = 1,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
@@ -58,10 +83,21 @@ def build(
         say(f"drawing {graph.parameters:,} parameters")
         module = load(graph, seed=seed, dtype=dtype)
         say(f"writing {output}")
-        save_artifact(module, output, seed=seed, dtype=dtype)
+        chosen: Literal["inference"] | None = "inference" if optimize else None
+        save_artifact(module, output, seed=seed, dtype=dtype, optimize=chosen, compile=compile)
+        written = [output]
+        if aot:
+            from archspec.backends.torch_aot import SUFFIX, save_package
+            from archspec.passes import optimize_for_inference
+
+            say("compiling")
+            written.append(output.with_suffix(SUFFIX))
+            network = cast("Network", load(graph, seed=seed, dtype=dtype, flat=True))
+            save_package(optimize_for_inference(network, compiled=True), written[-1], batch=batch or None)
     echo_summary(graph)
     typer.echo(f"  time           {time.perf_counter() - started:.1f} s")
-    typer.echo(f"  written        {output} ({output.stat().st_size / 1e6:.1f} MB)")
+    for path in written:
+        typer.echo(f"  written        {path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 def _require_valid_seed(seed: int) -> None:

@@ -6,7 +6,7 @@ They take a flat network in eval mode, and leave one that computes the same, to 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -52,7 +52,7 @@ class Inference(Network):
 
 
 def optimize_for_inference(network: Network, *, compiled: bool = False) -> Inference:
-    """Run all passes over a flat network, and freeze its weights; returns the same network.
+    """Run all passes over a flat network, and freeze its weights; what it gives takes the place of the network.
 
     On the CPU layers are packed for oneDNN, with what follows them, unless the network is `compiled` after this:
     `torch.compile` does that itself.
@@ -64,10 +64,10 @@ def optimize_for_inference(network: Network, *, compiled: bool = False) -> Infer
         for run in PASSES if compiled else (*PASSES, pack_onednn):
             run(network)
     network.delete_all_unused_submodules()
-    network.recompile()
-    # A GraphModule has a class of its own, which holds its `forward`.
-    network.__class__ = type(type(network).__name__, (Inference, type(network)), {})
-    return cast(Inference, network)
+    made = Inference.__new__(Inference)  # of a class of its own, which holds its `forward`
+    made.__dict__ = network.__dict__
+    made.recompile()
+    return made
 
 
 __all__ = ["PASSES", "Inference", "compile_network", "optimize_for_inference"]

@@ -43,5 +43,5 @@ def channels_last(network: Network) -> None:
             with network.graph.inserting_after(node):
                 laid = network.graph.call_function(last, (node,))
             node.replace_all_uses_with(laid)
-            laid.args = (node,)
+            laid.args, laid.meta = (node,), dict(node.meta)
     network.recompile()

@@ -17,8 +17,11 @@ from archspec.errors import SpecError
 from archspec.graph import Graph
 from archspec.passes.channels_last import channels_last
 
-COVERED = 0.75
-"""The share of a network's steps that must stand in blocks that repeat; the others are not compiled."""
+COVERED = 0.7
+"""The share of a network's steps that must stand in blocks that are compiled; the others are not."""
+
+WORTH = 0.02
+"""The smallest share of its steps for which a kind of block is compiled: each costs a second or more, however small."""
 
 DISTINCT = 0.34
 """The largest share of its steps that may have to be compiled: with more, little time is won."""
@@ -65,10 +68,11 @@ def compile_network(network: Network, how: bool | str = True, **options: Any) ->
 
 
 def plan_of(network: Network) -> Plan:
-    """The outermost blocks that are alike with another, and how much of the network they are."""
+    """The outermost blocks that are alike with another and worth it, and how much of the network they are."""
     graph: Graph = network.meta["archspec"]
     steps = {scope.name: sum(1 for _ in graph.inside(i)) for i, scope in enumerate(graph.scopes)}
-    chosen = tuple(tuple(paths) for paths in alike(network))
+    least = WORTH * len(graph.nodes)
+    chosen = tuple(tuple(paths) for paths in alike(network) if len(paths) * steps[paths[0]] >= least)
     covered = sum(steps[path] for paths in chosen for path in paths)
     compiled = sum(steps[paths[0]] for paths in chosen)
     return Plan(chosen, covered / len(graph.nodes), compiled / len(graph.nodes))

@@ -132,8 +132,8 @@ def _added(node: Node, places: dict[Node, int]) -> Node | None:
     if add is None or type(op_of(add)) is not Add or len(add.all_input_nodes) != 2:
         return None
     (other,) = (value for value in add.all_input_nodes if value is not node)
-    shapes = [value.meta["node"].types[0].shape for value in (node, other) if "node" in value.meta]
-    return other if places[other] < places[node] and len(shapes) == 2 and shapes[0] == shapes[1] else None
+    types = [value.meta.get("type") for value in (node, other)]
+    return other if places[other] < places[node] and types[0] == types[1] is not None else None
 
 
 def _following(node: Node) -> tuple[Epilogue, Node]:

@@ -1,0 +1,82 @@
+"""Networks compiled ahead of time: packages of AOTInductor, which run without compiling anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archspec.backends.torch_fx import Network
+from archspec.errors import SpecError
+from archspec.graph import Graph
+from archspec.tensor import torch_name
+from archspec.writing import replacing
+
+SUFFIX = ".pt2"
+
+
+def save_package(network: Network, path: Path, *, batch: int | None = 1) -> None:
+    """Compile a network in eval mode for batches of so many samples, or of any number, and write the package.
+
+    Raises SpecError when it cannot be compiled, as without a C++ compiler, or not be written.
+    """
+    from torch._inductor import aoti_compile_and_package
+    from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
+
+    graph: Graph = network.meta["archspec"]
+    examples = tuple(_example(graph, index, batch or 2, network) for index in range(len(graph.inputs)))
+    shapes = None
+    if batch is None:
+        samples = torch.export.Dim("batch", min=1)
+        shapes = tuple({0: samples} for _ in examples)
+    try:
+        with torch.no_grad():
+            exported = torch.export.export(network.eval(), examples, dynamic_shapes=shapes)
+            made = aoti_compile_and_package(
+                exported,
+                inductor_configs={"freezing": all(example.device.type == "cpu" for example in examples)},
+            )
+    except (InvalidCxxCompiler, CppCompileError) as error:
+        raise SpecError.of(
+            "file",
+            f"{graph.name} cannot be compiled: {str(error).splitlines()[0]}",
+            help="install a C++ compiler, such as g++",
+        ) from None
+    with replacing(path) as file:
+        file.write(Path(made).read_bytes())
+    Path(made).unlink()
+
+
+def load_package(path: Path) -> Callable[..., Any]:
+    """What a package computes, as a function of its inputs. The package is machine code, which is run: load your own.
+
+    Raises SpecError when there is no such package, or it does not suit this machine.
+    """
+    from torch._inductor import aoti_load_package
+
+    if not path.is_file():
+        raise SpecError.of("file", f"there is no file `{path}`", help="`archspec build SPEC --aot` makes one")
+    try:
+        loaded: Callable[..., Any] = aoti_load_package(str(path))
+    except RuntimeError as error:
+        raise SpecError.of(
+            "artifact",
+            f"`{path}` is no package that runs here: {str(error).splitlines()[0]}",
+            help="build it again with `archspec build --aot`, on the kind of machine that it is for",
+        ) from None
+    return loaded
+
+
+def _example(graph: Graph, index: int, samples: int, network: Network) -> torch.Tensor:
+    type_ = graph.inputs[index].type
+    if not all(isinstance(size, int) for size in type_.shape):
+        raise SpecError.of(
+            "free",
+            f"the input `{graph.inputs[index].name}` of {graph.name} has a free size",
+            help="give it a size with --set",
+        )
+    held = next(network.parameters(), torch.empty(0))
+    dtype = held.dtype if type_.floating else getattr(torch, torch_name(type_.dtype))
+    return torch.zeros((samples, *map(int, map(str, type_.shape))), dtype=dtype, device=held.device)

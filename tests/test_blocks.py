@@ -1,0 +1,244 @@
+"""Repeated units: sharing what is compiled, recomputing, and wrapping them for several processes."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from nets import outputs, sized
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+import archspec
+from archspec.backends.torch_fx import lower
+from archspec.backends.torch_weights import empty
+from archspec.errors import SpecError
+from archspec.passes.compile_blocks import plan_of
+
+VIT: dict[str, Any] = {"layers": 4, "dim": 32, "heads": 2, "resolution": 32, "classes": 5}
+RESNET: dict[str, Any] = {"depths": [1, 1, 9, 1], "width": 0.125, "resolution": 64, "classes": 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "units"),
+    [
+        ("resnet50", {"Bottleneck": 16}),
+        ("cbam_resnet50", {"Bottleneck": 16}),
+        ("vit_b16", {"Encoder": 12}),
+        ("googlenet", {"Inception": 9, "ConvBN": 3}),
+        ("nasnet_a_large", {"Cell": 22}),
+        ("efficientnet_b0", {"MBConv": 16}),
+        ("mixer_b16", {"Mixer": 12}),
+    ],
+)
+def test_blocks_are_what_repeats(name: str, units: dict[str, int]) -> None:
+    module = lower(sized(name), lambda g: empty(g, "meta"))
+    found = [type(block).__name__ for block in archspec.blocks(module).values()]
+    assert {name: found.count(name) for name in found} == units
+    for path, block in archspec.blocks(module).items():
+        assert module.get_submodule(path) is block
+
+
+def test_blocks_of_another_module_are_refused() -> None:
+    with pytest.raises(TypeError, match="was not loaded by archspec"):
+        archspec.blocks(nn.Linear(2, 2))
+
+
+# ---------------------------------------------------------------- compiling
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds", "pays"),
+    [
+        ("vit_b16", [12], True),
+        ("resnet152", [2, 7, 35, 2], True),
+        ("mixer_b16", [12], True),
+        ("transformer_base", [2, 6, 6], True),
+        ("resnet18", [], False),  # no two blocks of a stage but the second of the first are alike
+        ("alexnet", [], False),
+        ("densenet121", [], False),
+    ],
+)
+def test_regions_are_chosen_where_nearly_all_is_alike(name: str, kinds: list[int], pays: bool) -> None:
+    plan = plan_of(lower(sized(name), lambda g: empty(g, "meta")))
+    if name != "resnet18":
+        assert [len(paths) for paths in plan.kinds] == kinds
+    assert plan.pays == pays
+
+
+def step(module: nn.Module, batch: torch.Tensor) -> list[torch.Tensor]:
+    """What a training step gives: the result, the gradient of the input and of each weight, and the statistics."""
+    x = batch.clone().requires_grad_()
+    out = outputs(module(x))
+    sum(o.square().sum() for o in out).backward()  # type: ignore[union-attr]
+    assert x.grad is not None
+    gradients = [parameter.grad for parameter in module.parameters()]
+    assert all(gradient is not None for gradient in gradients)
+    return [*out, x.grad, *gradients, *(b.clone().double() for b in module.buffers())]  # type: ignore[list-item]
+
+
+def assert_close(a: list[torch.Tensor], b: list[torch.Tensor], tolerance: float) -> None:
+    for x, y in zip(a, b, strict=True):
+        assert (x - y).abs().max() <= tolerance * (1 + x.abs().max())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "how"),
+    [
+        ("vit_ti16", VIT, True),
+        ("resnet50", RESNET, "regions"),
+        ("resnet18", RESNET | {"depths": [1, 1, 1, 1]}, "whole"),
+    ],
+)
+def test_compiled_networks_compute_the_same(name: str, settings: dict[str, Any], how: bool | str) -> None:
+    torch._dynamo.reset()
+    plain = archspec.load(name, seed=0, **settings)
+    compiled = archspec.load(name, seed=0, compile=how, **settings)
+    assert list(plain.state_dict()) == list(compiled.state_dict())
+    batch = torch.randn(3, 3, settings["resolution"], settings["resolution"])
+    assert_close(step(plain, batch), step(compiled, batch), 2e-4)
+    with torch.no_grad():
+        assert_close([plain.eval()(batch)], [compiled.eval()(batch)], 2e-5)
+        other = batch[:1]
+        assert_close([plain(other)], [compiled(other)], 2e-5)
+
+
+def test_one_code_is_compiled_for_all_blocks_that_are_alike() -> None:
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    module = archspec.load("vit_ti16", seed=0, compile="regions", **VIT).eval()
+    with torch.no_grad():
+        module(torch.randn(1, 3, 32, 32))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+def test_unknown_ways_to_compile_are_refused() -> None:
+    with pytest.raises(SpecError, match="`compile` is true or one of regions, whole, default"):
+        archspec.load("resnet18", compile="fast")
+
+
+def test_compiled_and_optimised() -> None:
+    torch._dynamo.reset()
+    plain = archspec.load("resnet18", seed=0, resolution=64).eval()
+    module = archspec.load("resnet18", seed=0, resolution=64, optimize="inference", compile=True)
+    x = torch.randn(2, 3, 64, 64)
+    assert_close([plain(x)], [module(x)], 1e-4)
+
+
+# ---------------------------------------------------------------- recomputing
+
+
+def kept(module: nn.Module, batch: torch.Tensor) -> int:
+    """The bytes that autograd keeps of a forward pass, besides weights."""
+    weights = {parameter.data_ptr() for parameter in module.parameters()}
+    seen: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        out = module(batch)
+    del out
+    return sum(seen.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "share"),
+    [
+        ("vit_ti16", VIT, 0.5),
+        ("resnet50", RESNET, 0.75),
+    ],  # the ResNet's stem, which no unit holds, keeps half
+)
+def test_recomputing_saves_memory_and_changes_nothing(
+    name: str, settings: dict[str, Any], share: float
+) -> None:
+    plain = archspec.load(name, seed=0, **settings)
+    saving = archspec.load(name, seed=0, recompute=True, **settings)
+    batch = torch.randn(2, 3, settings["resolution"], settings["resolution"])
+    assert kept(saving, batch) < share * kept(plain, batch)
+    plain, saving = (archspec.load(name, seed=0, recompute=r, **settings) for r in (False, True))
+    # The statistics of batch norms are among what is compared: they count each batch once.
+    for a, b in zip(step(plain, batch), step(saving, batch), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_recomputing_draws_the_same_random_numbers_again() -> None:
+    plain, saving = (
+        archspec.load("vit_ti16", seed=0, drop_path=0.5, dropout=0.3, recompute=r, **VIT)
+        for r in (False, True)
+    )
+    batch = torch.randn(4, 3, 32, 32)
+    torch.manual_seed(1)
+    expected = step(plain, batch)
+    torch.manual_seed(1)
+    for a, b in zip(expected, step(saving, batch), strict=True):
+        assert torch.equal(a, b)
+
+
+# ---------------------------------------------------------------- several processes
+
+
+def data(rank: int) -> torch.Tensor:
+    return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(rank))
+
+
+def load(seed: int = 0) -> nn.Module:
+    return archspec.load("vit_ti16", seed=seed, **VIT)
+
+
+def expected_gradients() -> dict[str, torch.Tensor]:
+    """The gradients of the mean loss of both processes."""
+    module = load()
+    loss = sum(module(data(rank)).square().mean() for rank in range(2)) / 2
+    loss.backward()  # type: ignore[union-attr]
+    return {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+
+
+def distributed(rank: int, folder: str) -> None:
+    module = DistributedDataParallel(
+        load(seed=rank)
+    )  # the weights of the first process are sent to the others
+    module(data(rank)).square().mean().backward()
+    for name, parameter in module.module.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected_gradients()[name])
+
+
+def sharded(rank: int, folder: str) -> None:
+    mesh = init_device_mesh("cpu", (2,))
+    module = load()
+    blocks = archspec.blocks(module)
+    for block in blocks.values():
+        fully_shard(block, mesh=mesh)
+    fully_shard(module, mesh=mesh)
+    out = module(data(rank))
+    torch.testing.assert_close(out, load()(data(rank)))
+    out.square().mean().backward()
+    expected = expected_gradients()
+    for name, parameter in module.named_parameters():
+        gradient = parameter.grad.full_tensor()  # type: ignore[union-attr]
+        torch.testing.assert_close(gradient, expected[name])
+        assert parameter.to_local().numel() <= -(-parameter.numel() // 2) + parameter[0].numel()  # type: ignore[attr-defined]
+    assert len(blocks) == 4
+
+
+def process(rank: int, work: Callable[[int, str], None], folder: str) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    try:
+        work(rank, folder)
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("work", [distributed, sharded])
+def test_two_processes_train_as_one(work: Callable[[int, str], None], tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(process, (work, str(tmp_path)), nprocs=2)

@@ -1,0 +1,243 @@
+"""Networks optimised for inference compute what they computed before, pass by pass and all at once."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from nets import batch_of, outputs, randomised, small
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+import archspec
+from archspec.analyses.cost import macs
+from archspec.api import shipped
+from archspec.backends.torch_fx import Network, lower
+from archspec.backends.torch_weights import draw
+from archspec.errors import SpecError
+from archspec.graph import Graph
+from archspec.passes import PASSES, Inference, optimize_for_inference
+from archspec.passes.channels_last import channels_last
+from archspec.passes.drop_training import drop_training
+from archspec.passes.fold_norms import fold_norms
+from archspec.passes.fuse_parallel import fuse_parallel
+from archspec.passes.pack_onednn import MOST, PackedConv, PackedLinear, pack_onednn
+from archspec.passes.precompute import precompute
+from archspec.passes.standardise_weights import standardise_weights
+from archspec.torch_layers import DropPath, WSConv2d
+
+CASES = {
+    "conv": "x -> Conv(8, 3) -> BatchNorm -> ReLU -> Conv(4, 3, stride=2) -> BatchNorm",
+    "no affine": "x -> Conv(8, 3, bias=false) -> BatchNorm(affine=false)",
+    "transposed": "x -> ConvTranspose(8, 2, stride=2) -> BatchNorm",
+    "linear": "x -> GlobalAvgPool -> Linear(8) -> BatchNorm -> Linear(3)",
+    "norm first": "x -> BatchNorm -> Conv(8, 1) -> ReLU -> BatchNorm -> Conv(4, 3, padding=0)",
+    "norm before padding": "x -> BatchNorm -> Conv(8, 3)",
+    "read twice": "concat(x -> c: Conv(8, 3), x -> d: Conv(8, 3) -> BatchNorm)",
+    "residual": "(x -> Conv(16, 3) -> BatchNorm) + x -> ReLU",
+    "projected": "(x -> a: Conv(8, 3) -> BatchNorm) + (x -> b: Conv(8, 1)) -> ReLU",
+    "activations": "x -> Conv(8, 3) -> SiLU -> Conv(8, 3) -> GELU -> Conv(8, 3) -> ReLU6 -> Conv(8, 3) -> Hardswish",
+    "branches": "concat(x -> a: Conv(4) -> ReLU, x -> b: Conv(6) -> ReLU -> Conv(4, 3), x -> c: Conv(2))",
+    "standardised": "x -> WSConv(8, 3, gain=true) -> ReLU -> WSConv(4, 1)",
+    "dropped": "x -> Conv(8, 3) -> DropPath(0.5) -> ChannelDropout(0.5) -> Dropout(0.5) -> Identity",
+    "moved": "x -> Permute([1, 2, 0]) -> Linear(8) -> GELU -> Permute([2, 0, 1])",
+}
+
+
+def network(graph: Graph, dtype: torch.dtype = torch.float64) -> Network:
+    """A flat network in eval mode, as passes take it."""
+    made = lower(graph, lambda g: draw(g, 0), flat=True).to(dtype).eval()
+    randomised(made)
+    return made
+
+
+def case(name: str) -> Graph:
+    return archspec.parse(f"model Net:\n    input x: [16, 8, 8]\n    return {CASES[name]}\n")
+
+
+def ran(module: nn.Module, batch: list[torch.Tensor]) -> list[torch.Tensor]:
+    dtype = next(
+        (tensor.dtype for tensor in module.parameters() if tensor.is_floating_point()), torch.float64
+    )
+    with torch.no_grad():
+        return outputs(module(*[x.to(dtype) if x.is_floating_point() else x for x in batch]))
+
+
+def assert_same(a: list[torch.Tensor], b: list[torch.Tensor], tolerance: float) -> None:
+    assert [x.shape for x in a] == [x.shape for x in b]
+    for x, y in zip(a, b, strict=True):
+        assert (x - y).abs().max() <= tolerance * x.abs().max()
+
+
+def run_pass(run: Callable[[Network], None], graph: Graph) -> Network:
+    """The network after one pass, which computes the same as before it."""
+    before = network(graph)
+    batch = batch_of(graph, 3)
+    expected = ran(before, batch)
+    with torch.no_grad():
+        run(before)
+    before.recompile()
+    assert_same(expected, ran(before, batch), 1e-12)
+    return before
+
+
+def count(module: nn.Module, *kinds: type) -> int:
+    return sum(isinstance(part, kinds) for part in module.modules())
+
+
+def calls(module: Network, *kinds: type) -> int:
+    """How many nodes call a module of those kinds."""
+    nodes = [node for node in module.graph.nodes if node.op == "call_module"]
+    return sum(isinstance(module.get_submodule(str(node.target)), kinds) for node in nodes)
+
+
+@pytest.mark.parametrize("run", PASSES, ids=lambda run: run.__name__)
+@pytest.mark.parametrize("name", CASES)
+def test_each_pass_alone_changes_no_result(run: Callable[[Network], None], name: str) -> None:
+    run_pass(run, case(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [("conv", 0), ("no affine", 0), ("transposed", 0), ("linear", 0), ("norm first", 0), ("read twice", 0)]
+    + [("norm before padding", 1), ("residual", 0)],
+)
+def test_norms_are_folded_where_they_can_be(name: str, left: int) -> None:
+    assert calls(run_pass(fold_norms, case(name)), _BatchNorm) == left
+
+
+@pytest.mark.parametrize("name", ["resnet50", "efficientnet_b0", "inception_v3", "deeplabv3_resnet50"])
+def test_no_norm_is_left_of_nets_with_one_behind_each_convolution(name: str) -> None:
+    made = network(small(name), torch.float32)
+    assert calls(made, _BatchNorm) > 40
+    with torch.no_grad():
+        fold_norms(made)
+    assert calls(made, _BatchNorm) == 0
+
+
+def test_what_a_shared_layer_gives_is_not_folded() -> None:
+    graph = archspec.parse("""
+model Net:
+    input x: [8, 8, 8]
+    shared conv = Conv(8, 3)
+    return (x -> conv -> BatchNorm) + (x -> conv)
+""")
+    assert calls(run_pass(fold_norms, graph), _BatchNorm) == 1
+
+
+def test_standardised_weights_become_plain_ones() -> None:
+    made = run_pass(standardise_weights, case("standardised"))
+    assert count(made, WSConv2d) == 0
+    assert {type(made.get_submodule(str(n.target))) for n in made.graph.nodes if n.op == "call_module"} == {
+        nn.Conv2d
+    }
+    run_pass(standardise_weights, small("nfnet_f0"))
+
+
+def test_what_only_trains_is_dropped() -> None:
+    made = run_pass(drop_training, case("dropped"))
+    assert calls(made, _DropoutNd, DropPath) == 0
+    assert [node.op for node in made.graph.nodes] == ["placeholder", "call_module", "output"]
+    assert calls(run_pass(drop_training, small("vit_ti16")), _DropoutNd, DropPath) == 0
+
+
+def test_parallel_layers_become_one() -> None:
+    assert calls(run_pass(fuse_parallel, case("branches")), nn.Conv2d) == 2
+    before = network(small("googlenet"))
+    assert calls(run_pass(fuse_parallel, small("googlenet")), nn.Conv2d) == calls(before, nn.Conv2d) - 9 * 2
+
+
+def test_projections_of_attention_become_one() -> None:
+    graph = archspec.read("transformer_base", layers=1, dim=32, hidden=64, heads=2, words=50)
+    made = network(graph)
+    batch = [torch.randint(50, (2, 7)), torch.randint(50, (2, 5))]
+    expected = ran(made, batch)
+    with torch.no_grad():
+        drop_training(made)
+        precompute(made)
+        fuse_parallel(made)
+    made.recompile()
+    assert_same(expected, ran(made, batch), 1e-12)
+    widths = sorted(m.weight.shape[0] for m in made.modules() if isinstance(m, nn.Linear))
+    # q, k and v of both self-attentions together; k and v of the decoder's look at the encoder.
+    assert [width for width in widths if width in (96, 64)].count(96) == 2
+
+
+def test_what_follows_from_weights_is_computed_once() -> None:
+    made = run_pass(precompute, small("swin_t"))
+    gathers = [node for node in made.graph.nodes if "rows" in str(node.target)]
+    assert not gathers
+    assert [node.target for node in made.graph.nodes if node.op == "get_attr"] == [
+        f"precomputed_{i}" for i in range(len(list(made.buffers())) - _other_buffers(made))
+    ] or all("precomputed" in str(n.target) for n in made.graph.nodes if n.op == "get_attr")
+
+
+def _other_buffers(made: Network) -> int:
+    return sum("precomputed" not in name for name, _ in made.named_buffers())
+
+
+def test_images_are_laid_out_channels_last_where_convolutions_dominate() -> None:
+    made = run_pass(channels_last, small("resnet18"))
+    weight = made.get_parameter("layer1.0.conv1.weight")
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    made = run_pass(channels_last, small("vit_ti16"))
+    assert made.get_parameter("patch_embed.proj.weight").is_contiguous()
+
+
+@pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
+@pytest.mark.parametrize("name", ["conv", "residual", "projected", "activations", "branches", "moved"])
+def test_layers_are_packed_with_what_follows_them(name: str) -> None:
+    graph = case(name)
+    made = network(graph, torch.float32)
+    batches = [batch_of(graph, samples) for samples in range(1, MOST + 4)]  # more shapes than are packed for
+    expected = [ran(made, batch) for batch in batches]
+    with torch.no_grad():
+        fold_norms(made)
+        pack_onednn(made)
+    made.recompile()
+    for batch, wanted in zip(batches, expected, strict=True):
+        assert_same(wanted, [x.contiguous() for x in outputs(made(*batch))], 1e-5)
+    assert calls(made, nn.Conv2d, nn.Linear) == 0
+    assert calls(made, PackedConv, PackedLinear) > 0
+    followers = [node for node in made.graph.nodes if node.op == "call_function"]
+    if name in ("activations", "residual", "projected"):
+        assert followers == []
+
+
+@pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
+def test_double_precision_is_not_packed() -> None:
+    assert calls(run_pass(pack_onednn, case("conv")), PackedConv) == 0
+
+
+SHIPPED = [entry.name for entry in shipped()]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_spec_computes_the_same(name: str) -> None:
+    graph = small(name)
+    if macs(graph) > 400_000_000 or graph.parameters > 60_000_000:
+        pytest.skip("too large for a test; benchmarks/inference.py has it")
+    module = randomised(archspec.load(graph, seed=0)).eval()
+    optimised = optimize_for_inference(network(graph, torch.float32))
+    batch = batch_of(graph, 2)
+    # Some nets damp their signal to almost nothing with fresh weights; rounding is relative to what went in.
+    assert_same(ran(module, batch), [x.contiguous() for x in outputs(optimised(*batch))], 2e-3)
+
+
+def test_an_optimised_network_stays_as_it_is() -> None:
+    module = archspec.load("resnet18", resolution=64, seed=0, optimize="inference")
+    assert isinstance(module, Inference)
+    x = torch.randn(1, 3, 64, 64)
+    out = module(x)
+    assert not out.requires_grad
+    assert torch.equal(copy.deepcopy(module)(x), out)
+    assert not module.eval().training
+    with pytest.raises(SpecError, match="optimised for inference and cannot train"):
+        module.train()
+    assert archspec.graph_of(module).name == "ResNet18"
+
+
+def test_there_is_one_kind_of_optimisation() -> None:
+    with pytest.raises(SpecError, match="`optimize` is none or `inference`, not `speed`"):
+        archspec.load("resnet18", optimize="speed")
