@@ -130,6 +130,16 @@ def test_compiled_and_optimised() -> None:
     assert_close([plain(x)], [module(x)], 1e-4)
 
 
+def test_modes_of_torch_compile_take_half_precision() -> None:
+    torch._dynamo.reset()
+    plain = archspec.load("resnet18", seed=0, resolution=32).eval()
+    module = archspec.load("resnet18", seed=0, resolution=32, compile="reduce-overhead", device="cpu").eval()
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        out = module(x)
+    assert_close([plain(x)], [out.float()], 0.1)
+
+
 # ---------------------------------------------------------------- recomputing
 
 

@@ -17,8 +17,8 @@ STAGES = (
 )
 
 
-def scaled(channels: int, width: float = 1.2) -> int:
-    """Channels at B3's width, rounded to a multiple of 8."""
+def scaled(channels: int, width: float) -> int:
+    """Channels times a width, rounded to a multiple of 8."""
     taken = channels * width
     rounded = max(8, int(taken + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * taken else rounded
@@ -87,33 +87,33 @@ class MBConv(nn.Module):
         return x + y if self.skip else y
 
 
-class EfficientNetB3(nn.Module):
+class EfficientNet(nn.Module):
     """[N, 3, H, W] -> [N, classes]."""
 
-    def __init__(self, classes: int = 1000) -> None:
+    def __init__(self, width: float, depth: float, dropout: float, classes: int = 1000) -> None:
         super().__init__()
-        channels = scaled(32)
+        channels = scaled(32, width)
         self.conv_stem = conv(3, channels, 3, 2)
         self.bn1 = nn.BatchNorm2d(channels)
         self.act = nn.SiLU(inplace=True)
         stages = []
         for expand, outputs, layers, stride, kernel in STAGES:
             blocks: list[nn.Module] = []
-            for i in range(math.ceil(layers * 1.4)):
+            for i in range(math.ceil(layers * depth)):
                 step = stride if i == 0 else 1
                 block = (
-                    Separable(channels, scaled(outputs), kernel, step)
+                    Separable(channels, scaled(outputs, width), kernel, step)
                     if expand == 1
-                    else MBConv(channels, scaled(outputs), expand, kernel, step)
+                    else MBConv(channels, scaled(outputs, width), expand, kernel, step)
                 )
                 blocks.append(block)
-                channels = scaled(outputs)
+                channels = scaled(outputs, width)
             stages.append(nn.Sequential(*blocks))
         self.blocks = nn.Sequential(*stages)
-        self.conv_head = conv(channels, scaled(1280), 1)
-        self.bn2 = nn.BatchNorm2d(scaled(1280))
-        self.dropout = nn.Dropout(0.3)
-        self.classifier = nn.Linear(scaled(1280), classes)
+        self.conv_head = conv(channels, scaled(1280, width), 1)
+        self.bn2 = nn.BatchNorm2d(scaled(1280, width))
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(scaled(1280, width), classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is None:
                 fan_out = module.out_channels // module.groups * module.kernel_size[0] ** 2
@@ -124,3 +124,13 @@ class EfficientNetB3(nn.Module):
         x = self.act(self.bn1(self.conv_stem(x)))
         x = self.act(self.bn2(self.conv_head(self.blocks(x))))
         return self.classifier(self.dropout(x.mean((2, 3))))
+
+
+def EfficientNetB0() -> EfficientNet:  # noqa: N802
+    """The base."""
+    return EfficientNet(1.0, 1.0, 0.2)
+
+
+def EfficientNetB3() -> EfficientNet:  # noqa: N802
+    """1.2 times as wide, 1.4 times as deep."""
+    return EfficientNet(1.2, 1.4, 0.3)

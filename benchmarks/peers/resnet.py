@@ -1,4 +1,4 @@
-"""ResNet-50 by hand, named as torchvision names it."""
+"""ResNets of bottlenecks by hand, named as torchvision names them."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Bottleneck(nn.Module):
         return self.relu(y)
 
 
-class ResNet50(nn.Module):
+class ResNet(nn.Module):
     """[N, 3, H, W] -> [N, classes]."""
 
-    def __init__(self, classes: int = 1000) -> None:
+    def __init__(self, depths: tuple[int, ...] = (3, 4, 6, 3), classes: int = 1000) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         inputs = 64
-        for i, (width, count) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3)), 1):
+        for i, (width, count) in enumerate(zip((64, 128, 256, 512), depths, strict=True), 1):
             blocks = []
             for j in range(count):
                 blocks.append(Bottleneck(inputs, width, 2 if j == 0 and i > 1 else 1))

@@ -1,0 +1,121 @@
+"""`optimize="inference"` against hand-written modules, eager and compiled, and packages compiled ahead of time."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import Row, compare, ratio
+
+
+def _networks() -> Iterator[tuple[str, Callable[[], Any], float, float]]:
+    """Name, peer, and the speed that is aimed at: uncompiled and compiled, as times of eager."""
+    from benchmarks.peers.efficientnet import EfficientNetB0
+    from benchmarks.peers.resnet import ResNet
+    from benchmarks.peers.vit import ViT
+
+    yield "resnet50", ResNet, 1.3, 1.4
+    yield "efficientnet_b0", EfficientNetB0, 1.7, 1.7
+    yield "vit_b16", ViT, 1.0, 1.0
+
+
+def optimised() -> Iterator[Row]:
+    """An optimised network, not compiled, against the eager one by hand, batches of 1 and 8."""
+    import torch
+
+    import archspec
+
+    for name, peer, goal, _ in _networks():
+        by_hand = peer().eval()
+        module = archspec.load(name, seed=0)
+        by_hand.load_state_dict(module.state_dict())
+        ours = archspec.load(name, seed=0, optimize="inference")
+        for batch in (1, 8):
+            x = torch.randn(batch, 3, 224, 224)
+            with torch.inference_mode():
+                assert torch.allclose(ours(x), by_hand(x), rtol=1e-3, atol=1e-4), (
+                    f"{name}: not the same function"
+                )
+                times = compare(lambda x=x, m=ours: m(x), lambda x=x, m=by_hand: m(x), 15)
+            limit = 1 / goal if batch == 8 else 1.0
+            yield ratio(
+                f"optimised {name}, batch {batch} / eager by hand", limit, *times, ("ours", "by hand")
+            )
+
+
+def optimised_and_compiled() -> Iterator[Row]:
+    """An optimised and compiled network against the eager one, and the one compiled with freezing, batch 8."""
+    import torch
+
+    import archspec
+
+    for name, peer, _, goal in _networks():
+        by_hand, x = peer().eval(), torch.randn(8, 3, 224, 224)
+        ours = archspec.load(name, seed=0, optimize="inference", compile=True)
+        frozen = torch.compile(peer().eval(), options={"freezing": True})
+        with torch.no_grad():
+            eager = compare(lambda x=x, m=ours: m(x), lambda x=x, m=by_hand: m(x), 15)
+            whole = compare(lambda x=x, m=ours: m(x), lambda x=x, m=frozen: m(x), 15)
+        yield ratio(f"optimised, compiled {name} / eager by hand", 1 / goal, *eager, ("ours", "by hand"))
+        yield ratio(f"optimised, compiled {name} / by hand, frozen", 1.0, *whole, ("ours", "by hand"))
+
+
+def ahead_of_time() -> Iterator[Row]:
+    """Loading a package and the first call, against building the network and compiling it then."""
+    import torch
+
+    import archspec
+    from archspec.backends.torch_aot import save_package
+    from archspec.passes import optimize_for_inference
+
+    x = torch.randn(1, 3, 224, 224)
+    for name in ("resnet50", "vit_b16"):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "net.pt2"
+            save_package(optimize_for_inference(archspec.load(name, seed=0, flat=True), compiled=True), path)
+            started = time.perf_counter()
+            archspec.load_aot(path)(x)
+            loaded = time.perf_counter() - started
+        torch._dynamo.reset()
+        with torch.no_grad(), torch._inductor.utils.fresh_cache():
+            started = time.perf_counter()
+            torch.compile(archspec.load(name, seed=0).eval())(x)
+            compiled = time.perf_counter() - started
+        share = loaded / compiled
+        detail = f"{loaded:.2f} s, built and compiled {compiled:.1f} s, one run"
+        yield Row(
+            f"load and first call of {name}, ahead of time / compile", share, 0.1, (share, share), detail
+        )
+
+
+def every_spec() -> Iterator[Row]:
+    """Each shipped network that has at most 25 G multiply-adds, optimised against plain, batch 1: the slowest of them."""
+    import torch
+
+    import archspec
+    from archspec.analyses.cost import macs
+    from archspec.api import shipped
+
+    found = []
+    for entry in shipped():
+        graph = archspec.read(entry.name)
+        if any(not isinstance(size, int) for given in graph.inputs for size in given.type.shape):
+            graph = archspec.read(entry.name, length=16)
+        if macs(graph) > 25e9:
+            continue
+        x = [
+            torch.randint(2, (1, *given.type.shape))  # type: ignore[arg-type]
+            if given.type.dtype == "i64"
+            else torch.randn(1, *given.type.shape)  # type: ignore[arg-type]
+            for given in graph.inputs
+        ]
+        plain = archspec.load(graph, seed=0).eval()
+        fast = archspec.load(graph, seed=0, optimize="inference")
+        with torch.inference_mode():
+            times = compare(lambda x=x, m=fast: m(*x), lambda x=x, m=plain: m(*x), 7)
+        found.append(ratio(entry.name, 1.0, *times, ("optimised", "plain")))
+    for row in sorted(found, key=lambda row: -row.measured)[:5]:
+        yield Row(f"optimised / plain: {row.claim}", row.measured, 1.0, row.spread, row.detail)

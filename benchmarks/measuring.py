@@ -1,0 +1,55 @@
+"""How things are timed: alternating runs of ours and theirs, medians of the ratios, quartiles as the spread."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim: what was measured, against what, and the goal that the ratio must keep below."""
+
+    claim: str
+    measured: float
+    goal: float
+    spread: tuple[float, float]
+    detail: str
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that one call takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def compare(
+    ours: Callable[[], object], theirs: Callable[[], object], runs: int
+) -> tuple[list[float], list[float]]:
+    """Seconds of alternating runs of both, after one of each that is not counted."""
+    ours(), theirs()
+    pairs = [
+        (timed(ours), timed(theirs)) if i % 2 else (timed(theirs), timed(ours))[::-1] for i in range(runs)
+    ]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def ratio(claim: str, goal: float, ours: list[float], theirs: list[float], names: tuple[str, str]) -> Row:
+    """The median of the ratios pair by pair, and their quartiles as the spread."""
+    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    quartiles = statistics.quantiles(ratios, n=4)
+    a, b = statistics.median(ours), statistics.median(theirs)
+    detail = (
+        f"{names[0]} {1000 * a:.1f} ms, {names[1]} {1000 * b:.1f} ms, medians of {len(ours)} alternating runs"
+    )
+    return Row(claim, statistics.median(ratios), goal, (quartiles[0], quartiles[2]), detail)
+
+
+def run(*command: str) -> Callable[[], object]:
+    """A call of Python in a process of its own."""
+    return lambda: subprocess.run([sys.executable, *command], check=True, capture_output=True)
