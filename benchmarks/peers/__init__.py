@@ -9,6 +9,6 @@ def timm() -> Any:
     """timm, where it can be imported; otherwise None."""
     try:
         import timm
-    except ImportError:
+    except (ImportError, RuntimeError):  # the latter where its torchvision is not of this PyTorch
         return None
     return timm
