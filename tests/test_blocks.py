@@ -21,6 +21,7 @@ from archspec.errors import SpecError
 from archspec.passes.compile_blocks import plan_of
 
 VIT: dict[str, Any] = {"layers": 4, "dim": 32, "heads": 2, "resolution": 32, "classes": 5}
+SWIN: dict[str, Any] = {"dim": 24, "layers": [4], "heads": [3], "resolution": 56, "classes": 5}
 RESNET: dict[str, Any] = {"depths": [1, 1, 9, 1], "width": 0.125, "resolution": 64, "classes": 5}
 
 

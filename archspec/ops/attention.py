@@ -185,7 +185,9 @@ class Attention(Op):
         if self.causal:
             settings["is_causal"] = True
         given = (q, k, v, bias, mask)
-        plain = bias is None and mask is None and q.batched == k.batched == v.batched
+        plain = (
+            bias is None and mask is None and q.batched == k.batched == v.batched and q.rank + q.batched <= 4
+        )
         if plain and not self.dropout:
             attention = functional.scaled_dot_product_attention
             return partial(attention, **settings) if settings else attention
@@ -231,15 +233,19 @@ def attend(
         mask, is_causal = causal if mask is None else mask & causal, False
     if bias is not None and mask is not None:
         bias = torch.where(mask, bias, -torch.inf)
-    return functional.scaled_dot_product_attention(
-        q,
-        k,
-        v,
-        attn_mask=mask if bias is None else bias,
-        dropout_p=dropout_p,
-        is_causal=is_causal,
-        scale=scale,
+    added = mask if bias is None else bias
+    lead = q.shape[:-3]
+    # TorchInductor takes attention apart by patterns of four axes, which fail on more.
+    merged = torch.compiler.is_compiling() and len(lead) > 1
+    if merged:
+        q, k, v = (x.flatten(0, -4) for x in (q, k, v))
+        if added is not None:
+            ones = all(size == 1 for size in added.shape[:-3])
+            added = added.expand(*(added.shape[:-3] if ones else lead), *added.shape[-3:]).flatten(0, -4)
+    result = functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=added, dropout_p=dropout_p, is_causal=is_causal, scale=scale
     )
+    return result.unflatten(0, lead) if merged else result
 
 
 def _fits(x: TensorType, scores: TensorType) -> bool:
