@@ -116,6 +116,8 @@ def load(
     Raises SpecError when the spec, the built file or the weights are wrong or cannot be read.
     """
 
+    import torch
+
     from archspec.artifact import read_artifact, read_weights
     from archspec.backends.torch_fx import lower
     from archspec.backends.torch_weights import draw
@@ -130,21 +132,32 @@ def load(
                 f"`{spec}` is built: its model, settings and weights are fixed",
                 help="load the spec itself to change them",
             )
-        graph, tensors, manifest = read_artifact(Path(spec))
+        graph, saved, manifest = read_artifact(Path(spec))
         optimize, compile = optimize or manifest.optimize, compile or manifest.compile
-        made = partial(_with_constants, tensors)
+        made = partial(_with_constants, saved)
     else:
         graph = spec if isinstance(spec, Graph) else read(spec, model, budget=budget, **settings)
         made = partial(draw, seed=seed) if weights is None else partial(read_weights, Path(weights))
-    network = lower(graph, made, flat=flat or optimize is not None)
     if isinstance(dtype, str):
         dtype = torch_dtype(dtype)
-    if dtype is not None or device is not None:
-        network.to(device=device, dtype=dtype)
-    if optimize is not None:
-        from archspec.passes import optimize_for_inference
+    with torch.inference_mode(False):  # weights made within it could never be trained
+        tensors = made(graph)
 
-        network = optimize_for_inference(network, compiled=bool(compile))
+    def lowered() -> Network:
+        network = lower(graph, lambda _: tensors, flat=flat or optimize is not None)
+        if dtype is not None or device is not None:
+            network.to(device=device, dtype=dtype)
+        return network
+
+    network = lowered()
+    if optimize is not None:
+        from archspec.passes import leaves_little, optimize_for_inference
+
+        network = optimize_for_inference(network, compiled=isinstance(compile, str))
+        if compile is True and leaves_little(network):
+            compile = False
+        elif compile is True:
+            network = optimize_for_inference(lowered(), compiled=True)
     if recompute:
         from archspec.backends.torch_blocks import recompute as recompute_blocks
 
@@ -152,7 +165,7 @@ def load(
     if compile:
         from archspec.passes import compile_network
 
-        compile_network(network, compile)
+        compile_network(network, compile, freeze=optimize is not None)
     return network
 
 

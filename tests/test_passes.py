@@ -1,7 +1,8 @@
 """Networks optimised for inference compute what they computed before, pass by pass and all at once."""
 
 import copy
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -26,6 +27,14 @@ from archspec.passes.pack_onednn import MOST, PackedConv, PackedLinear, pack_one
 from archspec.passes.precompute import precompute
 from archspec.passes.standardise_weights import standardise_weights
 from archspec.torch_layers import DropPath, WSConv2d
+
+
+@pytest.fixture(autouse=True)
+def freed() -> Iterator[None]:
+    """Free the networks of a test, which are cycles, before the next one makes its own."""
+    yield
+    gc.collect()
+
 
 CASES = {
     "conv": "x -> Conv(8, 3) -> BatchNorm -> ReLU -> Conv(4, 3, stride=2) -> BatchNorm",

@@ -245,7 +245,7 @@ def attend(
     result = functional.scaled_dot_product_attention(
         q, k, v, attn_mask=added, dropout_p=dropout_p, is_causal=is_causal, scale=scale
     )
-    return result.unflatten(0, lead) if merged else result
+    return torch.unflatten(result, 0, lead) if merged else result
 
 
 def _fits(x: TensorType, scores: TensorType) -> bool:

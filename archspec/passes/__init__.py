@@ -17,7 +17,7 @@ from archspec.passes.compile_blocks import compile_network
 from archspec.passes.drop_training import drop_training
 from archspec.passes.fold_norms import fold_norms
 from archspec.passes.fuse_parallel import fuse_parallel
-from archspec.passes.pack_onednn import pack_onednn
+from archspec.passes.pack_onednn import leaves_little, pack_onednn
 from archspec.passes.precompute import precompute
 from archspec.passes.standardise_weights import standardise_weights
 
@@ -70,4 +70,4 @@ def optimize_for_inference(network: Network, *, compiled: bool = False) -> Infer
     return made
 
 
-__all__ = ["PASSES", "Inference", "compile_network", "optimize_for_inference"]
+__all__ = ["PASSES", "Inference", "compile_network", "leaves_little", "optimize_for_inference"]

@@ -7,7 +7,6 @@ are alike: where these make up nearly all of a network, one of each is compiled,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -47,11 +46,11 @@ class Plan:
         return self.covered >= COVERED and self.distinct <= DISTINCT
 
 
-def compile_network(network: Network, how: bool | str = True, **options: Any) -> None:
+def compile_network(network: Network, how: bool | str = True, *, freeze: bool = False) -> None:
     """Make the network compile itself when it is first called, and again for inputs of another kind.
 
-    `how` is True to choose, "regions" or "whole", or a mode of `torch.compile`, which compiles the whole. Raises SpecError
-    when it is none of these.
+    `how` is True to choose, "regions" or "whole", or a mode of `torch.compile`, which compiles the whole. With `freeze`
+    its weights become constants of what is compiled. Raises SpecError when `how` is none of these.
     """
     if how is not True and how not in CHOICES:
         raise SpecError.of(
@@ -62,9 +61,12 @@ def compile_network(network: Network, how: bool | str = True, **options: Any) ->
         channels_last(network)
         _compile_kinds(network, plan)
     else:
-        if not options:
+        if not freeze:  # then it is laid out already
             channels_last(network)
-        network.compile(mode=how if how in MODES else None, options=options or None)
+        if how in MODES:
+            network.compile(mode=how)
+        else:
+            network.compile(options={"freezing": True} if freeze else None)
 
 
 def plan_of(network: Network) -> Plan:

@@ -13,11 +13,16 @@ from torch.fx import Node
 
 from archspec.backends.torch_fx import Network
 from archspec.ops.arithmetic import Add
+from archspec.ops.movement import _Movement
+from archspec.passes.channels_last import dominated_by_convolutions
 from archspec.passes.rewriting import add_module, modules, op_of
 
 Epilogue = tuple[str, list[float], str]
 NOTHING: Epilogue = ("none", [], "")
 
+
+LEFT = 0.5
+"""How many other steps to a packed layer make compiling worth it: ResNet-50 has 0.1 and is slower compiled, NASNet-A 0.6."""
 
 MOST = 4  # shapes of the input for which a weight is packed
 
@@ -106,6 +111,27 @@ def pack_onednn(network: Network) -> None:
         elif type(layer) is nn.Linear and _suits(layer):
             epilogue, last = _following(node)
             _put(network, node, PackedLinear(layer, epilogue), last, None, places)
+
+
+def leaves_little(network: Network) -> bool:
+    """Whether packing left little of a network for a compiler to gain by, or lost what a compiler would not have.
+
+    Where linear layers dominate, TorchInductor's are slower than packed ones; where convolutions do, it gains by the steps
+    between them, if these are many.
+    """
+    packed = sum(isinstance(module, _Packed) for module in network.modules())
+    others = sum(
+        op is not None and not isinstance(op, _Movement)
+        for node in network.graph.nodes
+        if node.op == "call_function" or not _calls_packed(network, node)
+        for op in [op_of(node)]
+    )
+    dominated = dominated_by_convolutions(network.meta["archspec"])
+    return packed > 0 and not (dominated and others > LEFT * packed)
+
+
+def _calls_packed(network: Network, node: Node) -> bool:
+    return node.op == "call_module" and isinstance(network.get_submodule(str(node.target)), _Packed)
 
 
 def _suits(layer: nn.Conv2d | nn.Linear) -> bool:
