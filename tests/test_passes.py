@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nets import batch_of, outputs, randomised, small
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -43,6 +45,9 @@ CASES = {
     "linear": "x -> GlobalAvgPool -> Linear(8) -> BatchNorm -> Linear(3)",
     "norm first": "x -> BatchNorm -> Conv(8, 1) -> ReLU -> BatchNorm -> Conv(4, 3, padding=0)",
     "norm before padding": "x -> BatchNorm -> Conv(8, 3)",
+    "other axis": "x -> Linear(16) -> BatchNorm -> Linear(3)",
+    "norm first of groups": "x -> BatchNorm -> Conv(8, 3, groups=4, padding=0)",
+    "transposed groups": "x -> ConvTranspose(8, 2, groups=4) -> BatchNorm(affine=false)",
     "read twice": "concat(x -> c: Conv(8, 3), x -> d: Conv(8, 3) -> BatchNorm)",
     "residual": "(x -> Conv(16, 3) -> BatchNorm) + x -> ReLU",
     "projected": "(x -> a: Conv(8, 3) -> BatchNorm) + (x -> b: Conv(8, 1)) -> ReLU",
@@ -112,6 +117,7 @@ def test_each_pass_alone_changes_no_result(run: Callable[[Network], None], name:
     [
         *(("conv", 0), ("no affine", 0), ("transposed", 0), ("linear", 0), ("norm first", 0)),
         *(("read twice", 0), ("norm before padding", 1), ("residual", 0)),
+        *(("other axis", 1), ("norm first of groups", 0), ("transposed groups", 0)),
     ],
 )
 def test_norms_are_folded_where_they_can_be(name: str, left: int) -> None:
@@ -125,6 +131,45 @@ def test_no_norm_is_left_of_nets_with_one_behind_each_convolution(name: str) -> 
     with torch.no_grad():
         fold_norms(made)
     assert calls(made, _BatchNorm) == 0
+
+
+ANYWHERE = [
+    "BatchNorm",
+    "BatchNorm(affine=false)",
+    "Linear(6)",
+    "Linear(4, bias=false)",
+    "ReLU",
+    "Dropout(0.5)",
+]
+AXES = [
+    *("Conv(4, 3)", "Conv(6, 1, groups=2, bias=false)", "Conv(6, 3, padding=0)", "WSConv(4, 3)", "GELU"),
+    *(
+        "ConvTranspose(4, 3)",
+        "ConvTranspose(6, 2, groups=2)",
+        "Permute([1, 0])",
+        "LayerNorm",
+        "DropPath(0.5)",
+    ),
+]
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(
+    rank=st.integers(1, 4),
+    chains=st.lists(st.lists(st.integers(0, 15), min_size=1, max_size=4), min_size=1, max_size=3),
+)
+def test_layers_in_any_order_compute_the_same(rank: int, chains: list[list[int]]) -> None:
+    palette = ANYWHERE if rank == 1 else ANYWHERE + AXES
+    axes = [1, 0, *range(2, rank)]
+    units = [[palette[i % len(palette)].replace("[1, 0]", str(axes)) for i in chain] for chain in chains]
+    branches = [f"(x -> {' -> '.join(chain)} -> Flatten)" for chain in units]
+    graph = archspec.parse(
+        f"model Net:\n    input x: {[6, *[9] * (rank - 1)]}\n    return concat({', '.join(branches)})\n"
+    )
+    made = network(graph)
+    batch = batch_of(graph, 3)
+    expected = ran(made, batch)
+    assert_same(expected, ran(optimize_for_inference(made), batch), 1e-10)
 
 
 def test_what_a_shared_layer_gives_is_not_folded() -> None:

@@ -10,11 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.nn.modules.conv import _ConvNd
 
 from archspec.backends.torch_fx import Network
 from archspec.passes.rewriting import hand_on, module_of, modules
+from archspec.tensor import TensorType
+
+CONVOLUTIONS = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
+
+Layer = nn.Linear | _ConvNd
 
 
 def fold_norms(network: Network) -> None:
@@ -26,42 +33,60 @@ def fold_norms(network: Network) -> None:
 
 def _fold_into_maker(network: Network, node: Node, norm: _BatchNorm) -> bool:
     maker = node.all_input_nodes[0]
-    layer = module_of(network, maker)
-    if len(maker.users) > 1:
+    layer = _mixing_channels(node, module_of(network, maker))
+    if layer is None or len(maker.users) > 1:
         return False
-    if isinstance(layer, _ConvNd):
-        fused: nn.Module = fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, _ConvTransposeNd))
-    elif isinstance(layer, nn.Linear):
-        fused = fuse_linear_bn_eval(layer, norm)
-    else:
-        return False
-    network.set_submodule(str(maker.target), fused)
+    factor, offset = _as_affine(norm)
+    bias = offset if layer.bias is None else layer.bias * factor + offset
+    weight = _grouped(layer)
+    _set(layer, weight * factor.view(weight.shape[0], -1, *[1] * (weight.ndim - 2)), bias)
     hand_on(node, maker)
     return True
 
 
 def _fold_into_readers(network: Network, node: Node, norm: _BatchNorm) -> bool:
-    readers = [(reader, module_of(network, reader)) for reader in node.users]
-    if not readers or not all(reader.op == "call_module" and _takes(layer) for reader, layer in readers):
+    readers = [_mixing_channels(node, module_of(network, reader)) for reader in node.users]
+    layers = [layer for layer in readers if layer is not None and _is_uniform(layer)]
+    if len(layers) < len(readers):
         return False
     factor, offset = _as_affine(norm)
-    for _, layer in readers:
-        assert isinstance(layer, nn.Conv2d | nn.Linear)
-        weight = layer.weight
-        per_input = (1, -1) + (1,) * (weight.ndim - 2)
-        moved = (weight * offset.view(per_input)).flatten(1).sum(1)
+    for layer in layers:
+        weight = _grouped(layer)
+        per_input = (weight.shape[0], 1, -1, *[1] * (weight.ndim - 3))
+        moved = (weight * offset.view(per_input)).flatten(2).sum(2).flatten()
         bias = moved if layer.bias is None else layer.bias + moved
-        layer.weight = nn.Parameter(weight * factor.view(per_input), requires_grad=False)
-        layer.bias = nn.Parameter(bias, requires_grad=False)
+        _set(layer, weight * factor.view(per_input), bias)
     hand_on(node, node.all_input_nodes[0])
     return True
 
 
-def _takes(layer: nn.Module | None) -> bool:
-    """Whether an offset of its input is an offset of its result: not where zeros are padded to the input."""
+def _mixing_channels(node: Node, layer: nn.Module | None) -> Layer | None:
+    """The layer, if it mixes the axis that a batch norm normalises, the first; a linear layer mixes the last."""
     if isinstance(layer, nn.Linear):
-        return True
-    return type(layer) is nn.Conv2d and layer.groups == 1 and not any(map(int, layer.padding))
+        type_: TensorType = node.meta["type"]
+        return layer if type_.rank == 1 else None
+    return layer if isinstance(layer, _ConvNd) and type(layer) in CONVOLUTIONS else None
+
+
+def _is_uniform(layer: Layer) -> bool:
+    """Whether an offset of its input is one offset of its result: not where zeros are padded to the input, or between."""
+    return isinstance(layer, nn.Linear) or not (layer.transposed or any(map(int, layer.padding)))
+
+
+def _grouped(layer: Layer) -> Tensor:
+    """A layer's weight as [groups, out / groups, in / groups, *kernel]."""
+    if isinstance(layer, nn.Linear):
+        return layer.weight[None]
+    weight = layer.weight.reshape(layer.groups, -1, *layer.weight.shape[1:])
+    return weight.transpose(1, 2) if layer.transposed else weight
+
+
+def _set(layer: Layer, weight: Tensor, bias: Tensor) -> None:
+    """Give a layer that weight, which is of the form of `_grouped`, and that bias."""
+    if isinstance(layer, _ConvNd) and layer.transposed:
+        weight = weight.transpose(1, 2)
+    layer.weight = nn.Parameter(weight.flatten(0, 1).contiguous(), requires_grad=False)
+    layer.bias = nn.Parameter(bias, requires_grad=False)
 
 
 def _as_affine(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
