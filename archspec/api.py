@@ -143,21 +143,15 @@ def load(
     with torch.inference_mode(False):  # weights made within it could never be trained
         tensors = made(graph)
 
-    def lowered() -> Network:
-        network = lower(graph, lambda _: tensors, flat=flat or optimize is not None)
-        if dtype is not None or device is not None:
-            network.to(device=device, dtype=dtype)
-        return network
-
-    network = lowered()
+    network = lower(graph, lambda _: tensors, flat=flat or optimize is not None)
+    if dtype is not None or device is not None:
+        network.to(device=device, dtype=dtype)
     if optimize is not None:
         from archspec.passes import leaves_little, optimize_for_inference
 
-        network = optimize_for_inference(network, compiled=isinstance(compile, str))
+        network = optimize_for_inference(network)
         if compile is True and leaves_little(network):
             compile = False
-        elif compile is True:
-            network = optimize_for_inference(lowered(), compiled=True)
     if recompute:
         from archspec.backends.torch_blocks import recompute as recompute_blocks
 

@@ -75,7 +75,7 @@ def ahead_of_time() -> Iterator[Row]:
     for name in ("resnet50", "vit_b16"):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "net.pt2"
-            save_package(optimize_for_inference(archspec.load(name, seed=0, flat=True), compiled=True), path)
+            save_package(optimize_for_inference(archspec.load(name, seed=0, flat=True)), path)
             started = time.perf_counter()
             archspec.load_aot(path)(x)
             loaded = time.perf_counter() - started

@@ -255,6 +255,36 @@ def test_layers_are_packed_with_what_follows_them(name: str) -> None:
 
 
 @pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
+@pytest.mark.parametrize("name", ["residual", "projected", "activations", "branches", "moved"])
+def test_packed_layers_run_in_any_precision_and_on_any_device(name: str) -> None:
+    graph = case(name)
+    batch = batch_of(graph, 3)
+    made = network(graph, torch.float32)
+    expected = [x.double() for x in ran(made, batch)]
+    made = optimize_for_inference(made)
+    assert calls(made, PackedConv, PackedLinear) > 0
+    outputs(made(*batch))  # packs are there, and must not outlive a conversion
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = [x.double() for x in outputs(made(*batch))]
+    assert_same(expected, cast, 5e-2)
+    assert outputs(made.to(torch.bfloat16)(*[x.bfloat16() for x in batch]))[0].dtype == torch.bfloat16
+    made = optimize_for_inference(network(graph, torch.float32)).double()
+    assert_same(expected, outputs(made(*[x.double() for x in batch])), 1e-5)
+    assert outputs(made.to("meta")(*[x.double().to("meta") for x in batch]))[0].shape == expected[0].shape
+
+
+@pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
+@pytest.mark.parametrize("name", ["residual", "activations", "moved"])
+def test_packed_layers_are_exported_as_plain_ones(name: str) -> None:
+    graph = case(name)
+    made = optimize_for_inference(network(graph, torch.float32))
+    batch = batch_of(graph, 3)
+    exported = torch.export.export(made, tuple(batch))
+    assert not any("mkldnn" in str(node.target) for node in exported.graph.nodes)
+    assert_same(outputs(made(*batch)), outputs(exported.module()(*batch)), 1e-5)
+
+
+@pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
 def test_double_precision_is_not_packed() -> None:
     assert calls(run_pass(pack_onednn, case("conv")), PackedConv) == 0
 

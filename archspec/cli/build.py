@@ -93,7 +93,7 @@ def build(
             say("compiling")
             written.append(output.with_suffix(SUFFIX))
             network = cast("Network", load(graph, seed=seed, dtype=dtype, flat=True))
-            save_package(optimize_for_inference(network, compiled=True), written[-1], batch=batch or None)
+            save_package(optimize_for_inference(network), written[-1], batch=batch or None)
     echo_summary(graph)
     typer.echo(f"  time           {time.perf_counter() - started:.1f} s")
     for path in written:

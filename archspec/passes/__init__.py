@@ -28,6 +28,7 @@ PASSES: tuple[Callable[[Network], None], ...] = (
     precompute,
     fuse_parallel,
     channels_last,
+    pack_onednn,
 )
 
 
@@ -51,17 +52,13 @@ class Inference(Network):
         return self
 
 
-def optimize_for_inference(network: Network, *, compiled: bool = False) -> Inference:
-    """Run all passes over a flat network, and freeze its weights; what it gives takes the place of the network.
-
-    On the CPU layers are packed for oneDNN, with what follows them, unless the network is `compiled` after this:
-    `torch.compile` does that itself.
-    """
+def optimize_for_inference(network: Network) -> Inference:
+    """Run all passes over a flat network, and freeze its weights; what it gives takes the place of the network."""
     network.eval()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     with torch.no_grad():
-        for run in PASSES if compiled else (*PASSES, pack_onednn):
+        for run in PASSES:
             run(network)
     network.delete_all_unused_submodules()
     made = Inference.__new__(Inference)  # of a class of its own, which holds its `forward`

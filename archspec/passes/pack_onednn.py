@@ -5,7 +5,9 @@ The kernels are those that TorchInductor calls; here they are called without com
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from archspec.passes.channels_last import dominated_by_convolutions
 from archspec.passes.rewriting import add_module, modules, op_of
 
 Epilogue = tuple[str, list[float], str]
+Follower = Callable[[Tensor], Tensor] | None
 NOTHING: Epilogue = ("none", [], "")
 
 
@@ -28,29 +31,54 @@ MOST = 4  # shapes of the input for which a weight is packed
 
 
 class _Packed(nn.Module):
-    """A layer whose weight is packed for each shape of input that it meets: the best packing depends on the batch.
+    """A layer and what follows it, as one kernel: its weight is packed for each shape of input that it meets.
 
-    Of more shapes than a few, the further ones share one that suits none in particular. No `state_dict` holds a packed
-    weight, and no copy: it is packed anew.
+    The best packing depends on the batch. Of more shapes than a few, the further ones share one that suits none in
+    particular. No `state_dict` holds a packed weight, and no copy: it is packed anew. On another device, in another
+    precision, or when it is compiled, the layer runs as it was.
     """
 
-    def __init__(self, layer: nn.Conv2d | nn.Linear, epilogue: Epilogue) -> None:
+    def __init__(self, layer: nn.Conv2d | nn.Linear, epilogue: Epilogue, follows: Follower) -> None:
         super().__init__()
-        self.register_buffer("weight", layer.weight.detach().contiguous())
-        self.register_buffer("bias", None if layer.bias is None else layer.bias.detach())
+        self.layer = layer
         self.epilogue = epilogue
-        self.packs: dict[torch.Size | None, Tensor] = {}
+        self.follows = follows
+        self.packs: dict[torch.Size | None, tuple[Tensor, Tensor | None]] = {}
+        self.suitable = _suits(layer)
 
     def pack(self, shape: torch.Size | None) -> Tensor:
         """The weight, packed for inputs of that shape."""
         raise NotImplementedError
 
-    def packed(self, x: Tensor) -> Tensor:
-        """The weight, packed for an input."""
+    def packed(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The weight, packed for an input, and the bias."""
         shape = x.shape if x.shape in self.packs or len(self.packs) < MOST else None
         if shape not in self.packs:
-            self.packs[shape] = self.pack(shape)
+            self.packs[shape] = self.pack(shape), self.layer.bias
         return self.packs[shape]
+
+    def suits(self, x: Tensor) -> bool:
+        """Whether the kernel takes such an input here and now."""
+        return (
+            self.suitable
+            and x.is_cpu
+            and x.dtype == torch.float32
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+        )
+
+    def plain(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        """The same by PyTorch's own kernels."""
+        made: Tensor = self.layer(x)
+        if other is not None:
+            made = made + other
+        return made if self.follows is None else self.follows(made)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Packed:
+        self.packs.clear()  # what `to`, `half` ... make of the weight is packed anew
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.suitable = _suits(self.layer)
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "packs": {}}
@@ -59,44 +87,53 @@ class _Packed(nn.Module):
 class PackedConv(_Packed):
     """A two-dimensional convolution, with what follows it: `act(conv(x))`, or `relu(conv(x) + other)`."""
 
-    def __init__(self, conv: nn.Conv2d, epilogue: Epilogue, adds: bool) -> None:
-        super().__init__(conv, epilogue)
-        assert not isinstance(conv.padding, str)
-        self.settings = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.adds = adds
+    layer: nn.Conv2d
+
+    def __init__(self, layer: nn.Conv2d, epilogue: Epilogue, follows: Follower) -> None:
+        super().__init__(layer, epilogue, follows)
+        assert not isinstance(layer.padding, str)
+        self.settings = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
 
     def pack(self, shape: torch.Size | None) -> Tensor:
         """The weight, packed for inputs of that shape."""
-        packed: Tensor = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.settings, shape)
+        packed: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
+            self.layer.weight.contiguous(), *self.settings, shape
+        )
         return packed
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """[N, C, H, W] -> [N, out, H', W'], to which `other` of that shape is added."""
+        if not self.suits(x):
+            return self.plain(x, other)
         name, numbers, algorithm = self.epilogue
-        weight, kernel = self.packed(x), torch.ops.mkldnn._convolution_pointwise
+        (weight, bias), kernel = self.packed(x), torch.ops.mkldnn._convolution_pointwise
         result: Tensor
-        if self.adds:
+        if other is None:
+            result = kernel(x, weight, bias, *self.settings, name, numbers, algorithm)
+        else:
             follows = None if name == "none" else name
             result = kernel.binary(
-                x, other, weight, self.bias, *self.settings, "add", 1.0, follows, numbers, algorithm
+                x, other, weight, bias, *self.settings, "add", 1.0, follows, numbers, algorithm
             )
-        else:
-            result = kernel(x, weight, self.bias, *self.settings, name, numbers, algorithm)
         return result
 
 
 class PackedLinear(_Packed):
     """A linear layer, with the activation that follows it."""
 
+    layer: nn.Linear
+
     def pack(self, shape: torch.Size | None) -> Tensor:
         """The weight, packed for so many rows."""
         rows = None if shape is None else shape[:-1].numel()
-        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(self.weight, rows)
+        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(self.layer.weight.contiguous(), rows)
         return packed
 
     def forward(self, x: Tensor) -> Tensor:
         """[*S, in] -> [*S, out]."""
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed(x), self.bias, *self.epilogue)
+        if not self.suits(x):
+            return self.plain(x)
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *self.packed(x), *self.epilogue)
         return result
 
 
@@ -110,7 +147,7 @@ def pack_onednn(network: Network) -> None:
             _pack_conv(network, node, layer, places)
         elif type(layer) is nn.Linear and _suits(layer):
             epilogue, last = _following(node)
-            _put(network, node, PackedLinear(layer, epilogue), last, None, places)
+            _put(network, node, PackedLinear(layer, epilogue, _function(node, last)), last, None, places)
 
 
 def leaves_little(network: Network) -> bool:
@@ -149,7 +186,8 @@ def _pack_conv(network: Network, node: Node, layer: nn.Conv2d, places: dict[Node
         after, end = _following(last)
         if after[0] == "relu":
             epilogue, last = after, end
-    _put(network, node, PackedConv(layer, epilogue, other is not None), last, other, places)
+    follows = _function(node if other is None else next(iter(node.users)), last)
+    _put(network, node, PackedConv(layer, epilogue, follows), last, other, places)
 
 
 def _added(node: Node, places: dict[Node, int]) -> Node | None:
@@ -171,6 +209,11 @@ def _following(node: Node) -> tuple[Epilogue, Node]:
         if epilogue is not None:
             return epilogue, after
     return NOTHING, node
+
+
+def _function(node: Node, last: Node) -> Follower:
+    """What the activation does that stands behind a node, if one does."""
+    return None if last is node else partial(cast(Callable[..., Tensor], last.target), **last.kwargs)
 
 
 def _put(
