@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,20 @@ def test_recomputing_saves_memory_and_changes_nothing(
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "how"),
+    [("vit_ti16", VIT, "regions"), ("resnet18", RESNET | {"depths": [3, 1, 1, 1]}, "regions")],
+)
+def test_compiled_networks_recompute(name: str, settings: dict[str, Any], how: str) -> None:
+    torch._dynamo.reset()
+    plain = archspec.load(name, seed=0, dtype="f64", **settings)
+    saving = archspec.load(name, seed=0, dtype="f64", compile=how, recompute=True, **settings)
+    compiled = archspec.load(name, seed=0, dtype="f64", compile=how, **settings)
+    batch = torch.randn(3, 3, settings["resolution"], settings["resolution"], dtype=torch.float64)
+    assert_close(step(plain, batch), step(saving, batch), 1e-9)
+    assert kept(saving, batch) < 0.9 * kept(compiled, batch)
+
+
 def test_recomputing_draws_the_same_random_numbers_again() -> None:
     plain, saving = (
         archspec.load("vit_ti16", seed=0, drop_path=0.5, dropout=0.3, recompute=r, **VIT)
@@ -202,8 +217,8 @@ def data(rank: int) -> torch.Tensor:
     return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(rank))
 
 
-def load(seed: int = 0) -> nn.Module:
-    return archspec.load("vit_ti16", seed=seed, **VIT)
+def load(seed: int = 0, **settings: Any) -> nn.Module:
+    return archspec.load("vit_ti16", seed=seed, **VIT, **settings)
 
 
 def expected_gradients() -> dict[str, torch.Tensor]:
@@ -223,9 +238,9 @@ def distributed(rank: int, folder: str) -> None:
         torch.testing.assert_close(parameter.grad, expected_gradients()[name])
 
 
-def sharded(rank: int, folder: str) -> None:
+def sharded(rank: int, folder: str, **settings: Any) -> None:
     mesh = init_device_mesh("cpu", (2,))
-    module = load()
+    module = load(**settings)
     blocks = archspec.blocks(module)
     for block in blocks.values():
         fully_shard(block, mesh=mesh)
@@ -251,6 +266,9 @@ def process(rank: int, work: Callable[[int, str], None], folder: str) -> None:
         dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("work", [distributed, sharded])
+sharded_and_compiled = partial(sharded, compile="regions", recompute=True)
+
+
+@pytest.mark.parametrize("work", [distributed, sharded, sharded_and_compiled])
 def test_two_processes_train_as_one(work: Callable[[int, str], None], tmp_path: Path) -> None:
     torch.multiprocessing.spawn(process, (work, str(tmp_path)), nprocs=2)

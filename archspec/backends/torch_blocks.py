@@ -64,9 +64,12 @@ def recompute(network: Network) -> None:
 
     As in Chen et al., 2016, with each unit a segment. Weights, results and statistics are as without.
     """
+    made: dict[type[nn.Module], type[nn.Module]] = {}
     for module in blocks(network).values():
         cls = type(module)
-        module.__class__ = _recomputing(cls)
+        if cls not in made:
+            made[cls] = _recomputing(cls)
+        module.__class__ = made[cls]
 
 
 def _recomputing(cls: type[nn.Module]) -> type[nn.Module]:
@@ -75,6 +78,8 @@ def _recomputing(cls: type[nn.Module]) -> type[nn.Module]:
     def forward(self: nn.Module, *tensors: torch.Tensor) -> Any:
         if not (self.training and torch.is_grad_enabled()):
             return plain(self, *tensors)
+        if torch.compiler.is_compiling():  # what is compiled writes statistics once
+            return checkpoint(plain, self, *tensors, use_reentrant=False)
         return checkpoint(
             plain,
             self,
@@ -117,4 +122,5 @@ def _above(path: str) -> Iterator[str]:
 def own_code(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function like it with a code object of its own: `torch.compile` finds what it compiled by the code."""
     assert isinstance(function, FunctionType)
-    return FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
+    code = function.__code__.replace()
+    return FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
