@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import compiling, front_end, gpu, inference, modules, training
-from benchmarks.measuring import Row
+from benchmarks import compiling, every, front_end, gpu, inference, modules, training
+from benchmarks.measuring import Row, machine
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     name: function
-    for module in (front_end, modules, inference, compiling, training, gpu)
+    for module in (front_end, modules, inference, compiling, training, gpu, every)
     for name, function in vars(module).items()
     if callable(function)
     and getattr(function, "__module__", "") == module.__name__
@@ -30,9 +28,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     options = parser.parse_args()
     rows: list[Row] = []
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
-    )
+    hardware = machine()
+    print(f"{hardware}\n")
     print(f"{'':<58} {'measured':>9} {'goal':>7} {'spread':>15}")
     for name in options.names or BENCHMARKS:
         for row in BENCHMARKS[name]():
@@ -41,8 +38,9 @@ def main() -> None:
             spread = f"{row.spread[0]:.3f}..{row.spread[1]:.3f}"
             print(f"{row.claim:<58} {row.measured:>9.3f} {row.goal:>7.2f} {spread:>15}{verdict}")
             print(f"    {row.detail}", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+        if options.json:  # after each, since all take hours
+            record = {"machine": hardware, "rows": [asdict(row) for row in rows]}
+            options.json.write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -89,33 +89,3 @@ def ahead_of_time() -> Iterator[Row]:
         yield Row(
             f"load and first call of {name}, ahead of time / compile", share, 0.1, (share, share), detail
         )
-
-
-def every_spec() -> Iterator[Row]:
-    """Each shipped network that has at most 25 G multiply-adds, optimised against plain, batch 1: the slowest of them."""
-    import torch
-
-    import archspec
-    from archspec.analyses.cost import macs
-    from archspec.api import shipped
-
-    found = []
-    for entry in shipped():
-        graph = archspec.read(entry.name)
-        if any(not isinstance(size, int) for given in graph.inputs for size in given.type.shape):
-            graph = archspec.read(entry.name, length=16)
-        if macs(graph) > 25e9:
-            continue
-        x = [
-            torch.randint(2, (1, *given.type.shape))  # type: ignore[arg-type]
-            if given.type.dtype == "i64"
-            else torch.randn(1, *given.type.shape)  # type: ignore[arg-type]
-            for given in graph.inputs
-        ]
-        plain = archspec.load(graph, seed=0).eval()
-        fast = archspec.load(graph, seed=0, optimize="inference")
-        with torch.inference_mode():
-            times = compare(lambda x=x, m=fast: m(*x), lambda x=x, m=plain: m(*x), 7)
-        found.append(ratio(entry.name, 1.0, *times, ("optimised", "plain")))
-    for row in sorted(found, key=lambda row: -row.measured)[:5]:
-        yield Row(f"optimised / plain: {row.claim}", row.measured, 1.0, row.spread, row.detail)

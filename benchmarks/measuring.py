@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -19,6 +21,15 @@ class Row:
     goal: float
     spread: tuple[float, float]
     detail: str
+
+
+def machine() -> str:
+    """The hardware and the versions that ratios were measured with, in a line."""
+    import torch
+
+    cards = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    processor = f"{os.cpu_count()} cores, {platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
+    return ", ".join([processor, *cards, f"Python {platform.python_version()}", f"torch {torch.__version__}"])
 
 
 def timed(work: Callable[[], object]) -> float:
