@@ -16,6 +16,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import archspec
+from archspec.api import torch_dtype
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
 from archspec.errors import SpecError
@@ -84,31 +85,41 @@ def step(module: nn.Module, batch: torch.Tensor) -> list[torch.Tensor]:
     return [*out, x.grad, *gradients, *(b.clone().double() for b in module.buffers())]  # type: ignore[list-item]
 
 
+def images(settings: dict[str, Any], dtype: str) -> torch.Tensor:
+    size = settings["resolution"]
+    return torch.randn(3, 3, size, size, dtype=torch_dtype(dtype))
+
+
 def assert_close(a: list[torch.Tensor], b: list[torch.Tensor], tolerance: float) -> None:
     for x, y in zip(a, b, strict=True):
         assert (x - y).abs().max() <= tolerance * (1 + x.abs().max())
 
 
+# Convolutional nets in double precision: in single, rounding moves values over the edges of ReLUs and poolings.
+# Torch 2.11 compiles no backward pass of attention in double.
+
+
 @pytest.mark.parametrize(
-    ("name", "settings", "how"),
+    ("name", "settings", "how", "dtype", "tolerance"),
     [
-        ("vit_ti16", VIT, True),
-        ("resnet50", RESNET, "regions"),
-        ("resnet18", RESNET | {"depths": [1, 1, 1, 1]}, "whole"),
+        ("vit_ti16", VIT, True, "f32", 1e-4),
+        ("resnet50", RESNET, "regions", "f64", 1e-9),
+        ("resnet18", RESNET | {"depths": [1, 1, 1, 1]}, "whole", "f64", 1e-9),
     ],
 )
-def test_compiled_networks_compute_the_same(name: str, settings: dict[str, Any], how: bool | str) -> None:
+def test_compiled_networks_compute_the_same(
+    name: str, settings: dict[str, Any], how: bool | str, dtype: str, tolerance: float
+) -> None:
     torch._dynamo.reset()
-    # In double precision: in single, rounding moves values over the edges of ReLUs and poolings.
-    plain = archspec.load(name, seed=0, dtype="f64", **settings)
-    compiled = archspec.load(name, seed=0, dtype="f64", compile=how, **settings)
+    plain = archspec.load(name, seed=0, dtype=dtype, **settings)
+    compiled = archspec.load(name, seed=0, dtype=dtype, compile=how, **settings)
     assert list(plain.state_dict()) == list(compiled.state_dict())
-    batch = torch.randn(3, 3, settings["resolution"], settings["resolution"], dtype=torch.float64)
-    assert_close(step(plain, batch), step(compiled, batch), 1e-9)
+    batch = images(settings, dtype)
+    assert_close(step(plain, batch), step(compiled, batch), tolerance)
     with torch.no_grad():
-        assert_close([plain.eval()(batch)], [compiled.eval()(batch)], 1e-10)
+        assert_close([plain.eval()(batch)], [compiled.eval()(batch)], tolerance)
         other = batch[:1]
-        assert_close([plain(other)], [compiled(other)], 1e-10)
+        assert_close([plain(other)], [compiled(other)], tolerance)
 
 
 def test_one_code_is_compiled_for_all_blocks_that_are_alike() -> None:
@@ -184,16 +195,22 @@ def test_recomputing_saves_memory_and_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "how"),
-    [("vit_ti16", VIT, "regions"), ("resnet18", RESNET | {"depths": [3, 1, 1, 1]}, "regions")],
+    ("name", "settings", "dtype", "tolerance"),
+    [
+        ("vit_ti16", VIT, "f32", 1e-4),
+        ("resnet18", RESNET | {"depths": [3, 1, 1, 1]}, "f64", 1e-9),
+    ],
 )
-def test_compiled_networks_recompute(name: str, settings: dict[str, Any], how: str) -> None:
+def test_compiled_networks_recompute(
+    name: str, settings: dict[str, Any], dtype: str, tolerance: float
+) -> None:
     torch._dynamo.reset()
-    plain = archspec.load(name, seed=0, dtype="f64", **settings)
-    saving = archspec.load(name, seed=0, dtype="f64", compile=how, recompute=True, **settings)
-    compiled = archspec.load(name, seed=0, dtype="f64", compile=how, **settings)
-    batch = torch.randn(3, 3, settings["resolution"], settings["resolution"], dtype=torch.float64)
-    assert_close(step(plain, batch), step(saving, batch), 1e-9)
+    settings = {"seed": 0, "dtype": dtype, **settings}
+    plain = archspec.load(name, **settings)
+    compiled = archspec.load(name, compile="regions", **settings)
+    saving = archspec.load(name, compile="regions", recompute=True, **settings)
+    batch = images(settings, dtype)
+    assert_close(step(plain, batch), step(saving, batch), tolerance)
     assert kept(saving, batch) < 0.9 * kept(compiled, batch)
 
 
