@@ -1,4 +1,4 @@
-"""Networks compiled ahead of time: packages of AOTInductor, which run without compiling anything."""
+"""TorchInductor: whether it can compile here, and networks compiled ahead of time, which run without compiling anything."""
 
 from __future__ import annotations
 
@@ -17,14 +17,32 @@ from archspec.writing import replacing
 SUFFIX = ".pt2"
 
 
+def require_compiler(network: Network) -> None:
+    """SpecError when a network on the CPU is to be compiled, and there is no C++ compiler to do it."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    if _held(network).device.type != "cpu":
+        return
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        raise SpecError.of(
+            "file",
+            f"there is no C++ compiler, which TorchInductor needs to compile {network.meta['archspec'].name}",
+            help="install one, such as g++, or name it in the environment variable CXX",
+        ) from None
+
+
 def save_package(network: Network, path: Path, *, batch: int | None = 1) -> None:
     """Compile a network in eval mode for batches of so many samples, or of any number, and write the package.
 
     Raises SpecError when it cannot be compiled, as without a C++ compiler, or not be written.
     """
     from torch._inductor import aoti_compile_and_package
-    from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
+    from torch._inductor.exc import InductorError
 
+    require_compiler(network)
     graph: Graph = network.meta["archspec"]
     examples = tuple(_example(graph, index, batch or 2, network) for index in range(len(graph.inputs)))
     shapes = None
@@ -38,12 +56,9 @@ def save_package(network: Network, path: Path, *, batch: int | None = 1) -> None
                 exported,
                 inductor_configs={"freezing": all(example.device.type == "cpu" for example in examples)},
             )
-    except (InvalidCxxCompiler, CppCompileError) as error:
-        raise SpecError.of(
-            "file",
-            f"{graph.name} cannot be compiled: {str(error).splitlines()[0]}",
-            help="install a C++ compiler, such as g++",
-        ) from None
+    except InductorError as error:
+        reason = str(error).splitlines()[0]
+        raise SpecError.of("file", f"TorchInductor cannot compile {graph.name}: {reason}") from error
     with replacing(path) as file:
         file.write(Path(made).read_bytes())
     Path(made).unlink()
@@ -77,6 +92,11 @@ def _example(graph: Graph, index: int, samples: int, network: Network) -> torch.
             f"the input `{graph.inputs[index].name}` of {graph.name} has a free size",
             help="give it a size with --set",
         )
-    held = next(network.parameters(), torch.empty(0))
+    held = _held(network)
     dtype = held.dtype if type_.floating else getattr(torch, torch_name(type_.dtype))
     return torch.zeros((samples, *map(int, map(str, type_.shape))), dtype=dtype, device=held.device)
+
+
+def _held(network: Network) -> torch.Tensor:
+    """A weight of the network, or a tensor like PyTorch makes them where there is none."""
+    return next(network.parameters(), torch.empty(0))

@@ -80,11 +80,6 @@ def build(
         from archspec.artifact import save_artifact
 
         torch_dtype(dtype)
-        say(f"drawing {graph.parameters:,} parameters")
-        module = load(graph, seed=seed, dtype=dtype)
-        say(f"writing {output}")
-        chosen: Literal["inference"] | None = "inference" if optimize else None
-        save_artifact(module, output, seed=seed, dtype=dtype, optimize=chosen, compile=compile)
         written = [output]
         if aot:
             from archspec.backends.torch_aot import SUFFIX, save_package
@@ -94,6 +89,11 @@ def build(
             written.append(output.with_suffix(SUFFIX))
             network = cast("Network", load(graph, seed=seed, dtype=dtype, flat=True))
             save_package(optimize_for_inference(network), written[-1], batch=batch or None)
+        say(f"drawing {graph.parameters:,} parameters")
+        module = load(graph, seed=seed, dtype=dtype)
+        say(f"writing {output}")
+        chosen: Literal["inference"] | None = "inference" if optimize else None
+        save_artifact(module, output, seed=seed, dtype=dtype, optimize=chosen, compile=compile)
     echo_summary(graph)
     typer.echo(f"  time           {time.perf_counter() - started:.1f} s")
     for path in written:

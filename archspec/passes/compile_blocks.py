@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from archspec.backends.torch_aot import require_compiler
 from archspec.backends.torch_blocks import alike, own_code
 from archspec.backends.torch_fx import Network
 from archspec.errors import SpecError
@@ -50,12 +51,13 @@ def compile_network(network: Network, how: bool | str = True, *, freeze: bool = 
     """Make the network compile itself when it is first called, and again for inputs of another kind.
 
     `how` is True to choose, "regions" or "whole", or a mode of `torch.compile`, which compiles the whole. With `freeze`
-    its weights become constants of what is compiled. Raises SpecError when `how` is none of these.
+    its weights become constants of what is compiled. Raises SpecError when `how` is none of these, and without a compiler.
     """
     if how is not True and how not in CHOICES:
         raise SpecError.of(
             "argument", f"`compile` is true or one of {', '.join(CHOICES)}, not {how!r}", help="true chooses"
         )
+    require_compiler(network)
     plan = plan_of(network)
     if how == "regions" or (how is True and plan.pays):
         channels_last(network)

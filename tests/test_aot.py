@@ -1,0 +1,69 @@
+"""Packages compiled ahead of time compute what the network does, and what cannot be compiled or loaded is said."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from nets import randomised
+from typer.testing import CliRunner
+
+import archspec
+from archspec.backends.torch_aot import save_package
+from archspec.cli import app
+from archspec.errors import SpecError
+from archspec.passes import optimize_for_inference
+
+SPEC = """
+model Net:
+    input image: [3, 16, 16]
+    input scale: [8]
+    x = image -> conv: Conv(8, 3) -> norm: BatchNorm -> ReLU -> GlobalAvgPool
+    return (x * scale -> fc: Linear(4), x)
+"""
+
+
+def package(path: Path, batch: int | None) -> torch.nn.Module:
+    """Write the package of a network, and give the network."""
+    network = randomised(archspec.load(archspec.parse(SPEC), seed=0)).eval()
+    flat = archspec.load(archspec.parse(SPEC), flat=True)
+    flat.load_state_dict(network.state_dict())
+    save_package(optimize_for_inference(flat), path, batch=batch)  # type: ignore[arg-type]
+    return network
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(2, [2]), (None, [1, 2, 5])])
+def test_a_package_computes_the_same(tmp_path: Path, batch: int | None, sizes: list[int]) -> None:
+    network = package(tmp_path / "net.pt2", batch)
+    run = archspec.load_aot(tmp_path / "net.pt2")
+    for size in sizes:
+        inputs = torch.randn(size, 3, 16, 16), torch.rand(size, 8)
+        with torch.no_grad():
+            for expected, found in zip(network(*inputs), run(*inputs), strict=True):
+                torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+SMALL = [f"--set={setting}" for setting in ("layers=1", "dim=16", "hidden=16", "heads=2", "words=10")]
+
+
+def test_a_free_size_cannot_be_compiled_for(tmp_path: Path) -> None:
+    command = ["build", "transformer_base", "--aot", "-o", str(tmp_path / "net.archmod"), *SMALL]
+    with pytest.raises(SpecError, match="the input `source` of TransformerBase has a free size"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="there is no file"):
+        archspec.load_aot(tmp_path / "none.pt2")
+    (tmp_path / "net.pt2").write_bytes(b"no package")
+    with pytest.raises(SpecError, match="is no package that runs here"):
+        archspec.load_aot(tmp_path / "net.pt2")
+
+
+def test_a_missing_compiler_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    with pytest.raises(SpecError, match="there is no C\\+\\+ compiler, which TorchInductor needs"):
+        archspec.load("lenet5", compile=True)
+    with pytest.raises(SpecError, match="such as g\\+\\+"):
+        package(tmp_path / "net.pt2", 1)
+    assert not list(tmp_path.iterdir())
