@@ -8,6 +8,7 @@ from nets import randomised
 from typer.testing import CliRunner
 
 import archspec
+from archspec.api import torch_dtype
 from archspec.backends.torch_aot import save_package
 from archspec.cli import app
 from archspec.errors import SpecError
@@ -22,21 +23,21 @@ model Net:
 """
 
 
-def package(path: Path, batch: int | None) -> torch.nn.Module:
+def package(path: Path, batch: int | None, dtype: str = "f32") -> torch.nn.Module:
     """Write the package of a network, and give the network."""
-    network = randomised(archspec.load(archspec.parse(SPEC), seed=0)).eval()
-    flat = archspec.load(archspec.parse(SPEC), flat=True)
+    network = randomised(archspec.load(archspec.parse(SPEC), seed=0, dtype=dtype)).eval()
+    flat = archspec.load(archspec.parse(SPEC), flat=True, dtype=dtype)
     flat.load_state_dict(network.state_dict())
     save_package(optimize_for_inference(flat), path, batch=batch)  # type: ignore[arg-type]
     return network
 
 
-@pytest.mark.parametrize(("batch", "sizes"), [(2, [2]), (None, [1, 2, 5])])
-def test_a_package_computes_the_same(tmp_path: Path, batch: int | None, sizes: list[int]) -> None:
-    network = package(tmp_path / "net.pt2", batch)
+@pytest.mark.parametrize(("batch", "sizes", "dtype"), [(2, [2], "f32"), (None, [1, 2, 5], "f64")])
+def test_a_package_computes_the_same(tmp_path: Path, batch: int | None, sizes: list[int], dtype: str) -> None:
+    network = package(tmp_path / "net.pt2", batch, dtype)
     run = archspec.load_aot(tmp_path / "net.pt2")
     for size in sizes:
-        inputs = torch.randn(size, 3, 16, 16), torch.rand(size, 8)
+        inputs = [x.to(torch_dtype(dtype)) for x in (torch.randn(size, 3, 16, 16), torch.rand(size, 8))]
         with torch.no_grad():
             for expected, found in zip(network(*inputs), run(*inputs), strict=True):
                 torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

@@ -136,12 +136,23 @@ def test_unknown_ways_to_compile_are_refused() -> None:
         archspec.load("resnet18", compile="fast")
 
 
-def test_compiled_and_optimised() -> None:
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_compiled_and_optimised(dtype: str) -> None:
     torch._dynamo.reset()
-    plain = archspec.load("resnet18", seed=0, resolution=64).eval()
-    module = archspec.load("resnet18", seed=0, resolution=64, optimize="inference", compile=True)
-    x = torch.randn(2, 3, 64, 64)
+    settings: dict[str, Any] = {"seed": 0, "resolution": 64, "dtype": dtype, "depths": [1, 1, 1, 1]}
+    plain = archspec.load("resnet18", **settings).eval()
+    module = archspec.load("resnet18", optimize="inference", compile="whole", **settings)
+    x = images(settings, dtype)
     assert_close([plain(x)], [module(x)], 1e-4)
+
+
+@pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
+@pytest.mark.parametrize(
+    ("name", "compiled"), [("resnet50", False), ("vit_ti16", False), ("nasnet_a_mobile", True)]
+)
+def test_packed_networks_are_compiled_where_that_gains_more(name: str, compiled: bool) -> None:
+    module = archspec.load(name, seed=0, optimize="inference", compile=True)
+    assert (module._compiled_call_impl is not None) == compiled
 
 
 def test_modes_of_torch_compile_take_half_precision() -> None:

@@ -34,6 +34,11 @@ def require_compiler(network: Network) -> None:
         ) from None
 
 
+def freezes(network: Network) -> bool:
+    """Whether TorchInductor can make constants of the weights: in double precision it calls kernels that do not exist."""
+    return _held(network).dtype != torch.float64
+
+
 def save_package(network: Network, path: Path, *, batch: int | None = 1) -> None:
     """Compile a network in eval mode for batches of so many samples, or of any number, and write the package.
 
@@ -54,7 +59,7 @@ def save_package(network: Network, path: Path, *, batch: int | None = 1) -> None
             exported = torch.export.export(network.eval(), examples, dynamic_shapes=shapes)
             made = aoti_compile_and_package(
                 exported,
-                inductor_configs={"freezing": all(example.device.type == "cpu" for example in examples)},
+                inductor_configs={"freezing": freezes(network) and _held(network).device.type == "cpu"},
             )
     except InductorError as error:
         reason = str(error).splitlines()[0]

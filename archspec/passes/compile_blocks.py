@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from archspec.backends.torch_aot import require_compiler
+from archspec.backends.torch_aot import freezes, require_compiler
 from archspec.backends.torch_blocks import alike, own_code
 from archspec.backends.torch_fx import Network
 from archspec.errors import SpecError
@@ -68,7 +68,7 @@ def compile_network(network: Network, how: bool | str = True, *, freeze: bool = 
         if how in MODES:
             network.compile(mode=how)
         else:
-            network.compile(options={"freezing": True} if freeze else None)
+            network.compile(options={"freezing": True} if freeze and freezes(network) else None)
 
 
 def plan_of(network: Network) -> Plan:
