@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Row, compare, ratio
+from benchmarks.measuring import Row, alone, compare, ratio
 
 
 def _networks() -> Iterator[tuple[str, Callable[[], Any], float, float]]:
@@ -24,43 +25,46 @@ def _networks() -> Iterator[tuple[str, Callable[[], Any], float, float]]:
 
 def optimised() -> Iterator[Row]:
     """An optimised network, not compiled, against the eager one by hand, batches of 1 and 8."""
+    for name, peer, goal, _ in _networks():
+        yield from alone(_optimised, name, peer, goal)
+
+
+def _optimised(name: str, peer: Callable[[], Any], goal: float) -> Iterator[Row]:
     import torch
 
     import archspec
 
-    for name, peer, goal, _ in _networks():
-        by_hand = peer().eval()
-        module = archspec.load(name, seed=0)
-        by_hand.load_state_dict(module.state_dict())
-        ours = archspec.load(name, seed=0, optimize="inference")
-        for batch in (1, 8):
-            x = torch.randn(batch, 3, 224, 224)
-            with torch.inference_mode():
-                assert torch.allclose(ours(x), by_hand(x), rtol=1e-3, atol=1e-4), (
-                    f"{name}: not the same function"
-                )
-                times = compare(lambda x=x, m=ours: m(x), lambda x=x, m=by_hand: m(x), 15)
-            limit = 1 / goal if batch == 8 else 1.0
-            yield ratio(
-                f"optimised {name}, batch {batch} / eager by hand", limit, *times, ("ours", "by hand")
-            )
+    by_hand = peer().eval()
+    by_hand.load_state_dict(archspec.load(name, seed=0).state_dict())
+    ours = archspec.load(name, seed=0, optimize="inference")
+    for batch in (1, 8):
+        x = torch.randn(batch, 3, 224, 224)
+        with torch.inference_mode():
+            assert torch.allclose(ours(x), by_hand(x), rtol=1e-3, atol=1e-4), f"{name}: not the same function"
+            times = compare(partial(ours, x), partial(by_hand, x), 15)
+        claim = f"optimised {name}, batch {batch} / eager by hand"
+        yield ratio(claim, 1 / goal if batch == 8 else 1.0, *times, ("ours", "by hand"))
 
 
 def optimised_and_compiled() -> Iterator[Row]:
     """An optimised and compiled network against the eager one, and the one compiled with freezing, batch 8."""
+    for name, peer, _, goal in _networks():
+        yield from alone(_optimised_and_compiled, name, peer, goal)
+
+
+def _optimised_and_compiled(name: str, peer: Callable[[], Any], goal: float) -> Iterator[Row]:
     import torch
 
     import archspec
 
-    for name, peer, _, goal in _networks():
-        by_hand, x = peer().eval(), torch.randn(8, 3, 224, 224)
-        ours = archspec.load(name, seed=0, optimize="inference", compile=True)
-        frozen = torch.compile(peer().eval(), options={"freezing": True})
-        with torch.no_grad():
-            eager = compare(lambda x=x, m=ours: m(x), lambda x=x, m=by_hand: m(x), 15)
-            whole = compare(lambda x=x, m=ours: m(x), lambda x=x, m=frozen: m(x), 15)
-        yield ratio(f"optimised, compiled {name} / eager by hand", 1 / goal, *eager, ("ours", "by hand"))
-        yield ratio(f"optimised, compiled {name} / by hand, frozen", 1.0, *whole, ("ours", "by hand"))
+    by_hand, x = peer().eval(), torch.randn(8, 3, 224, 224)
+    ours = archspec.load(name, seed=0, optimize="inference", compile=True)
+    frozen = torch.compile(peer().eval(), options={"freezing": True})
+    with torch.no_grad():
+        eager = compare(partial(ours, x), partial(by_hand, x), 15)
+        whole = compare(partial(ours, x), partial(frozen, x), 15)
+    yield ratio(f"optimised, compiled {name} / eager by hand", 1 / goal, *eager, ("ours", "by hand"))
+    yield ratio(f"optimised, compiled {name} / by hand, frozen", 1.0, *whole, ("ours", "by hand"))
 
 
 def ahead_of_time() -> Iterator[Row]:

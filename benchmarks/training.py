@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.measuring import Row, compare, ratio
+from benchmarks.measuring import Row, alone, compare, ratio
 
 
 def _step(module: Any, batch: int = 4, size: int = 224) -> Callable[[], None]:
@@ -26,17 +26,23 @@ def _step(module: Any, batch: int = 4, size: int = 224) -> Callable[[], None]:
 
 def training_steps() -> Iterator[Row]:
     """A compiled training step against `torch.compile` of the network by hand, batch 4."""
-    import torch
-
-    import archspec
     from benchmarks.peers.resnet import ResNet
     from benchmarks.peers.vit import ViT
 
-    for name, peer in (("resnet50", ResNet), ("vit_b16", ViT)):
-        ours = _step(archspec.load(name, compile=True).train())
-        theirs = _step(torch.compile(peer().train()))
-        times = compare(ours, theirs, 9)
-        yield ratio(f"compiled training step of {name} / by hand", 1.0, *times, ("ours", "by hand"))
+    yield from alone(_training_step, "resnet50", ResNet)
+    yield from alone(_training_step, "vit_b16", ViT)
+
+
+def _training_step(name: str, peer: Callable[[], Any]) -> Iterator[Row]:
+    import torch
+
+    import archspec
+
+    ours = _step(archspec.load(name, compile=True).train())
+    theirs = _step(torch.compile(peer().train()))
+    yield ratio(
+        f"compiled training step of {name} / by hand", 1.0, *compare(ours, theirs, 9), ("ours", "by hand")
+    )
 
 
 def recomputing() -> Iterator[Row]:
