@@ -28,6 +28,7 @@ from archspec.passes.fuse_parallel import fuse_parallel
 from archspec.passes.pack_onednn import MOST, PackedConv, PackedLinear, pack_onednn
 from archspec.passes.precompute import precompute
 from archspec.passes.standardise_weights import standardise_weights
+from archspec.passes.write_over import OVER, write_over
 from archspec.torch_layers import DropPath, WSConv2d
 
 
@@ -282,6 +283,81 @@ def test_packed_layers_are_exported_as_plain_ones(name: str) -> None:
     exported = torch.export.export(made, tuple(batch))
     assert not any("mkldnn" in str(node.target) for node in exported.graph.nodes)
     assert_same(outputs(made(*batch)), outputs(exported.module()(*batch)), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("body", "over"),
+    [
+        ("(x -> Conv(8, 3) -> BatchNorm) + x", 1),
+        ("(x -> BatchNorm) * (x -> GlobalAvgPool(true) -> Sigmoid)", 1),
+        ("x -> Conv(8, 3) -> LayerNorm -> ReLU", 1),
+        ("x + x -> ReLU", 1),  # over the sum, but not over the input
+        ("x -> ReLU", 0),
+        ("(x -> Permute([0, 2, 1])) + x", 0),  # a view of the input
+        ("(x -> GlobalAvgPool(true)) * x", 0),  # which is smaller
+        ("(x -> a: BatchNorm -> Permute([0, 2, 1])) -> ReLU", 0),
+    ],
+)
+def test_what_is_read_no_more_is_written_over(body: str, over: int) -> None:
+    graph = archspec.parse(f"model Net:\n    input x: [8, 6, 6]\n    return {body}\n")
+    made = run_pass(write_over, graph)
+    batch = batch_of(graph, 2)
+    given, first = [x.clone() for x in batch], ran(made.float(), batch)
+    assert_same(first, ran(made, batch), 0)
+    assert all(torch.equal(a, b) for a, b in zip(given, batch, strict=True))
+    written = [node.target in OVER.values() or node.kwargs.get("inplace") for node in made.graph.nodes]
+    assert written.count(True) == over
+
+
+def test_what_is_read_again_is_not_written_over() -> None:
+    graph = archspec.parse("""
+model Net:
+    input x: [8, 6, 6]
+    a = x -> BatchNorm
+    view = a -> Permute([0, 2, 1])
+    b = a + x
+    c = b * (b -> GlobalAvgPool(true))
+    return c -> ReLU, view, b
+""")
+    made = run_pass(write_over, graph)
+    targets = [node.target for node in made.graph.nodes]
+    assert not any(over in targets for over in OVER.values())
+    assert [node.kwargs["inplace"] for node in made.graph.nodes if "inplace" in node.kwargs] == [True]
+
+
+STEPS = [
+    *("Conv(4, 3)", "Conv(4, 1)", "ReLU", "SiLU", "BatchNorm", "GELU", "Permute([0, 2, 1])", "Linear(4)"),
+    *("AvgPool(3, stride=1)", "Flatten -> Reshape([4, 4, 4])", "Dropout(0.5)"),
+]
+PAIRS = ["{a} + {b}", "{a} * {b}", "{a} - {b}", "{a} * ({b} -> GlobalAvgPool(true) -> Sigmoid)"]
+
+
+@settings(deadline=None, max_examples=100, derandomize=True)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from([*STEPS, *PAIRS]), st.integers(0, 3), st.integers(0, 3)),
+        min_size=2,
+        max_size=9,
+    ),
+    also=st.booleans(),
+)
+def test_values_read_here_and_there_are_never_lost(steps: list[tuple[str, int, int]], also: bool) -> None:
+    """Each step reads one or two of the last values; inputs stay as they are, and it all can be run again."""
+    values, lines = ["x"], []
+    for number, (step, first, second) in enumerate(steps):
+        a, b = values[-1 - first % len(values)], values[-1 - second % len(values)]
+        lines.append(f"    v{number} = " + (step.format(a=a, b=b) if step in PAIRS else f"{a} -> {step}"))
+        values.append(f"v{number}")
+    lines.append(f"    return {values[-1]}" + (f", {values[-2]}" if also else ""))
+    graph = archspec.parse("model Net:\n    input x: [4, 4, 4]\n" + "\n".join(lines) + "\n")
+    made = network(graph, torch.float32)
+    batch = batch_of(graph, 2)
+    given = [x.clone() for x in batch]
+    expected = [x.clone() for x in ran(made, batch)]
+    optimised = optimize_for_inference(made)
+    for _ in range(2):
+        assert_same(expected, [x.clone() for x in outputs(optimised(*batch))], 1e-3)
+    assert all(torch.equal(a, b) for a, b in zip(given, batch, strict=True))
 
 
 @pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")

@@ -23,6 +23,7 @@ class _Pairwise(Op):
     verb: ClassVar[str]
 
     without_batch = True
+    overwritable = True
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         """[*S], [*S'] -> both shapes broadcast."""
@@ -53,7 +54,6 @@ class Add(_Pairwise):
     """
 
     function, verb = "add", "add"
-    overwritable = True
 
     examples = (
         "(f32[64, 8, 8], f32[64, 8, 8]) -> Add -> f32[64, 8, 8]",

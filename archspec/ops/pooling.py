@@ -117,6 +117,7 @@ class AvgPool(_Pool):
 
     count_include_pad: bool = True
 
+    overwritable = True
     examples = (
         "f32[8, 9, 9] -> AvgPool(3, 1) -> f32[8, 9, 9]",
         "f32[8, 8, 8] -> AvgPool(2) -> f32[8, 4, 4]",
@@ -182,6 +183,7 @@ class GlobalAvgPool(_GlobalPool):
         "f32[8, 20] -> GlobalAvgPool -> f32[8]",
         "f32[2, 3, 4, 5] -> GlobalAvgPool(true) -> f32[2, 1, 1, 1]",
     )
+    overwritable = True
     saves = ()
 
     def flops(self, x: TensorType) -> int:

@@ -20,6 +20,7 @@ from archspec.passes.fuse_parallel import fuse_parallel
 from archspec.passes.pack_onednn import leaves_little, pack_onednn
 from archspec.passes.precompute import precompute
 from archspec.passes.standardise_weights import standardise_weights
+from archspec.passes.write_over import write_over
 
 PASSES: tuple[Callable[[Network], None], ...] = (
     drop_training,
@@ -29,6 +30,7 @@ PASSES: tuple[Callable[[Network], None], ...] = (
     fuse_parallel,
     channels_last,
     pack_onednn,
+    write_over,
 )
 
 

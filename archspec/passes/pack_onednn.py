@@ -93,6 +93,7 @@ class PackedConv(_Packed):
         super().__init__(layer, epilogue, follows)
         assert not isinstance(layer.padding, str)
         self.settings = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
+        self.over = False  # whether a sum may be written over what is added
 
     def pack(self, shape: torch.Size | None) -> Tensor:
         """The weight, packed for inputs of that shape."""
@@ -106,15 +107,17 @@ class PackedConv(_Packed):
         if not self.suits(x) or (other is not None and other.shape[2:].numel() == 1):
             return self.plain(x, other)  # torch 2.11 adds nothing to images of one place
         name, numbers, algorithm = self.epilogue
-        (weight, bias), kernel = self.packed(x), torch.ops.mkldnn._convolution_pointwise
+        (weight, bias), kernels = self.packed(x), torch.ops.mkldnn
         result: Tensor
         if other is None:
-            result = kernel(x, weight, bias, *self.settings, name, numbers, algorithm)
+            result = kernels._convolution_pointwise(x, weight, bias, *self.settings, name, numbers, algorithm)
         else:
             follows = None if name == "none" else name
-            result = kernel.binary(
-                x, other, weight, bias, *self.settings, "add", 1.0, follows, numbers, algorithm
-            )
+            how = (weight, bias, *self.settings, "add", 1.0, follows, numbers, algorithm)
+            if self.over:
+                result = kernels._convolution_pointwise_.binary(other, x, *how)
+            else:
+                result = kernels._convolution_pointwise.binary(x, other, *how)
         return result
 
 
