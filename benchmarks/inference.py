@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Row, alone, compare, ratio
+from benchmarks.measuring import Row, alone, check_same, compare, ratio
 
 
 def _networks() -> Iterator[tuple[str, Callable[[], Any], float, float]]:
@@ -40,7 +40,7 @@ def _optimised(name: str, peer: Callable[[], Any], goal: float) -> Iterator[Row]
     for batch in (1, 8):
         x = torch.randn(batch, 3, 224, 224)
         with torch.inference_mode():
-            assert torch.allclose(ours(x), by_hand(x), rtol=1e-3, atol=1e-4), f"{name}: not the same function"
+            check_same(name, ours(x), by_hand(x))
             times = compare(partial(ours, x), partial(by_hand, x), 15)
         claim = f"optimised {name}, batch {batch} / eager by hand"
         yield ratio(claim, 1 / goal if batch == 8 else 1.0, *times, ("ours", "by hand"))

@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,19 @@ def ratio(claim: str, goal: float, ours: list[float], theirs: list[float], names
         f"{names[0]} {1000 * a:.1f} ms, {names[1]} {1000 * b:.1f} ms, medians of {len(ours)} alternating runs"
     )
     return Row(claim, statistics.median(ratios), goal, (quartiles[0], quartiles[2]), detail)
+
+
+def check_same(name: str, ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """That two networks gave equal results: within 1e-3 of the largest value.
+
+    Deep residual networks with fresh weights give values about 1e8, and one that happens to lie near zero then has no
+    digit in common with itself.
+
+    Raises:
+        ValueError: They are not the same function, and no ratio of their times means anything.
+    """
+    if not (ours - theirs).abs().max() <= 1e-3 * theirs.abs().max():
+        raise ValueError(f"{name}: not the same function as the one by hand")
 
 
 def alone(rows: Callable[..., Iterable[Row]], *arguments: Any) -> list[Row]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Row, compare, ratio
+from benchmarks.measuring import Row, check_same, compare, ratio
 
 
 def _peers() -> Iterator[tuple[str, Callable[[], Any], int]]:
@@ -58,9 +58,7 @@ def forward() -> Iterator[Row]:
         by_hand.load_state_dict(module.state_dict())
         x = torch.randn(4, 3, size, size)
         with torch.inference_mode():
-            assert torch.allclose(module(x), by_hand(x), rtol=1e-4, atol=1e-5), (
-                f"{name}: not the same function"
-            )
+            check_same(name, module(x), by_hand(x))
             ours, theirs = compare(lambda m=module, x=x: m(x), lambda m=by_hand, x=x: m(x), 15)
         yield ratio(f"eager forward of {name} / by hand", 1.03, ours, theirs, ("ours", "by hand"))
 
