@@ -40,6 +40,21 @@ def alike(network: Network) -> list[list[str]]:
     return [paths for paths in chosen if len(paths) > 1]
 
 
+def lone(network: Network, among: set[str], beside: set[str]) -> list[str]:
+    """The outermost of some blocks that neither hold nor stand in others that are given, by name; lists are none."""
+    holders = {part for path in beside for part in _above(path)}
+    found = [
+        path
+        for path, module in network.named_modules()
+        if path in among - beside - holders
+        and isinstance(module, Block)
+        and type(module).__name__ != LIST
+        and beside.isdisjoint(_above(path))
+    ]
+    outermost = _outermost(found)
+    return [path for path in found if path in outermost]
+
+
 def blocks(module: Network) -> dict[str, nn.Module]:
     """The repeated units of a network by name. See `archspec.blocks`."""
     found = kinds(module)

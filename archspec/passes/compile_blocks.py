@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from archspec.backends.torch_aot import freezes, require_compiler
-from archspec.backends.torch_blocks import alike, own_code
+from archspec.backends.torch_blocks import alike, lone, own_code
 from archspec.backends.torch_fx import Network
 from archspec.errors import SpecError
 from archspec.graph import Graph
@@ -26,18 +26,29 @@ WORTH = 0.02
 DISTINCT = 0.34
 """The largest share of its steps that may have to be compiled: with more, little time is won."""
 
+LONE = 0.04
+"""The smallest share of the values computed in a network for which a block like no other is compiled beside those that repeat.
+
+Fusing saves writing values, and the first block of a stage writes many: its images are the largest, and few others are as
+large. Its share must be twice its share of the steps, which is what it costs to compile.
+"""
+
+ROOM = 0.2
+"""The share of the steps up to which such blocks are added: compiling a fifth takes about a third of the whole's time."""
+
 MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 CHOICES = ("regions", "whole", *MODES)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which blocks are compiled: those of each kind, and what share of the network's steps that is.
+    """Which blocks are compiled: those of each kind, and those like no other that are worth it.
 
-    `covered` is the share of the steps that stand in them, `distinct` the share that is compiled.
+    `covered` is the share of the network's steps that stand in blocks that repeat, `distinct` the share in one of each kind.
     """
 
     kinds: tuple[tuple[str, ...], ...]
+    lone: tuple[str, ...]
     covered: float
     distinct: float
 
@@ -72,18 +83,42 @@ def compile_network(network: Network, how: bool | str = True, *, freeze: bool = 
 
 
 def plan_of(network: Network) -> Plan:
-    """The outermost blocks that are alike with another and worth it, and how much of the network they are."""
+    """The outermost blocks that are alike with another and worth it, how much of the network they are, and which go with them."""
     graph: Graph = network.meta["archspec"]
-    steps = {scope.name: sum(1 for _ in graph.inside(i)) for i, scope in enumerate(graph.scopes)}
-    least = WORTH * len(graph.nodes)
-    chosen = tuple(tuple(paths) for paths in alike(network) if len(paths) * steps[paths[0]] >= least)
-    covered = sum(steps[path] for paths in chosen for path in paths)
-    compiled = sum(steps[paths[0]] for paths in chosen)
-    return Plan(chosen, covered / len(graph.nodes), compiled / len(graph.nodes))
+    steps = {
+        scope.name: sum(1 for _ in graph.inside(i)) / len(graph.nodes) for i, scope in enumerate(graph.scopes)
+    }
+    kinds = tuple(tuple(paths) for paths in alike(network) if len(paths) * steps[paths[0]] >= WORTH)
+    covered = sum(steps[path] for paths in kinds for path in paths)
+    distinct = sum(steps[paths[0]] for paths in kinds)
+    repeated = {path for paths in kinds for path in paths}
+    return Plan(kinds, _worth_alone(network, steps, repeated, ROOM - distinct), covered, distinct)
+
+
+def _worth_alone(
+    network: Network, steps: dict[str, float], repeated: set[str], room: float
+) -> tuple[str, ...]:
+    """The blocks beside the repeated ones in which most values are computed, as long as there is room for their steps."""
+    graph: Graph = network.meta["archspec"]
+    if any(not isinstance(size, int) for given in graph.inputs for size in given.type.shape):
+        return ()  # then it is not known how many values there are
+    values = {node.name: sum(given.values for given in node.types) for node in graph.nodes}
+    total = sum(values.values())
+    shares = {
+        scope.name: sum(values[node.name] for node in graph.inside(i)) / total
+        for i, scope in enumerate(graph.scopes)
+    }
+    worth = {path for path, share in shares.items() if share >= max(LONE, 2 * steps[path])}
+    chosen = []
+    for path in sorted(lone(network, worth, repeated), key=lambda path: -shares[path]):
+        if steps[path] <= room:
+            chosen.append(path)
+            room -= steps[path]
+    return tuple(chosen)
 
 
 def _compile_kinds(network: Network, plan: Plan) -> None:
-    for paths in plan.kinds:
+    for paths in (*plan.kinds, *((path,) for path in plan.lone)):
         cls = type(network.get_submodule(paths[0]))
         forward = torch.compile(own_code(cls.forward), fullgraph=True)
         compiled = type(cls.__name__, (cls,), {"forward": forward, "__module__": cls.__module__})
