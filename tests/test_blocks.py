@@ -62,16 +62,12 @@ def test_blocks_of_another_module_are_refused() -> None:
     ("name", "kinds", "lone", "pays"),
     [
         ("vit_b16", [12], [], True),
-        # The first blocks of its stages compute 7.6, 4.9, 2.5 and 1.2 % of its values, each in 2.3 % of its steps.
-        ("resnet152", [2, 7, 35, 2], ["layer1.0", "layer2.0"], True),
-        (
-            "nasnet_a_large",
-            [4, 6, 4, 7, 4, 4, 7, 4, 4],
-            [],
-            True,
-        ),  # 17 % are compiled: no room for its stem's cells
+        # The first blocks of its stages compute 7.6, 4.9, 2.5 and 1.2 % of its values; the others of its last, 1.4 %.
+        ("resnet152", [2, 7, 35], ["layer1.0", "layer2.0"], True),
+        # 17 % of its steps repeat: no room for the cells of its stem.
+        ("nasnet_a_large", [4, 6, 4, 7, 4, 4], [], True),
         ("mixer_b16", [12], [], True),
-        ("transformer_base", [2, 6, 6], [], True),
+        ("transformer_base", [6, 6], [], True),
         ("resnet18", [], [], False),  # no two blocks of a stage but the second of the first are alike
         ("alexnet", [], [], False),
         ("densenet121", [], [], False),

@@ -21,7 +21,10 @@ COVERED = 0.7
 """The share of a network's steps that must stand in blocks that are compiled; the others are not."""
 
 WORTH = 0.02
-"""The smallest share of its steps for which a kind of block is compiled: each costs a second or more, however small."""
+"""The smallest share of its steps, and of the values that it computes, for which a kind of block is compiled.
+
+Each costs a second or more, however small, and fusing saves writing values.
+"""
 
 DISTINCT = 0.34
 """The largest share of its steps that may have to be compiled: with more, little time is won."""
@@ -29,7 +32,7 @@ DISTINCT = 0.34
 LONE = 0.04
 """The smallest share of the values computed in a network for which a block like no other is compiled beside those that repeat.
 
-Fusing saves writing values, and the first block of a stage writes many: its images are the largest, and few others are as
+The first block of a stage writes many: its images are the largest, and few others are as
 large. Its share must be twice its share of the steps, which is what it costs to compile.
 """
 
@@ -44,7 +47,8 @@ CHOICES = ("regions", "whole", *MODES)
 class Plan:
     """Which blocks are compiled: those of each kind, and those like no other that are worth it.
 
-    `covered` is the share of the network's steps that stand in blocks that repeat, `distinct` the share in one of each kind.
+    `covered` is the share of the network's steps that stand in blocks that repeat, and `distinct` the share in one of each
+    kind, of those with enough steps; what is compiled of them must compute enough values, too.
     """
 
     kinds: tuple[tuple[str, ...], ...]
@@ -91,30 +95,30 @@ def plan_of(network: Network) -> Plan:
     kinds = tuple(tuple(paths) for paths in alike(network) if len(paths) * steps[paths[0]] >= WORTH)
     covered = sum(steps[path] for paths in kinds for path in paths)
     distinct = sum(steps[paths[0]] for paths in kinds)
-    repeated = {path for paths in kinds for path in paths}
-    return Plan(kinds, _worth_alone(network, steps, repeated, ROOM - distinct), covered, distinct)
+    shares = _shares_of_values(graph)
+    if not shares:
+        return Plan(kinds, (), covered, distinct)
+    kinds = tuple(paths for paths in kinds if len(paths) * shares[paths[0]] >= WORTH)
+    worth = {path for path, share in shares.items() if share >= max(LONE, 2 * steps[path])}
+    alone, room = [], ROOM - distinct
+    among = lone(network, worth, {path for paths in kinds for path in paths})
+    for path in sorted(among, key=lambda path: -shares[path]):
+        if steps[path] <= room:
+            alone.append(path)
+            room -= steps[path]
+    return Plan(kinds, tuple(alone), covered, distinct)
 
 
-def _worth_alone(
-    network: Network, steps: dict[str, float], repeated: set[str], room: float
-) -> tuple[str, ...]:
-    """The blocks beside the repeated ones in which most values are computed, as long as there is room for their steps."""
-    graph: Graph = network.meta["archspec"]
+def _shares_of_values(graph: Graph) -> dict[str, float]:
+    """The share of the values of a network that is computed in each block; none where sizes are free."""
     if any(not isinstance(size, int) for given in graph.inputs for size in given.type.shape):
-        return ()  # then it is not known how many values there are
+        return {}
     values = {node.name: sum(given.values for given in node.types) for node in graph.nodes}
     total = sum(values.values())
-    shares = {
+    return {
         scope.name: sum(values[node.name] for node in graph.inside(i)) / total
         for i, scope in enumerate(graph.scopes)
     }
-    worth = {path for path, share in shares.items() if share >= max(LONE, 2 * steps[path])}
-    chosen = []
-    for path in sorted(lone(network, worth, repeated), key=lambda path: -shares[path]):
-        if steps[path] <= room:
-            chosen.append(path)
-            room -= steps[path]
-    return tuple(chosen)
 
 
 def _compile_kinds(network: Network, plan: Plan) -> None:
