@@ -127,6 +127,11 @@ class Node(Record):
         """All values it takes: the inputs in order, then the optional ones."""
         return (*self.inputs, *self.options.values())
 
+    @property
+    def values(self) -> int:
+        """How many values it computes for a sample. Raises Mistake when a size is free."""
+        return sum(type_.values for type_ in self.types)
+
 
 class Scope(Record):
     """What made a group of nodes: a block with its arguments, or a list of layers (`block` is empty).
@@ -190,6 +195,11 @@ class Graph(Record):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Graph:
         return self
 
+    @property
+    def is_sized(self) -> bool:
+        """Whether no size of an input is free."""
+        return all(isinstance(size, int) for given in self.inputs for size in given.type.shape)
+
     @cached_property
     def types(self) -> dict[Ref, TensorType]:
         """The type of every value."""
@@ -223,6 +233,14 @@ class Graph(Record):
                 yield member
             else:
                 yield from self.inside(member)
+
+    def sums(self, number: Callable[[Node], int]) -> dict[str, int]:
+        """A number of each node, summed over the nodes of each scope and of those in it, by the scope's name."""
+        numbers = {node.name: number(node) for node in self.nodes}
+        return {
+            scope.name: sum(numbers[node.name] for node in self.inside(i))
+            for i, scope in enumerate(self.scopes)
+        }
 
     def input_types(self, node: Node) -> tuple[TensorType, ...]:
         """The types of a node's inputs, in order."""

@@ -14,7 +14,7 @@ from archspec.graph import Graph
 def sized(name: str, **settings: Any) -> Graph:
     """A shipped network; one whose sizes are free, at the sizes of which its claims speak."""
     graph = archspec.read(name, **settings)
-    if all(isinstance(size, int) for given in graph.inputs for size in given.type.shape):
+    if graph.is_sized:
         return graph
     known = next(claim.settings for claim in graph.claims if claim.settings)
     return archspec.read(name, **{**known, **settings})

@@ -1,6 +1,7 @@
 """Repeated units: sharing what is compiled, recomputing, and wrapping them for several processes."""
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 import torch.distributed as dist
 from nets import outputs, sized
 from torch import nn
+from torch._inductor.utils import run_and_get_code
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
@@ -157,6 +159,31 @@ def test_one_code_is_compiled_for_all_blocks_that_are_alike(
     with torch.no_grad():
         module(images(settings, "f32"))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
+
+
+JOINED = """
+model Joined:
+    input image: [3, 16, 16]
+    x = image -> stem: Conv(16, 3) -> norm: BatchNorm
+    y = x -> ReLU -> conv: Conv(16, 3)
+    return concat(x, y + (x -> AvgPool(3, stride=1)), y + (x -> MaxPool(3, stride=1)))
+"""
+
+
+def test_compiled_networks_join_images_channels_last() -> None:
+    """What is joined is laid out so, and so is the result: TorchInductor is not to lay it out otherwise in between."""
+    torch._dynamo.reset()
+    graph = archspec.parse(JOINED)
+    plain = archspec.load(graph, seed=0, dtype="f64")
+    compiled = archspec.load(graph, seed=0, dtype="f64", compile="whole")
+    batch = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+    assert_close(step(plain, batch), step(compiled, batch), 1e-9)
+    with torch.no_grad():
+        made, (code,) = run_and_get_code(compiled.eval(), batch)
+    assert_close([plain.eval()(batch)], [made], 1e-9)
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    joined = re.findall(r"empty_strided_cpu\(\(2, (?:48, 16, 16|16, 16, 48)\)", code)
+    assert len(joined) == 1
 
 
 def test_unknown_ways_to_compile_are_refused() -> None:

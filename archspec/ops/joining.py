@@ -15,6 +15,9 @@ from archspec.tensor import Shape, TensorType, promote, show
 if TYPE_CHECKING:
     from torch import Tensor
 
+CHANNELS = -3
+"""The axis of an image's channels."""
+
 
 class Concat(_Movement):
     """Join tensors along an axis, in order.
@@ -156,7 +159,22 @@ def concat(*tensors: "Tensor", axis: int, batched: tuple[bool, ...] = ()) -> "Te
     """`torch.cat`; where `batched` says that only some have a batch, the others are repeated over it."""
     import torch
 
-    return torch.cat(over_batch(tensors, batched), axis)
+    joined = over_batch(tensors, batched)
+    if axis == CHANNELS and torch.compiler.is_compiling() and any(_channels_last(image) for image in joined):
+        # Of what is not yet in memory TorchInductor knows no layout, and would lay out all as PyTorch does, and back again.
+        return torch.cat([image.permute(0, 2, 3, 1) for image in joined], -1).permute(0, 3, 1, 2)
+    return torch.cat(joined, axis)
+
+
+def _channels_last(image: "Tensor") -> bool:
+    """Whether a tensor is a batch of images laid out channels last, and not as PyTorch lays them as well."""
+    import torch
+
+    return (
+        image.ndim == 4
+        and image.is_contiguous(memory_format=torch.channels_last)
+        and not image.is_contiguous()
+    )
 
 
 def stack(*tensors: "Tensor", axis: int, batched: tuple[bool, ...] = ()) -> "Tensor":

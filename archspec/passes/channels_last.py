@@ -15,9 +15,7 @@ SHARE = 0.5  # of the multiply-adds, in convolutions, from which on it pays
 
 def dominated_by_convolutions(graph: Graph) -> bool:
     """Whether most multiply-adds are those of two-dimensional convolutions, and every input is known to be an image or none."""
-    if any(not isinstance(size, int) for given in graph.inputs for size in given.type.shape):
-        return False
-    if not any(given.type.rank == 3 for given in graph.inputs):
+    if not graph.is_sized or not any(given.type.rank == 3 for given in graph.inputs):
         return False
     costs = node_costs(graph)
     in_convolutions = sum(costs[node.name].macs for node in graph.nodes if isinstance(node.op, Conv | WSConv))

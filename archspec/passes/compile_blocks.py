@@ -89,9 +89,7 @@ def compile_network(network: Network, how: bool | str = True, *, freeze: bool = 
 def plan_of(network: Network) -> Plan:
     """The outermost blocks that are alike with another and worth it, how much of the network they are, and which go with them."""
     graph: Graph = network.meta["archspec"]
-    steps = {
-        scope.name: sum(1 for _ in graph.inside(i)) / len(graph.nodes) for i, scope in enumerate(graph.scopes)
-    }
+    steps = {path: many / len(graph.nodes) for path, many in graph.sums(lambda _: 1).items()}
     kinds = tuple(tuple(paths) for paths in alike(network) if len(paths) * steps[paths[0]] >= WORTH)
     covered = sum(steps[path] for paths in kinds for path in paths)
     distinct = sum(steps[paths[0]] for paths in kinds)
@@ -111,14 +109,10 @@ def plan_of(network: Network) -> Plan:
 
 def _shares_of_values(graph: Graph) -> dict[str, float]:
     """The share of the values of a network that is computed in each block; none where sizes are free."""
-    if any(not isinstance(size, int) for given in graph.inputs for size in given.type.shape):
+    if not graph.is_sized:
         return {}
-    values = {node.name: sum(given.values for given in node.types) for node in graph.nodes}
-    total = sum(values.values())
-    return {
-        scope.name: sum(values[node.name] for node in graph.inside(i)) / total
-        for i, scope in enumerate(graph.scopes)
-    }
+    total = sum(node.values for node in graph.nodes)
+    return {path: values / total for path, values in graph.sums(lambda node: node.values).items()}
 
 
 def _compile_kinds(network: Network, plan: Plan) -> None:
