@@ -183,6 +183,25 @@ model Net:
     assert calls(run_pass(fold_norms, graph), _BatchNorm) == 1
 
 
+@pytest.mark.parametrize("run", [*PASSES, optimize_for_inference], ids=lambda run: run.__name__)
+def test_a_layer_whose_weight_is_read_elsewhere_keeps_it(run: Callable[[Network], Network | None]) -> None:
+    """As where an embedding is tied: the norm behind it is not folded into it, nor is it fused with its neighbour."""
+    graph = archspec.parse("""
+model Net:
+    input x: [8]
+    shared tied = Linear(8)
+    y = (x -> tied -> BatchNorm) + (x -> Linear(8))
+    return (y -> Reshape([1, 8]), tied.weight) -> MatMul
+""")
+    made = network(graph)
+    batch = batch_of(graph, 3)
+    expected = ran(made, batch)
+    with torch.no_grad():
+        made = run(made) or made
+    made.recompile()
+    assert_same(expected, ran(made, batch), 1e-10)
+
+
 def test_standardised_weights_become_plain_ones() -> None:
     made = run_pass(standardise_weights, case("standardised"))
     assert count(made, WSConv2d) == 0

@@ -19,17 +19,17 @@ def op_of(node: Node) -> Op | None:
 
 
 def module_of(network: Network, node: Node) -> nn.Module | None:
-    """The module that a node calls, when it calls one and no other node calls it."""
+    """The module that a node calls, when it calls one and no other node calls it, or reads a weight of it."""
     if node.op != "call_module":
         return None
-    return network.get_submodule(str(node.target)) if _calls(network)[str(node.target)] == 1 else None
+    return network.get_submodule(str(node.target)) if _uses(network)[str(node.target)] == 1 else None
 
 
 def modules(network: Network) -> Iterator[tuple[Node, nn.Module]]:
     """All nodes that call a module of their own, which may be erased meanwhile."""
-    calls = _calls(network)
+    uses = _uses(network)
     for node in list(network.graph.nodes):
-        if node.op == "call_module" and calls[str(node.target)] == 1:
+        if node.op == "call_module" and uses[str(node.target)] == 1:
             yield node, network.get_submodule(str(node.target))
 
 
@@ -48,5 +48,8 @@ def add_module(network: Network, name: str, module: nn.Module) -> str:
     return name
 
 
-def _calls(network: Network) -> Counter[str]:
-    return Counter(str(node.target) for node in network.graph.nodes if node.op == "call_module")
+def _uses(network: Network) -> Counter[str]:
+    """How many nodes call each module or read a weight of it, by the module's name."""
+    called = Counter(str(node.target) for node in network.graph.nodes if node.op == "call_module")
+    read = (str(node.target) for node in network.graph.nodes if node.op == "get_attr")
+    return called + Counter(target.rpartition(".")[0] for target in read)
