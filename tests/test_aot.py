@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch._inductor.config
 from nets import randomised
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import archspec
@@ -52,6 +53,29 @@ def test_a_free_size_cannot_be_compiled_for(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="the input `source` of TransformerBase has a free size"):
         CliRunner().invoke(app, command, catch_exceptions=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_is_built_and_compiled_with_weights_of_a_file(tmp_path: Path) -> None:
+    spec, weights, built = tmp_path / "net.arch", tmp_path / "net.safetensors", tmp_path / "net.archmod"
+    spec.write_text(SPEC)
+    trained = randomised(archspec.load(spec, seed=5)).eval()
+    save_file(trained.state_dict(), weights)
+    command = ["build", str(spec), "--weights", str(weights), "-o", str(built)]
+    assert CliRunner().invoke(app, [*command, "--aot"], catch_exceptions=False).exit_code == 0
+    inputs = torch.randn(1, 3, 16, 16), torch.rand(1, 8)
+    with torch.no_grad():
+        expected = trained(*inputs)
+        for made in (
+            archspec.load(built).eval()(*inputs),
+            archspec.load_aot(built.with_suffix(".pt2"))(*inputs),
+        ):
+            for a, b in zip(expected, made, strict=True):
+                torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
+    first = built.read_bytes()
+    assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+    assert built.read_bytes() == first
+    refused = CliRunner().invoke(app, [*command, "--seed", "1"])
+    assert refused.exit_code == 2 and "need no seed" in refused.output
 
 
 def test_what_is_no_package_is_refused(tmp_path: Path) -> None:

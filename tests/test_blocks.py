@@ -191,6 +191,15 @@ def test_unknown_ways_to_compile_are_refused() -> None:
         archspec.load("resnet18", compile="fast")
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("lenet5", {}), ("vit_ti16", {"flat": True}), ("vit_ti16", {"optimize": "inference"})],
+)
+def test_regions_are_refused_where_there_are_none(name: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="has no blocks that are alike"):
+        archspec.load(name, compile="regions", **settings)
+
+
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 def test_compiled_and_optimised(dtype: str) -> None:
     torch._dynamo.reset()

@@ -42,7 +42,17 @@ def build(
         ),
     ] = None,
     settings: Settings = None,
-    seed: Annotated[int, typer.Option(help="Seed of the first weights: same spec and seed, same bytes.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seed of the first weights, 0 unless given: same spec and seed, same bytes.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A .safetensors file of weights to build it with.", show_default=False),
+    ] = None,
     dtype: Annotated[
         str, typer.Option(help="Floating-point type of the weights: f32, f16, bf16 or f64.")
     ] = "f32",
@@ -64,7 +74,7 @@ def build(
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Build a module with fresh weights and write it to a file that archspec.load reads."""
+    """Build a module, with fresh weights or those of a file, and write it to a file that archspec.load reads."""
     started = time.perf_counter()
     import_plugins(plugins)
     with progress() as say:
@@ -74,7 +84,7 @@ def build(
         say("reading the spec")
         path, model = locate(spec)
         graph = read(spec, budget=budget, **parse_settings(settings))
-        _require_valid_seed(seed)
+        seed = _chosen_seed(seed, weights)
         output = output or Path("build") / f"{'.'.join(filter(None, (path.stem, model)))}.archmod"
         say("importing torch")
         from archspec.artifact import save_artifact
@@ -87,10 +97,10 @@ def build(
 
             say("compiling")
             written.append(output.with_suffix(SUFFIX))
-            network = cast("Network", load(graph, seed=seed, dtype=dtype, flat=True))
+            network = cast("Network", load(graph, seed=seed, weights=weights, dtype=dtype, flat=True))
             save_package(optimize_for_inference(network), written[-1], batch=batch or None)
-        say(f"drawing {graph.parameters:,} parameters")
-        module = load(graph, seed=seed, dtype=dtype)
+        say(f"{'drawing' if weights is None else 'reading'} {graph.parameters:,} parameters")
+        module = load(graph, seed=seed, weights=weights, dtype=dtype)
         say(f"writing {output}")
         chosen: Literal["inference"] | None = "inference" if optimize else None
         save_artifact(module, output, seed=seed, dtype=dtype, optimize=chosen, compile=compile)
@@ -100,6 +110,12 @@ def build(
         typer.echo(f"  written        {path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
-def _require_valid_seed(seed: int) -> None:
-    if not -(2**63) <= seed < 2**63:
+def _chosen_seed(seed: int | None, weights: Path | None) -> int | None:
+    """The seed to draw weights from; none where they come from a file."""
+    if weights is not None:
+        if seed is not None:
+            raise typer.BadParameter("weights from a file need no seed", param_hint="--seed")
+        return None
+    if not -(2**63) <= (seed or 0) < 2**63:
         raise typer.BadParameter("a seed has at most 64 bits", param_hint="--seed")
+    return seed or 0

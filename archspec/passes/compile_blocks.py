@@ -66,7 +66,8 @@ def compile_network(network: Network, how: bool | str = True, *, freeze: bool = 
     """Make the network compile itself when it is first called, and again for inputs of another kind.
 
     `how` is True to choose, "regions" or "whole", or a mode of `torch.compile`, which compiles the whole. With `freeze`
-    its weights become constants of what is compiled. Raises SpecError when `how` is none of these, and without a compiler.
+    its weights become constants of what is compiled. Raises SpecError when `how` is none of these, when no blocks are alike
+    that could be regions, and without a compiler.
     """
     if how is not True and how not in CHOICES:
         raise SpecError.of(
@@ -74,6 +75,12 @@ def compile_network(network: Network, how: bool | str = True, *, freeze: bool = 
         )
     require_compiler(network)
     plan = plan_of(network)
+    if how == "regions" and not (plan.kinds or plan.lone):
+        raise SpecError.of(
+            "argument",
+            f"{network.meta['archspec'].name} has no blocks that are alike and large enough to be compiled as regions",
+            help="compile it whole, or let `compile=True` choose; what is flat or optimised has no blocks",
+        )
     if how == "regions" or (how is True and plan.pays):
         channels_last(network)
         _compile_kinds(network, plan)
