@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,8 +36,15 @@ def machine() -> str:
     import torch
 
     cards = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    processor = f"{os.cpu_count()} cores, {platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
+    processor = f"{os.cpu_count()} cores, {_processor()} with {torch.backends.cpu.get_cpu_capability()}"
     return ", ".join([processor, *cards, f"Python {platform.python_version()}", f"torch {torch.__version__}"])
+
+
+def _processor() -> str:
+    """What the processor calls itself, where Linux tells, and otherwise its kind."""
+    told = Path("/proc/cpuinfo")
+    names = re.findall(r"^model name\s*: (.+)$", told.read_text(), re.MULTILINE) if told.exists() else []
+    return next(iter(names), platform.machine())
 
 
 def timed(work: Callable[[], object]) -> float:

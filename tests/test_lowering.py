@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.fx import GraphModule, Interpreter
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import archspec
 from archspec.backends.torch_fx import Block
@@ -240,6 +241,37 @@ def test_exports_with_a_free_batch(text: str) -> None:
     for count in (2, 5):
         x = batch(count)
         assert torch.allclose(exported.module()(x), module(x), atol=1e-5)
+
+
+class Called(TorchDispatchMode):
+    """Notes the names of what PyTorch calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.__name__)
+        return func(*args, **kwargs or {})
+
+
+def test_attention_takes_the_fused_kernel_however_many_axes_there_are_and_however_they_lie() -> None:
+    """HaloNet's queries have a place in a block behind block and head, and its keys come out of windows."""
+    module = archspec.load(
+        archspec.parse("""
+model M:
+    input x: [3, 2, 16, 5]
+    input bias: [3, 2, 5, 5]
+    q = x -> Permute([0, 1, 3, 2])
+    return (q, q, q) -> Attention(bias=bias)
+""")
+    )
+    x, bias = torch.randn(4, 3, 2, 16, 5), torch.randn(4, 3, 2, 5, 5)
+    with torch.no_grad(), Called() as called:
+        made = module(x, bias)
+    assert "_scaled_dot_product_flash_attention_for_cpu.default" in called.names
+    q = x.transpose(-1, -2)
+    torch.testing.assert_close(made, (q @ q.transpose(-1, -2) / 4 + bias).softmax(-1) @ q)
 
 
 def test_shared_layers_have_their_weights_once() -> None:

@@ -128,13 +128,21 @@ class Attention(Op):
         seen = (
             mask if mask is None or not self.causal else broadcast(mask, scores.with_shape(scores.shape[-2:]))
         )
-        # The fused kernel of the CPU takes four axes, one width, and no bias to be trained; those of CUDA
-        # take a bias too, so that this claims more than they keep.
-        fused = q.rank + batched == 4 and always_equal(q.shape[-1], v.shape[-1])
+        # The fused kernel of the CPU takes four axes, to which `attend` brings more, one width, and no bias to be
+        # trained; those of CUDA take a bias too, so that this claims more than they keep.
+        axes = q.rank + batched
+        fused = axes >= 4 and always_equal(q.shape[-1], v.shape[-1])
         if fused and bias is None and not self.dropout:
             sums = TensorType(q.shape[:-1], "f32", batched)
-            added = () if seen is None else (replace(seen, dtype=q.dtype),)  # the mask, as numbers to add
-            return "q", "k", "v", "outputs", sums, *added
+            if seen is None:
+                return "q", "k", "v", "outputs", sums
+            added = replace(seen, dtype=q.dtype)  # the mask, as numbers to add
+            shape = (*[1] * (q.rank - seen.rank), *seen.shape)
+            if axes > 4 and (seen.batched or any(size != 1 for size in shape[:-3])):
+                added = TensorType(
+                    (*q.shape[:-3], *shape[-3:]), q.dtype, batched
+                )  # repeated along merged axes
+            return "q", "k", "v", "outputs", sums, added
         # Queries and keys scaled, and values laid out anew, as those of several heads have to be.
         kept: list[str | TensorType] = [*(replace(x, batched=batched) for x in (q, k, v)), scores]
         if self.dropout:
@@ -235,8 +243,9 @@ def attend(
         bias = torch.where(mask, bias, -torch.inf)
     added = mask if bias is None else bias
     lead = q.shape[:-3]
-    # TorchInductor takes attention apart by patterns of four axes, which fail on more.
-    merged = torch.compiler.is_compiling() and len(lead) > 1
+    # Fused kernels, and the patterns by which TorchInductor finds attention, take four axes, and features side by side.
+    merged = len(lead) > 1
+    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
     if merged:
         q, k, v = (x.flatten(0, -4) for x in (q, k, v))
         if added is not None:
