@@ -138,10 +138,10 @@ class Attention(Op):
                 return "q", "k", "v", "outputs", sums
             added = replace(seen, dtype=q.dtype)  # the mask, as numbers to add
             shape = (*[1] * (q.rank - seen.rank), *seen.shape)
-            if axes > 4 and (seen.batched or any(size != 1 for size in shape[:-3])):
-                added = TensorType(
-                    (*q.shape[:-3], *shape[-3:]), q.dtype, batched
-                )  # repeated along merged axes
+            if axes > 4 and (
+                seen.batched or any(size != 1 for size in shape[:-3])
+            ):  # repeated along merged axes
+                added = TensorType((*q.shape[:-3], *shape[-3:]), q.dtype, batched)
             return "q", "k", "v", "outputs", sums, added
         # Queries and keys scaled, and values laid out anew, as those of several heads have to be.
         kept: list[str | TensorType] = [*(replace(x, batched=batched) for x in (q, k, v)), scores]
