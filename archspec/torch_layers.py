@@ -137,7 +137,8 @@ class DeformConv(nn.Conv2d):
         y = y * (2 / input.shape[2]) + self._taps(0, input, y)[:, None, :, None]
         x = x * (2 / input.shape[3]) + self._taps(1, input, x)[:, None, :]
         grid = torch.stack((x, y), -1).flatten(4, 5).flatten(2, 3).flatten(0, 1)  # [N * G, K, H' * W', 2]
-        image = torch.unflatten(input, 1, (groups, -1)).flatten(0, 1)  # [N * G, C / G, H, W]
+        # Of an image channels last, samples would be too, and all of them be moved to become columns.
+        image = torch.unflatten(input.contiguous(), 1, (groups, -1)).flatten(0, 1)  # [N * G, C / G, H, W]
         samples = functional.grid_sample(image.to(grid.dtype), grid, align_corners=False).to(input.dtype)
         samples = torch.unflatten(samples, 0, (-1, groups))  # [N, G, C / G, K, H' * W']
         if mask is not None:

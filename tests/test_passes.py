@@ -25,11 +25,11 @@ from archspec.passes.channels_last import channels_last
 from archspec.passes.drop_training import drop_training
 from archspec.passes.fold_norms import fold_norms
 from archspec.passes.fuse_parallel import fuse_parallel
-from archspec.passes.pack_onednn import MOST, PackedConv, PackedLinear, pack_onednn
+from archspec.passes.pack_layers import MOST, MKLLinear, PackedConv, PackedLinear, pack_layers
 from archspec.passes.precompute import precompute
 from archspec.passes.standardise_weights import standardise_weights
 from archspec.passes.write_over import OVER, write_over
-from archspec.torch_layers import DropPath, WSConv2d
+from archspec.torch_layers import DeformConv, DropPath, WSConv2d
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +49,8 @@ CASES = {
     "other axis": "x -> Linear(16) -> BatchNorm -> Linear(3)",
     "norm first of groups": "x -> BatchNorm -> Conv(8, 3, groups=4, padding=0)",
     "transposed groups": "x -> ConvTranspose(8, 2, groups=4) -> BatchNorm(affine=false)",
+    "deformed": "(x, x -> Conv(18, 3)) -> DeformConv(8) -> BatchNorm -> ReLU",
+    "norm before deformed": "(x -> BatchNorm, x -> Conv(18, 3, padding=0)) -> DeformConv(8, padding=0)",
     "read twice": "concat(x -> c: Conv(8, 3), x -> d: Conv(8, 3) -> BatchNorm)",
     "residual": "(x -> Conv(16, 3) -> BatchNorm) + x -> ReLU",
     "projected": "(x -> a: Conv(8, 3) -> BatchNorm) + (x -> b: Conv(8, 1)) -> ReLU",
@@ -119,13 +121,16 @@ def test_each_pass_alone_changes_no_result(run: Callable[[Network], None], name:
         *(("conv", 0), ("no affine", 0), ("transposed", 0), ("linear", 0), ("norm first", 0)),
         *(("read twice", 0), ("norm before padding", 1), ("residual", 0)),
         *(("other axis", 1), ("norm first of groups", 0), ("transposed groups", 0)),
+        *(("deformed", 0), ("norm before deformed", 1)),
     ],
 )
 def test_norms_are_folded_where_they_can_be(name: str, left: int) -> None:
     assert calls(run_pass(fold_norms, case(name)), _BatchNorm) == left
 
 
-@pytest.mark.parametrize("name", ["resnet50", "efficientnet_b0", "inception_v3", "deeplabv3_resnet50"])
+@pytest.mark.parametrize(
+    "name", ["resnet50", "efficientnet_b0", "inception_v3", "deeplabv3_resnet50", "resnet50_mdconv"]
+)
 def test_no_norm_is_left_of_nets_with_one_behind_each_convolution(name: str) -> None:
     made = network(small(name), torch.float32)
     assert calls(made, _BatchNorm) > 40
@@ -250,25 +255,37 @@ def test_images_are_laid_out_channels_last_where_convolutions_dominate() -> None
     made = run_pass(channels_last, small("resnet18"))
     weight = made.get_parameter("layer1.0.conv1.weight")
     assert weight.is_contiguous(memory_format=torch.channels_last)
+    made = run_pass(channels_last, case("deformed"))  # whose weight becomes a matrix at each call
+    deformed = next(module for module in made.modules() if isinstance(module, DeformConv))
+    assert deformed.weight.is_contiguous()
     made = run_pass(channels_last, small("vit_ti16"))
     assert made.get_parameter("patch_embed.proj.weight").is_contiguous()
 
 
 @pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
-@pytest.mark.parametrize("name", ["conv", "residual", "projected", "activations", "branches", "moved"])
-def test_layers_are_packed_with_what_follows_them(name: str) -> None:
+@pytest.mark.parametrize("mkl", [False, True])
+@pytest.mark.parametrize(
+    "name", ["conv", "residual", "projected", "activations", "branches", "moved", "linear", "other axis"]
+)
+def test_layers_are_packed_with_what_follows_them(
+    name: str, mkl: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkl = mkl and torch._C.has_mkl
+    monkeypatch.setattr(MKLLinear, "leads", lambda: mkl)
     graph = case(name)
     made = network(graph, torch.float32)
     batches = [batch_of(graph, samples) for samples in range(1, MOST + 4)]  # more shapes than are packed for
     expected = [ran(made, batch) for batch in batches]
     with torch.no_grad():
         fold_norms(made)
-        pack_onednn(made)
+        pack_layers(made)
     made.recompile()
     for batch, wanted in zip(batches, expected, strict=True):
         assert_same(wanted, [x.contiguous() for x in outputs(made(*batch))], 1e-5)
     assert calls(made, nn.Conv2d, nn.Linear) == 0
     assert calls(made, PackedConv, PackedLinear) > 0
+    if name in ("linear", "other axis"):
+        assert calls(made, MKLLinear) == (calls(made, PackedLinear) if mkl else 0)
     followers = [node for node in made.graph.nodes if node.op == "call_function"]
     if name in ("activations", "residual", "projected"):
         assert followers == []
@@ -310,6 +327,7 @@ def test_packed_layers_are_exported_as_plain_ones(name: str) -> None:
         ("(x -> Conv(8, 3) -> BatchNorm) + x", 1),
         ("(x -> BatchNorm) * (x -> GlobalAvgPool(true) -> Sigmoid)", 1),
         ("x -> Conv(8, 3) -> LayerNorm -> ReLU", 1),
+        ("(x * 2) * (x * 3 -> Sigmoid)", 1),
         ("x + x -> ReLU", 1),  # over the sum, but not over the input
         ("x -> ReLU", 0),
         ("(x -> Permute([0, 2, 1])) + x", 0),  # a view of the input
@@ -381,7 +399,7 @@ def test_values_read_here_and_there_are_never_lost(steps: list[tuple[str, int, i
 
 @pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
 def test_double_precision_is_not_packed() -> None:
-    assert calls(run_pass(pack_onednn, case("conv")), PackedConv) == 0
+    assert calls(run_pass(pack_layers, case("conv")), PackedConv) == 0
 
 
 SHIPPED = [entry.name for entry in shipped()]

@@ -424,6 +424,7 @@ class Scale(Op):
         "bool[3] -> Scale(1) -> i64[3]",
     )
     without_batch = True
+    overwritable = True
     saves = ()
 
     def infer(self, x: TensorType) -> TensorType:

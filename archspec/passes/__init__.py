@@ -17,7 +17,7 @@ from archspec.passes.compile_blocks import compile_network
 from archspec.passes.drop_training import drop_training
 from archspec.passes.fold_norms import fold_norms
 from archspec.passes.fuse_parallel import fuse_parallel
-from archspec.passes.pack_onednn import leaves_little, pack_onednn
+from archspec.passes.pack_layers import leaves_little, pack_layers
 from archspec.passes.precompute import precompute
 from archspec.passes.standardise_weights import standardise_weights
 from archspec.passes.write_over import write_over
@@ -29,7 +29,7 @@ PASSES: tuple[Callable[[Network], None], ...] = (
     precompute,
     fuse_parallel,
     channels_last,
-    pack_onednn,
+    pack_layers,
     write_over,
 )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.modules.conv import _ConvNd
 
 from archspec.analyses.cost import node_costs
 from archspec.backends.torch_fx import Network
 from archspec.graph import Graph
 from archspec.ops.conv import Conv, WSConv
+from archspec.torch_layers import DeformConv
 
 SHARE = 0.5  # of the multiply-adds, in convolutions, from which on it pays
 
@@ -32,9 +34,9 @@ def channels_last(network: Network) -> None:
     graph: Graph = network.meta["archspec"]
     if not dominated_by_convolutions(graph):
         return
-    for parameter in network.parameters():
-        if parameter.ndim == 4:
-            parameter.data = last(parameter.data)
+    for module in network.modules():
+        if isinstance(module, _ConvNd) and not isinstance(module, DeformConv) and module.weight.ndim == 4:
+            module.weight.data = last(module.weight.data)
     images = {given.name for given in graph.inputs if given.type.rank == 3}
     for node in list(network.graph.nodes):
         if node.op == "placeholder" and node.target in images:

@@ -15,9 +15,10 @@ from torch.nn.modules.conv import _ConvNd
 from archspec.backends.torch_fx import Network
 from archspec.passes.rewriting import hand_on, module_of, modules
 from archspec.tensor import TensorType
+from archspec.torch_layers import DeformConv
 
 CONVOLUTIONS = (
-    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, DeformConv),
     *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
 )
 
@@ -69,8 +70,10 @@ def _mixing_channels(node: Node, layer: nn.Module | None) -> Layer | None:
 
 
 def _is_uniform(layer: Layer) -> bool:
-    """Whether an offset of its input is one offset of its result: not where zeros are padded to the input, or between."""
-    return isinstance(layer, nn.Linear) or not (layer.transposed or any(map(int, layer.padding)))
+    """Whether an offset of its input is one offset of its result: not where zeros lie around the input, or between."""
+    if isinstance(layer, nn.Linear):
+        return True
+    return not (layer.transposed or isinstance(layer, DeformConv) or any(map(int, layer.padding)))
 
 
 def _grouped(layer: Layer) -> Tensor:

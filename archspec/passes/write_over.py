@@ -12,7 +12,7 @@ from typing import Any
 from torch.fx import Node
 
 from archspec.backends.torch_fx import Network
-from archspec.passes.pack_onednn import PackedConv, PackedLinear
+from archspec.passes.pack_layers import PackedConv, PackedLinear
 from archspec.passes.rewriting import module_of, op_of
 
 OVER: dict[Callable[..., Any], Callable[..., Any]] = {

@@ -1,12 +1,14 @@
-"""Pack convolutions and linear layers for oneDNN on the CPU, each in one kernel with the activation and sum that follow it.
+"""Pack convolutions and linear layers on the CPU, each in one kernel with the activation and sum that follow it.
 
-The kernels are those that TorchInductor calls; here they are called without compiling anything.
+The kernels are those of oneDNN and MKL that TorchInductor calls; here they are called without compiling anything.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -140,8 +142,39 @@ class PackedLinear(_Packed):
         return result
 
 
-def pack_onednn(network: Network) -> None:
-    """Pack what oneDNN has kernels for; nothing on another device, or in double precision."""
+class MKLLinear(PackedLinear):
+    """A linear layer that nothing follows, by MKL, which multiplies faster than oneDNN on the processors it is made for."""
+
+    @staticmethod
+    @cache
+    def leads() -> bool:
+        """Whether MKL is there, on a processor by Intel."""
+        told = Path("/proc/cpuinfo")
+        processor = told.read_text() if told.exists() else platform.processor()
+        return torch._C.has_mkl and "GenuineIntel" in processor
+
+    def pack(self, shape: torch.Size | None) -> Tensor:
+        """The weight, packed for so many rows; for oneDNN, where they are not known."""
+        if shape is None:
+            return super().pack(shape)
+        packed: Tensor = torch.ops.mkl._mkl_reorder_linear_weight(
+            self.layer.weight.contiguous(), shape[:-1].numel()
+        )
+        return packed
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[*S, in] -> [*S, out]."""
+        if not self.suits(x):
+            return self.plain(x)
+        weight, bias = self.packed(x)
+        if x.shape not in self.packs:
+            return super().forward(x)
+        result: Tensor = torch.ops.mkl._mkl_linear(x, weight, self.layer.weight, bias, x.shape[:-1].numel())
+        return result
+
+
+def pack_layers(network: Network) -> None:
+    """Pack what there are kernels for; nothing on another device, or in double precision."""
     if not torch._C._has_mkldnn:
         return
     places = {node: place for place, node in enumerate(network.graph.nodes)}
@@ -150,7 +183,8 @@ def pack_onednn(network: Network) -> None:
             _pack_conv(network, node, layer, places)
         elif type(layer) is nn.Linear and _suits(layer):
             epilogue, last = _following(node)
-            _put(network, node, PackedLinear(layer, epilogue, _function(node, last)), last, None, places)
+            kind = MKLLinear if last is node and MKLLinear.leads() else PackedLinear
+            _put(network, node, kind(layer, epilogue, _function(node, last)), last, None, places)
 
 
 def leaves_little(network: Network) -> bool:
