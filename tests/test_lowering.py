@@ -274,6 +274,22 @@ model M:
     torch.testing.assert_close(made, (q @ q.transpose(-1, -2) / 4 + bias).softmax(-1) @ q)
 
 
+def test_a_sum_that_stretches_both_tensors_is_dense_however_they_lie() -> None:
+    """In the order of their axes in memory it would be moved before anything could read it as a row of values."""
+    module = archspec.load(
+        archspec.parse("""
+model M:
+    input across: [7, 3, 5]
+    input down: [7, 4, 5]
+    return (across -> Permute([0, 2, 1]) -> Reshape([7, 5, 1, 3])) + (down -> Permute([0, 2, 1]) -> Reshape([7, 5, 4, 1]))
+""")
+    )
+    across, down = torch.randn(2, 7, 3, 5), torch.randn(2, 7, 4, 5)
+    made = module(across, down)
+    assert made.is_contiguous()
+    assert torch.equal(made, across.transpose(2, 3)[:, :, :, None] + down.transpose(2, 3)[..., None])
+
+
 def test_shared_layers_have_their_weights_once() -> None:
     module = archspec.load(archspec.parse(SHARED), seed=0)
     assert [name for name, _ in module.named_parameters()] == [

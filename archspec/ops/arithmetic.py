@@ -39,10 +39,14 @@ class _Pairwise(Op):
         return aligned(a, out), aligned(b, out)
 
     def lower(self, a: TensorType, b: TensorType) -> Lowered:
-        """The operator, or `pairwise` where a batch would meet another axis."""
+        """The operator, or `pairwise` where a batch would meet another axis, or both tensors are stretched."""
         rank = max(a.rank, b.rank)
         ones = tuple(rank - x.rank if x.batched else 0 for x in (a, b))
-        return partial(pairwise, function=self.function, ones=ones) if any(ones) else _named(self.function)
+        # Of what is kept for the backward pass, a copy would be kept besides.
+        dense = not self.saves and broadcast(a, b, verb=self.verb).shape not in (a.shape, b.shape)
+        if not any(ones) and not dense:
+            return _named(self.function)
+        return partial(pairwise, function=self.function, ones=ones, dense=dense)
 
 
 class Add(_Pairwise):
@@ -521,9 +525,17 @@ class Reduce(Op):
         return axes
 
 
-def pairwise(a: "Tensor", b: "Tensor", *, function: str, ones: tuple[int, ...]) -> "Tensor":
-    """A function of two tensors, each given so many axes of 1 behind its batch first."""
+def pairwise(
+    a: "Tensor", b: "Tensor", *, function: str, ones: tuple[int, ...], dense: bool = False
+) -> "Tensor":
+    """A function of two tensors, each given so many axes of 1 behind its batch first.
+
+    The result takes the order of their axes in memory. If they are `dense`, that is made the usual one first: of two tensors
+    that are stretched it costs less than it does of the result.
+    """
     left, right = (with_ones(x, count, at=1) if count else x for x, count in zip((a, b), ones, strict=True))
+    if dense:
+        left, right = left.contiguous(), right.contiguous()
     combined: Tensor = _named(function)(left, right)
     return combined
 
