@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 # About as many frames of `_deep` as a chunk of 16 KiB of CPython's stack holds. Where a loop happens to call across
-# the end of a chunk, each call allocates and frees one: whatever is written in Python, by hand as well, takes two to three
+# the end of a chunk, each call allocates and frees one: whatever is written in Python, by hand as well, takes two to four
 # times as long from one depth of ten. Runs from all depths alike keep that out of medians.
 _FRAMES = 136
 

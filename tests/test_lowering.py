@@ -290,6 +290,15 @@ model M:
     assert torch.equal(made, across.transpose(2, 3)[:, :, :, None] + down.transpose(2, 3)[..., None])
 
 
+def test_windows_with_a_halo_are_those_that_a_convolution_slides_over() -> None:
+    module = archspec.load(
+        archspec.parse("model M:\n    input x: [8, 12, 3]\n    return x -> WindowPartition(4, halo=[1, 2])\n")
+    )
+    x = torch.randn(2, 8, 12, 3)
+    columns = nn.functional.unfold(x.permute(0, 3, 1, 2), (6, 8), stride=4, padding=(1, 2))  # [N, C * 48, 6]
+    assert torch.equal(module(x), columns.unflatten(1, (3, 48)).permute(0, 3, 2, 1))
+
+
 def test_shared_layers_have_their_weights_once() -> None:
     module = archspec.load(archspec.parse(SHARED), seed=0)
     assert [name for name, _ in module.named_parameters()] == [

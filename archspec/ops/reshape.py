@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from archspec.errors import Mistake
-from archspec.op import PositiveInt
+from archspec.op import NonNegativeInt, PositiveInt
 from archspec.ops.inputs import require_rank
 from archspec.ops.movement import _Movement
 from archspec.ops.window import Window, per_axis
@@ -411,26 +411,33 @@ class Roll(_Movement):
 
 
 class WindowPartition(_Movement):
-    """Cut an image, its channels last, into windows that do not overlap [Liu et al., 2021].
+    """Cut an image, its channels last, into windows that fill it [Liu et al., 2021].
 
-    Shapes: [H, W, C] -> [windows, h * w, C], `size` is h and w; windows and their values row by row
+    Each can have a `halo` of so many pixels on all sides, which lie in its neighbours, or are 0 outside the image
+    [Vaswani et al., 2021, Section 2.2].
+
+    Shapes: [H, W, C] -> [windows, h * w, C], `size` is h and w, to which twice the halo is added; windows and their values
+            row by row
     FLOPs: 0
     Raises: when the windows do not fill the image
     """
 
     size: Window
+    halo: NonNegativeInt | tuple[NonNegativeInt, ...] = 0
 
     examples = (
         "f32[8, 12, 3] -> WindowPartition(4) -> f32[6, 16, 3]",
         "f32[8, 12, 3] -> WindowPartition([8, 3]) -> f32[4, 24, 3]",
+        "f32[8, 12, 3] -> WindowPartition(4, halo=[1, 2]) -> f32[6, 48, 3]",
     )
     without_batch = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[H, W, C] -> [windows, h * w, C]."""
         require_rank(x, 3, self, "[H, W, C]")
-        size = per_axis(self.size, 2, "size")
-        return x.with_shape((_windows(x.shape[:2], size), prod(size), x.shape[2]))
+        size, halo = per_axis(self.size, 2, "size"), per_axis(self.halo, 2, "halo")
+        values = prod(inner + 2 * outer for inner, outer in zip(size, halo, strict=True))
+        return x.with_shape((_windows(x.shape[:2], size), values, x.shape[2]))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value sees one place, which the window and the place in it stand for."""
@@ -438,7 +445,12 @@ class WindowPartition(_Movement):
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """Both axes unfolded, and their inner halves brought together."""
-        return partial(window_partition, size=per_axis(self.size, 2, "size"))
+        size, halo = per_axis(self.size, 2, "size"), per_axis(self.halo, 2, "halo")
+        return (
+            partial(window_partition, size=size, halo=halo)
+            if any(halo)
+            else partial(window_partition, size=size)
+        )
 
 
 class WindowReverse(_Movement):
@@ -507,12 +519,21 @@ def crop(x: "Tensor", *, sizes: tuple[int, ...]) -> "Tensor":
     return x
 
 
-def window_partition(x: "Tensor", *, size: tuple[int, ...]) -> "Tensor":
-    """[*, H, W, C] -> [*, windows, h * w, C]."""
+def window_partition(x: "Tensor", *, size: tuple[int, ...], halo: tuple[int, ...] = (0, 0)) -> "Tensor":
+    """[*, H, W, C] -> [*, windows, (h + 2 * halo) * (w + 2 * halo), C]."""
     from torch import unflatten
+    from torch.nn import functional
 
-    tiles = unflatten(unflatten(x, -3, (-1, size[0])), -2, (-1, size[1]))  # [*, H / h, h, W / w, w, C]
-    return tiles.transpose(-4, -3).flatten(-3, -2).flatten(-4, -3)
+    if any(halo):
+        x = functional.pad(x, (0, 0, halo[1], halo[1], halo[0], halo[0]))
+        for inner, outer in zip(size, halo, strict=True):
+            x = x.unfold(
+                -3, inner + 2 * outer, inner
+            )  # rows, then columns: each puts the places in windows behind all
+        tiles = x.movedim(-3, -1)  # [*, H / h, W / w, h + 2 * halo, w + 2 * halo, C]
+    else:
+        tiles = unflatten(unflatten(x, -3, (-1, size[0])), -2, (-1, size[1])).transpose(-4, -3)
+    return tiles.flatten(-3, -2).flatten(-4, -3)
 
 
 def window_reverse(x: "Tensor", *, size: tuple[int, ...], columns: int) -> "Tensor":
