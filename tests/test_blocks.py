@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import archspec
 from archspec.api import torch_dtype
-from archspec.backends.torch_blocks import lone
+from archspec.backends.torch_blocks import lone, own_code
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
 from archspec.errors import SpecError
@@ -159,6 +159,22 @@ def test_one_code_is_compiled_for_all_blocks_that_are_alike(
     with torch.no_grad():
         module(images(settings, "f32"))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
+
+
+def test_blocks_that_are_alike_but_for_their_sizes_are_each_compiled_for_fixed_ones() -> None:
+    """`torch.compile` takes them for one function that meets sizes that vary, and the second would compute its indices."""
+    torch._dynamo.reset()
+    fixed: list[bool] = []
+
+    def backend(graph: Any, inputs: list[Any]) -> Any:
+        fixed.append(all(isinstance(x, torch.Tensor) for x in inputs))
+        return graph.forward
+
+    module = archspec.load("swin_t", **SWIN).get_submodule("layers.0.blocks.0.mlp")
+    for size in (8, 16):
+        forward = torch.compile(own_code(type(module).forward), backend=backend, fullgraph=True)
+        forward(module, torch.randn(1, size, size, 24))
+    assert fixed == [True, True]
 
 
 JOINED = """

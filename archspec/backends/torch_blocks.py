@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import count
 from types import FunctionType
 from typing import Any
 
@@ -17,6 +18,8 @@ from archspec.backends.torch_fx import LIST, Block, Network
 from archspec.graph import Graph
 
 Kind = tuple[type[nn.Module], tuple[Any, ...], tuple[str, ...]]
+
+_NUMBERS = count()  # of the functions that `own_code` has made
 
 
 def kinds(network: Network) -> dict[Kind, list[str]]:
@@ -135,7 +138,11 @@ def _above(path: str) -> Iterator[str]:
 
 
 def own_code(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function like it with a code object of its own: `torch.compile` finds what it compiled by the code."""
+    """A function like it with a code object of its own: `torch.compile` finds what it compiled by the code.
+
+    Its name is new as well: by file, line and name `torch.compile` remembers the sizes that a function has met, and where
+    others come it compiles for sizes that vary. All blocks are a `forward` in line 1 of a file that is none.
+    """
     assert isinstance(function, FunctionType)
-    code = function.__code__.replace()
+    code = function.__code__.replace(co_name=f"{function.__name__}_{next(_NUMBERS)}")
     return FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
