@@ -1,6 +1,7 @@
 """How a weight gets its first values: each way is one class, written in specs by its name."""
 
 import json
+from collections.abc import Sequence
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FanMode = Literal["fan_in", "fan_out"]
 Values = tuple[bool | int | float, ...]
+Word = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # a whole number that a 64-bit word holds
 
 
 class Initialiser(BaseModel):
@@ -49,6 +51,10 @@ class Initialiser(BaseModel):
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Mistake, with the weight as its subject, when one of that shape cannot start so."""
+
+    def given(self) -> Sequence[bool | int | float]:
+        """Numbers of the spec that the weight will hold, so that its dtype must: none where they are drawn."""
+        return ()
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the first values into a CPU tensor in place."""
@@ -96,6 +102,10 @@ class constant(Initialiser):  # noqa: N801
 
     value: bool | int | float
 
+    def given(self) -> Sequence[bool | int | float]:
+        """The value."""
+        return (self.value,)
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the value everywhere."""
         tensor.fill_(self.value)
@@ -111,9 +121,44 @@ class values(Initialiser):  # noqa: N801
         if len(self.listed) != prod(shape):
             raise Mistake(f"takes {prod(shape)} values, not {len(self.listed)}", kind="shape")
 
+    def given(self) -> Sequence[bool | int | float]:
+        """The values."""
+        return self.listed
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the listed values."""
         tensor.copy_(tensor.new_tensor(self.listed).view(tensor.shape))
+
+
+class outer_sum(Initialiser):  # noqa: N801
+    """At each place the sum of one number for each axis: `parts[0][i] + parts[1][j]` at row i and column j."""
+
+    parts: tuple[tuple[Word | float, ...], ...]
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Mistake when there is not one list for each axis, as long as the axis."""
+        lengths = [len(part) for part in self.parts]
+        if lengths != list(shape):
+            raise Mistake(
+                f"of shape {list(shape)} cannot start as an outer sum of lists of {lengths} numbers",
+                kind="shape",
+                help="it takes a list of numbers for each axis",
+            )
+
+    def given(self) -> Sequence[bool | int | float]:
+        """Its least and its greatest value, and the decimal numbers of which it is made."""
+        decimal = [number for part in self.parts for number in part if isinstance(number, float)]
+        return (*(sum(map(best, self.parts)) for best in (min, max) if all(self.parts)), *decimal)
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Add up the numbers, and round the sums to the weight's dtype."""
+        import torch
+
+        decimal = any(isinstance(number, float) for part in self.parts for number in part)
+        total = torch.zeros((), dtype=torch.float64 if decimal else torch.int64)
+        for axis, part in enumerate(self.parts):
+            total = total + total.new_tensor(part).view(-1, *[1] * (len(self.parts) - 1 - axis))
+        tensor.copy_(total)
 
 
 class uniform(Initialiser):  # noqa: N801

@@ -1128,6 +1128,44 @@ def test_a_block_that_is_copied_is_what_it_would_be_if_it_were_run(
     assert list(copied.weights) == list(run.weights)
 
 
+def test_a_block_that_is_copied_uses_the_tensors_it_is_given_as_arguments_now() -> None:
+    graph = archspec.parse("""
+block AddTo(t):
+    input x: [C]
+    return x + t, t
+
+block Mix(layer: layer):
+    input x: [N, D]
+    return (x, x, x) -> layer
+
+model Net:
+    input x: [3]
+    input q: [4, 4]
+    a, given = x -> first: AddTo(t=x)
+    b, given_again = a -> second: AddTo(t=x)
+    c, other = b -> third: AddTo(t=b)
+    d, last = c -> fourth: AddTo(t=c)
+    m = q -> mix: Mix(Attention(bias=q))
+    n = m -> mix_again: Mix(Attention(bias=q))
+    return d, given_again, last, n
+""")
+    operands = {node.name: [str(ref) for ref in node.operands] for node in graph.nodes}
+    assert operands == {
+        "first.add": ["x", "x"],
+        "second.add": ["first.add", "x"],
+        "third.add": ["second.add", "second.add"],
+        "fourth.add": ["third.add", "third.add"],
+        "mix.attention": ["q", "q", "q", "q"],
+        "mix_again.attention": ["mix.attention", "mix.attention", "mix.attention", "q"],
+    }
+    assert [str(output.value) for output in graph.outputs] == [
+        "fourth.add",
+        "x",
+        "third.add",
+        "mix_again.attention",
+    ]
+
+
 def test_blocks_that_share_or_nest_too_deeply_are_not_copied() -> None:
     graph = archspec.parse("""
 block Both(mlp: layer):

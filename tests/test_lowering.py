@@ -383,6 +383,53 @@ def test_runs_at_other_sizes_than_it_was_read_for() -> None:
     assert small()(torch.randn(2, 3, 24, 32)).shape == (2, 10)
 
 
+def test_blocks_that_differ_by_a_number_and_a_decimal_one_are_of_two_classes() -> None:
+    module = archspec.load(
+        archspec.parse(
+            "block Times(factor):\n    input x: [N]\n    return x * factor\n"
+            "model M:\n    input x: i64[2]\n    return x -> Times(2), x -> Times(2.0)\n"
+        )
+    )
+    whole, decimal = module(torch.tensor([[1, 2]]))
+    assert (whole.dtype, decimal.dtype) == (torch.int64, torch.float32)
+
+
+def test_an_outer_sum_adds_one_number_for_each_axis() -> None:
+    module = archspec.load(
+        archspec.parse(
+            "model M:\n    input x: f64[2, 3, 1]\n"
+            "    constant whole: i64[2, 3, 1] = outer_sum([[2 ** 40, -7], range(3), [100]])\n"
+            "    constant decimal: f64[3] = outer_sum([[0.1, 2, -1e9]])\n"
+            "    constant single: f64[] = outer_sum([])\n"
+            "    return x + whole, x + decimal, x + single\n"
+        )
+    )
+    x = torch.zeros(1, 2, 3, 1, dtype=torch.float64)
+    whole, decimal, single = (output[0] for output in module(x))
+    rows, columns = torch.tensor([2.0**40, -7.0], dtype=torch.float64), torch.arange(3.0, dtype=torch.float64)
+    assert torch.equal(whole[..., 0], rows[:, None] + columns[None] + 100)
+    assert torch.equal(decimal[0, 0], torch.tensor([0.1, 2, -1e9], dtype=torch.float64))
+    assert not single.any()
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (
+            "i64[2, 2] = outer_sum([[1, 2]])",
+            r"of shape \[2, 2\] cannot start as an outer sum of lists of \[2\] numbers",
+        ),
+        ("i64[2, 2] = outer_sum([[1, 2], []])", "cannot start as an outer sum"),
+        ("i64[2] = outer_sum([[1, 0.5]])", "i64 holds no decimal numbers such as 0.5"),
+        ("u8[2, 2] = outer_sum([[0, 200], [0, 56]])", "u8 holds numbers from 0 to 255, not 256"),
+        ("i64[1] = outer_sum([[2 ** 63]])", "i64 holds no decimal numbers"),
+    ],
+)
+def test_an_outer_sum_that_does_not_fit_is_refused(value: str, words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        archspec.parse(f"model M:\n    input x: [2]\n    constant c: {value}\n    return x\n")
+
+
 def test_layers_that_start_as_the_identity_hand_on_what_they_are_given() -> None:
     """[Yu & Koltun, 2016, equation 5]: through layers of more channels too, as the shares add up to one."""
     module = archspec.load(

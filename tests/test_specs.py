@@ -17,7 +17,8 @@ from archspec.analyses.cost import macs
 from archspec.api import check
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
-from archspec.elaborate import shipped_names, shipped_specs
+from archspec.elaborate import builder, shipped_names, shipped_specs
+from archspec.errors import SpecError
 from archspec.graph import Graph
 
 NAMES = [name for name, _ in shipped_names()]
@@ -49,6 +50,24 @@ def test_claims_something_and_says_what_it_is(name: str) -> None:
     graph = archspec.read(name)
     assert graph.claims
     assert graph.doc
+
+
+def test_images_of_1024_x_1024_take_a_fifth_of_the_budget_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = builder.BUDGET // 5
+    monkeypatch.setattr(builder, "BUDGET", most)
+    read = 0
+    for name in NAMES:
+        try:
+            archspec.read(name, resolution=1022 if name.endswith("h14") else 1024, budget=most)
+            read += 1
+        except SpecError as error:
+            if "has no argument `resolution`" not in str(error):
+                raise
+    assert read > 100
+    for name in ("swin_t", "swin_s", "swin_b", "swin_l"):
+        for resolution, window in [(384, 12), (512, 16), (1024, 16), (1024, 32)]:
+            archspec.read(name, resolution=resolution, window=window, drop_path=0.2, budget=most)
+    archspec.read("halonet_h1", resolution=1024, size=16, halo=7, budget=most)
 
 
 @pytest.mark.parametrize("name", sorted(EXACT))

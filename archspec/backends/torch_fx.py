@@ -328,7 +328,9 @@ class _Lowering:
 
     def class_of(self, name: str, program: Program, results: tuple[int, ...]) -> type[Block]:
         """The class of all blocks that run this program."""
-        key = (name, tuple(program.placeholders), tuple(program.instructions), results)
+        # As text, settings that are equal but not the same stay apart: 2, 2.0 and true.
+        settings = tuple(repr(instruction.settings) for instruction in program.instructions)
+        key = (name, tuple(program.placeholders), tuple(program.instructions), settings, results)
         if key not in self.classes:
             fx = _fx_graph(program.placeholders, program.instructions)
             values = list(fx.nodes)

@@ -158,7 +158,8 @@ class Blocks(Expressions):
         """Apply a block; `shown` is the name it is known by, which a short form around it may have given."""
         if self._counted is None:
             return self._apply_new_block(layer, inputs, label, span, shown)
-        key = (identity(layer), tuple(tensor.type for tensor in inputs))
+        # How many nodes it makes depends on the types of tensors only, be they inputs or in arguments.
+        key = (identity(layer, []), tuple(tensor.type for tensor in inputs))
         if key not in self._counted:
             self.builder.spend(COUNTED_BLOCK, span)
             before = self.builder.made
@@ -194,21 +195,23 @@ class Blocks(Expressions):
         """Run a block, or copy what it made when it was applied in the same way before."""
         if self.builder.aliased or self._counted is not None:
             return self._run_block(layer, inputs, name, span, shown)
-        refs = [tensor.ref for tensor in inputs]
-        same = tuple(refs.index(ref) for ref in refs)  # which of the inputs are one tensor
-        key = (shown, identity(layer), tuple(tensor.type for tensor in inputs), same)
+        given = list(inputs)  # what it can see of the graph: its inputs, and the tensors in its arguments
+        does = identity(layer, given)
+        refs = [tensor.ref for tensor in given]
+        same = tuple(refs.index(ref) for ref in refs)  # which of these are one tensor
+        key = (shown, does, tuple(tensor.type for tensor in inputs), same)
         known = self._applied.get(key)
         depth = len(self._around)
         if known is not None and known.closed and depth + known.height <= DEEPEST:
             self._deepest = max(self._deepest, depth + known.height)
-            return known.again(name, inputs, span)
+            return known.again(name, given, span)
         first, mistakes = self.builder.size, len(self.problems)
         outer, self._deepest = self._deepest, depth
         outputs = self._run_block(layer, inputs, name, span, shown)
         height, self._deepest = self._deepest - depth, max(outer, self._deepest)
         if len(self.problems) == mistakes:
             last = self.builder.size
-            self._applied[key] = Application(self.builder, name, inputs, outputs, first, last, height)
+            self._applied[key] = Application(self.builder, name, given, outputs, first, last, height)
         return outputs
 
     def _short_form(self, layer: BlockLayer, env: Environment, span: Span) -> Any:
@@ -669,11 +672,10 @@ def _first_values(value: Any, shape: tuple[int, ...]) -> Init:
 
 def _require_dtype(init: Init, dtype_: DType) -> None:
     """Mistake when the values given are not of the dtype."""
-    given = init.listed if isinstance(init, values) else (init.value,) if isinstance(init, constant) else ()
     if dtype_ not in _WHOLE:
         return
     least, most = _WHOLE[dtype_]
-    for value in given:
+    for value in init.given():
         if isinstance(value, float):
             raise Mistake(f"{dtype_} holds no decimal numbers such as {describe(value)}", kind="dtype")
         if not least <= value <= most:

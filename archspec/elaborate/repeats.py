@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,12 +16,13 @@ from archspec.source import Span
 @dataclass
 class Application:
     """What one application of a block, named `name`, added to the graph: its nodes and scopes from `first`
-    up to, not including, `last`, both (node, scope). `height` is how deep blocks are nested in it.
+    up to, not including, `last`, both (node, scope). `given` are the tensors that it could use: its inputs,
+    then those that its arguments hold. `height` is how deep blocks are nested in it.
     """
 
     builder: GraphBuilder
     name: str
-    inputs: tuple[Tensor, ...]
+    given: Sequence[Tensor]
     outputs: Outputs
     first: tuple[int, int]
     last: tuple[int, int]
@@ -38,9 +40,9 @@ class Application:
 
     @cached_property
     def closed(self) -> bool:
-        """Whether it depends on nothing but its inputs: it shares no weights with what is outside of it."""
+        """Whether it depends on nothing but what it is given: it shares no weights with what is outside of it."""
         base = f"{self.name}."
-        given = {tensor.ref for tensor in self.inputs}
+        given = {tensor.ref for tensor in self.given}
         for node in self.nodes:
             if node.shares or isinstance(node.op, Tied) or not node.name.startswith(base):
                 return False
@@ -48,15 +50,15 @@ class Application:
                 return False
         return True
 
-    def again(self, name: str, inputs: tuple[Tensor, ...], span: Span) -> Outputs:
-        """Add the same nodes once more, as block `name` at `span`, and give its outputs.
+    def again(self, name: str, given: Sequence[Tensor], span: Span) -> Outputs:
+        """Add the same nodes once more, as block `name` at `span`, of the tensors given; gives its outputs.
 
         Raises SpecError when that is more than the budget allows, or makes names too long.
         """
         builder, base, cut = self.builder, f"{name}.", len(self.name) + 1
         builder.spend(1, span)
         builder.afford(len(self.nodes), span)
-        refs: dict[Ref, Ref] = {old.ref: new.ref for old, new in zip(self.inputs, inputs, strict=True)}
+        refs: dict[Ref, Ref] = {old.ref: new.ref for old, new in zip(self.given, given, strict=True)}
 
         def moved(ref: Ref) -> Ref:
             if ref not in refs:

@@ -211,19 +211,27 @@ def frozen(value: Any) -> Any:
     return value
 
 
-def identity(value: Any) -> Hashable:
-    """What tells values apart: equal for layers that do the same to tensors of one type."""
+def identity(value: Any, tensors: list[Tensor]) -> Hashable:
+    """What tells values apart: equal for layers that do the same, but for the tensors that they hold.
+
+    These are told apart by their type only, and appended to `tensors`, in an order that is the same for
+    values that are equal in this way.
+    """
     match value:
         case list() | tuple():
-            return (type(value), *map(identity, value))
+            return (type(value), *(identity(item, tensors) for item in value))
         case Tensor():
+            tensors.append(value)
             return (Tensor, value.type)
         case OpLayer():
-            return (value.op, _identities(value.arguments), _identities(value.options))
+            return (value.op, _identities(value.arguments, tensors), _identities(value.options, tensors))
         case BlockLayer():
-            return (value.definition, _identities(value.arguments), _identities(value.passed_on))
+            arguments, passed_on = (
+                _identities(given, tensors) for given in (value.arguments, value.passed_on)
+            )
+            return (value.definition, arguments, passed_on)
         case Labelled():
-            return (Labelled, value.label, value.span, identity(value.layer))
+            return (Labelled, value.label, value.span, identity(value.layer, tensors))
         case SharedLayer():
             return (SharedLayer, value.prefix, value.name)
         case Function():
@@ -232,5 +240,5 @@ def identity(value: Any) -> Hashable:
             return (type(value), value)
 
 
-def _identities(values: Mapping[str, Any]) -> Hashable:
-    return frozenset((name, identity(value)) for name, value in values.items())
+def _identities(values: Mapping[str, Any], tensors: list[Tensor]) -> Hashable:
+    return tuple((name, identity(values[name], tensors)) for name in sorted(values))
