@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from archspec.elaborate.arguments import ArgumentMistake, check_parameter, parameter_names, takes
-from archspec.elaborate.builder import COUNTED_BLOCK, DEEPEST, Counter, GraphBuilder, snake, tensors
+from archspec.elaborate.builder import COUNTED_BLOCK, DEEPEST, Counter, GraphBuilder, snake
 from archspec.elaborate.expressions import POISON, Expressions, Poisoned, at
 from archspec.elaborate.repeats import Application
 from archspec.elaborate.values import (
@@ -29,6 +29,7 @@ from archspec.elaborate.values import (
 )
 from archspec.errors import MOST_PROBLEMS, Mistake, Problem, SpecError
 from archspec.graph import Input, Ref
+from archspec.inference import tensors
 from archspec.initialisation import Init, Initialiser, constant, values
 from archspec.op import Weight
 from archspec.size import Free, Size, always_equal

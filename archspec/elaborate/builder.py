@@ -7,21 +7,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from math import prod
 from typing import Any, ClassVar
 
 from archspec.elaborate.values import SharedLayer, Tensor
 from archspec.errors import Mistake, SpecError
 from archspec.graph import Node, Ref, Scope
+from archspec.inference import Inferred, infer
 from archspec.op import Op, Weight
 from archspec.ops.weights import Constant, Own, Tied
 from archspec.source import Span
-from archspec.tensor import Shape, TensorType, show
+from archspec.tensor import TensorType, show
 
 DEEPEST = 50  # blocks within blocks, and files that import files
 LONGEST_NAME = 1000
-MOST_AXES = 64
-MOST_VALUES = 2**63 - 1
 LARGE = 5_000  # nodes; a graph that has so many is counted before more are made
 BUDGET = 1_000_000  # nodes; and steps in evaluating the spec, besides those that each node takes
 STEPS_OF_A_NODE = 20
@@ -58,7 +56,7 @@ class GraphBuilder:
         self.weights: dict[str, Weight] = {}
         self.level = Level(0, "")
         self.depth = 0
-        self._inferred: dict[Any, tuple[tuple[TensorType, ...], Mapping[str, Weight]]] = {}
+        self._inferred: dict[Any, Inferred] = {}
         self._aliases: list[tuple[str, str]] = []  # prefixes of a repeated use, and of what it shares
 
     # -------------------------------------------------------------- budget
@@ -188,9 +186,7 @@ class GraphBuilder:
         types = tuple(tensor.type for tensor in inputs)
         key = (op, types, tuple((option, tensor.type) for option, tensor in options.items()))
         if key not in self._inferred:
-            self._inferred[key] = self._infer(
-                op, types, {name: tensor.type for name, tensor in options.items()}
-            )
+            self._inferred[key] = infer(op, types, {name: tensor.type for name, tensor in options.items()})
         outputs, weights = self._inferred[key]
         self._add(op, inputs, options, name, outputs, weights, span)
         if len(inputs) + len(outputs) > 8:
@@ -231,39 +227,6 @@ class GraphBuilder:
         if not node.shares:
             for key, weight in weights.items():
                 self.weights[f"{node.name}.{key}" if key else node.name] = weight
-
-    def _infer(
-        self, op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorType]
-    ) -> tuple[tuple[TensorType, ...], Mapping[str, Weight]]:
-        name, signature = type(op).__name__, op.signature()
-        if not signature.variadic and len(types) != len(signature.required):
-            raise Mistake(
-                f"{name} takes {tensors(len(signature.required))}, not {len(types)}",
-                kind="shape",
-                help=f"give it ({', '.join(signature.required)}) in this order"
-                if len(signature.required) > 1
-                else "",
-            )
-        if signature.variadic and not types:
-            raise Mistake(f"{name} takes at least one tensor", kind="shape")
-        if types and not op.without_batch and not any(type_.batched for type_ in types):
-            raise Mistake(
-                f"{name} cannot run on weights alone, which have no batch",
-                kind="shape",
-                help="combine them with a tensor of the data first",
-            )
-        inferred = op.infer(*types, **options)
-        outputs = inferred if isinstance(inferred, tuple) else (inferred,)
-        weights = op.weights(*types, **options)
-        for shape in (*(type_.shape for type_ in outputs), *(weight.shape for weight in weights.values())):
-            _require_possible(shape)
-        for key_, weight in weights.items():
-            try:
-                weight.init.check(weight.shape)
-            except Mistake as mistake:
-                subject = f"the `{key_}` of {name}" if key_ else "the weight"
-                raise Mistake(f"{subject} {mistake.message}", kind=mistake.kind, help=mistake.help) from None
-        return outputs, weights
 
     def _share(self, name: str, weights: Mapping[str, Weight]) -> str:
         """The node whose weights this one uses. Mistake when they have other shapes."""
@@ -345,18 +308,4 @@ class Counter(GraphBuilder):
         self.spend(COUNTED_NODE, node[-1])
 
 
-def _require_possible(shape: Shape) -> None:
-    """Mistake when no computer could hold a tensor of that shape."""
-    if len(shape) > MOST_AXES:
-        raise Mistake(f"a tensor has at most {MOST_AXES} axes, not {len(shape)}", kind="shape")
-    values = prod(size for size in shape if isinstance(size, int))
-    if values > MOST_VALUES:
-        raise Mistake(f"a tensor {show(shape)} has more values than any computer can hold", kind="shape")
-
-
 _LARGER = "if that is meant, read it with a larger `budget`"
-
-
-def tensors(count: int) -> str:
-    """`1 tensor`, `2 tensors`."""
-    return f"{count} tensor" + "s" * (count != 1)

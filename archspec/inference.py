@@ -1,0 +1,65 @@
+"""What an op makes of tensors of some types: held to what every op must keep to, whoever wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from archspec.errors import Mistake
+from archspec.op import Op, Weight
+from archspec.tensor import Shape, TensorType, show
+
+MOST_AXES = 64
+MOST_VALUES = 2**63 - 1
+MOST_CONSTANTS = (
+    2**28
+)  # values of all constants of a network: no file holds them, so nothing else bounds them
+
+Inferred = tuple[tuple[TensorType, ...], Mapping[str, Weight]]
+
+
+def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorType]) -> Inferred:
+    """The types of what an op gives, and the weights it owns. Raises Mistake when the tensors do not fit it."""
+    name, signature = type(op).__name__, op.signature()
+    if not signature.variadic and len(types) != len(signature.required):
+        raise Mistake(
+            f"{name} takes {tensors(len(signature.required))}, not {len(types)}",
+            kind="shape",
+            help=f"give it ({', '.join(signature.required)}) in this order"
+            if len(signature.required) > 1
+            else "",
+        )
+    if signature.variadic and not types:
+        raise Mistake(f"{name} takes at least one tensor", kind="shape")
+    if types and not op.without_batch and not any(type_.batched for type_ in types):
+        raise Mistake(
+            f"{name} cannot run on weights alone, which have no batch",
+            kind="shape",
+            help="combine them with a tensor of the data first",
+        )
+    inferred = op.infer(*types, **options)
+    outputs = inferred if isinstance(inferred, tuple) else (inferred,)
+    weights = op.weights(*types, **options)
+    for shape in (*(type_.shape for type_ in outputs), *(weight.shape for weight in weights.values())):
+        require_possible(shape)
+    for key_, weight in weights.items():
+        try:
+            weight.init.check(weight.shape)
+        except Mistake as mistake:
+            subject = f"the `{key_}` of {name}" if key_ else "the weight"
+            raise Mistake(f"{subject} {mistake.message}", kind=mistake.kind, help=mistake.help) from None
+    return outputs, weights
+
+
+def require_possible(shape: Shape) -> None:
+    """Mistake when no computer could hold a tensor of that shape."""
+    if len(shape) > MOST_AXES:
+        raise Mistake(f"a tensor has at most {MOST_AXES} axes, not {len(shape)}", kind="shape")
+    values = prod(size for size in shape if isinstance(size, int))
+    if values > MOST_VALUES:
+        raise Mistake(f"a tensor {show(shape)} has more values than any computer can hold", kind="shape")
+
+
+def tensors(count: int) -> str:
+    """`1 tensor`, `2 tensors`."""
+    return f"{count} tensor" + "s" * (count != 1)
