@@ -1,6 +1,5 @@
 """How a weight gets its first values: each way is one class, written in specs by its name."""
 
-import json
 from collections.abc import Sequence
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -18,6 +17,7 @@ from pydantic import (
 )
 
 from archspec.errors import Mistake, suggest
+from archspec.literals import written
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -65,7 +65,7 @@ class Initialiser(BaseModel):
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if field.is_required() or value != field.default:
-                shown.append(f"{name}={json.dumps(value) if isinstance(value, str) else value}")
+                shown.append(f"{name}={written(value)}")
         return f"{type(self).__name__}({', '.join(shown)})" if shown else type(self).__name__
 
 

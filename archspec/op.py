@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from archspec.errors import Mistake, suggest
 from archspec.initialisation import Init
+from archspec.literals import written
 from archspec.reach import Reach, everything
 from archspec.tensor import DType, TensorType
 
@@ -185,21 +186,6 @@ class Op(BaseModel):
     def of(cls, arguments: Mapping[str, JsonValue]) -> "Op":
         """The op that `arguments` described; raises pydantic's ValidationError on anything else."""
         return cls.model_validate(arguments, strict=False)
-
-
-def written(value: object) -> str:
-    """A number, truth, string or list as specs write it; anything else as it prints."""
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return str(value).lower()
-        case str():
-            return f'"{value}"'
-        case tuple() | list():
-            return f"[{', '.join(written(item) for item in value)}]"
-        case _:
-            return str(value)
 
 
 @cache

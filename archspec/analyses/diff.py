@@ -11,7 +11,7 @@ from typing import Any
 from archspec.analyses.summary import Summary
 from archspec.errors import Mistake
 from archspec.graph import Graph, Node, Ref
-from archspec.op import written
+from archspec.literals import written
 from archspec.tensor import show
 
 _MOST_ALIGNED = 2_000  # siblings; to align longer rows takes too long, and their names say enough

@@ -71,7 +71,7 @@ def receptive_fields(graph: Graph) -> Fields:
     shapes = {given.name: given.type.shape for given in graph.inputs}
     seen: dict[Ref, _State] = {}
     for given in graph.inputs:
-        axes = range(min(1, given.type.rank - 1), given.type.rank)
+        axes = range(1 if given.type.rank > 1 else 0, given.type.rank)
         start = (_View((axis,), POINT) for axis in axes)
         seen[Ref(given.name)] = {given.name: tuple(_Paths(view, view, False, (_ONE, _ONE)) for view in start)}
     layers: dict[Any, _Layer] = {}

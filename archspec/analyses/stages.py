@@ -10,7 +10,7 @@ from archspec.analyses.diagram import MOST_IN_STAGE, Box, diagram, stages_open
 from archspec.analyses.summary import Summary
 from archspec.analyses.words import operator
 from archspec.graph import Graph
-from archspec.op import written
+from archspec.literals import written
 from archspec.size import Size
 from archspec.tensor import TensorType
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from archspec.op import Op, written
+from archspec.literals import written
+from archspec.op import Op
 from archspec.tensor import TensorType, show
 
 FOLLOWERS = frozenset({"norm", "activation", "regularisation", "identity"})

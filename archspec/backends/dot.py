@@ -182,7 +182,11 @@ class _Writer:
         rows = [
             (_width(box.label, _SMALL), 1.12 * _width(_title(box), _SIZE)) for box in _all(self.found.boxes)
         ]
-        return [max(row[0] for row in rows), max(row[1] for row in rows), 36, 46, 46, 36]
+        widest = [max(column) for column in zip(*rows, strict=True)] or [
+            0.0,
+            0.0,
+        ]  # no box where nothing runs
+        return [*widest, 36, 46, 46, 36]
 
     def row(self, box: Box, title: str) -> str:
         cost = box.part.cost if box.part else Cost()

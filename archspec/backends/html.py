@@ -18,7 +18,7 @@ from archspec.analyses.words import sizes, title
 from archspec.backends.palette import THEMES, sign
 from archspec.elaborate import shipped_specs
 from archspec.graph import Graph
-from archspec.op import written
+from archspec.literals import written
 from archspec.source import Location
 
 EVERYTHING = 1000  # levels of blocks

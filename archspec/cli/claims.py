@@ -91,6 +91,6 @@ def claims_table(found: list[tuple[str, Verdict]]) -> Table:
 
 
 def _plain(value: Any) -> str:
-    from archspec.op import written
+    from archspec.literals import written
 
     return written(value)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from archspec.elaborate.values import BlockLayer, OpLayer, Tensor, describe, frozen, is_layer, kind
+from archspec.elaborate.functions import number
+from archspec.elaborate.values import BlockLayer, OpLayer, Tensor, describe, frozen, is_layer, kind, same
 from archspec.errors import Mistake, suggest
 from archspec.op import Op
 from archspec.size import Free
@@ -201,7 +202,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
     match parameter.domain:
         case t.Choices(values=values):
             choices = [evaluate(choice) for choice in values]
-            if value not in choices:
+            if not any(same(value, choice) for choice in choices):
                 wanted = ", ".join(map(describe, choices))
                 raise ArgumentMistake(
                     parameter.name,
@@ -209,7 +210,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
                     kind="value",
                 )
         case t.Range(low=low, high=high):
-            least, most = evaluate(low), evaluate(high)
+            least, most = (_bound(bound, evaluate) for bound in (low, high))
             if (
                 isinstance(value, bool | str)
                 or not isinstance(value, int | float)
@@ -221,6 +222,14 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
                     f"`{parameter.name}` of {block} must lie in {wanted}, not {describe(value)}",
                     kind="value",
                 )
+
+
+def _bound(expression: t.Expression, evaluate: Evaluate) -> Any:
+    """An end of a range. SpecError when it is no number."""
+    try:
+        return number(evaluate(expression), "a range")
+    except Mistake as mistake:
+        raise mistake.at(expression.span) from None
 
 
 def _is(value: Any, type_: t.TypeName) -> bool:

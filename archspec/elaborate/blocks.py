@@ -20,6 +20,7 @@ from archspec.elaborate.values import (
     Outputs,
     SharedLayer,
     Tensor,
+    by_default,
     describe,
     frozen,
     identity,
@@ -656,7 +657,7 @@ _NO_RECURSION = "blocks cannot recur; repeat with a list: `n * [Block]`"
 def _first_values(value: Any, shape: tuple[int, ...]) -> Init:
     """What `= value` means for a weight of that shape. Raises Mistake when it means nothing."""
     if isinstance(value, type) and issubclass(value, Initialiser):
-        return value()
+        return by_default(value)
     if isinstance(value, Initialiser):
         return value
     if isinstance(value, int | float):

@@ -34,6 +34,7 @@ from archspec.elaborate.values import (
     describe,
     is_layer,
     kind,
+    same,
 )
 from archspec.errors import Mistake, SpecError, suggest
 from archspec.initialisation import Initialiser
@@ -284,7 +285,7 @@ class Expressions(ABC):
             if isinstance(times, int | Free) and not isinstance(times, bool):
                 count = functions.whole(times, "repetition")
                 functions.short_enough(max(0, count) * (functions.weigh(repeated) - 1))
-                return repeated * count
+                return repeated * min(max(0, count), functions.LONGEST)
         for value in (left, right):
             if isinstance(value, bool) or not isinstance(value, int | float | Free):
                 raise _cannot(sign, left, right)
@@ -366,7 +367,7 @@ class Expressions(ABC):
                 numbers = all(isinstance(v, int | Free) and not isinstance(v, bool) for v in (left, right))
                 equal = numbers and always_equal(left, right)
             else:
-                equal = _same(left, right)
+                equal = same(left, right)
             return equal == (sign == "==")
         if sign in ("in", "not in"):
             inside = (
@@ -423,6 +424,10 @@ class Expressions(ABC):
             raise SpecError.of("type", "a list takes one index", node.span)
         index = indices[0]
         if isinstance(index, slice):
+            with at(node.span):
+                for bound in (index.start, index.stop, index.step):
+                    if bound is not None:
+                        functions.whole(bound, "a slice of a list")
             if index.step == 0:
                 raise SpecError.of("value", "the step of a slice must not be 0", node.span)
             return self._weighed(
@@ -690,15 +695,6 @@ def _key(value: Any) -> Any:
         return (type(value).__name__, *(_key(item) for item in value))
     hash(value)
     return (type(value).__name__, value)
-
-
-def _same(left: Any, right: Any) -> bool:
-    """Equality that keeps booleans apart from numbers."""
-    if isinstance(left, bool) != isinstance(right, bool):
-        return False
-    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        return len(left) == len(right) and all(_same(a, b) for a, b in zip(left, right, strict=True))
-    return bool(left == right)
 
 
 def _careful(sign: str, left: Any, right: Any) -> Any:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from archspec.errors import Mistake
 from archspec.graph import Ref
 from archspec.initialisation import Initialiser
-from archspec.op import Op, written
+from archspec.literals import written
+from archspec.op import Op
 from archspec.size import Free
 from archspec.source import Span
 from archspec.syntax import tree as t
@@ -206,9 +208,24 @@ def frozen(value: Any) -> Any:
     """The value with lists as tuples, as ops keep them."""
     if isinstance(value, list | tuple):
         return tuple(frozen(item) for item in value)
-    if isinstance(value, type) and issubclass(value, Initialiser):
-        return value()
-    return value
+    return by_default(value) if isinstance(value, type) and issubclass(value, Initialiser) else value
+
+
+def by_default(init: type[Initialiser]) -> Initialiser:
+    """The initialisation without arguments. Raises Mistake when it needs some."""
+    needed = [f"`{name}`" for name, field in init.model_fields.items() if field.is_required()]
+    if needed:
+        raise Mistake(f"{init.__name__} needs {' and '.join(needed)}")
+    return init()
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equality that keeps booleans apart from numbers."""
+    if isinstance(left, bool) != isinstance(right, bool):
+        return False
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+    return bool(left == right)
 
 
 def identity(value: Any, tensors: list[Tensor]) -> Hashable:

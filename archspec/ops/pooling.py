@@ -231,7 +231,8 @@ class _AdaptivePool(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *size]."""
-        return x.with_shape((x.shape[0], *per_axis(self.size, len(space_of(x, self)), "size")))
+        space = space_of(x, self)
+        return x.with_shape((x.shape[0], *per_axis(self.size, len(space), "size")))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value sees a window of its channel: from S i / S' rounded down to S (i + 1) / S' rounded up."""

@@ -27,7 +27,7 @@ _LINE_PARTS = re.compile(
     re.S,
 )
 _HOLE = re.compile(r"\{\{|\}\}|\{|\}")
-_ESCAPES = {"n": "\n", "t": "\t", "\\": "\\", '"': '"', "'": "'", "\n": ""}
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "\n": ""}
 _DEEPEST = 64  # brackets within brackets
 _HIGHEST = 200  # rules within rules
 _ONE_AT_A_TIME = Lock()  # the indenter counts brackets while a text is read
@@ -369,12 +369,13 @@ class _Builder:
         return t.Name(span, str(parts[0]))
 
     def make_int(self, span: Span, parts: list[Any]) -> t.Literal_:
-        if len(parts[0]) > 30:
+        text = _digits(parts[0], span)
+        if len(text) > 30:
             raise SpecError.of("value", "the number has more than 30 digits", span)
-        return t.Literal_(span, int(parts[0]))
+        return t.Literal_(span, int(text))
 
     def make_float(self, span: Span, parts: list[Any]) -> t.Literal_:
-        value = float(parts[0])
+        value = float(_digits(parts[0], span))
         if isinf(value):
             raise SpecError.of("value", "the number is larger than any that a computer can hold", span)
         return t.Literal_(span, value)
@@ -480,6 +481,17 @@ def _kept(parts: list[Any]) -> tuple[Any, ...]:
 
 def _kept_list(parts: list[Any]) -> list[Any]:
     return [part for part in parts if part is not None]
+
+
+def _digits(text: str, span: Span) -> str:
+    """The text of a number without its underscores. SpecError when one does not stand between two digits."""
+    if not text.isascii():
+        raise SpecError.of("syntax", f"`{text}` is not a number", span, help="its digits are 0 to 9")
+    if re.search(r"_(?![0-9])", text):
+        raise SpecError.of(
+            "syntax", f"`{text}` is not a number", span, help="`_` stands between two digits: `1_000`"
+        )
+    return text.replace("_", "")
 
 
 def _unescaped(text: str) -> str:

@@ -1,0 +1,22 @@
+"""Values as specs write them."""
+
+from __future__ import annotations
+
+_ESCAPED = str.maketrans(
+    {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "{": "{{", "}": "}}"}
+)
+
+
+def written(value: object) -> str:
+    """A number, truth, string or list as specs write it, read back as the same; anything else as it prints."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{value.translate(_ESCAPED)}"'
+        case tuple() | list():
+            return f"[{', '.join(written(item) for item in value)}]"
+        case _:
+            return str(value)
