@@ -11,6 +11,7 @@ import mmap
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from math import prod
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from archspec.errors import SpecError
 from archspec.graph import Graph, graph_of
+from archspec.regular import require_regular
 from archspec.version import __version__
 from archspec.writing import replacing
 
@@ -63,8 +65,11 @@ def save_artifact(
     dtype: str = "f32",
     optimize: Literal["inference"] | None = None,
     compile: bool | str = False,
+    sources: Iterable[Path] = (),
 ) -> Manifest:
     """Write a loaded module to `path`, whole or not at all; `optimize` and `compile` are how it is loaded unless told.
+
+    `sources` are files that are never written over.
 
     Raises SpecError when the place cannot be written, TypeError for a module that archspec did not load.
     """
@@ -86,7 +91,7 @@ def save_artifact(
         hashes={name: _hash(data) for name, data in entries.items()},
     )
     entries[MANIFEST] = manifest.model_dump_json(indent=2).encode()
-    _write(path, entries)
+    _write(path, entries, sources)
     return manifest
 
 
@@ -99,9 +104,9 @@ def _hash(data: bytes | memoryview) -> str:
         return sha256(b"".join(digests)).hexdigest()
 
 
-def _write(path: Path, entries: dict[str, bytes]) -> None:
+def _write(path: Path, entries: dict[str, bytes], sources: Iterable[Path] = ()) -> None:
     """Write a zip, in one step."""
-    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with replacing(path, sources=sources) as file, zipfile.ZipFile(file, "w") as archive:
         for name, data in entries.items():
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = 0o644 << 16
@@ -178,6 +183,7 @@ def read_weights(path: Path, graph: Graph) -> dict[str, torch.Tensor]:
     from archspec.backends.torch_weights import constants
 
     try:
+        require_regular(path)
         tensors = load_file(path)
     except OSError as error:
         raise SpecError.of(
@@ -207,6 +213,7 @@ def _entries(path: Path) -> tuple[dict[str, bytes], memoryview]:
     """The manifest and the graph, and the weights as they lie in the file."""
     if path.is_dir():
         raise SpecError.of("file", f"`{path}` is a folder, not a built module")
+    require_regular(path)
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             names = {info.filename: info for info in archive.infolist()}

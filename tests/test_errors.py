@@ -287,12 +287,12 @@ def test_other_line_endings_are_no_mistake(ending: str, tmp_path: Path) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "net.arch")
-    with pytest.raises(SpecError, match="is not a regular file"):
+    with pytest.raises(SpecError, match="is a FIFO, not a regular file"):
         archspec.read(tmp_path / "net.arch")
 
 
 def test_an_endless_device_is_not_read() -> None:
-    with pytest.raises(SpecError, match="is not a regular file"):
+    with pytest.raises(SpecError, match="is a device, not a regular file"):
         archspec.read("/dev/zero")
 
 

@@ -10,7 +10,9 @@ from typing import Any
 from archspec.graph import Graph, Node
 from archspec.op import Op
 from archspec.ops.weights import Own
-from archspec.tensor import DType, TensorType
+from archspec.tensor import DType, TensorType, fixed
+
+_MACS = "the number of multiply-adds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ def macs(graph: Graph) -> int:
 
     It is the figure that papers print as "FLOPs". Raises Mistake when it depends on a free size.
     """
-    return sum(node.op.macs(*graph.input_types(node), **graph.option_types(node)) for node in graph.nodes)
+    counts = (node.op.macs(*graph.input_types(node), **graph.option_types(node)) for node in graph.nodes)
+    return fixed(sum(counts), _MACS)
 
 
 def weight_bytes(graph: Graph, dtype: DType | None = None) -> dict[DType, int]:
@@ -134,8 +137,8 @@ def _cost(
         params=own * sum(prod(weight.shape) for weight in held if weight.trainable),
         buffers=own * sum(prod(weight.shape) for weight in held if not weight.trainable),
         weight_bytes=own * sum(weights),
-        macs=times * op.macs(*inputs, **options),
-        flops=times * op.flops(*inputs, **options),
+        macs=times * fixed(op.macs(*inputs, **options), _MACS),
+        flops=times * fixed(op.flops(*inputs, **options), "the number of operations"),
         activations=made,
         moved=taken + made + sum(weights) if made else 0,
     )

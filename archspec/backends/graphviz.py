@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from archspec.backends.dot import Style, dot, dot_sheet
 from archspec.backends.palette import find_theme
 from archspec.errors import SpecError, suggest
 from archspec.graph import Graph
-from archspec.writing import replacing
+from archspec.writing import replacing, require_writable
 
 FORMATS = ("svg", "png", "pdf", "dot", "html")
 SHADE_NAMES = {"params": "params", "macs": "macs", "memory": "activations"}
@@ -69,10 +69,15 @@ class Drawing:
             )
             raise SpecError.of("file", f"Graphviz cannot draw it: {said.strip().splitlines()[-1]}") from None
 
-    def save(self, path: Path, *, folders: Sequence[Path] = ()) -> None:
-        """Write the picture in the format of the path's ending. Raises SpecError as `render`, or when it cannot."""
+    def save(self, path: Path, *, folders: Sequence[Path] = (), sources: Iterable[Path] = ()) -> None:
+        """Write the picture in the format of the path's ending, but over none of the `sources`.
+
+        Raises SpecError as `render`, or when it cannot be written.
+        """
+        sources = tuple(sources)
+        require_writable(path, sources=sources)
         data = self.render(path.suffix.removeprefix("."), folders=folders)
-        with replacing(path) as file:
+        with replacing(path, sources=sources) as file:
             file.write(data)
 
     def _repr_svg_(self) -> str:

@@ -17,8 +17,11 @@ from archspec.analyses.summary import Summary
 from archspec.analyses.words import sizes, title
 from archspec.backends.palette import THEMES, sign
 from archspec.elaborate import shipped_specs
+from archspec.elaborate.files import LARGEST
+from archspec.errors import SpecError
 from archspec.graph import Graph
 from archspec.literals import written
+from archspec.regular import require_regular
 from archspec.source import Location
 
 EVERYTHING = 1000  # levels of blocks
@@ -155,8 +158,10 @@ class _Model:
     def texts(self, name: str) -> Iterator[str]:
         for folder in self.folders:
             try:
-                data = (folder / name).read_bytes()
-            except (OSError, ValueError):
+                require_regular(folder / name)
+                with (folder / name).open("rb") as file:
+                    data = file.read(LARGEST)
+            except (OSError, ValueError, SpecError):
                 continue
             if sha256(data).hexdigest() == self.graph.sources.get(name):
                 yield data.decode("utf-8-sig")

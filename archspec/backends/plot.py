@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ _PANELS = (
 )
 
 
-def plot_growth(rows: Sequence[dict[str, Any]], varied: Sequence[str], path: Path) -> None:
+def plot_growth(
+    rows: Sequence[dict[str, Any]], varied: Sequence[str], path: Path, *, sources: Iterable[Path] = ()
+) -> None:
     """Draw parameters, multiply-adds and memory over the first varied parameter, a line for each
     combination of the others and each model.
 
-    The format follows from the ending of `path`: `.svg`, `.png` or `.pdf`. Raises SpecError when
-    matplotlib is missing, the ending is another or the file cannot be written.
+    The format follows from the ending of `path`: `.svg`, `.png` or `.pdf`; `sources` are not written over. Raises
+    SpecError when matplotlib is missing, the ending is another or the file cannot be written.
     """
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise SpecError.of("file", f"cannot draw a `{path.suffix}` file", help="name it .svg, .png or .pdf")
@@ -58,6 +60,6 @@ def plot_growth(rows: Sequence[dict[str, Any]], varied: Sequence[str], path: Pat
         figure.suptitle(" and ".join(models))
         if len(lines) > 1:
             figure.axes[0].legend(fontsize=8)
-        with replacing(path) as file:
+        with replacing(path, sources=sources) as file:
             metadata = {"Date": None} if path.suffix == ".svg" else None
             figure.savefig(file, format=path.suffix.removeprefix("."), metadata=metadata)

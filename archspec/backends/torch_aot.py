@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from archspec.backends.torch_fx import Network
 from archspec.errors import SpecError
 from archspec.graph import Graph
+from archspec.regular import require_regular
 from archspec.tensor import torch_name
 from archspec.writing import replacing
 
@@ -39,8 +40,10 @@ def freezes(network: Network) -> bool:
     return _held(network).dtype != torch.float64
 
 
-def save_package(network: Network, path: Path, *, batch: int | None = 1) -> None:
-    """Compile a network in eval mode for batches of so many samples, or of any number, and write the package.
+def save_package(
+    network: Network, path: Path, *, batch: int | None = 1, sources: Iterable[Path] = ()
+) -> None:
+    """Compile a network in eval mode for batches of so many samples, or of any number, and write the package, over none of `sources`.
 
     Raises SpecError when it cannot be compiled, as without a C++ compiler, or not be written.
     """
@@ -64,9 +67,11 @@ def save_package(network: Network, path: Path, *, batch: int | None = 1) -> None
     except InductorError as error:
         reason = str(error).splitlines()[0]
         raise SpecError.of("file", f"TorchInductor cannot compile {graph.name}: {reason}") from error
-    with replacing(path) as file:
-        file.write(Path(made).read_bytes())
-    Path(made).unlink()
+    try:
+        with replacing(path, sources=sources) as file:
+            file.write(Path(made).read_bytes())
+    finally:
+        Path(made).unlink()
 
 
 def load_package(path: Path) -> Callable[..., Any]:
@@ -76,7 +81,8 @@ def load_package(path: Path) -> Callable[..., Any]:
     """
     from torch._inductor import aoti_load_package
 
-    if not path.is_file():
+    require_regular(path)
+    if not path.exists():
         raise SpecError.of("file", f"there is no file `{path}`", help="`archspec build SPEC --aot` makes one")
     try:
         loaded: Callable[..., Any] = aoti_load_package(str(path))

@@ -3,30 +3,111 @@
 from __future__ import annotations
 
 import gc
+import io
+import os
+import signal
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pkgutil import iter_modules
+from types import FrameType
+from typing import Any, NoReturn
 
 import typer
+import typer.main
 
 from archspec.cli.app import app
 from archspec.errors import SpecError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "invoke", "main"]
 
 for _module in iter_modules(__path__, f"{__name__}."):
     import_module(_module.name)
 
+# Of typer's copy of click, or of click itself, by version.
+_UsageError: Any = typer.BadParameter.__base__
+_UNREAD = 141  # as a shell tells of a program that SIGPIPE ended: nobody reads on
 
-def main() -> None:
-    """Run the command. Exit status 0, 1 for a wrong spec, 2 for wrong usage."""
+
+def main() -> NoReturn:
+    """Run the command, and leave.
+
+    Exit status 0; 1 for what is wrong with a spec or a file, 2 for wrong usage; and as shells have it, 128 and the number of
+    the signal that ended it: 130 for an interrupt, 141 when what reads the output has left, as `head` does.
+    """
     # A command makes many objects and leaves few cycles: looking for these takes a tenth of a check.
     gc.disable()
+    _take_streams()
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _leave)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """The command's exit status, when all that it prints has been taken."""
     try:
-        app()
+        status = invoke(sys.argv[1:])
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        _drop_output()
+        return _UNREAD
+    except OSError as error:
+        _drop_output()
+        with suppress(OSError):  # where errors cannot be written either, the status has to do
+            typer.echo(f"error[file]: the output cannot be written: {error.strerror or error}", err=True)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run the command with these arguments, print what is wrong, and give the exit status.
+
+    Of typer's own way, a broken pipe comes out as any error does.
+    """
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("archspec", [*arguments]) as context:
+            command.invoke(context)
+    except typer.Exit as left:
+        return int(left.exit_code)
+    except _UsageError as error:
+        error.show()
+        return int(error.exit_code)
     except SpecError as error:
         typer.echo(str(error), err=True)
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        return 1
+    return 0
+
+
+def _take_streams() -> None:
+    """Make the standard streams take whatever is printed, and be there.
+
+    A terminal that lacks a letter shows `?`. What was closed is nothing to write to: the next file that is opened would
+    take its number, and what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _drop_output() -> None:
+    """Let nothing be written any more that could not be before: the interpreter would try, and complain, at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End as a signal asks to, but through what still has to be tidied up."""
+    sys.exit(128 + number)

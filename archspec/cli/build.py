@@ -19,8 +19,11 @@ from archspec.cli.options import (
     import_plugins,
     parse_settings,
     progress,
+    sources_of,
 )
 from archspec.cli.summary import echo_summary
+from archspec.errors import SpecError
+from archspec.writing import require_writable
 
 if TYPE_CHECKING:
     from archspec.backends.torch_fx import Network
@@ -78,14 +81,22 @@ def build(
     started = time.perf_counter()
     import_plugins(plugins)
     with progress() as say:
-        from archspec.api import load, read, torch_dtype
+        from archspec.api import BUILT, load, read, torch_dtype
         from archspec.elaborate import locate
 
         say("reading the spec")
         path, model = locate(spec)
         graph = read(spec, budget=budget, **parse_settings(settings))
         seed = _chosen_seed(seed, weights)
-        output = output or Path("build") / f"{'.'.join(filter(None, (path.stem, model)))}.archmod"
+        output = output or Path("build") / f"{'.'.join(filter(None, (path.stem, model)))}{BUILT}"
+        sources = tuple(sources_of(spec, others=[weights, *(plugins or [])]))
+        if output.suffix != BUILT:
+            raise SpecError.of(
+                "file",
+                f"`{output}` does not end in {BUILT}, by which built modules are known",
+                help=f"write to `{output.with_name(output.name + BUILT)}`",
+            )
+        require_writable(output, sources=sources)
         say("importing torch")
         from archspec.artifact import save_artifact
 
@@ -97,13 +108,16 @@ def build(
 
             say("compiling")
             written.append(output.with_suffix(SUFFIX))
+            require_writable(written[-1], sources=sources)
             network = cast("Network", load(graph, seed=seed, weights=weights, dtype=dtype, flat=True))
-            save_package(optimize_for_inference(network), written[-1], batch=batch or None)
+            save_package(optimize_for_inference(network), written[-1], batch=batch or None, sources=sources)
         say(f"{'drawing' if weights is None else 'reading'} {graph.parameters:,} parameters")
         module = load(graph, seed=seed, weights=weights, dtype=dtype)
         say(f"writing {output}")
         chosen: Literal["inference"] | None = "inference" if optimize else None
-        save_artifact(module, output, seed=seed, dtype=dtype, optimize=chosen, compile=compile)
+        save_artifact(
+            module, output, seed=seed, dtype=dtype, optimize=chosen, compile=compile, sources=sources
+        )
     echo_summary(graph)
     typer.echo(f"  time           {time.perf_counter() - started:.1f} s")
     for path in written:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archspec.cli.app import app
-from archspec.cli.options import BUDGET, Budget, Plugins, Settings, import_plugins, parse_settings
+from archspec.cli.options import (
+    BUDGET,
+    Budget,
+    Plugins,
+    Settings,
+    import_plugins,
+    parse_settings,
+    sources_of,
+)
 from archspec.cli.tables import Table, TableFormat, print_table
 from archspec.errors import Mistake
 
@@ -113,7 +121,9 @@ def cost(
 
             print_verification([summary(spec, points[0]).graph for spec in specs], format)
         elif len(points) > 1:
-            print_sweep(specs, points, summary, format, device, plot)
+            print_sweep(
+                specs, points, summary, format, device, plot, sources_of(*specs, others=plugins or [])
+            )
         elif len(specs) > 1:
             print_table(_side_by_side([summary(spec, points[0]) for spec in specs], device), format)
         else:

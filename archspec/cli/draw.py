@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from archspec.cli.options import (
     import_plugins,
     parse_settings,
     progress,
+    sources_of,
 )
 from archspec.writing import replacing
 
@@ -95,27 +97,29 @@ def draw(
         raise typer.BadParameter("give a spec, or --all", param_hint="SPEC")
     options = {"depth": depth, "focus": focus, "shade": shade, "theme": theme, "direction": direction}
     if every:
-        draw_all(output or Path("gallery"), view, options)
+        draw_all(output or Path("gallery"), view, options, plugins or [])
         return
     from archspec.api import read
     from archspec.elaborate import locate
 
     graph = read(spec, budget=budget, **parse_settings(settings))
+    sources = tuple(sources_of(spec, others=plugins or []))
     if view is View.table:
         text = stage_table(graph, latex=output is not None and output.suffix == ".tex")
         if output is None:
             typer.echo(text)
             return
-        save(f"{text}\n".encode(), output)
+        with replacing(output, sources=sources) as file:
+            file.write(f"{text}\n".encode())
     else:
         path, model = locate(spec)
         suffix = ".html" if view is View.html else ".svg"
         output = output or Path(f"{'.'.join(filter(None, (path.stem, model)))}{suffix}")
-        picture(graph, view, options).save(output, folders=[path.parent])
+        picture(graph, view, options).save(output, folders=[path.parent], sources=sources)
     typer.echo(f"written to {output}")
 
 
-def draw_all(folder: Path, view: View, options: dict[str, Any]) -> None:
+def draw_all(folder: Path, view: View, options: dict[str, Any], plugins: Sequence[Path]) -> None:
     """Draw every shipped spec into a folder, each under its own name."""
     from archspec.api import read, shipped
 
@@ -126,7 +130,9 @@ def draw_all(folder: Path, view: View, options: dict[str, Any]) -> None:
     with progress() as tell:
         for entry in entries:
             tell(entry.name)
-            picture(read(entry.name), view, options).save(folder / f"{entry.name}{suffix}")
+            picture(read(entry.name), view, options).save(
+                folder / f"{entry.name}{suffix}", sources=(*plugins, *sources_of(entry.name))
+            )
     typer.echo(f"{len(entries)} pictures written to {folder}")
 
 
@@ -135,12 +141,6 @@ def picture(graph: Graph, view: View, options: dict[str, Any]) -> Drawing:
     from archspec.api import draw as draw_graph
 
     return draw_graph(graph, "overview" if view is View.html else view.value, **options)
-
-
-def save(data: bytes, path: Path) -> None:
-    """Write a file whole, or not at all."""
-    with replacing(path) as file:
-        file.write(data)
 
 
 def stage_table(graph: Graph, *, latex: bool = False) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -75,6 +75,16 @@ def import_plugins(plugins: list[Path] | None) -> None:
         module = module_from_spec(found)
         sys.modules[found.name] = module
         found.loader.exec_module(module)
+
+
+def sources_of(*specs: str, others: Iterable[Path | None] = ()) -> Iterator[Path]:
+    """Every file that a result is made from: the specs, what they import, and others such as weights and plugins."""
+    from archspec.elaborate import locate, source_files
+
+    yield from (path for path in others if path is not None)
+    for spec in specs:
+        path, _ = locate(spec)
+        yield from source_files(path)
 
 
 @contextmanager

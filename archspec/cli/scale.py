@@ -17,6 +17,7 @@ from archspec.cli.options import (
     Spec,
     import_plugins,
     parse_settings,
+    sources_of,
 )
 from archspec.cli.tables import Table, TableFormat, print_table
 
@@ -66,9 +67,13 @@ def scale(
     from archspec.analyses import scaling
     from archspec.api import read
     from archspec.errors import Mistake
+    from archspec.writing import require_writable
 
     import_plugins(plugins)
     given = parse_settings(settings)
+    sources = () if output is None else tuple(sources_of(spec, others=plugins or []))
+    if output is not None:
+        require_writable(output, sources=sources)
 
     def read_scaled(**values: float) -> Graph:
         return read(spec, budget=budget, **{**given, **values})
@@ -87,7 +92,7 @@ def scale(
     table.notes.append(_growth(rule))
     print_table(table, format)
     if output is not None:
-        _write(output, spec, base, rows[-1])
+        _write(output, spec, base, rows[-1], sources)
 
 
 def _found(rows: list[Scaled], times: float, top: int) -> Table:
@@ -134,7 +139,7 @@ def _table(rows: Sequence[Scaled], first: Iterable[str]) -> Table:
     return Table(headings, shown, right=frozenset(headings), raw=raw)
 
 
-def _write(output: Path, spec: str, base: Graph, row: Scaled) -> None:
+def _write(output: Path, spec: str, base: Graph, row: Scaled, sources: Sequence[Path]) -> None:
     """A spec of the scaled model, which imports the one that it is made from."""
     from archspec.elaborate import locate, shipped_specs
     from archspec.errors import SpecError
@@ -156,6 +161,6 @@ def _write(output: Path, spec: str, base: Graph, row: Scaled) -> None:
         f"model {name} = {base.name}("
         f"depth={values['depth']:g}, width={values['width']:g}, resolution={values['resolution']})\n"
     )
-    with replacing(output) as file:
+    with replacing(output, sources=sources) as file:
         file.write(text.encode())
     typer.echo(f"\nwritten to {output}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,8 +73,9 @@ def print_sweep(
     format: TableFormat,
     device: str | None,
     plot: Path | None,
+    sources: Iterable[Path] = (),
 ) -> None:
-    """Print a row of totals for each model at each point, and plot them if asked to."""
+    """Print a row of totals for each model at each point, and plot them if asked to, over none of the `sources`."""
     from archspec.analyses.figures import short, short_bytes, short_seconds
 
     varied = [name for name in points[0] if len({repr(point[name]) for point in points}) > 1]
@@ -114,7 +115,7 @@ def print_sweep(
             raise typer.BadParameter("nothing in --at has several values", param_hint="--plot")
         from archspec.backends.plot import plot_growth
 
-        plot_growth(flat, varied, plot)
+        plot_growth(flat, varied, plot, sources=sources)
         typer.echo(f"written to {plot}", err=True)
 
 

@@ -39,12 +39,20 @@ __all__ = [
     "read_value",
     "shipped_names",
     "shipped_specs",
+    "source_files",
 ]
 
 
 def read_module(path: Path) -> Module:
     """A spec file with all that it imports, its names looked up. Raises SpecError when it is wrong."""
     return Modules(path).load(path)
+
+
+def source_files(path: Path) -> list[Path]:
+    """The spec file and every file that it imports. Raises SpecError when one is wrong."""
+    modules = Modules(path)
+    modules.load(path)
+    return list(modules.loaded)
 
 
 @uncollected()

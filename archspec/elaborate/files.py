@@ -9,12 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from archspec.errors import SpecError, suggest
+from archspec.regular import require_regular
 from archspec.source import Source, Span
 from archspec.syntax.parse import parse
 from archspec.syntax.tree import File, Import
 
 SUFFIX = ".arch"
 LARGEST = 250_000  # bytes of a spec file
+_ZIP = b"PK\x03\x04"
 
 
 def shipped_specs() -> Path:
@@ -61,12 +63,17 @@ def read_file(path: Path, root: Path) -> File:
     try:
         if path.is_dir():
             raise SpecError.of("file", f"`{shown}` is a folder, not a spec")
-        if not path.is_file():
-            raise SpecError.of("file", f"`{shown}` is not a regular file")
+        require_regular(path, shown)
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise _too_large(shown)
+        if data.startswith(_ZIP):
+            raise SpecError.of(
+                "file",
+                f"`{shown}` is a zip file, not a spec",
+                help="built modules are known by their ending: name it .archmod, and `archspec.load` loads it",
+            )
         text = data.decode("utf-8-sig")
     except OSError as error:
         raise SpecError.of("file", f"`{shown}` cannot be read: {error.strerror}") from None
