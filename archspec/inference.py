@@ -43,12 +43,16 @@ def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorTyp
     for shape in (*(type_.shape for type_ in outputs), *(weight.shape for weight in weights.values())):
         require_possible(shape)
     for key_, weight in weights.items():
-        try:
-            weight.init.check(weight.shape)
-        except Mistake as mistake:
-            subject = f"the `{key_}` of {name}" if key_ else "the weight"
-            raise Mistake(f"{subject} {mistake.message}", kind=mistake.kind, help=mistake.help) from None
+        require_start(weight, f"the `{key_}` of {name}" if key_ else "the weight")
     return outputs, weights
+
+
+def require_start(weight: Weight, subject: str) -> None:
+    """Mistake, about the weight as it is called, when one of its shape and dtype cannot start as it says."""
+    try:
+        weight.init.check(weight.shape, weight.dtype)
+    except Mistake as mistake:
+        raise Mistake(f"{subject} {mistake.message}", kind=mistake.kind, help=mistake.help) from None
 
 
 def require_possible(shape: Shape) -> None:

@@ -1,8 +1,8 @@
 """How a weight gets its first values: each way is one class, written in specs by its name."""
 
 from collections.abc import Sequence
-from math import prod, sqrt
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from math import erf, prod, sqrt
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -10,19 +10,24 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    PositiveFloat,
     PositiveInt,
     SerializeAsAny,
     WithJsonSchema,
     model_serializer,
+    model_validator,
 )
 
 from archspec.errors import Mistake, suggest
 from archspec.literals import written
+from archspec.tensor import DType, is_real, limits
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 FanMode = Literal["fan_in", "fan_out"]
+_TAIL = 10  # deviations from the mean; no generator of normal numbers goes so far
+_OFTEN = 0.6  # 2 * 0.3: of so many normal numbers that lie inside, PyTorch's redrawing ends soon
 Values = tuple[bool | int | float, ...]
 Word = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # a whole number that a 64-bit word holds
 
@@ -30,7 +35,7 @@ Word = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # a whole number that a 64-
 class Initialiser(BaseModel):
     """A rule for the first values of a weight. A subclass is known by its class name in specs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True, allow_inf_nan=False)
 
     known: ClassVar[dict[str, type["Initialiser"]]] = {}
 
@@ -49,8 +54,37 @@ class Initialiser(BaseModel):
     def _with_name(self, handler: Any) -> dict[str, Any]:
         return {"name": type(self).__name__, **handler(self)}
 
-    def check(self, shape: tuple[int, ...]) -> None:
+    def check(self, shape: tuple[int, ...], dtype: DType) -> None:
+        """Mistake, with the weight as its subject, when one of that shape and dtype cannot start so."""
+        self.fit(shape)
+        least, most = limits(dtype)
+        drawn = self.drawn(shape)
+        if drawn is not None and not is_real(dtype):
+            raise Mistake(
+                f"is of {dtype}, and `{type(self).__name__}` gives real numbers",
+                kind="dtype",
+                help="`zeros`, `ones`, a number or a list of numbers can be whole",
+            )
+        numbers = self.given() if drawn is None else (*self.given(), *drawn)
+        if (
+            not is_real(dtype)
+            and (found := next((n for n in numbers if isinstance(n, float)), None)) is not None
+        ):
+            raise Mistake(f"is of {dtype}, which holds no decimal numbers such as {found}", kind="dtype")
+        for number in (min(numbers), max(numbers)) if numbers else ():
+            if not least <= number <= most:
+                raise Mistake(
+                    f"is of {dtype}, which holds numbers from {least} to {most}, not {number}",
+                    kind="dtype",
+                    help="" if drawn is None else f"`{self}` may come as far as that",
+                )
+
+    def fit(self, shape: tuple[int, ...]) -> None:
         """Mistake, with the weight as its subject, when one of that shape cannot start so."""
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float] | None:
+        """Between which numbers its values lie, when they are drawn or computed; None when they are `given`."""
+        return None
 
     def given(self) -> Sequence[bool | int | float]:
         """Numbers of the spec that the weight will hold, so that its dtype must: none where they are drawn."""
@@ -108,7 +142,7 @@ class constant(Initialiser):  # noqa: N801
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the value everywhere."""
-        tensor.fill_(self.value)
+        tensor.fill_(float(self.value) if tensor.is_floating_point() else self.value)
 
 
 class values(Initialiser):  # noqa: N801
@@ -116,7 +150,7 @@ class values(Initialiser):  # noqa: N801
 
     listed: Values
 
-    def check(self, shape: tuple[int, ...]) -> None:
+    def fit(self, shape: tuple[int, ...]) -> None:
         """Mistake when there are more or fewer values than the weight has."""
         if len(self.listed) != prod(shape):
             raise Mistake(f"takes {prod(shape)} values, not {len(self.listed)}", kind="shape")
@@ -127,7 +161,8 @@ class values(Initialiser):  # noqa: N801
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the listed values."""
-        tensor.copy_(tensor.new_tensor(self.listed).view(tensor.shape))
+        listed = map(float, self.listed) if tensor.is_floating_point() else self.listed
+        tensor.copy_(tensor.new_tensor(list(listed)).view(tensor.shape))
 
 
 class outer_sum(Initialiser):  # noqa: N801
@@ -135,7 +170,7 @@ class outer_sum(Initialiser):  # noqa: N801
 
     parts: tuple[tuple[Word | float, ...], ...]
 
-    def check(self, shape: tuple[int, ...]) -> None:
+    def fit(self, shape: tuple[int, ...]) -> None:
         """Mistake when there is not one list for each axis, as long as the axis."""
         lengths = [len(part) for part in self.parts]
         if lengths != list(shape):
@@ -154,8 +189,8 @@ class outer_sum(Initialiser):  # noqa: N801
         """Add up the numbers, and round the sums to the weight's dtype."""
         import torch
 
-        decimal = any(isinstance(number, float) for part in self.parts for number in part)
-        total = torch.zeros((), dtype=torch.float64 if decimal else torch.int64)
+        exact = all(isinstance(number, int) and -(2**63) <= number < 2**63 for number in self.given())
+        total = torch.zeros((), dtype=torch.int64 if exact else torch.float64)
         for axis, part in enumerate(self.parts):
             total = total + total.new_tensor(part).view(-1, *[1] * (len(self.parts) - 1 - axis))
         tensor.copy_(total)
@@ -167,9 +202,18 @@ class uniform(Initialiser):  # noqa: N801
     low: float = 0.0
     high: float = 1.0
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        _require_order(self.low, self.high, self)
+        return self
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """From `low` to `high`."""
+        return self.low, self.high
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
-        tensor.uniform_(self.low, self.high, generator=generator)
+        _uniform(tensor, self.low, self.high, generator)
 
 
 class normal(Initialiser):  # noqa: N801
@@ -177,6 +221,10 @@ class normal(Initialiser):  # noqa: N801
 
     std: NonNegativeFloat = 1.0
     mean: float = 0.0
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """As far as `_TAIL` deviations from the mean."""
+        return self.mean - _TAIL * self.std, self.mean + _TAIL * self.std
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
@@ -186,16 +234,38 @@ class normal(Initialiser):  # noqa: N801
 class trunc_normal(Initialiser):  # noqa: N801
     """Normal, redrawn outside `low` to `high` (both absolute, as in PyTorch)."""
 
-    std: NonNegativeFloat = 1.0
+    std: PositiveFloat = 1.0
     mean: float = 0.0
     low: float = -2.0
     high: float = 2.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        _require_order(self.low, self.high, self)
+        if not self.low - 2 * self.std <= self.mean <= self.high + 2 * self.std:
+            raise Mistake(
+                f"{self} leaves next to nothing: the mean lies more than two deviations outside",
+                kind="value",
+                help="`low` and `high` are absolute: give them with the mean",
+            )
+        return self
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """From `low` to `high`."""
+        return self.low, self.high
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         from torch.nn import init
 
-        init.trunc_normal_(tensor, self.mean, self.std, self.low, self.high, generator=generator)
+        least, most = (erf((end - self.mean) / self.std / sqrt(2)) for end in (self.low, self.high))
+        if most - least > _OFTEN:
+            init.trunc_normal_(tensor, self.mean, self.std, self.low, self.high, generator=generator)
+            return
+        # PyTorch redraws what lies outside, which might take forever: here each number is drawn once.
+        drawn = tensor.double().uniform_(least, most, generator=generator).erfinv_()
+        drawn.mul_(sqrt(2)).mul_(self.std).add_(self.mean).clamp_(self.low, self.high)
+        tensor.copy_(drawn)
 
 
 class kaiming_uniform(Initialiser):  # noqa: N801
@@ -206,8 +276,13 @@ class kaiming_uniform(Initialiser):  # noqa: N801
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
-        bound = sqrt(2 / (1 + self.a**2)) * sqrt(3 / _fan(tensor, self.mode))
-        tensor.uniform_(-bound, bound, generator=generator)
+        low, high = self.drawn(tuple(tensor.shape))
+        _uniform(tensor, low, high, generator)
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """Up to sqrt(6 / ((1 + a^2) fan))."""
+        bound = sqrt(2 / (1 + self.a * self.a)) * sqrt(3 / _fan(shape, self.mode))
+        return -bound, bound
 
 
 class kaiming_normal(Initialiser):  # noqa: N801
@@ -218,29 +293,47 @@ class kaiming_normal(Initialiser):  # noqa: N801
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
-        tensor.normal_(0.0, sqrt(2 / (1 + self.a**2) / _fan(tensor, self.mode)), generator=generator)
+        tensor.normal_(0.0, self._std(tuple(tensor.shape)), generator=generator)
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """As far as `_TAIL` deviations from 0."""
+        return -_TAIL * self._std(shape), _TAIL * self._std(shape)
+
+    def _std(self, shape: tuple[int, ...]) -> float:
+        return sqrt(2 / (1 + self.a * self.a) / _fan(shape, self.mode))
 
 
 class xavier_uniform(Initialiser):  # noqa: N801
     """Uniform, of a variance between forward and backward signal [Glorot & Bengio, 2010]."""
 
-    gain: float = 1.0
+    gain: NonNegativeFloat = 1.0
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
-        bound = self.gain * sqrt(6 / (_fan(tensor, "fan_in") + _fan(tensor, "fan_out")))
-        tensor.uniform_(-bound, bound, generator=generator)
+        low, high = self.drawn(tuple(tensor.shape))
+        _uniform(tensor, low, high, generator)
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """Up to gain sqrt(6 / (fan_in + fan_out))."""
+        bound = self.gain * sqrt(6 / (_fan(shape, "fan_in") + _fan(shape, "fan_out")))
+        return -bound, bound
 
 
 class xavier_normal(Initialiser):  # noqa: N801
     """Normal, of a variance between forward and backward signal [Glorot & Bengio, 2010]."""
 
-    gain: float = 1.0
+    gain: NonNegativeFloat = 1.0
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
-        std = self.gain * sqrt(2 / (_fan(tensor, "fan_in") + _fan(tensor, "fan_out")))
-        tensor.normal_(0.0, std, generator=generator)
+        tensor.normal_(0.0, self._std(tuple(tensor.shape)), generator=generator)
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """As far as `_TAIL` deviations from 0."""
+        return -_TAIL * self._std(shape), _TAIL * self._std(shape)
+
+    def _std(self, shape: tuple[int, ...]) -> float:
+        return self.gain * sqrt(2 / (_fan(shape, "fan_in") + _fan(shape, "fan_out")))
 
 
 class identity(Initialiser):  # noqa: N801
@@ -249,13 +342,17 @@ class identity(Initialiser):  # noqa: N801
     groups: PositiveInt
     std: NonNegativeFloat = 0.0
 
-    def check(self, shape: tuple[int, ...]) -> None:
+    def fit(self, shape: tuple[int, ...]) -> None:
         """A weight [out, in, *kernel], whose channels the groups divide."""
         if len(shape) < 2 or shape[0] % self.groups or shape[1] % self.groups:
             raise Mistake(
                 f"of shape {list(shape)} cannot start as the identity of {self.groups} groups of channels",
                 kind="shape",
             )
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """The noise, and shares of up to 1."""
+        return -_TAIL * self.std, max(1.0, _TAIL * self.std)
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the noise; at the middle of the window, an output adds up its share of its group's inputs."""
@@ -277,11 +374,19 @@ class zero_row(Initialiser):  # noqa: N801
     init: Init
     row: Annotated[int, Field(ge=0)]
 
-    def check(self, shape: tuple[int, ...]) -> None:
+    def fit(self, shape: tuple[int, ...]) -> None:
         """Mistake when there is no such row, or `init` does not fit the weight."""
         if not shape or self.row >= shape[0]:
             raise Mistake(f"has no row {self.row}", kind="shape", help="rows are counted from 0")
-        self.init.check(shape)
+        self.init.fit(shape)
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float] | None:
+        """Those of `init`."""
+        return self.init.drawn(shape)
+
+    def given(self) -> Sequence[bool | int | float]:
+        """Those of `init`."""
+        return self.init.given()
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the values of `init`, then the row."""
@@ -295,9 +400,26 @@ def torch_default(fan_in: int) -> uniform:
     return uniform(low=-bound, high=bound)
 
 
-def _fan(tensor: "Tensor", mode: FanMode) -> int:
+def _uniform(tensor: "Tensor", low: float, high: float, generator: "Generator") -> None:
+    """Draw uniform values; PyTorch takes no two ends that are further apart than the dtype's greatest number."""
+    import torch
+
+    halves = 1 if high - low <= torch.finfo(tensor.dtype).max else 2
+    tensor.uniform_(low / halves, high / halves, generator=generator)
+    if halves > 1:
+        tensor.mul_(halves)
+
+
+def _fan(shape: tuple[int, ...], mode: FanMode) -> int:
     """Inputs or outputs that one value of a weight [out, in, *window] is connected to, at least 1."""
-    if tensor.ndim == 0:
+    if not shape:
         return 1
     axis = 1 if mode == "fan_in" else 0
-    return max(1, tensor.shape[min(axis, tensor.ndim - 1)] * prod(tensor.shape[2:]))
+    return max(1, shape[min(axis, len(shape) - 1)] * prod(shape[2:]))
+
+
+def _require_order(low: float, high: float, init: Initialiser) -> None:
+    if low > high:
+        raise Mistake(
+            f"{init} goes from {low} down to {high}", kind="value", help="`low` comes before `high`"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from sys import float_info
 from typing import Literal, cast, get_args
 
 from archspec.errors import Mistake
@@ -26,6 +27,30 @@ _TORCH_NAMES = {
 }  # fmt: skip
 
 _BYTES = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8, "i8": 1, "u8": 1, "i16": 2, "i32": 4, "i64": 8, "bool": 1}
+
+
+_LIMITS: dict[DType, tuple[int | float, int | float]] = {
+    "f16": (-65504.0, 65504.0),
+    "bf16": (-(2.0**128 - 2.0**120), 2.0**128 - 2.0**120),
+    "f32": (-(2.0**128 - 2.0**104), 2.0**128 - 2.0**104),
+    "f64": (-float_info.max, float_info.max),
+    "i8": (-(2**7), 2**7 - 1),
+    "u8": (0, 2**8 - 1),
+    "i16": (-(2**15), 2**15 - 1),
+    "i32": (-(2**31), 2**31 - 1),
+    "i64": (-(2**63), 2**63 - 1),
+    "bool": (0, 1),
+}
+
+
+def limits(dtype: DType) -> tuple[int | float, int | float]:
+    """The least and the greatest number that the dtype holds."""
+    return _LIMITS[dtype]
+
+
+def is_real(dtype: DType) -> bool:
+    """Whether the dtype holds real numbers, not only whole ones."""
+    return dtype in ("f16", "bf16", "f32", "f64")
 
 
 def dtype(name: str) -> DType:
@@ -83,7 +108,7 @@ class TensorType:
     @property
     def floating(self) -> bool:
         """Whether the dtype holds real numbers."""
-        return self.dtype in ("f16", "bf16", "f32", "f64")
+        return is_real(self.dtype)
 
     @property
     def offset(self) -> int:

@@ -30,13 +30,13 @@ from archspec.elaborate.values import (
 )
 from archspec.errors import MOST_PROBLEMS, Mistake, Problem, SpecError
 from archspec.graph import Input, Ref
-from archspec.inference import tensors
+from archspec.inference import require_start, tensors
 from archspec.initialisation import Init, Initialiser, constant, values
 from archspec.op import Weight
 from archspec.size import Free, Size, always_equal
 from archspec.source import Span
 from archspec.syntax import tree as t
-from archspec.tensor import DType, TensorType, dtype, show
+from archspec.tensor import TensorType, dtype, is_real, show
 
 
 @dataclass(slots=True)
@@ -600,7 +600,7 @@ class Blocks(Expressions):
             shape.append(size)
         value = self.evaluate(statement.value, env)
         trainable = statement.kind == "weight"
-        if trainable and dtype_ not in ("f16", "bf16", "f32", "f64"):
+        if trainable and not is_real(dtype_):
             raise SpecError.of(
                 "dtype",
                 f"{dtype_} cannot be trained",
@@ -608,15 +608,14 @@ class Blocks(Expressions):
                 help="declare a `buffer` or a `constant`",
             )
         with at(statement.value.span):
-            init = _first_values(value, tuple(shape))
-            _require_dtype(init, dtype_)
-        weight = Weight(
-            shape=tuple(shape),
-            init=init,
-            dtype=dtype_,
-            trainable=trainable,
-            saved=statement.kind != "constant",
-        )
+            weight = Weight(
+                shape=tuple(shape),
+                init=_first_values(value, tuple(shape)),
+                dtype=dtype_,
+                trainable=trainable,
+                saved=statement.kind != "constant",
+            )
+            require_start(weight, f"`{statement.name}`")
         with at(statement.span):
             name = self.builder.claim_name(statement.name, statement.name, statement.span)
             env.names[statement.name] = self.builder.own_weight(name, weight, statement.span)
@@ -670,26 +669,6 @@ def _first_values(value: Any, shape: tuple[int, ...]) -> Init:
         kind="type",
         help="`zeros`, `ones`, `normal(0.02)`, `trunc_normal(0.02)`, `kaiming_normal`, `xavier_uniform` ...",
     )
-
-
-def _require_dtype(init: Init, dtype_: DType) -> None:
-    """Mistake when the values given are not of the dtype."""
-    if dtype_ not in _WHOLE:
-        return
-    least, most = _WHOLE[dtype_]
-    for value in init.given():
-        if isinstance(value, float):
-            raise Mistake(f"{dtype_} holds no decimal numbers such as {describe(value)}", kind="dtype")
-        if not least <= value <= most:
-            raise Mistake(f"{dtype_} holds numbers from {least} to {most}, not {value}", kind="dtype")
-
-
-_SIGNED: tuple[tuple[DType, int], ...] = (("i8", 8), ("i16", 16), ("i32", 32), ("i64", 64))
-_WHOLE: dict[DType, tuple[int, int]] = {
-    "bool": (0, 1),
-    "u8": (0, 2**8 - 1),
-    **{name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for name, bits in _SIGNED},
-}
 
 
 def _flatten(value: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
