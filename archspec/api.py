@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import partial, wraps
+from inspect import Parameter, signature
+from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from archspec.elaborate import (
     BUDGET,
@@ -15,10 +17,11 @@ from archspec.elaborate import (
     Module,
     catalogue,
     elaborate,
-    elaborate_text,
     locate,
+    parameters_of,
     pick_model,
     read_module,
+    read_text,
     read_value,
 )
 from archspec.errors import Mistake, Problem, SpecError
@@ -58,30 +61,124 @@ if TYPE_CHECKING:
 BUILT = ".archmod"
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _told(function: Callable[Concatenate[frozenset[str], P], R]) -> Callable[P, R]:
+    """The function, told as its first argument which others were given by name: a default says nothing of that."""
+    others = list(signature(function).parameters.values())[1:]
+    with_defaults = {p.name for p in others if p.default is not Parameter.empty}
+
+    @wraps(function)
+    def told(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(with_defaults.intersection(kwargs), *args, **kwargs)  # type: ignore[arg-type]
+
+    told.__signature__ = signature(function).replace(parameters=others)  # type: ignore[attr-defined]
+    return told
+
+
+@_told
 def read(
-    spec: str | os.PathLike[str], model: str | None = None, *, budget: int = BUDGET, **settings: Any
+    given: frozenset[str],
+    /,
+    spec: str | os.PathLike[str],
+    model: str | None = None,
+    *,
+    budget: int = BUDGET,
+    settings: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Graph:
     """The graph of a model, every shape known. Never imports torch.
 
     `spec` is the path of an `.arch` file, the name of a shipped spec, or either with `:Model` behind
-    it; `model` picks one where a file holds several (the last is the default). `settings` are
-    parameters of the model, `budget` the most nodes it may have.
+    it; `model` picks one where a file holds several (the last is the default). `budget` is the most
+    nodes it may have.
+
+    Parameters of the model are given by name, `read("resnet50", classes=10)`, or as a mapping,
+    `settings={"classes": 10}`. Where the model has a parameter of the name of an argument here,
+    only the mapping sets it: the argument is refused, unless a mapping, perhaps an empty one, says
+    what is meant for the model.
 
     Raises SpecError when the spec is wrong or cannot be read.
     """
     module, model = _open(spec, model)
-    return elaborate(module, model, settings, budget=budget)
+    return _elaborated("read", given, module, model, budget, settings, more)
 
 
-def parse(text: str, model: str | None = None, *, budget: int = BUDGET, **settings: Any) -> Graph:
+@_told
+def parse(
+    given: frozenset[str],
+    /,
+    text: str,
+    model: str | None = None,
+    *,
+    budget: int = BUDGET,
+    settings: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Graph:
     """The graph of a model written in a string, as `read` gives it for a file.
 
     Raises SpecError when the spec is wrong.
     """
-    return elaborate_text(text, model, settings, budget=budget)
+    return _elaborated("parse", given, read_text(text), model, budget, settings, more)
 
 
+def _elaborated(
+    function: str,
+    given: frozenset[str],
+    module: Module,
+    model: str | None,
+    budget: int,
+    settings: Mapping[str, Any] | None,
+    more: Mapping[str, Any],
+) -> Graph:
+    """The graph that a function here was asked for, with the names of the arguments that it was given."""
+    chosen = _settings(settings, more)
+    if not isinstance(model, str | None):
+        raise SpecError.of(
+            "argument",
+            f"`model` is the name of a model, not {model!r}",
+            help='`settings={"model": ...}` sets a parameter of that name',
+        )
+    if settings is None:
+        definition = pick_model(module, model)
+        _require_clear(function, given, definition.name, parameters_of(definition))
+    graph = elaborate(module, model, chosen, budget=budget)
+    if settings is None:  # a model in the short form passes on what the one behind it takes
+        _require_clear(function, given, graph.name, graph.scopes[0].arguments)
+    return graph
+
+
+def _settings(settings: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a model, given as a mapping and by name."""
+    if not isinstance(settings, Mapping | None) or not all(isinstance(name, str) for name in settings or ()):
+        raise SpecError.of(
+            "argument",
+            "`settings` is a mapping of the model's parameters by name",
+            help='as in `settings={"classes": 10}`; a parameter of that name is set by `settings={"settings": ...}`',
+        )
+    twice = [name for name in more if name in (settings or {})]
+    if twice:
+        raise SpecError.of("argument", f"`{twice[0]}` is given twice, in `settings` and by name")
+    return {**(settings or {}), **more}
+
+
+def _require_clear(function: str, given: frozenset[str], model: str, parameters: Iterable[str]) -> None:
+    """SpecError when an argument given by name could have been meant for the model."""
+    for name in sorted(given.intersection(parameters)):
+        raise SpecError.of(
+            "argument",
+            f"`{name}` is an argument of `archspec.{function}` and a parameter of {model}",
+            help=f'`settings={{"{name}": ...}}` sets the parameter; with `settings={{}}` beside it,'
+            f" `{name}=` is the argument",
+        )
+
+
+@_told
 def load(
+    given: frozenset[str],
+    /,
     spec: str | os.PathLike[str] | Graph,
     model: str | None = None,
     *,
@@ -94,17 +191,19 @@ def load(
     optimize: str | None = None,
     weights: str | os.PathLike[str] | None = None,
     budget: int = BUDGET,
-    **settings: Any,
+    settings: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> GraphModule:
     """A network as a `torch.fx.GraphModule`, in training mode as a new module is.
 
     `spec` is what `read` takes, a graph that it gave, or the path of a built `.archmod`, whose weights
-    are then loaded. Weights are drawn from `seed`, or from PyTorch's generator without one. `flat`
+    are then loaded; `model`, `budget` and the model's parameters are as in `read`, and a graph and a built
+    module have theirs already. Weights are drawn from `seed`, or from PyTorch's generator without one. `flat`
     gives one fx graph instead of a module for each block. `dtype` and `device` are where the
     floating-point weights go.
 
     `weights` is a `.safetensors` file of all weights by name, which is mapped into memory: nothing is drawn that is then
-    replaced.
+    replaced. Real numbers become of the spec's dtype, or of `dtype`.
 
     `recompute` saves memory in training: each of the network's `blocks` keeps its input only, and runs again in the
     backward pass [Chen et al., 2016].
@@ -112,40 +211,62 @@ def load(
     `compile` makes `torch.compile` compile the network when it first runs: `True` chooses between each block that
     repeats ("regions") and the network as a whole ("whole", or a mode such as "max-autotune"); see docs/speed.md.
     `optimize="inference"` folds, fuses and packs what it can into a flat network in eval mode, which can no longer train.
+    A built module is compiled and optimised as it was built to be, unless these are given: `optimize=None` is not.
 
-    Raises SpecError when the spec, the built file or the weights are wrong or cannot be read.
+    Raises SpecError when the spec, the built file or the weights are wrong or cannot be read, and when one
+    argument leaves nothing for another to do.
     """
 
     import torch
 
-    from archspec.artifact import read_artifact, read_weights
+    from archspec.artifact import read_artifact
+    from archspec.backends.torch_checkpoint import read_weights
     from archspec.backends.torch_fx import lower
     from archspec.backends.torch_weights import draw
 
-    if optimize not in (None, "inference"):
-        raise SpecError.of("argument", f"`optimize` is none or `inference`, not `{optimize}`")
     graph: Graph
+    real, place = _real_dtype(dtype), _device(device)
+    fixed = sorted({*given.intersection(("model", "budget")), *_settings(settings, more)})
+    if model is not None and "model" not in fixed:
+        fixed.insert(0, "model")
     if isinstance(spec, str | os.PathLike) and _is_built(str(spec)):
-        if settings or model or seed is not None or weights is not None:
-            raise SpecError.of(
-                "argument",
-                f"`{spec}` is built: its model, settings and weights are fixed",
-                help="load the spec itself to change them",
-            )
+        fixed += sorted(given.intersection(("seed", "weights")))
+        if fixed:
+            raise _fixed(f"`{spec}` is built: its model, settings and weights are fixed", fixed)
         graph, saved, manifest = read_artifact(Path(spec))
-        optimize, compile = optimize or manifest.optimize, compile or manifest.compile
+        optimize = optimize if "optimize" in given else manifest.optimize
+        compile = compile if "compile" in given else manifest.compile
         made = partial(_with_constants, saved)
     else:
-        graph = spec if isinstance(spec, Graph) else read(spec, model, budget=budget, **settings)
-        made = partial(draw, seed=seed) if weights is None else partial(read_weights, Path(weights))
-    if isinstance(dtype, str):
-        dtype = torch_dtype(dtype)
+        if not isinstance(spec, Graph):
+            module, model = _open(spec, model)
+            graph = _elaborated("load", given, module, model, budget, settings, more)
+        elif fixed:
+            raise _fixed(f"a graph is read already: the model and settings of {spec.name} are fixed", fixed)
+        else:
+            graph = spec
+        if weights is not None and seed is not None:
+            raise SpecError.of("argument", "weights from a file need no seed", help="leave out `seed`")
+        made = (
+            partial(draw, seed=_whole("seed", seed))
+            if weights is None
+            else partial(read_weights, Path(weights), dtype=real)
+        )
+    if optimize not in (None, "inference"):
+        raise SpecError.of("argument", f"`optimize` is none or `inference`, not `{optimize}`")
+    if recompute and (flat or optimize is not None):
+        what = "a flat network has no blocks" if optimize is None else "an optimised network does not train"
+        raise SpecError.of(
+            "argument",
+            f"there is nothing to recompute: {what}",
+            help=f"leave out `recompute`, or `{'flat' if optimize is None else 'optimize'}`",
+        )
     with torch.inference_mode(False):  # weights made within it could never be trained
         tensors = made(graph)
 
     network = lower(graph, lambda _: tensors, flat=flat or optimize is not None)
-    if dtype is not None or device is not None:
-        network.to(device=device, dtype=dtype)
+    if real is not None or place is not None:
+        _move(network, place, real)
     if optimize is not None:
         from archspec.passes import leaves_little, optimize_for_inference
 
@@ -161,6 +282,59 @@ def load(
 
         compile_network(network, compile, freeze=optimize is not None)
     return network
+
+
+def _fixed(why: str, names: list[str]) -> SpecError:
+    """The error of arguments that come too late to change anything."""
+    help_ = "read or load the spec itself with them"
+    listed = ", ".join(f"`{name}`" for name in names)
+    return SpecError.of("argument", f"{why}, and {listed} would change nothing", help=help_)
+
+
+def _real_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """The dtype that real weights are to have. Raises SpecError when it holds no real numbers."""
+    import torch
+
+    if dtype is None:
+        return None
+    if isinstance(dtype, torch.dtype):
+        return torch_dtype(str(dtype).removeprefix("torch."))
+    if not isinstance(dtype, str):
+        raise SpecError.of("argument", f"`dtype` is a name or a dtype of PyTorch, not {dtype!r}")
+    return torch_dtype(dtype)
+
+
+def _device(device: str | torch.device | None) -> torch.device | None:
+    """The device of that name. Raises SpecError when PyTorch knows none."""
+    import torch
+
+    try:
+        return None if device is None else torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise SpecError.of("argument", f"there is no device `{device}`: {_first_line(error)}") from None
+
+
+def _move(network: torch.nn.Module, device: torch.device | None, dtype: torch.dtype | None) -> None:
+    """Move a network. Raises SpecError when this machine has no such device."""
+    try:
+        network.to(device=device, dtype=dtype)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SpecError.of("argument", f"`{device}` cannot hold the network: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _whole(name: str, value: int | None) -> int | None:
+    """The number, which NumPy may have made. Raises SpecError when it is not a whole one of 64 bits."""
+    try:
+        number = None if value is None else index(value)
+    except TypeError:
+        number = 1 << 64
+    if isinstance(value, bool) or not -(2**63) <= (number or 0) < 2**63:
+        raise SpecError.of("argument", f"`{name}` is a whole number of at most 64 bits, not {value!r}")
+    return number
 
 
 def load_aot(path: str | os.PathLike[str]) -> Callable[..., Any]:
@@ -235,7 +409,10 @@ def cost(graph: Graph, *, batch: int = 1, dtype: str | None = None) -> Summary:
         raise mistake.at(None) from None
 
 
+@_told
 def scale(
+    given: frozenset[str],
+    /,
     spec: str | os.PathLike[str],
     phi: float = 1.0,
     model: str | None = None,
@@ -244,22 +421,24 @@ def scale(
     beta: float = 1.1,
     gamma: float = 1.15,
     budget: int = BUDGET,
-    **settings: Any,
+    settings: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Graph:
     """A model alpha^phi as deep, beta^phi as wide, at gamma^phi times its resolution [Tan & Le, 2019, Section 3.3].
 
-    `spec`, `model`, `budget` and `settings` are as in `read`; the model has parameters `depth`, `width` and
-    `resolution`. Where alpha * beta^2 * gamma^2 is 2, FLOPs grow by about 2^phi. Raises SpecError when the model
+    `spec`, `model`, `budget` and the model's parameters are as in `read`; it has `depth`, `width` and
+    `resolution` among them. Where alpha * beta^2 * gamma^2 is 2, FLOPs grow by about 2^phi. Raises SpecError when the model
     cannot be scaled.
     """
     from archspec.analyses.scaling import Base, Rule
 
-    base = read(spec, model, budget=budget, **settings)
+    module, model = _open(spec, model)
+    base = _elaborated("scale", given, module, model, budget, settings, more)
     try:
         scaled = Rule(alpha, beta, gamma).settings(Base.of(base), phi)
     except Mistake as mistake:
         raise mistake.at(None) from None
-    return read(spec, model, budget=budget, **{**settings, **scaled})
+    return elaborate(module, model, {**_settings(settings, more), **scaled}, budget=budget)
 
 
 def diff(left: Graph, right: Graph) -> Difference:

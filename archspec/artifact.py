@@ -172,43 +172,6 @@ def _tensors(data: memoryview) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def read_weights(path: Path, graph: Graph) -> dict[str, torch.Tensor]:
-    """The weights that a `.safetensors` file has for a network, mapped into memory, and the network's constants.
-
-    Raises SpecError when the file cannot be read, or lacks weights, has others, or has them in other shapes.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    from archspec.backends.torch_weights import constants
-
-    try:
-        require_regular(path)
-        tensors = load_file(path)
-    except OSError as error:
-        raise SpecError.of(
-            "file", f"the weights `{path}` cannot be read: {error.strerror or error}"
-        ) from None
-    except SafetensorError as error:
-        raise SpecError.of("file", f"`{path}` is not a file of safetensors: {error}") from None
-    saved = {name: weight.shape for name, weight in graph.weights.items() if weight.saved}
-    wrong = [f"lacks `{name}`" for name in saved.keys() - tensors.keys()]
-    wrong += [f"has `{name}`, which {graph.name} has not" for name in tensors.keys() - saved.keys()]
-    wrong += [
-        f"has `{name}` of shape {list(tensors[name].shape)}, not {list(shape)}"
-        for name, shape in saved.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    if wrong:
-        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise SpecError.of(
-            "file",
-            f"`{path}` does not fit {graph.name}: it {', '.join(sorted(wrong)[:3])}{more}",
-            help="`load_state_dict(..., strict=False)` takes weights in part, `archspec.resize_positions` other resolutions",
-        )
-    return {**constants(graph), **tensors}
-
-
 def _entries(path: Path) -> tuple[dict[str, bytes], memoryview]:
     """The manifest and the graph, and the weights as they lie in the file."""
     if path.is_dir():

@@ -4,6 +4,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
@@ -77,6 +78,7 @@ class Op(BaseModel):
     needs_order: ClassVar[bool] = False  # whether, where it merges axes, it is a view only of values in order
     saves: ClassVar[tuple[str, ...]] = ("inputs",)  # what its backward pass needs, as `saved` has it
     known: ClassVar[dict[str, type["Op"]]] = {}
+    origin: ClassVar[tuple[str, str]] = ("", "")  # its file, and its name there
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -86,7 +88,24 @@ class Op(BaseModel):
                     f"the op {cls.__name__} does not say what it computes: define `flops`, with the parameters of"
                     " its `infer`, for its floating-point operations a sample; 0 if it only moves values"
                 )
-            Op.known[cls.__name__] = cls
+            cls._register()
+
+    @classmethod
+    def _register(cls) -> None:
+        """Make the op known by its name. TypeError when another has it: the order of imports would choose between them."""
+        name, known = cls.__name__, cls.known
+        if not name[0].isupper():
+            raise TypeError(
+                f"the name of the op {name} must begin with a capital letter; functions have the others"
+            )
+        if not shipped(cls) and name in _homes() and name not in known:
+            import_module(_homes()[name])
+        cls.origin = _origin(cls)
+        if name in known and known[name].origin != cls.origin:
+            before = known[name]
+            where = "comes with archspec" if shipped(before) else f"is defined in {before.origin[0]} already"
+            raise TypeError(f"an op named {name} {where}: give this one another name")
+        known[name] = cls
 
     def __eq__(self, other: object) -> bool:
         """Equal when of one class, with equal arguments of equal types: Scale(1) keeps integers, Scale(1.0) does not."""
@@ -215,6 +234,20 @@ def load_ops() -> None:
     """Import every file of `archspec.ops`, so that each op there is known."""
     for module in sorted(set(_homes().values())):
         import_module(module)
+
+
+def shipped(op: type[Op]) -> bool:
+    """Whether the op comes with archspec, so that its tests hold it to what it says."""
+    return op.__module__.startswith("archspec.ops.")
+
+
+def _origin(op: type[Op]) -> tuple[str, str]:
+    """Where a class is written: its file, or its module where there is none, as in notebooks; and its name there.
+
+    What is imported again, or run again in a notebook, is written where it was before.
+    """
+    file = getattr(sys.modules.get(op.__module__), "__file__", None)
+    return str(Path(file).resolve()) if file else op.__module__, op.__qualname__
 
 
 def family(op: type[Op]) -> str:

@@ -23,7 +23,9 @@ MODE = st.sampled_from(['"fan_in"', '"fan_out"', '"fan"'])
 def called(name: str, *arguments: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """A call with so many arguments or fewer."""
     return st.integers(0, len(arguments)).flatmap(
-        lambda n: st.tuples(*arguments[:n]).map(lambda given: f"{name}({', '.join(given)})" if given else name)
+        lambda n: st.tuples(*arguments[:n]).map(
+            lambda given: f"{name}({', '.join(given)})" if given else name
+        )
     )
 
 
@@ -130,7 +132,8 @@ def test_an_initialisation_of_an_op_is_held_to_its_weight() -> None:
 
 
 @pytest.mark.parametrize(
-    ("std", "mean", "low", "high"), [(1, 0, 1, 1e6), (1, 0, 1, 3), (1, 0, -1e-3, 2e-3), (2, 1, -2, 2), (0.1, 0, -2, 2)]
+    ("std", "mean", "low", "high"),
+    [(1, 0, 1, 1e6), (1, 0, 1, 3), (1, 0, -1e-3, 2e-3), (2, 1, -2, 2), (0.1, 0, -2, 2)],
 )
 @pytest.mark.parametrize("name", ["f32", "f64"])
 def test_truncated_normal_values_are_distributed_so(

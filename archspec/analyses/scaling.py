@@ -114,5 +114,7 @@ def search(read: Read, rules: list[Rule]) -> Iterator[Scaled]:
 
 
 def _measured(base: Graph, graph: Graph, rule: Rule, phi: float, settings: dict[str, float | int]) -> Scaled:
-    cost = macs(graph)
-    return Scaled(rule, phi, settings, graph.parameters, cost, cost / macs(base))
+    cost, before = macs(graph), macs(base)
+    if not before:
+        raise Mistake(f"{base.name} cannot be scaled: it has no multiply-adds, by which a step is measured")
+    return Scaled(rule, phi, settings, graph.parameters, cost, cost / before)

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from archspec.backends.torch_fx import LIST, Block, Network
+from archspec.errors import SpecError
 from archspec.graph import Graph
 
 Kind = tuple[type[nn.Module], tuple[Any, ...], tuple[str, ...]]
@@ -81,9 +82,18 @@ def recompute(network: Network) -> None:
     """Make the network's repeated units keep their inputs only while training, and run again in the backward pass.
 
     As in Chen et al., 2016, with each unit a segment. Weights, results and statistics are as without.
+    Raises SpecError when it has no such units.
     """
     made: dict[type[nn.Module], type[nn.Module]] = {}
-    for module in blocks(network).values():
+    units = blocks(network)
+    if not units:
+        name = network.meta["archspec"].name
+        raise SpecError.of(
+            "argument",
+            f"there is nothing to recompute: no block repeats in {name}",
+            help="leave out `recompute`",
+        )
+    for module in units.values():
         cls = type(module)
         if cls not in made:
             made[cls] = _recomputing(cls)

@@ -57,8 +57,12 @@ def build(
         typer.Option(help="A .safetensors file of weights to build it with.", show_default=False),
     ] = None,
     dtype: Annotated[
-        str, typer.Option(help="Floating-point type of the weights: f32, f16, bf16 or f64.")
-    ] = "f32",
+        str | None,
+        typer.Option(
+            help="Floating-point type of the weights: f32, f16, bf16 or f64; as in the spec unless given.",
+            show_default=False,
+        ),
+    ] = None,
     optimize: Annotated[
         Optimise | None,
         typer.Option(
@@ -86,7 +90,7 @@ def build(
 
         say("reading the spec")
         path, model = locate(spec)
-        graph = read(spec, budget=budget, **parse_settings(settings))
+        graph = read(spec, budget=budget, settings=parse_settings(settings))
         seed = _chosen_seed(seed, weights)
         output = output or Path("build") / f"{'.'.join(filter(None, (path.stem, model)))}{BUILT}"
         sources = tuple(sources_of(spec, others=[weights, *(plugins or [])]))
@@ -100,7 +104,8 @@ def build(
         say("importing torch")
         from archspec.artifact import save_artifact
 
-        torch_dtype(dtype)
+        if dtype is not None:
+            torch_dtype(dtype)
         written = [output]
         if aot:
             from archspec.backends.torch_aot import SUFFIX, save_package
@@ -116,7 +121,13 @@ def build(
         say(f"writing {output}")
         chosen: Literal["inference"] | None = "inference" if optimize else None
         save_artifact(
-            module, output, seed=seed, dtype=dtype, optimize=chosen, compile=compile, sources=sources
+            module,
+            output,
+            seed=seed,
+            dtype=dtype or "f32",
+            optimize=chosen,
+            compile=compile,
+            sources=sources,
         )
     echo_summary(graph)
     typer.echo(f"  time           {time.perf_counter() - started:.1f} s")

@@ -113,7 +113,7 @@ def cost(
     def summary(spec: str, point: dict[str, Any]) -> Summary:
         size = point.get("batch", batch)
         changed = {name: value for name, value in point.items() if name != "batch"}
-        return Summary(read(spec, budget=budget, **{**given, **changed}), size, kept)
+        return Summary(read(spec, budget=budget, settings={**given, **changed}), size, kept)
 
     try:
         if verify:

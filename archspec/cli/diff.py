@@ -28,7 +28,9 @@ class DiffFormat(str, Enum):  # noqa: UP042  (typer shows the members of a str e
 
 def _side(side: str) -> Any:
     return typer.Option(
-        f"--{side}", metavar="NAME=VALUE", help=f"Set a parameter of the {side} model only. May be repeated."
+        f"--{side}",
+        metavar="NAME=VALUE",
+        help=f"Set a parameter of the {side} model only, over --set. May be repeated.",
     )
 
 
@@ -54,8 +56,8 @@ def diff(
     import_plugins(plugins)
     given = parse_settings(settings)
     found = compare(
-        read(left, budget=budget, **{**given, **parse_settings(left_settings)}),
-        read(right, budget=budget, **{**given, **parse_settings(right_settings)}),
+        read(left, budget=budget, settings={**given, **parse_settings(left_settings, "--left")}),
+        read(right, budget=budget, settings={**given, **parse_settings(right_settings, "--right")}),
     )
     if format is DiffFormat.json:
         typer.echo(json.dumps(as_json(found), indent=2))

@@ -102,7 +102,7 @@ def draw(
     from archspec.api import read
     from archspec.elaborate import locate
 
-    graph = read(spec, budget=budget, **parse_settings(settings))
+    graph = read(spec, budget=budget, settings=parse_settings(settings))
     sources = tuple(sources_of(spec, others=plugins or []))
     if view is View.table:
         text = stage_table(graph, latex=output is not None and output.suffix == ".tex")

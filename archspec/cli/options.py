@@ -46,7 +46,7 @@ class Format(str, Enum):  # noqa: UP042  (typer shows the members of a str enum 
     json = "json"
 
 
-def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+def parse_settings(settings: list[str] | None, option: str = "--set") -> dict[str, Any]:
     """`name=value` pairs, the values read as a spec would read them, bare words as strings."""
     from archspec.api import parse_value
 
@@ -54,14 +54,29 @@ def parse_settings(settings: list[str] | None) -> dict[str, Any]:
     for setting in settings or []:
         name, equals, text = setting.partition("=")
         if not equals or not name.strip().isidentifier():
-            raise typer.BadParameter(f"`{setting}` is not NAME=VALUE", param_hint="--set")
+            raise typer.BadParameter(f"`{setting}` is not NAME=VALUE", param_hint=option)
+        if name.strip() in parsed:
+            raise typer.BadParameter(f"`{name.strip()}` is given twice", param_hint=option)
         try:
             parsed[name.strip()] = parse_value(text)
         except SpecError as error:
             raise typer.BadParameter(
-                f"in `{setting}`: {error.problems[0].message}", param_hint="--set"
+                f"in `{setting}`: {error.problems[0].message}", param_hint=option
             ) from None
     return parsed
+
+
+def setting_texts(settings: list[str] | None) -> dict[str, str]:
+    """The settings as a spec writes them: as they were given, bare words as strings."""
+    from archspec.literals import written
+
+    given = {
+        name.strip(): text.strip() for name, _, text in (setting.partition("=") for setting in settings or [])
+    }
+    values = parse_settings(settings)
+    return {
+        name: written(values[name]) if isinstance(values[name], str) else text for name, text in given.items()
+    }
 
 
 def import_plugins(plugins: list[Path] | None) -> None:
@@ -74,7 +89,28 @@ def import_plugins(plugins: list[Path] | None) -> None:
             raise typer.BadParameter(f"`{path}` is not a Python file", param_hint="--plugin")
         module = module_from_spec(found)
         sys.modules[found.name] = module
-        found.loader.exec_module(module)
+        try:
+            found.loader.exec_module(module)
+        except Exception as error:
+            raise SpecError.of(
+                "plugin",
+                f"`{path}` cannot be imported: {type(error).__name__}: {error}",
+                help=_line_in(path, error),
+            ) from None
+
+
+def _line_in(path: Path, error: Exception) -> str:
+    """The line of a Python file from which an error came; empty when it came from none of its lines."""
+    from traceback import extract_tb
+
+    lines = [
+        step.lineno
+        for step in extract_tb(error.__traceback__)
+        if Path(step.filename).resolve() == path.resolve()
+    ]
+    if isinstance(error, SyntaxError):
+        lines = [error.lineno]
+    return f"see line {lines[-1]} of it" if lines else ""
 
 
 def sources_of(*specs: str, others: Iterable[Path | None] = ()) -> Iterator[Path]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from archspec.cli.options import (
     Spec,
     import_plugins,
     parse_settings,
+    setting_texts,
     sources_of,
 )
 from archspec.cli.tables import Table, TableFormat, print_table
@@ -70,13 +72,17 @@ def scale(
     from archspec.writing import require_writable
 
     import_plugins(plugins)
+    if search and output is not None:
+        raise typer.BadParameter(
+            "a search finds many models; write one with its --alpha, --beta and --gamma", param_hint="-o"
+        )
     given = parse_settings(settings)
     sources = () if output is None else tuple(sources_of(spec, others=plugins or []))
     if output is not None:
         require_writable(output, sources=sources)
 
     def read_scaled(**values: float) -> Graph:
-        return read(spec, budget=budget, **{**given, **values})
+        return read(spec, budget=budget, settings={**given, **values})
 
     try:
         if search:
@@ -92,7 +98,8 @@ def scale(
     table.notes.append(_growth(rule))
     print_table(table, format)
     if output is not None:
-        _write(output, spec, base, rows[-1], sources)
+        meant = read_scaled(**rows[-1].settings)
+        _write(output, spec, base, rows[-1], setting_texts(settings), meant, sources)
 
 
 def _found(rows: list[Scaled], times: float, top: int) -> Table:
@@ -139,10 +146,19 @@ def _table(rows: Sequence[Scaled], first: Iterable[str]) -> Table:
     return Table(headings, shown, right=frozenset(headings), raw=raw)
 
 
-def _write(output: Path, spec: str, base: Graph, row: Scaled, sources: Sequence[Path]) -> None:
-    """A spec of the scaled model, which imports the one that it is made from."""
-    from archspec.elaborate import locate, shipped_specs
+def _write(
+    output: Path,
+    spec: str,
+    base: Graph,
+    row: Scaled,
+    given: Mapping[str, str],
+    meant: Graph,
+    sources: Sequence[Path],
+) -> None:
+    """A spec of the scaled model, which imports the one that it is made from; `given` are its other settings."""
+    from archspec.elaborate import SUFFIX, elaborate, locate, read_text, shipped_specs
     from archspec.errors import SpecError
+    from archspec.literals import written
     from archspec.writing import replacing
 
     path, _ = locate(spec)
@@ -152,15 +168,33 @@ def _write(output: Path, spec: str, base: Graph, row: Scaled, sources: Sequence[
             f"`{output}` could not import `{path}`, which is in another folder",
             help=f"write it to `{path.parent / output.name}`",
         )
-    values = row.settings
-    name = f"{base.name}Phi{row.phi:g}".replace(".", "_").replace("-", "Minus")
+    if path.suffix != SUFFIX or not path.stem.isidentifier():
+        raise SpecError.of(
+            "file",
+            f"no spec can import `{path}`",
+            help=f"give it a name such as `net{SUFFIX}`, of letters and digits",
+        )
+    name = re.sub(r"\W", "_", f"{base.name}Phi{row.phi:g}".replace("-", "Minus"))
+    arguments = {**given, **{axis: written(value) for axis, value in row.settings.items()}}
     text = (
         f'"{base.name} scaled by phi = {row.phi:g} [Tan & Le, 2019]: alpha = {row.rule.alpha:g},'
         f' beta = {row.rule.beta:g}, gamma = {row.rule.gamma:g}."\n'
         f"from {path.stem} import {base.name}\n\n"
-        f"model {name} = {base.name}("
-        f"depth={values['depth']:g}, width={values['width']:g}, resolution={values['resolution']})\n"
+        f"model {name} = {base.name}({', '.join(f'{name}={text}' for name, text in arguments.items())})\n"
     )
+    found = elaborate(read_text(text, str(output)))
+    if _network(found) != _network(meant):
+        raise SpecError.of(
+            "file",
+            f"read from `{output}`, it would be another network",
+            help=f"a file beside it hides the `{path.stem}` that is meant; write it to another folder",
+        )
     with replacing(output, sources=sources) as file:
         file.write(text.encode())
     typer.echo(f"\nwritten to {output}")
+
+
+def _network(graph: Graph) -> object:
+    """What a network is, wherever it was written."""
+    nodes = [(n.name, n.op, n.operands, tuple(n.options), n.types, n.shares) for n in graph.nodes]
+    return nodes, graph.weights, [(i.name, i.type) for i in graph.inputs], graph.outputs

@@ -36,7 +36,7 @@ def show(
     from archspec.api import read
 
     import_plugins(plugins)
-    graph = read(spec, budget=budget, **parse_settings(settings))
+    graph = read(spec, budget=budget, settings=parse_settings(settings))
     if format is Format.json:
         typer.echo(graph.to_json(indent=2))
         return

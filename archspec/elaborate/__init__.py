@@ -31,11 +31,12 @@ __all__ = [
     "Module",
     "catalogue",
     "elaborate",
-    "elaborate_text",
     "locate",
+    "parameters_of",
     "pick_model",
     "read_file",
     "read_module",
+    "read_text",
     "read_value",
     "shipped_names",
     "shipped_specs",
@@ -93,17 +94,9 @@ def elaborate(
     return module.graph(definition, inner.definition, settings, blocks, outputs)
 
 
-def elaborate_text(
-    text: str,
-    model: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-    *,
-    path: str = "spec.arch",
-    budget: int = BUDGET,
-) -> Graph:
-    """The graph of a model written in a string; imports look in the present folder."""
-    modules = Modules(Path.cwd() / path)
-    return elaborate(modules.load_text(text, path), model, settings, budget=budget)
+def read_text(text: str, path: str = "spec.arch") -> Module:
+    """A spec written in a string, as if it stood at `path`; imports look beside it. Raises SpecError when it is wrong."""
+    return Modules(Path.cwd() / path).load_text(text, path)
 
 
 def read_value(text: str) -> Any:
@@ -171,3 +164,8 @@ def pick_model(module: Module, model: str | None = None) -> Definition:
         f"{module.file.source.path} has no model `{model}`",
         help=suggest(model, names) or f"it has {', '.join(names) or 'none'}",
     )
+
+
+def parameters_of(definition: Definition) -> list[str]:
+    """The names of a block's or model's own parameters; a short form takes those of what it stands for besides."""
+    return [parameter.name for parameter in definition.parameters]

@@ -35,7 +35,8 @@ def shipped_names() -> Iterator[tuple[str, Path]]:
 def locate(spec: str) -> tuple[Path, str | None]:
     """The file that a user means by `path`, `name`, `path:Model` or `name:Model`, and the model.
 
-    Raises SpecError when there is no such file, with the nearest shipped name.
+    What has neither folder nor suffix is the name of a shipped spec where there is one: a file or
+    folder of that name beside it is meant by `./name`. Raises SpecError when there is no such file, with the nearest shipped name.
     """
     if "\0" in spec:
         raise SpecError.of("file", "a path cannot hold a NUL character")
@@ -45,11 +46,11 @@ def locate(spec: str) -> tuple[Path, str | None]:
         candidates.append((head, tail))
     for text, model in candidates:
         path = Path(text)
-        if _exists(path):
-            return path, model
         shipped = shipped_specs() / f"{text}{SUFFIX}"
         if path.name == text and not path.suffix and _is_file(shipped):
             return shipped, model
+        if _exists(path):
+            return path, model
     text = candidates[-1][0]
     help_ = suggest(Path(text).stem, (name for name, _ in shipped_names()))
     raise SpecError.of(
