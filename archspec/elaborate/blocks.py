@@ -32,6 +32,7 @@ from archspec.errors import MOST_PROBLEMS, Mistake, Problem, SpecError
 from archspec.graph import Input, Ref
 from archspec.inference import require_start, tensors
 from archspec.initialisation import Init, Initialiser, constant, values
+from archspec.names import require_free
 from archspec.op import Weight
 from archspec.size import Free, Size, always_equal
 from archspec.source import Span
@@ -624,6 +625,8 @@ class Blocks(Expressions):
         layer = self.evaluate(statement.value, env)
         if not is_layer(layer):
             raise SpecError.of("type", f"only a layer can be shared, not {kind(layer)}", statement.value.span)
+        with at(statement.span):
+            require_free(statement.name)
         # The name is taken at the first use, in the scope of this declaration.
         env.names[statement.name] = SharedLayer(statement.name, self.builder.level.prefix, layer)
         if statement.name in self.builder.level.taken:

@@ -13,6 +13,7 @@ from archspec.elaborate.values import SharedLayer, Tensor
 from archspec.errors import Mistake, SpecError
 from archspec.graph import Node, Ref, Scope
 from archspec.inference import Inferred, infer
+from archspec.names import is_taken, require_free
 from archspec.op import Op, Weight
 from archspec.ops.weights import Constant, Own, Tied
 from archspec.source import Span
@@ -90,7 +91,7 @@ class GraphBuilder:
         if label is None:
             count = level.counts.get(fallback, 0)
             label = f"{fallback}_{count}" if count else fallback
-            while label in level.taken or label in level.groups:
+            while label in level.taken or label in level.groups or is_taken(label):
                 count += 1
                 label = f"{fallback}_{count}"
             level.counts[fallback] = count + 1
@@ -104,6 +105,11 @@ class GraphBuilder:
                 label=where,
                 help="each name is a key of the state_dict",
             )
+        else:
+            try:
+                require_free(label)
+            except Mistake as mistake:
+                raise mistake.at(span) from None
         # `branches.0` stands in a group, whose name is then no step's.
         parts = label.split(".")
         for group in (".".join(parts[:i]) for i in range(1, len(parts))):
