@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from math import prod
@@ -24,6 +25,8 @@ from archspec.tensor import TensorType
 
 FORMAT: Literal[1] = 1
 
+DEEPEST_SCOPE = 200  # scopes within scopes: whoever goes through them recurs
+
 
 class Ref(NamedTuple):
     """A value in the graph: which input or node gives it, and which of its outputs it is."""
@@ -36,8 +39,10 @@ class Ref(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Ref:
-        """Read what `str` printed."""
-        producer, _, output = text.partition(":")
+        """Read what `str` printed. Raises ValueError for anything else."""
+        producer, colon, output = text.partition(":")
+        if colon and not re.fullmatch(r"[1-9]\d{0,8}", output, re.ASCII):
+            raise ValueError(f"`{output}` is no output of a step")
         return cls(producer, int(output or 0))
 
 
@@ -46,9 +51,20 @@ def _read_ref(value: object) -> object:
 
 
 def _read_op(value: object) -> object:
-    if isinstance(value, dict) and set(value) == {"name", "arguments"}:
+    if isinstance(value, Op):
+        return value
+    if (
+        not isinstance(value, dict)
+        or set(value) != {"name", "arguments"}
+        or not isinstance(value["name"], str)
+    ):
+        raise ValueError("an op is its name and its arguments")
+    try:
         return Op.find(value["name"]).of(value["arguments"])
-    return value
+    except (ValueError, RecursionError):
+        raise
+    except Exception as error:  # a validator of an op of anyone's
+        raise ValueError(f"{value['name']} fails: {type(error).__name__}: {error}") from error
 
 
 def _write_op(op: Op) -> dict[str, JsonValue]:
@@ -192,6 +208,11 @@ class Graph(Record):
     def _repr_svg_(self) -> str | None:
         return type(self).picture(self)
 
+    def __copy__(self) -> Graph:
+        # What is cached is of these nodes, and `model_copy` may put others in their place.
+        fields = {name: self.__dict__[name] for name in type(self).model_fields}
+        return type(self).model_construct(self.__pydantic_fields_set__, **fields)
+
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Graph:
         return self
 
@@ -259,30 +280,53 @@ class Graph(Record):
         """The same graph with other nodes."""
         return self.model_copy(update={"nodes": tuple(nodes)})
 
+    def validated(self) -> Graph:
+        """The graph itself, checked whole unless it was. Raises SpecError when it is not one that a spec could have."""
+        from archspec.validation import validate
+
+        if not self.__dict__.get("_known_valid"):
+            validate(self)
+        return self.known_valid()
+
+    def known_valid(self) -> Graph:
+        """The graph itself, which need not be checked, since elaboration made it. A copy of it with changes must be."""
+        self.__dict__["_known_valid"] = True
+        return self
+
     def to_json(self, *, indent: int | None = None) -> str:
         """The graph as JSON; `Graph.from_json` reads it back equal."""
         return self.model_dump_json(indent=indent)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Graph:
-        """Read a graph from JSON. Raises SpecError when the text is not one."""
+        """Read a graph from JSON, and check it whole. Raises SpecError when it is not one that a spec could have."""
         try:
-            return cls.model_validate_json(text)
+            graph = cls.model_validate_json(text)
         except ValidationError as error:
-            problem = error.errors()[0]
-            cause = problem.get("ctx", {}).get("error")
-            if isinstance(cause, Mistake):  # an op or an initialisation that is not there
-                help_ = cause.help or "if it is an op of your own, import the file that defines it first"
-                raise SpecError.of(
-                    "graph", f"the graph cannot be read: {cause.message}", help=help_
-                ) from None
-            where = ".".join(str(part) for part in problem["loc"])
-            detail = f"{where}: {problem['msg']}" if where else problem["msg"]
-            raise SpecError.of("graph", f"this is not a graph that archspec wrote: {detail}") from None
+            raise _not_a_graph(error) from None
         except RecursionError:
             raise SpecError.of(
                 "graph", "this is not a graph that archspec wrote: it is nested too deeply"
             ) from None
+        except (UnicodeError, TypeError) as error:
+            raise SpecError.of("graph", f"this is not a graph that archspec wrote: {error}") from None
+        return graph.validated()
+
+
+def _not_a_graph(error: ValidationError) -> SpecError:
+    """What pydantic found, in a line; of an op or an initialisation that is not there, what to do."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    cause = problem.get("ctx", {}).get("error")
+    while isinstance(cause, ValidationError):  # in an op's arguments
+        problem = cause.errors()[0]
+        where = ".".join((where, *(str(part) for part in problem["loc"])))
+        cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, Mistake):
+        help_ = cause.help or "if it is an op of your own, import the file that defines it first"
+        return SpecError.of("graph", f"the graph cannot be read: {cause.message}", help=help_)
+    detail = f"{where}: {problem['msg']}" if where else problem["msg"]
+    return SpecError.of("graph", f"this is not a graph that archspec wrote: {detail}")
 
 
 def graph_of(module: object) -> Graph:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import prod
 
 from archspec.errors import Mistake
 from archspec.op import Op, Weight
-from archspec.tensor import Shape, TensorType, show
+from archspec.tensor import Shape, TensorType, is_real, show
 
 MOST_AXES = 64
 MOST_VALUES = 2**63 - 1
-MOST_CONSTANTS = (
-    2**28
-)  # values of all constants of a network: no file holds them, so nothing else bounds them
+MOST_CONSTANTS = 2**28  # values of all constants of a network, which no file holds
 
 Inferred = tuple[tuple[TensorType, ...], Mapping[str, Weight]]
 
@@ -42,8 +40,11 @@ def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorTyp
     weights = op.weights(*types, **options)
     for shape in (*(type_.shape for type_ in outputs), *(weight.shape for weight in weights.values())):
         require_possible(shape)
-    for key_, weight in weights.items():
-        require_start(weight, f"the `{key_}` of {name}" if key_ else "the weight")
+    for key, weight in weights.items():
+        subject = f"the `{key}` of {name}" if key else "the weight"
+        if weight.trainable and not (is_real(weight.dtype) and weight.saved):
+            raise Mistake(f"{subject} is trained, so it must be saved and hold real numbers", kind="dtype")
+        require_start(weight, subject)
     return outputs, weights
 
 
@@ -53,6 +54,17 @@ def require_start(weight: Weight, subject: str) -> None:
         weight.init.check(weight.shape, weight.dtype)
     except Mistake as mistake:
         raise Mistake(f"{subject} {mistake.message}", kind=mistake.kind, help=mistake.help) from None
+
+
+def require_few_constants(weights: Iterable[Weight]) -> None:
+    """Mistake when the constants among a network's weights hold more values than are to be made at each load."""
+    values = sum(prod(weight.shape) for weight in weights if not weight.saved)
+    if values > MOST_CONSTANTS:
+        raise Mistake(
+            f"its constants hold {values:,} values, and a network's at most {MOST_CONSTANTS:,}",
+            kind="budget",
+            help="declare a `buffer`, which is saved, or compute the values from smaller constants",
+        )
 
 
 def require_possible(shape: Shape) -> None:

@@ -104,9 +104,12 @@ class Initialiser(BaseModel):
 
 
 def _read(value: Any) -> Any:
-    if isinstance(value, dict) and "name" in value:
-        value = dict(value)
-        return Initialiser.find(value.pop("name")).model_validate(value, strict=False)
+    if isinstance(value, dict):
+        arguments = dict(value)
+        name = arguments.pop("name", None)
+        if not isinstance(name, str):
+            raise ValueError("an initialisation is its name and its arguments")
+        return Initialiser.find(name).model_validate(arguments, strict=False)
     return value
 
 

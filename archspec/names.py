@@ -1,8 +1,17 @@
-"""Names that a step cannot have, since every module of PyTorch has them for something else."""
+"""What can be a name: of an input or a block, and of a step below the blocks around it."""
 
 from __future__ import annotations
 
+import re
+
 from archspec.errors import Mistake
+
+LONGEST_NAME = 1000  # characters of a full name
+
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_LABEL = re.compile(r"\w+(\.\w+)*", re.ASCII)
+_FULL = re.compile(r"\w+(@[1-9]\d*)?(\.\w+(@[1-9]\d*)?)*", re.ASCII)
+_USE = re.compile(r"@\d+")
 
 _OF_MODULES = {
     "T_destination", "_apply", "_backward_hooks", "_backward_pre_hooks", "_buffers", "_call_impl",
@@ -40,3 +49,23 @@ def require_free(path: str) -> None:
                 kind="name",
                 help=f"name it otherwise, as in `{part.strip('_')}_1`",
             )
+
+
+def is_name(text: str) -> bool:
+    """Whether it is one name, as the grammar has it: `x`, `Bottleneck`."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_label(text: str) -> bool:
+    """Whether a spec may name a step so: `conv1`, `branches.0`."""
+    return _LABEL.fullmatch(text) is not None
+
+
+def is_full_name(text: str) -> bool:
+    """Whether it is the name of a step or scope in a graph: labels, with `@2` for the second use of a shared layer."""
+    return len(text) <= LONGEST_NAME and _FULL.fullmatch(text) is not None
+
+
+def first_use(name: str) -> str:
+    """The name under which a shared layer stands in the `state_dict`: that of its first use."""
+    return _USE.sub("", name)

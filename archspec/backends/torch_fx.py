@@ -151,9 +151,10 @@ def lower(
 ) -> Network:
     """The network as a GraphModule, in training mode, with the weights that `tensors` gives by name.
 
-    With `flat`, one fx graph holds every op; otherwise each block is a module of its own.
+    With `flat`, one fx graph holds every op; otherwise each block is a module of its own. Raises SpecError when the graph
+    is not valid: its names become a part of code.
     """
-    return _Lowering(graph, flat).network(tensors)
+    return _Lowering(graph.validated(), flat).network(tensors)
 
 
 class _Lowering:

@@ -18,6 +18,7 @@ from archspec.elaborate.values import Environment, OpLayer, is_layer
 from archspec.errors import Mistake, SpecError, suggest
 from archspec.garbage import uncollected
 from archspec.graph import Graph
+from archspec.inference import require_few_constants
 from archspec.initialisation import Initialiser
 from archspec.op import Op
 from archspec.source import Source
@@ -91,6 +92,10 @@ def elaborate(
         blocks.release()
     if blocks.problems:
         raise SpecError(blocks.problems)
+    try:
+        require_few_constants(builder.weights.values())
+    except Mistake as mistake:
+        raise mistake.at(definition.span) from None
     return module.graph(definition, inner.definition, settings, blocks, outputs)
 
 

@@ -9,7 +9,14 @@ from functools import partial
 from typing import Any
 
 from archspec.elaborate.arguments import ArgumentMistake, check_parameter, parameter_names, takes
-from archspec.elaborate.builder import COUNTED_BLOCK, DEEPEST, Counter, GraphBuilder, snake
+from archspec.elaborate.builder import (
+    COUNTED_BLOCK,
+    DEEPEST,
+    Counter,
+    GraphBuilder,
+    check_length,
+    snake,
+)
 from archspec.elaborate.expressions import POISON, Expressions, Poisoned, at
 from archspec.elaborate.repeats import Application
 from archspec.elaborate.values import (
@@ -30,7 +37,7 @@ from archspec.elaborate.values import (
 )
 from archspec.errors import MOST_PROBLEMS, Mistake, Problem, SpecError
 from archspec.graph import Input, Ref
-from archspec.inference import require_start, tensors
+from archspec.inference import require_possible, require_start, tensors
 from archspec.initialisation import Init, Initialiser, constant, values
 from archspec.names import require_free
 from archspec.op import Weight
@@ -532,9 +539,15 @@ class Blocks(Expressions):
             )
         if any(given.name == statement.name for given in self.inputs):
             raise SpecError.of("name", f"two inputs are named `{statement.name}`", statement.span)
+        level = self.builder.level
+        if statement.name in level.taken or statement.name in level.groups:
+            raise SpecError.of("name", f"a step is named `{statement.name}` already", statement.span)
+        check_length(statement.name, statement.span)
+        with at(statement.span):
+            require_possible(tuple(sizes))
         type_ = TensorType(tuple(sizes), dtype_)
         self.inputs.append(Input(name=statement.name, type=type_, location=statement.span.location))
-        self.builder.level.taken[statement.name] = statement.span
+        level.taken[statement.name] = statement.span
         return Tensor(Ref(statement.name), type_)
 
     def _match(
@@ -629,9 +642,10 @@ class Blocks(Expressions):
             require_free(statement.name)
         # The name is taken at the first use, in the scope of this declaration.
         env.names[statement.name] = SharedLayer(statement.name, self.builder.level.prefix, layer)
-        if statement.name in self.builder.level.taken:
+        level = self.builder.level
+        if statement.name in level.taken or statement.name in level.groups:
             raise SpecError.of("name", f"a step is named `{statement.name}` already", statement.span)
-        self.builder.level.taken[statement.name] = statement.span
+        level.taken[statement.name] = statement.span
 
     def _require(self, statement: t.Require, env: Environment) -> None:
         if not self.truth(statement.test, env):

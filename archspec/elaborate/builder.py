@@ -11,16 +11,15 @@ from typing import Any, ClassVar
 
 from archspec.elaborate.values import SharedLayer, Tensor
 from archspec.errors import Mistake, SpecError
-from archspec.graph import Node, Ref, Scope
+from archspec.graph import DEEPEST_SCOPE, Node, Ref, Scope
 from archspec.inference import Inferred, infer
-from archspec.names import is_taken, require_free
+from archspec.names import LONGEST_NAME, is_label, is_taken, require_free
 from archspec.op import Op, Weight
 from archspec.ops.weights import Constant, Own, Tied
 from archspec.source import Span
 from archspec.tensor import TensorType, show
 
 DEEPEST = 50  # blocks within blocks, and files that import files
-LONGEST_NAME = 1000
 LARGE = 5_000  # nodes; a graph that has so many is counted before more are made
 BUDGET = 1_000_000  # nodes; and steps in evaluating the spec, besides those that each node takes
 STEPS_OF_A_NODE = 20
@@ -58,6 +57,7 @@ class GraphBuilder:
         self.level = Level(0, "")
         self.depth = 0
         self._inferred: dict[Any, Inferred] = {}
+        self._ops: dict[str, Op] = {}  # by the names of nodes, as far as a shared layer asked for them
         self._aliases: list[tuple[str, str]] = []  # prefixes of a repeated use, and of what it shares
 
     # -------------------------------------------------------------- budget
@@ -139,6 +139,10 @@ class GraphBuilder:
     ) -> Iterator[list[Tensor]]:
         """A scope for the nodes made inside; what is appended to the list it gives is its outputs."""
         self.spend(1, span)
+        if self.depth >= DEEPEST_SCOPE:
+            raise SpecError.of(
+                "recursion", f"blocks and lists are nested more than {DEEPEST_SCOPE} deep", span
+            )
         outer, index = self.level, len(self.scopes)
         record = Scope(
             name=name,
@@ -217,7 +221,7 @@ class GraphBuilder:
             types=types,
             scope=self.level.scope,
             location=span.location,
-            shares=self._share(name, weights) if self._aliases and (weights or isinstance(op, Own)) else "",
+            shares=self._share(name, op, weights) if self._aliases and weights else "",
         )
         # One set for all nodes takes a third less memory than one for each.
         object.__setattr__(node, "__pydantic_fields_set__", self.node_fields)
@@ -234,8 +238,8 @@ class GraphBuilder:
             for key, weight in weights.items():
                 self.weights[f"{node.name}.{key}" if key else node.name] = weight
 
-    def _share(self, name: str, weights: Mapping[str, Weight]) -> str:
-        """The node whose weights this one uses. Mistake when they have other shapes."""
+    def _share(self, name: str, op: Op, weights: Mapping[str, Weight]) -> str:
+        """The node whose weights this one uses. Mistake when they have other shapes, or it is another op."""
         original = name
         for alias, shared in reversed(self._aliases):
             if original == alias or original.startswith(alias + "."):
@@ -244,14 +248,22 @@ class GraphBuilder:
             return ""
         for key, weight in weights.items():
             first = self.weights.get(f"{original}.{key}" if key else original)
-            if first is None or first.shape != weight.shape:
-                before = show(first.shape) if first else "none"
+            if first is None or (first.shape, first.dtype) != (weight.shape, weight.dtype):
+                before = f"{first.dtype}{show(first.shape)}" if first else "none"
                 raise Mistake(
                     f"the shared `{original}` has the weight `{key}` {before}, but this use needs "
-                    f"{show(weight.shape)}",
+                    f"{weight.dtype}{show(weight.shape)}",
                     kind="shape",
                     help="a shared layer has one set of weights, so all its inputs have as many channels",
                 )
+        for node in self.nodes[len(self._ops) :]:
+            self._ops[node.name] = node.op
+        if original in self._ops and self._ops[original] != op:
+            raise Mistake(
+                f"the shared `{original}` is {self._ops[original]} at its first use, but {op} here",
+                kind="argument",
+                help="a shared layer is one layer: what its arguments are cannot depend on the use",
+            )
         return original
 
     def own_weight(self, name: str, weight: Weight, span: Span) -> Tensor:
@@ -281,7 +293,7 @@ class GraphBuilder:
 
 def check_label(label: str, span: Span) -> str:
     """The label, when it can name a step; SpecError when not."""
-    if not re.fullmatch(r"\w+(\.\w+)*", label, re.ASCII):
+    if not is_label(label):
         help_ = "a name is made of letters, digits and `_`, with dots between the parts of its path"
         raise SpecError.of("name", f"`{label}` cannot name a step", span, help=help_)
     return label

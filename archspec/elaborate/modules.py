@@ -99,7 +99,7 @@ class Module:
             weights=builder.weights,
             claims=tuple(self.claims(model.name)),
             sources=self.sources(),
-        )
+        ).known_valid()
 
 
 class Modules:
