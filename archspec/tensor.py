@@ -71,6 +71,11 @@ def torch_name(name: DType) -> str:
     return _TORCH_NAMES[name]
 
 
+def byte_size(name: DType) -> int:
+    """How many bytes a value takes."""
+    return _BYTES[name]
+
+
 @dataclass(frozen=True)
 class TensorType:
     """A dtype and a shape without the batch, which is always free: `f32[64, 56, 56]`.

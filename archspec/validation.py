@@ -178,6 +178,7 @@ class _Validation:
                 "that is no name",
                 help="a name is made of letters, digits and `_`, with dots between the parts of its path",
             )
+        require_free(first_use(name))
         group = name.rpartition(".")[0]
         while group not in self.groups:
             self.groups.add(group)
@@ -423,7 +424,7 @@ def _require_text(text: object) -> None:
 def _require_path(path: object) -> None:
     """The name of a file goes into stack traces, and comments of generated code."""
     if not isinstance(path, str) or not path or len(path) > LONGEST_PATH or not path.isprintable():
-        raise _wrong("it has a place in a file without a name")
+        raise _wrong("the file that it is said to be from has a name that cannot be printed")
 
 
 def _require_values(values: Mapping[str, object], what: str) -> None:

@@ -1,8 +1,14 @@
-"""What all tests share: the flag that writes expected messages anew."""
+"""What all tests share: the flag that writes expected messages anew, and graphs that are held to what holds of all."""
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+from archspec.elaborate.modules import Module
+from archspec.graph import Graph
+from archspec.validation import validate
 
 # One process for each core: the threads of each would only wait for those of another.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -18,3 +24,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def bless(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--bless"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_elaborated_graph_is_valid() -> Iterator[None]:
+    """Elaboration is believed to make valid graphs, so that they are not checked again: here, all are."""
+    graph = Module.graph
+
+    def checked(*arguments: Any) -> Graph:
+        made = graph(*arguments)
+        validate(made)
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Module, "graph", checked)
+        yield

@@ -32,16 +32,24 @@ DECLARED = {
 def spec(name: str, declared: str) -> str:
     inside = name if declared == DECLARED["a step in a block"] else "conv"
     return (
-        f"block Unit:\n    input x: [*S]\n    return x -> {inside}: Conv(3)\n"
-        f"model Net:\n    input x: [3, 4, 4]\n    name = '{name}'\n    " + declared.replace("{}", name) + "\n"
-    ).replace("{{", "{").replace("}}", "}")
+        (
+            f"block Unit:\n    input x: [*S]\n    return x -> {inside}: Conv(3)\n"
+            f"model Net:\n    input x: [3, 4, 4]\n    name = '{name}'\n    "
+            + declared.replace("{}", name)
+            + "\n"
+        )
+        .replace("{{", "{")
+        .replace("}}", "}")
+    )
 
 
 def test_all_names_of_modules_are_known_to_be_taken() -> None:
     assert [name for name in OF_MODULES if not is_taken(name)] == []
 
 
-@pytest.mark.parametrize("name", ["half", "type", "forward", "_modules", "training", "T_destination", "__dict__"])
+@pytest.mark.parametrize(
+    "name", ["half", "type", "forward", "_modules", "training", "T_destination", "__dict__"]
+)
 @pytest.mark.parametrize("declared", DECLARED.values(), ids=DECLARED)
 def test_a_name_of_modules_is_refused_at_its_place(name: str, declared: str) -> None:
     with pytest.raises(SpecError, match=f"nothing in a network can be named `{name}`") as caught:
@@ -64,7 +72,9 @@ def test_a_step_that_is_named_after_its_block_gets_another() -> None:
     assert archspec.load(graph)(torch.ones(2, 3, 4, 4)).shape == (2, 3, 4, 4)
 
 
-@pytest.mark.parametrize("name", [name for name in kwlist if name not in ("in", "if", "for", "not", "and", "or")])
+@pytest.mark.parametrize(
+    "name", [name for name in kwlist if name not in ("in", "if", "for", "not", "and", "or")]
+)
 def test_words_of_python_are_not_refused(name: str) -> None:
     graph = archspec.parse(spec(name, DECLARED["a computed name"]))
     assert graph.nodes[0].name == name
