@@ -362,18 +362,28 @@ def blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
     return blocks_of(cast("Network", module))
 
 
-def resize_positions(weights: Mapping[str, torch.Tensor], graph: Graph) -> dict[str, torch.Tensor]:
-    """Weights of one resolution for a network of another: `load_state_dict(resize_positions(weights, graph))`.
+def resize_positions(
+    weights: Mapping[str, torch.Tensor],
+    graph: Graph,
+    before: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
+    after: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
+) -> dict[str, torch.Tensor]:
+    """Weights of one resolution for a network of another: `load_state_dict(resize_positions(weights, graph, (14, 14)))`.
 
-    Tables of positions whose size is not the graph's are interpolated, bicubic, as in Dosovitskiy et al. 2021,
-    Section 3.2: sequences [1, tokens + H W, D] of a grid behind up to two tokens (ViT), grids [1, C, H, W] (PiT), and
-    relative positions [(2 w - 1)^2, heads] of square windows (Swin). All other weights are handed on.
+    Tables of positions are interpolated from the grid `before`, bicubic, as in Dosovitskiy et al. 2021, Section 3.2:
+    sequences [1, tokens + H W, D] of a grid row by row, behind tokens (ViT), maps [1, C, H, W] (PiT), and relative
+    positions [(2 H - 1)(2 W - 1), heads] of windows (Swin). All other weights are handed on.
 
-    Raises SpecError when a weight of another shape is no table of positions, as in an MLP-Mixer.
+    `before` is height and width of the grid of places, or of the windows, that the weights are of. Only maps show
+    theirs: 16 places are 4 x 4, 2 x 8, or 8 x 2. `after` is that of the network, where its graph does not show it, as
+    where it is given a sequence. Both are one grid for all tables, or one for each by its name.
+
+    Raises SpecError when a grid is not known or does not fit, and when a weight of another shape is no table of
+    positions, as in an MLP-Mixer.
     """
     from archspec.backends.torch_positions import resize_positions as resize
 
-    return resize(weights, graph)
+    return resize(weights, graph, before, after)
 
 
 def torch_dtype(name: str) -> torch.dtype:
