@@ -65,6 +65,37 @@ class LayerNormAlong(nn.LayerNorm):
         return super().forward(input.movedim(self.axis, -1)).movedim(-1, self.axis)
 
 
+class GroupNormOfAny(nn.GroupNorm):
+    """`nn.GroupNorm` that takes a single sample of a single value for each group too, of which it leaves the bias."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[N, C, *S] -> [N, C, *S]."""
+        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+class _InstanceNorm(nn.modules.instancenorm._InstanceNorm):
+    """PyTorch's, which refuses single values, and batches of no samples if it has weights.
+
+    The groups of a group norm may be its channels, and that kernel is the faster one.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[N, C, *S] -> [N, C, *S]."""
+        return torch.group_norm(input, self.num_features, self.weight, self.bias, self.eps)
+
+
+class InstanceNorm1d(_InstanceNorm, nn.InstanceNorm1d):
+    """`nn.InstanceNorm1d` of any number of samples and values."""
+
+
+class InstanceNorm2d(_InstanceNorm, nn.InstanceNorm2d):
+    """`nn.InstanceNorm2d` of any number of samples and values."""
+
+
+class InstanceNorm3d(_InstanceNorm, nn.InstanceNorm3d):
+    """`nn.InstanceNorm3d` of any number of samples and values."""
+
+
 class DropPath(nn.Module):
     """Zero whole samples with probability `p` in training, and scale up the rest [Huang et al., 2016]."""
 

@@ -182,10 +182,8 @@ class PixelUnshuffle(_Movement):
         return ((WHOLE, Along((1,), square), Along((2,), square)),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`functional.pixel_unshuffle`."""
-        from torch.nn import functional
-
-        return partial(functional.pixel_unshuffle, downscale_factor=self.factor)
+        """Both axes unfolded, and their inner halves brought to the channels."""
+        return partial(pixel_unshuffle, factor=self.factor)
 
 
 class ChannelShuffle(_Movement):
@@ -302,6 +300,14 @@ class Upsample(Op):
 
 _AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 _TAPS = {"linear": 2, "bilinear": 4, "bicubic": 16, "trilinear": 8}
+
+
+def pixel_unshuffle(x: "Tensor", *, factor: int) -> "Tensor":
+    """`functional.pixel_unshuffle`, also of an empty batch, which that hands on as it is."""
+    from torch import unflatten
+
+    squares = unflatten(unflatten(x, -1, (-1, factor)), -3, (-1, factor))  # [*, C, H / f, f, W / f, f]
+    return squares.movedim((-3, -1), (-4, -3)).flatten(-5, -3)
 
 
 def channel_shuffle(x: "Tensor", *, groups: int, axis: int) -> "Tensor":
