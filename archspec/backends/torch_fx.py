@@ -24,9 +24,11 @@ from torch.fx import GraphModule
 from torch.fx import Node as FxNode
 
 from archspec.analyses.memory import written_over
-from archspec.errors import SpecError
+from archspec.backends.torch_conformance import lowered
+from archspec.errors import Mistake, SpecError
 from archspec.garbage import uncollected
 from archspec.graph import Graph, Node, Ref
+from archspec.guarding import at_step
 from archspec.op import Op
 from archspec.ops.weights import Own, Tied
 from archspec.source import Location
@@ -278,7 +280,10 @@ class _Lowering:
 
     def leaf(self, node: Node) -> Leaf:
         """What an op lowers to: a module to copy, or a function and its settings."""
-        return _leaf(node.op, self.graph.input_types(node), tuple(self.graph.option_types(node).items()))
+        try:
+            return _leaf(node.op, self.graph.input_types(node), tuple(self.graph.option_types(node).items()))
+        except Mistake as mistake:
+            raise at_step(mistake, node.name, node.location).at(None) from mistake.__cause__
 
     # -------------------------------------------------------------- blocks
 
@@ -369,12 +374,12 @@ def _fx_graph(placeholders: list[str], instructions: list[Instruction]) -> FxGra
 @functools.lru_cache(maxsize=10_000)
 def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, TensorType], ...]) -> Leaf:
     """What an op lowers to. It is never run itself, only copied, so all networks can have the same."""
-    lowered = op.lower(*types, **dict(options))
-    if isinstance(lowered, nn.Module):
-        return lowered
-    if isinstance(lowered, functools.partial):
-        return lowered.func, lowered.keywords
-    return lowered, {}
+    found = lowered(op, types, dict(options))
+    if isinstance(found, nn.Module):
+        return found
+    if isinstance(found, functools.partial):
+        return found.func, found.keywords
+    return found, {}
 
 
 def _first_use(name: str) -> str:
