@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from archspec.analyses.diff import Difference
     from archspec.analyses.summary import Summary
     from archspec.backends.graphviz import Drawing
-    from archspec.backends.torch_fx import Network
+    from archspec.backends.torch_modules import Network
 
 BUILT = ".archmod"
 

@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, wraps
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch.nn import functional
 
 
-class _StandardisedWeight(nn.modules.conv._ConvNd):
+@cache
+def one_step(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that stays one step when `torch.fx` traces a network; PyTorch's own do already.
+
+    Traced into, it would be run on tensors that have no shape.
+    """
+    if function.__module__ is None or function.__module__.partition(".")[0] in ("torch", "_operator", "math"):
+        return function
+
+    @wraps(function)
+    def step(*inputs: Any, **settings: Any) -> Any:
+        for value in inputs:
+            if isinstance(value, Proxy):
+                return value.tracer.create_proxy("call_function", step, inputs, settings)
+        return function(*inputs, **settings)
+
+    return step
+
+
+class _Layer(nn.Module):
+    """A module that stays one step when `torch.fx` traces a network, as PyTorch's own do."""
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Run it on tensors."""
+        for value in inputs:
+            if isinstance(value, Proxy):
+                path = value.tracer.path_of_module(self)  # type: ignore[attr-defined]
+                return value.tracer.create_proxy("call_module", path, inputs, options)
+        return super().__call__(*inputs, **options)
+
+
+class _StandardisedWeight(_Layer, nn.modules.conv._ConvNd):
     """A convolution that standardises its weight before each use [Qiao et al., 2019].
 
     With `gained`, the weight is then scaled by a learned gain for each output, over the root of the window's size
@@ -53,7 +86,7 @@ class WSConv3d(_StandardisedWeight, nn.Conv3d):
     """`nn.Conv3d` of a standardised weight."""
 
 
-class LayerNormAlong(nn.LayerNorm):
+class LayerNormAlong(_Layer, nn.LayerNorm):
     """`nn.LayerNorm` along one axis, counted from the back."""
 
     def __init__(self, axis: int, *arguments: Any, **settings: Any) -> None:
@@ -65,38 +98,36 @@ class LayerNormAlong(nn.LayerNorm):
         return super().forward(input.movedim(self.axis, -1)).movedim(-1, self.axis)
 
 
-class GroupNormOfAny(nn.GroupNorm):
-    """`nn.GroupNorm` that takes a single sample of a single value for each group too, of which it leaves the bias."""
+class GlobalAvgPool(_Layer):
+    """The mean of each channel, whose axes go."""
+
+    def __init__(self, axes: int) -> None:
+        super().__init__()
+        self.axes = axes
 
     def forward(self, input: Tensor) -> Tensor:
-        """[N, C, *S] -> [N, C, *S]."""
-        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+        """[N, C, *S] -> [N, C]."""
+        return input.mean(tuple(range(-self.axes, 0)))
 
 
-class _InstanceNorm(nn.modules.instancenorm._InstanceNorm):
-    """PyTorch's, which refuses single values, and batches of no samples if it has weights.
+class GlobalMaxPool(_Layer):
+    """The largest value of each channel, whose axes go, or stay with size 1 if `keep`."""
 
-    The groups of a group norm may be its channels, and that kernel is the faster one.
-    """
+    def __init__(self, axes: int, keep: bool) -> None:
+        super().__init__()
+        self.axes = axes
+        self.keep = keep
 
     def forward(self, input: Tensor) -> Tensor:
-        """[N, C, *S] -> [N, C, *S]."""
-        return torch.group_norm(input, self.num_features, self.weight, self.bias, self.eps)
+        """[N, C, *S] -> [N, C], or [N, C, 1, ...]."""
+        return input.amax(tuple(range(-self.axes, 0)), self.keep)
+
+    def extra_repr(self) -> str:
+        """How it prints."""
+        return "keep=True" if self.keep else ""
 
 
-class InstanceNorm1d(_InstanceNorm, nn.InstanceNorm1d):
-    """`nn.InstanceNorm1d` of any number of samples and values."""
-
-
-class InstanceNorm2d(_InstanceNorm, nn.InstanceNorm2d):
-    """`nn.InstanceNorm2d` of any number of samples and values."""
-
-
-class InstanceNorm3d(_InstanceNorm, nn.InstanceNorm3d):
-    """`nn.InstanceNorm3d` of any number of samples and values."""
-
-
-class DropPath(nn.Module):
+class DropPath(_Layer):
     """Zero whole samples with probability `p` in training, and scale up the rest [Huang et al., 2016]."""
 
     def __init__(self, p: float) -> None:
@@ -114,7 +145,7 @@ class DropPath(nn.Module):
         return f"p={self.p}"
 
 
-class Shake(nn.Module):
+class Shake(_Layer):
     """Mix two branches at random in training, differently forward and backward [Gastaldi, 2017]."""
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
@@ -131,7 +162,7 @@ def _per_sample(input: Tensor) -> tuple[int, ...]:
     return (input.shape[0], *(1,) * (input.ndim - 1))
 
 
-class Attention(nn.Module):
+class Attention(_Layer):
     """Attention, with weights dropped out in training; `attend` is the function that attends."""
 
     def __init__(self, attend: Callable[..., Tensor], dropout: float, **settings: Any) -> None:
@@ -152,7 +183,7 @@ class Attention(nn.Module):
         return f"dropout={self.dropout}"
 
 
-class DeformConv(nn.Conv2d):
+class DeformConv(_Layer, nn.Conv2d):
     """A convolution with samples displaced by offsets [Dai et al., 2017; Zhu et al., 2019]."""
 
     def __init__(self, offset_groups: int, **settings: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.errors import SpecError
 from archspec.graph import Graph
 from archspec.regular import require_regular

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import count
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from archspec.backends.torch_fx import LIST, Block, Network
+from archspec.backends.torch_modules import Block, Network
 from archspec.errors import SpecError
 from archspec.graph import Graph
 
@@ -47,12 +47,12 @@ def alike(network: Network) -> list[list[str]]:
 def lone(network: Network, among: set[str], beside: set[str]) -> list[str]:
     """The outermost of some blocks that neither hold nor stand in others that are given, by name; lists are none."""
     holders = {part for path in beside for part in _above(path)}
+    named = _named(network)
     found = [
         path
         for path, module in network.named_modules()
-        if path in among - beside - holders
+        if path in (among & named) - beside - holders
         and isinstance(module, Block)
-        and type(module).__name__ != LIST
         and beside.isdisjoint(_above(path))
     ]
     outermost = _outermost(found)
@@ -68,11 +68,12 @@ def blocks(module: Network) -> dict[str, nn.Module]:
         (path.rpartition(".")[0], kind) for path, kind in kind_of.items() if path.rpartition(".")[2].isdigit()
     )
     holds = {part for (path, _), count in members.items() if count > 1 for part in (path, *_above(path))}
-    counts = Counter(kind[0].__name__ for kind in kind_of.values())
+    named = _named(module)
+    counts = Counter(cls.__name__ for path, (cls, *_) in kind_of.items() if path in named)
     units = [
         path
         for path, (cls, *_) in kind_of.items()
-        if counts[cls.__name__] > 1 and cls.__name__ != LIST and path not in holds
+        if path in named and counts[cls.__name__] > 1 and path not in holds
     ]
     chosen = _outermost(units)
     return {path: unit for path, unit in module.named_modules() if path in chosen}
@@ -84,7 +85,6 @@ def recompute(network: Network) -> None:
     As in Chen et al., 2016, with each unit a segment. Weights, results and statistics are as without.
     Raises SpecError when it has no such units.
     """
-    made: dict[type[nn.Module], type[nn.Module]] = {}
     units = blocks(network)
     if not units:
         name = network.meta["archspec"].name
@@ -94,13 +94,17 @@ def recompute(network: Network) -> None:
             help="leave out `recompute`",
         )
     for module in units.values():
-        cls = type(module)
-        if cls not in made:
-            made[cls] = _recomputing(cls)
-        module.__class__ = made[cls]
+        module.__class__ = recomputing(cast(type[Block], type(module)))
 
 
-def _recomputing(cls: type[nn.Module]) -> type[nn.Module]:
+def recomputing(cls: type[Block]) -> type[Block]:
+    """The class of blocks that are of a class, and recompute: the same each time."""
+    if "_recomputing" not in cls.__dict__:
+        cls._recomputing = _recomputing(cls)
+    return cls._recomputing
+
+
+def _recomputing(cls: type[Block]) -> type[Block]:
     plain: Callable[..., Any] = cls.forward
 
     def forward(self: nn.Module, *tensors: torch.Tensor) -> Any:
@@ -116,7 +120,15 @@ def _recomputing(cls: type[nn.Module]) -> type[nn.Module]:
             context_fn=lambda: (nullcontext(), _statistics_kept(self)),
         )
 
-    return type(cls.__name__, (cls,), {"forward": forward, "__module__": cls.__module__})
+    return type(
+        cls.__name__, (cls,), {"forward": forward, "_changed": "recomputing", "__module__": cls.__module__}
+    )
+
+
+def _named(network: Network) -> set[str]:
+    """The names of the blocks that are no lists of layers."""
+    graph: Graph = network.meta["archspec"]
+    return {scope.name for scope in graph.scopes if scope.block}
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from operator import getitem
 from typing import Any
 
 import torch
@@ -15,7 +14,8 @@ from torch.fx import Node as FxNode
 from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.analyses.cost import Cost, node_costs
-from archspec.backends.torch_fx import Network, lower
+from archspec.backends.torch_fx import lower
+from archspec.backends.torch_modules import Network
 from archspec.backends.torch_weights import empty
 from archspec.graph import Graph, Node
 from archspec.ops.weights import Own, Tied
@@ -77,15 +77,14 @@ def _each(
     graph: Graph, network: Network, batch: list[torch.Tensor]
 ) -> Iterator[tuple[Node, int, tuple[int, set[str]]]]:
     """Each node of the graph with torch's and fvcore's count of it alone."""
-    nodes = iter(graph.nodes)
     known: dict[Any, tuple[int, tuple[int, set[str]]]] = {}
     found: list[tuple[Node, int, tuple[int, set[str]]]] = []
 
     class Counting(Interpreter):
         def run_node(self, n: FxNode) -> Any:
-            if n.op in ("placeholder", "output") or n.target is getitem:
+            node: Node | None = n.meta.get("node")
+            if node is None:
                 return super().run_node(n)
-            node = next(nodes)
             if isinstance(node.op, Own | Tied):
                 found.append((node, 0, (0, set())))
                 return super().run_node(n)

@@ -6,97 +6,66 @@ so that `torch.compile` meets one piece of code where the spec has one block.
 
 from __future__ import annotations
 
-import copy
 import functools
-import linecache
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from keyword import iskeyword
 from operator import getitem
-from types import TracebackType
-from typing import Any, ClassVar, cast
+from typing import Any
 
 import torch
 from torch import nn
 from torch.fx import Graph as FxGraph
-from torch.fx import GraphModule
 from torch.fx import Node as FxNode
 
 from archspec.analyses.memory import written_over
-from archspec.backends.torch_conformance import lowered
-from archspec.errors import Mistake, SpecError
+from archspec.backends.torch_modules import (
+    Block,
+    Chain,
+    ChainOfSeveral,
+    Network,
+    Recipe,
+    Step,
+    forward_of,
+    own_dicts,
+    target,
+)
+from archspec.errors import SpecError
 from archspec.garbage import uncollected
 from archspec.graph import Graph, Node, Ref
-from archspec.guarding import at_step
 from archspec.op import Op
 from archspec.ops.weights import Own, Tied
 from archspec.source import Location
 from archspec.tensor import TensorType, torch_name
+from archspec.torch_layers import one_step
 
 DEEPEST = 30  # modules within modules; what is deeper is inlined, since fx recurses over them
 
-LIST = "Sequence"  # the class of a list of layers
+LIST = "Sequential"  # the class of a list of layers
 
 Leaf = nn.Module | tuple[Callable[..., Any], Mapping[str, Any]]
 
 
-class Block(nn.Module):
-    """A block of the spec. All blocks with the same program are of one generated subclass.
-
-    `graph` is the program that `forward` runs, as torch.fx holds it.
-    """
-
-    graph: ClassVar[FxGraph]
-
-
-class Network(GraphModule):
-    """A whole network from a spec: a `torch.fx.GraphModule` that holds a `Block` for each of its blocks.
-
-    When a step fails at run time, the error says where in the spec the step stands. `meta["archspec"]`
-    is the graph that it was lowered from, and the `meta` of an fx node has its `node` there and
-    the `type` of what it gives.
-    """
-
-    def _repr_svg_(self) -> str | None:
-        """The overview of its graph, for notebooks."""
-        graph: Graph = self.meta["archspec"]
-        return graph._repr_svg_()
-
-    def __deepcopy__(self, memo: Any) -> Network:
-        copied = cast(Network, super().__deepcopy__(memo))
-        copied.leave_out_constants()
-        return copied
-
-    def leave_out_constants(self) -> None:
-        """Keep constants out of the `state_dict`: fx makes buffers of them that are saved."""
-        graph: Graph = self.meta["archspec"]
-        for name, weight in graph.weights.items():
-            if not weight.saved:
-                path, _, key = name.rpartition(".")
-                self.get_submodule(path)._non_persistent_buffers_set.add(key)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the network on a batch of each of its inputs."""
-        try:
-            return super().__call__(*args, **kwargs)
-        except Exception as error:
-            _note_place(error, error.__traceback__)
-            raise
-
-
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One line of a program. Values are numbered in the order in which they come to be."""
+    """One line of a program. Values are numbered in the order in which they come to be.
+
+    Where it calls a module, `means` tells modules apart that a class may not be shared for: an activation from another, and the
+    programs of blocks; of a layer with weights it is the class alone, so that blocks of all widths share theirs.
+    """
 
     kind: str  # "call_module", "call_function" or "get_attr"
     target: Any
     arguments: tuple[int, ...]
-    options: tuple[tuple[str, int], ...]
-    settings: tuple[tuple[str, Any], ...]
-    name: str
     location: Location
+    name: str
     within: str
+    options: tuple[tuple[str, int], ...] = ()
+    settings: tuple[tuple[str, Any], ...] = ()
+    means: Any = None
+    as_one: bool = False  # whether it takes its arguments as one tuple
 
 
 @dataclass(slots=True)
@@ -110,6 +79,9 @@ class Program:
     instructions: list[Instruction] = field(default_factory=list)
     sources: dict[int, Node] = field(default_factory=dict)  # of the values that one node makes
     count: int = 0
+    is_chain: bool = (
+        False  # whether each step takes just what the one before it gives, so that each must be a module
+    )
 
     def take(self, ref: Ref, name: str = "") -> None:
         """Make a value from outside a parameter of the module, named `x`, `x1` ... unless given a name.
@@ -130,16 +102,16 @@ class Program:
             return
         for index, ref in enumerate(refs):
             i = instruction
+            part = (("index", index),)
             self.instructions.append(
                 Instruction(
                     "call_function",
                     getitem,
                     (result,),
-                    (),
-                    (("index", index),),
-                    f"{i.name}_{index}",
                     i.location,
+                    f"{i.name}_{index}",
                     i.within,
+                    settings=part,
                 )
             )
             self.numbers[ref] = self.count
@@ -163,10 +135,14 @@ class _Lowering:
     def __init__(self, graph: Graph, flat: bool) -> None:
         self.graph = graph
         self.flat = flat
+        self.recipe = Recipe(graph, {"flat": flat})
         self.classes: dict[Any, type[Block]] = {}
         self.owners: dict[str, tuple[nn.Module, str]] = {}
         # One flat graph is for passes over it, to which its ops are to be pure functions.
         self.written_over: set[str] = set() if flat else written_over(graph)
+        self.uses = Counter(_first_use(node.name) for node in graph.nodes)
+        self.readers = Counter(ref for node in graph.nodes for ref in node.operands)
+        self.readers.update(output.value for output in graph.outputs)
 
     def network(self, tensors: Callable[[Graph], Mapping[str, torch.Tensor]]) -> Network:
         graph = self.graph
@@ -174,8 +150,10 @@ class _Lowering:
         for given in graph.inputs:
             program.take(Ref(given.name), given.name)
         self.write(0, program, 0)
+        self.add_empty_lists(program)
         self.fill(tensors(graph))
-        fx = _fx_graph(program.placeholders, program.instructions)
+        network = Network.around(program.module, self.recipe)
+        fx = _fx_graph(program, network)
         values = list(fx.nodes)
         for given, value in zip(graph.inputs, values, strict=False):
             value.meta["type"] = given.type
@@ -187,9 +165,8 @@ class _Lowering:
             fx.output({output.name: value for output, value in zip(graph.outputs, results, strict=True)})
         else:
             fx.output(results[0] if len(results) == 1 else tuple(results))
-        network = Network(program.module, fx, class_name=graph.name)
-        network.meta["archspec"] = graph
-        network.leave_out_constants()
+        network.run(fx)
+        self.recipe.code = network.code
         return network
 
     def fill(self, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -212,59 +189,118 @@ class _Lowering:
                 self.block(member, program, depth + 1)
             else:
                 self.write(member, program, depth)
+                if self.flat:
+                    self.mark(member, program)
 
     def node(self, node: Node, program: Program) -> None:
-        within = self.graph.scopes[node.scope].block
-        arguments = tuple(program.numbers[ref] for ref in node.inputs)
-        options = tuple((name, program.numbers[ref]) for name, ref in node.options.items())
         refs = [Ref(node.name, index) for index in range(len(node.types))]
         program.sources[program.count] = node
         full = _first_use(node.name)
         short = full.removeprefix(program.base)
 
-        def add(kind: str, target: Any, settings: Mapping[str, Any]) -> None:
-            named = re.sub(r"\W", "_", node.name.removeprefix(program.base))
-            program.add(
-                Instruction(
-                    kind, target, arguments, options, tuple(settings.items()), named, node.location, within
-                ),
-                refs,
+        def add(kind: str, target: Any, settings: Mapping[str, Any], means: Any = None) -> None:
+            instruction = Instruction(
+                kind,
+                target,
+                tuple(program.numbers[ref] for ref in node.inputs),
+                node.location,
+                re.sub(r"\W", "_", node.name.removeprefix(program.base)),
+                self.graph.scopes[node.scope].block,
+                tuple((name, program.numbers[ref]) for name, ref in node.options.items()),
+                tuple(settings.items()),
+                means,
             )
+            program.add(instruction, refs)
 
         if isinstance(node.op, Tied):
             add("get_attr", node.op.target.removeprefix(program.base), {})
-        elif isinstance(node.op, Own):
+            return
+        if isinstance(node.op, Own):
             if not node.shares:
                 self.own(*self.home(program, short, node.location), full)
             add("get_attr", short, {})
-        else:
-            leaf = self.leaf(node)
-            if isinstance(leaf, nn.Module):
-                if full == node.name:
-                    owner, key = self.home(program, short, node.location)
-                    module = _clone(leaf)
-                    owner.add_module(key, module)
-                    for path, _ in leaf.state_dict(keep_vars=True).items():
-                        self.owners[f"{full}.{path}"] = _container(module, path)
-                add("call_module", short, {})
-            else:
-                function, settings = leaf
-                if node.name in self.written_over:
-                    settings = {**settings, "inplace": True}
-                add("call_function", function, settings)
+            return
+        leaf = self.leaf(node)
+        overwrites = node.name in self.written_over and self.uses[full] == 1
+        if not isinstance(leaf, nn.Module):
+            function, settings = leaf
+            if not program.is_chain:
+                add("call_function", function, {**settings, "inplace": True} if overwrites else settings)
+                return
+            leaf = Step(function, settings)
+        owned = list(leaf.state_dict(keep_vars=True))
+        if full == node.name:
+            owner, key = self.home(program, short, node.location)
+            module = owner._modules[key] = _clone(leaf)
+            if overwrites:
+                module.inplace = True  # type: ignore[assignment]
+            for path in owned:
+                self.owners[f"{full}.{path}"] = _container(module, path)
+        add("call_module", short, {}, type(leaf) if owned else (type(leaf), node.op))
+
+    def mark(self, scope: int, program: Program) -> None:
+        """In a flat network, call the module of a block's name, an identity, with what the block gives.
+
+        So there is a place for hooks, and whoever picks values by the names of modules finds it.
+        """
+        record = self.graph.scopes[scope]
+        nodes = list(self.graph.inside(scope))
+        made = {node.name for node in nodes}
+        inside = Counter(ref for node in nodes for ref in node.operands)
+        # What nobody reads behind the block would be kept in memory up to its end.
+        read = (ref for ref in record.outputs if ref.producer in made and self.readers[ref] > inside[ref])
+        gives = list(dict.fromkeys(read))
+        if "@" in record.name or not gives:
+            return
+        owner, key = self.home(program, record.name, record.location)
+        holder = owner._modules.setdefault(key, nn.Identity())
+        if type(holder) is nn.Module:
+            holder.__class__ = nn.Identity
+        self.call(program, scope, gives, gives, as_one=len(gives) > 1)
+
+    def add_empty_lists(self, program: Program) -> None:
+        """A list of no layers is a module as well, which nothing has to call."""
+        filled = {scope.name for i, scope in enumerate(self.graph.scopes) if self.graph.members[i]}
+        for scope in self.graph.scopes[1:]:
+            if not scope.block and scope.name not in filled and "@" not in scope.name:
+                owner, key = self.home(program, scope.name, scope.location)
+                owner._modules[key] = nn.Sequential()
+
+    def call(
+        self,
+        program: Program,
+        scope: int,
+        takes: Iterable[Ref],
+        gives: list[Ref],
+        means: Any = None,
+        *,
+        as_one: bool = False,
+    ) -> None:
+        """Call the module of a block."""
+        record = self.graph.scopes[scope]
+        short = record.name.removeprefix(program.base)
+        program.add(
+            Instruction(
+                "call_module",
+                short,
+                tuple(program.numbers[ref] for ref in takes),
+                record.location,
+                re.sub(r"\W", "_", short),
+                self.graph.scopes[record.parent or 0].block,
+                means=means,
+                as_one=as_one,
+            ),
+            gives,
+        )
 
     def home(self, program: Program, path: str, location: Location) -> tuple[nn.Module, str]:
         """The module that holds `path`, and its key there. SpecError when PyTorch needs that name itself."""
         for part in path.split("."):
-            if (
-                iskeyword(part)
-                or part == "self"
-                or any(hasattr(taken, part) for taken in (Network, Block, nn.Module()))
-            ):
+            if hasattr(_EMPTY, part):
                 raise SpecError.of(
                     "name",
                     f"no module of PyTorch can have a part named `{part}`, as the step at {location} has",
-                    help="Python, or every torch.nn.Module, has that name for something else; name the step otherwise",
+                    help="every torch.nn.Module has that name for something else; name the step otherwise",
                 )
         return _container(program.module, path)
 
@@ -280,10 +316,7 @@ class _Lowering:
 
     def leaf(self, node: Node) -> Leaf:
         """What an op lowers to: a module to copy, or a function and its settings."""
-        try:
-            return _leaf(node.op, self.graph.input_types(node), tuple(self.graph.option_types(node).items()))
-        except Mistake as mistake:
-            raise at_step(mistake, node.name, node.location).at(None) from mistake.__cause__
+        return _leaf(node.op, self.graph.input_types(node), tuple(self.graph.option_types(node).items()))
 
     # -------------------------------------------------------------- blocks
 
@@ -302,67 +335,116 @@ class _Lowering:
                 return False
         return True
 
-    def block(self, scope: int, outer: Program, depth: int) -> None:
-        """Make a scope a module of the program around it, and call it there."""
-        record = self.graph.scopes[scope]
+    def takes(self, scope: int) -> list[Ref]:
+        """The values from outside that the nodes of a scope read, those that are inputs of the block first."""
         nodes = list(self.graph.inside(scope))
         made = {node.name for node in nodes}
         needed = [ref for node in nodes for ref in node.operands if ref.producer not in made]
-        takes = list(dict.fromkeys([ref for ref in record.inputs if ref in set(needed)] + needed))
+        return list(
+            dict.fromkeys([ref for ref in self.graph.scopes[scope].inputs if ref in set(needed)] + needed)
+        )
+
+    def block(self, scope: int, outer: Program, depth: int) -> None:
+        """Make a scope a module of the program around it, and call it there."""
+        record = self.graph.scopes[scope]
+        made = {node.name for node in self.graph.inside(scope)}
+        takes = self.takes(scope)
         gives = list(dict.fromkeys(ref for ref in record.outputs if ref.producer in made))
         program = Program(record.name + ".", nn.Module())
+        program.is_chain = self.is_chain(scope, program, depth)
         for ref in takes:
             program.take(ref)
         self.write(scope, program, depth)
         results = tuple(program.numbers[ref] for ref in gives)
-        _become(program.module, self.class_of(record.block or LIST, program, results))
+        cls = self.class_of(record.name, record.block or LIST, program, results)
         owner, key = self.home(outer, record.name.removeprefix(outer.base), record.location)
-        owner.add_module(key, program.module)
-        outer.add(
-            Instruction(
-                "call_module",
-                record.name.removeprefix(outer.base),
-                tuple(outer.numbers[ref] for ref in takes),
-                (),
-                (),
-                re.sub(r"\W", "_", record.name.removeprefix(outer.base)),
-                record.location,
-                self.graph.scopes[record.parent or 0].block,
-            ),
-            gives,
-        )
+        owner._modules[key] = program.module
+        if gives:
+            self.call(outer, scope, takes, gives, cls)
 
-    def class_of(self, name: str, program: Program, results: tuple[int, ...]) -> type[Block]:
-        """The class of all blocks that run this program."""
+    def is_chain(self, scope: int, program: Program, depth: int) -> bool:
+        """Whether a scope is a list of layers, or a block that is one: each takes all that the one before it gives, no more.
+
+        A block is one only if it has no steps that are functions; those of a list become modules.
+        """
+        record = self.graph.scopes[scope]
+        stream = record.inputs
+        for member in self.graph.members[scope]:
+            if isinstance(member, Node):
+                name, takes, gives = (
+                    member.name,
+                    member.inputs,
+                    [Ref(member.name, i) for i in range(len(member.types))],
+                )
+                is_layer = not (
+                    isinstance(member.op, Own | Tied) or member.options or member.shares or "@" in name
+                )
+                if is_layer and record.block:
+                    is_layer = isinstance(self.leaf(member), nn.Module)
+            else:
+                inner = self.graph.scopes[member]
+                name, takes, gives = inner.name, inner.inputs, list(inner.outputs)
+                made = {node.name for node in self.graph.inside(member)}
+                is_layer = (
+                    self.stands_alone(member, program, depth)
+                    and tuple(self.takes(member)) == inner.inputs
+                    and len(set(gives)) == len(gives)
+                    and all(ref.producer in made for ref in gives)
+                )
+            if not is_layer or takes != stream or "." in name.removeprefix(program.base):
+                return False
+            stream = tuple(gives)
+        return stream == record.outputs and len(set(record.inputs)) == len(record.inputs)
+
+    def class_of(self, full: str, name: str, program: Program, results: tuple[int, ...]) -> type[Block]:
+        """The class of all blocks that run this program, of which the program's module becomes one."""
+        several = len(program.placeholders) > 1 or any(i.target is getitem for i in program.instructions)
         # As text, settings that are equal but not the same stay apart: 2, 2.0 and true.
         settings = tuple(repr(instruction.settings) for instruction in program.instructions)
-        key = (name, tuple(program.placeholders), tuple(program.instructions), settings, results)
-        if key not in self.classes:
-            fx = _fx_graph(program.placeholders, program.instructions)
-            values = list(fx.nodes)
-            chosen = tuple(values[number] for number in results)
-            fx.output(chosen[0] if len(chosen) == 1 else chosen)
-            # fx writes the code of `forward`; a GraphModule of its own for each instance would write
-            # and compile it anew for each.
-            written = GraphModule(program.module, fx, class_name=name)
-            self.classes[key] = type(
-                name, (Block,), {"graph": fx, "forward": type(written).forward, "__module__": __name__}
-            )
-            fx.owning_module = None
-        return self.classes[key]
+        shape = (program.is_chain, tuple(program.placeholders), results)
+        key = (name, shape, tuple(program.instructions), settings)
+        cls = self.classes.get(key)
+        if cls is not None:
+            program.module.__class__ = cls
+            for path in (i.target for i in program.instructions if isinstance(i.target, str)):
+                target(program.module, path)  # what stands in groups is reached as the class reaches it
+            return cls
+        base = Block if not program.is_chain else ChainOfSeveral if several else Chain
+        cls = self.classes[key] = type(
+            name, (base,), {"_origin": (self.recipe, full), "__module__": Block.__module__}
+        )
+        program.module.__class__ = cls
+        if issubclass(cls, Chain):
+            cls._places = {i.target: i.location for i in program.instructions if i.kind == "call_module"}
+            return cls
+        fx = _fx_graph(program, program.module)
+        values = list(fx.nodes)
+        chosen = tuple(values[number] for number in results)
+        fx.output(chosen[0] if len(chosen) == 1 else chosen)
+        cls._program, cls.forward = fx, forward_of(fx)
+        return cls
 
 
-def _fx_graph(placeholders: list[str], instructions: list[Instruction]) -> FxGraph:
-    """A program as an fx graph without its output; the fx nodes stand in the order of the values."""
+_EMPTY = nn.Module()
+
+
+def _fx_graph(program: Program, module: nn.Module) -> FxGraph:
+    """A program as an fx graph without its output; the fx nodes stand in the order of the values.
+
+    `module` is what it will run in.
+    """
     fx = FxGraph()
-    values: list[FxNode] = [fx.placeholder(name) for name in placeholders]
-    for i in instructions:
+    values: list[FxNode] = [_placeholder(fx, name) for name in program.placeholders]
+    for i in program.instructions:
         arguments: tuple[Any, ...] = tuple(values[number] for number in i.arguments)
         settings = dict(i.settings)
         if i.target is getitem:
             arguments, settings = (*arguments, settings.pop("index")), {}
+        if i.as_one:
+            arguments = (arguments,)
         keywords = {**{name: values[number] for name, number in i.options}, **settings}
-        node = fx.create_node(i.kind, i.target, arguments, keywords, name=i.name)
+        called = target(module, i.target) if isinstance(i.target, str) else i.target
+        node = fx.create_node(i.kind, called, arguments, keywords, name=_variable(i.name))
         node.meta["location"] = i.location
         node.stack_trace = (
             f'File "{i.location.file}", line {i.location.line}, in {i.within or "the model"}\n    {i.name}\n'
@@ -371,15 +453,29 @@ def _fx_graph(placeholders: list[str], instructions: list[Instruction]) -> FxGra
     return fx
 
 
+def _placeholder(fx: FxGraph, name: str) -> FxNode:
+    """A parameter of `forward`. One with a name that Python or generated code needs, as `class`, gets another: `class_`."""
+    taken = FxGraph().create_node("placeholder", name, name=name).name != name
+    wanted = f"{name}_" if taken else _variable(name)
+    node = fx.create_node("placeholder", wanted, name=wanted)
+    node.target = node.name
+    return node
+
+
+def _variable(name: str) -> str:
+    """A name for a variable of generated code, in which `self` is the module."""
+    return f"{name}_" if iskeyword(name) or name == "self" else name
+
+
 @functools.lru_cache(maxsize=10_000)
 def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, TensorType], ...]) -> Leaf:
     """What an op lowers to. It is never run itself, only copied, so all networks can have the same."""
-    found = lowered(op, types, dict(options))
-    if isinstance(found, nn.Module):
-        return found
-    if isinstance(found, functools.partial):
-        return found.func, found.keywords
-    return found, {}
+    lowered = op.lower(*types, **dict(options))
+    if isinstance(lowered, nn.Module):
+        return lowered
+    if isinstance(lowered, functools.partial):
+        return one_step(lowered.func), lowered.keywords
+    return one_step(lowered), {}
 
 
 def _first_use(name: str) -> str:
@@ -392,41 +488,16 @@ def _container(module: nn.Module, path: str) -> tuple[nn.Module, str]:
     *parents, last = path.split(".")
     for part in parents:
         if part not in module._modules:
-            module.add_module(part, nn.Module())
+            module._modules[part] = nn.Module()
         module = module._modules[part]  # type: ignore[assignment]
     return module, last
 
 
 def _clone(module: nn.Module) -> nn.Module:
-    """Another module like it, sharing no dict with it: far faster than to construct one."""
-    clone = copy.copy(module)
-    for name in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
-        clone.__dict__[name] = copy.copy(module.__dict__[name])
+    """Another module like it, which shares no dict with it: far faster than to construct one."""
+    clone = type(module).__new__(type(module))
+    clone.__dict__ = own_dicts(module)
     for name, child in module._modules.items():
         if child is not None:
             clone._modules[name] = _clone(child)
     return clone
-
-
-def _become(module: nn.Module, cls: type[Block]) -> None:
-    """Make a plain container of submodules an instance of a block's class."""
-    module.__class__ = cls
-
-
-def _note_place(error: BaseException, traceback: TracebackType | None) -> None:
-    """Add to an error the lines of the spec whose code it passed through, innermost last."""
-    if any("in the spec" in note for note in getattr(error, "__notes__", ())):
-        return
-    while traceback is not None:
-        frame, line = (
-            traceback.tb_frame,
-            linecache.getline(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno),
-        )
-        module, match = frame.f_locals.get("self"), re.match(r"\s*(\w+) = ", line)
-        if isinstance(module, Block | Network) and match and frame.f_code.co_name == "forward":
-            node = next((n for n in module.graph.nodes if n.name == match.group(1)), None)
-            if node is not None and "location" in node.meta:
-                error.add_note(
-                    f"in the spec: {node.meta['location']}, at {node.target if node.op == 'call_module' else node.name}"
-                )
-        traceback = traceback.tb_next

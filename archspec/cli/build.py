@@ -26,7 +26,7 @@ from archspec.errors import SpecError
 from archspec.writing import require_writable
 
 if TYPE_CHECKING:
-    from archspec.backends.torch_fx import Network
+    from archspec.backends.torch_modules import Network
 
 
 class Optimise(StrEnum):

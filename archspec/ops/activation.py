@@ -1,8 +1,7 @@
 """Activations: the functions between the layers that make a net more than one linear map."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archspec.initialisation import Init, constant
 from archspec.op import Op, Weight
@@ -11,13 +10,12 @@ from archspec.reach import Reach, points
 from archspec.tensor import TensorType, fixed
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
 class _Activation(Op):
-    """A function of `torch.nn.functional` whose arguments are the op's own; it leaves the shape as it is."""
+    """A module of PyTorch of the same name and with the same arguments; it leaves the shape as it is."""
 
-    function: ClassVar[str]
     flops_per_value: ClassVar[int]
     onednn: ClassVar[str] = ""  # its name there, where it has no arguments
     without_batch = True
@@ -39,12 +37,16 @@ class _Activation(Op):
         """`onednn`, where that has the function."""
         return (self.onednn, [], "") if self.onednn else None
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """The function of that name."""
-        from torch.nn import functional
+    def lower(self, x: TensorType) -> "nn.Module":
+        """The module of that name."""
+        from torch import nn
 
-        function: Callable[..., Tensor] = getattr(functional, self.function)
-        return partial(function, **dict(self)) if type(self).model_fields else function
+        module: nn.Module = getattr(nn, type(self).__name__)(**self._settings(x))
+        return module
+
+    def _settings(self, x: TensorType) -> dict[str, Any]:
+        """The arguments of PyTorch's module."""
+        return dict(self)
 
 
 class ReLU(_Activation):
@@ -55,7 +57,6 @@ class ReLU(_Activation):
     Raises: when the values are not real numbers
     """
 
-    function = "relu"
     onednn = "relu"
     examples = ("f32[8, 4, 4] -> ReLU -> f32[8, 4, 4]", "f32[5] -> ReLU -> f32[5]")
     flops_per_value = 1  # the larger
@@ -71,7 +72,6 @@ class ReLU6(_Activation):
     Raises: when the values are not real numbers
     """
 
-    function = "relu6"
     examples = ("f32[8, 4, 4] -> ReLU6 -> f32[8, 4, 4]", "f32[5] -> ReLU6 -> f32[5]")
     flops_per_value = 2  # the larger, the smaller
     overwrites = True
@@ -95,11 +95,9 @@ class LeakyReLU(_Activation):
     flops_per_value = 2  # comparison, product
     overwrites = True
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`leaky_relu`."""
-        from torch.nn import functional
-
-        return partial(functional.leaky_relu, negative_slope=self.slope)
+    def _settings(self, x: TensorType) -> dict[str, Any]:
+        """The slope, by PyTorch's name."""
+        return {"negative_slope": self.slope}
 
 
 class PReLU(_Activation):
@@ -152,7 +150,6 @@ class ELU(_Activation):
 
     alpha: float = 1.0
 
-    function = "elu"
     examples = ("f32[8, 4, 4] -> ELU -> f32[8, 4, 4]", "f32[5] -> ELU(0.5) -> f32[5]")
     flops_per_value = 4  # comparison, exp, difference, product
     overwrites = True
@@ -168,7 +165,6 @@ class GELU(_Activation):
 
     approximate: Literal["none", "tanh"] = "none"
 
-    function = "gelu"
     examples = ("f32[8, 4, 4] -> GELU -> f32[8, 4, 4]", 'f32[5] -> GELU("tanh") -> f32[5]')
 
     def epilogue(self) -> tuple[str, list[float], str]:
@@ -188,7 +184,6 @@ class SiLU(_Activation):
     Raises: when the values are not real numbers
     """
 
-    function = "silu"
     onednn = "swish"
     examples = ("f32[8, 4, 4] -> SiLU -> f32[8, 4, 4]", "f32[5] -> SiLU -> f32[5]")
     flops_per_value = 5  # a Sigmoid, and a product
@@ -203,7 +198,6 @@ class Mish(_Activation):
     Raises: when the values are not real numbers
     """
 
-    function = "mish"
     examples = ("f32[8, 4, 4] -> Mish -> f32[8, 4, 4]", "f32[5] -> Mish -> f32[5]")
     flops_per_value = 5  # exp, sum, log, tanh, product
     overwrites = True
@@ -217,7 +211,6 @@ class Sigmoid(_Activation):
     Raises: when the values are not real numbers
     """
 
-    function = "sigmoid"
     onednn = "sigmoid"
     examples = ("f32[8, 1, 1] -> Sigmoid -> f32[8, 1, 1]", "f32[5] -> Sigmoid -> f32[5]")
     flops_per_value = 4  # sign, exp, sum, quotient
@@ -232,7 +225,6 @@ class Tanh(_Activation):
     Raises: when the values are not real numbers
     """
 
-    function = "tanh"
     onednn = "tanh"
     examples = ("f32[8, 4, 4] -> Tanh -> f32[8, 4, 4]", "f32[5] -> Tanh -> f32[5]")
     flops_per_value = 1  # tanh
@@ -247,7 +239,6 @@ class Hardswish(_Activation):
     Raises: when the values are not real numbers
     """
 
-    function = "hardswish"
     onednn = "hardswish"
     examples = ("f32[8, 4, 4] -> Hardswish -> f32[8, 4, 4]", "f32[5] -> Hardswish -> f32[5]")
     flops_per_value = 5  # sum, the larger, the smaller, product, quotient
@@ -262,7 +253,6 @@ class Hardsigmoid(_Activation):
     Raises: when the values are not real numbers
     """
 
-    function = "hardsigmoid"
     examples = ("f32[8, 1, 1] -> Hardsigmoid -> f32[8, 1, 1]", "f32[5] -> Hardsigmoid -> f32[5]")
     flops_per_value = 4  # sum, the larger, the smaller, quotient
     overwrites = True
@@ -279,7 +269,6 @@ class Softplus(_Activation):
     beta: float = 1.0
     threshold: float = 20.0
 
-    function = "softplus"
     examples = ("f32[8, 4, 4] -> Softplus -> f32[8, 4, 4]", "f32[5] -> Softplus(2.0, 10.0) -> f32[5]")
     flops_per_value = 6  # product, comparison, exp, sum, log, quotient
 
@@ -300,11 +289,9 @@ class _AlongAxis(_Activation):
         """Each value sees its own place, and all of the axis."""
         return (points(x, x.axis(self.axis)),)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """The function of that name, along that axis."""
-        from torch.nn import functional
-
-        return partial(getattr(functional, self.function), dim=x.axis(self.axis) - x.rank)
+    def _settings(self, x: TensorType) -> dict[str, Any]:
+        """The axis counted from the back, whatever stands in front of it."""
+        return {"dim": x.axis(self.axis) - x.rank}
 
 
 class Softmax(_AlongAxis):
@@ -315,7 +302,6 @@ class Softmax(_AlongAxis):
     Raises: when there is no such axis, and when the values are not real numbers
     """
 
-    function = "softmax"
     examples = (
         "f32[10] -> Softmax -> f32[10]",
         "f32[4, 7, 7] -> Softmax(0) -> f32[4, 7, 7]",
@@ -335,7 +321,6 @@ class LogSoftmax(_AlongAxis):
     Raises: when there is no such axis, and when the values are not real numbers
     """
 
-    function = "log_softmax"
     examples = (
         "f32[10] -> LogSoftmax -> f32[10]",
         "f32[4, 7, 7] -> LogSoftmax(0) -> f32[4, 7, 7]",

@@ -11,7 +11,7 @@ from archspec.reach import Reach, points
 from archspec.tensor import TensorType
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 class Identity(_Movement):
@@ -34,9 +34,11 @@ class Identity(_Movement):
         """Each value sees its own place."""
         return (points(x),)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """A function that hands on its input."""
-        return unchanged
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.Identity`."""
+        from torch import nn
+
+        return nn.Identity()
 
 
 class Zero(_Movement):
@@ -69,11 +71,6 @@ class Zero(_Movement):
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """Zeros like every `stride`-th value."""
         return partial(zeros_of_pool, strides=per_axis(self.stride, x.rank - 1, "stride"))
-
-
-def unchanged(x: "Tensor") -> "Tensor":
-    """The tensor itself."""
-    return x
 
 
 def zeros_of_pool(x: "Tensor", strides: tuple[int, ...]) -> "Tensor":

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.errors import Mistake
 from archspec.op import Lowered, Op, PositiveInt
-from archspec.ops.identity import unchanged
 from archspec.ops.movement import _Movement
 from archspec.reach import POINT, Along, Reach, points
 from archspec.size import Size, always_equal
@@ -132,10 +131,11 @@ class Split(_Movement):
     def lower(self, x: TensorType) -> Lowered:
         """`torch.chunk` or `torch.split`; one part is the tensor itself."""
         import torch
+        from torch import nn
 
         axis = x.axis(self.axis) - x.rank
         if len(self.infer(x)) == 1:
-            return unchanged
+            return nn.Identity()
         if isinstance(self.parts, int):
             return partial(torch.chunk, chunks=self.parts, dim=axis)
         sizes: Any = self.parts  # a tuple, which PyTorch takes though its types do not say so

@@ -1,6 +1,6 @@
 """Normalisations: values brought to mean 0 and variance 1, then scaled and shifted by learned numbers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ from archspec.reach import Along, Reach, Slide, points
 from archspec.tensor import DType, TensorType, fixed, show
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 Epsilon = Annotated[float, Field(ge=0)]
 
@@ -157,7 +157,7 @@ class GroupNorm(Op):
 
     Shapes: [C, *S] -> [C, *S]
     FLOPs: 5 n + 3 for each group of n values; 2 a value when affine
-    Raises: when the groups do not divide C, or each has a single value, which leaves nothing of it
+    Raises: when the groups do not divide C
     """
 
     groups: PositiveInt
@@ -179,12 +179,6 @@ class GroupNorm(Op):
         require_real(x, self)
         if channels_of(x) % self.groups:
             raise Mistake(f"{self.groups} groups do not divide the {x.shape[0]} channels", kind="shape")
-        if x.shape[0] == self.groups and all(size == 1 for size in x.shape[1:]):
-            raise Mistake(
-                f"GroupNorm takes several values of each group, not {self.groups} of {show(x.shape)}",
-                kind="shape",
-                help="give it fewer groups, or leave it out",
-            )
         return x
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
@@ -205,14 +199,10 @@ class GroupNorm(Op):
         return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.GroupNorm`, also of single values where sizes are free."""
+        """`nn.GroupNorm`."""
         from torch import nn
 
-        from archspec.torch_layers import GroupNormOfAny
-
-        several = x.shape[0] != self.groups or any(isinstance(size, int) and size > 1 for size in x.shape[1:])
-        module = nn.GroupNorm if several else GroupNormOfAny
-        return module(self.groups, channels_of(x), self.eps, self.affine, device="meta")
+        return nn.GroupNorm(self.groups, channels_of(x), self.eps, self.affine, device="meta")
 
 
 class InstanceNorm(Op):
@@ -256,19 +246,19 @@ class InstanceNorm(Op):
         return standardising(channels, x.values // channels) + 2 * self.affine * x.values
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
-        """The input, and the mean and the deviation of each channel."""
+        """The input, the mean and the deviation of each channel, and `weight` repeated for each sample."""
         channel = x.with_shape((channels_of(x),))
-        return "inputs", channel, channel
+        return "inputs", *(channel,) * (3 if self.affine else 2)
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value sees its own place; statistics do not count as seen, as is usual in the literature."""
         return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.InstanceNorm1d`, `nn.InstanceNorm2d` or `nn.InstanceNorm3d`, of any number of samples and values."""
-        from archspec import torch_layers as layers
+        """`nn.InstanceNorm1d`, `nn.InstanceNorm2d` or `nn.InstanceNorm3d`."""
+        from torch import nn
 
-        module = by_axes(x, layers.InstanceNorm1d, layers.InstanceNorm2d, layers.InstanceNorm3d)
+        module = by_axes(x, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
         return module(channels_of(x), self.eps, affine=self.affine, device="meta")
 
 
@@ -309,11 +299,11 @@ class LocalResponseNorm(Op):
         around = Along((0,), Slide.window(self.size, padding=self.size // 2))
         return ((around, *(Along((axis,)) for axis in range(1, x.rank))),)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`local_response_norm`."""
-        from torch.nn import functional
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.LocalResponseNorm`."""
+        from torch import nn
 
-        return partial(functional.local_response_norm, **dict(self))
+        return nn.LocalResponseNorm(**dict(self))
 
 
 def standardising(groups: int, size: int) -> int:

@@ -1,9 +1,7 @@
 """Pools: windows, and whole images, summed up by their mean or their largest value."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from math import ceil, floor, prod
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,7 @@ from archspec.size import Size
 from archspec.tensor import TensorType, fixed, show
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
 
 class _Pool(Op):
@@ -60,7 +58,7 @@ class _Pool(Op):
         return kernel, stride, padded(kernel, stride, self.padding, dilation)
 
     def _settings(self, x: TensorType) -> dict[str, Any]:
-        """The arguments that PyTorch's functions have in common."""
+        """The arguments that PyTorch's modules have in common."""
         kernel, stride, padding = self._windows(x)
         return {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": self.ceil}
 
@@ -97,12 +95,12 @@ class MaxPool(_Pool):
         """The input, and where each largest value stands."""
         return "inputs", replace(self.infer(x), dtype="i64")
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`max_pool1d`, `max_pool2d` or `max_pool3d`."""
-        from torch.nn import functional
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.MaxPool1d`, `nn.MaxPool2d` or `nn.MaxPool3d`."""
+        from torch import nn
 
-        pool = by_axes(x, functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)
-        return partial(pool, **self._settings(x), dilation=per_axis(self.dilation, x.rank - 1, "dilation"))
+        pool = by_axes(x, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+        return pool(**self._settings(x), dilation=per_axis(self.dilation, x.rank - 1, "dilation"))
 
 
 class AvgPool(_Pool):
@@ -142,12 +140,13 @@ class AvgPool(_Pool):
         """prod(kernel) - 1 sums and a quotient, for each value of the output."""
         return prod(self._windows(x)[0]) * self.infer(x).values
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`avg_pool1d`, `avg_pool2d` or `avg_pool3d`."""
-        from torch.nn import functional
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.AvgPool1d`, `nn.AvgPool2d` or `nn.AvgPool3d`."""
+        from torch import nn
 
-        pool = by_axes(x, functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
-        return partial(pool, **self._settings(x), count_include_pad=self.count_include_pad)
+        pool = by_axes(x, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+        made: nn.Module = pool(**self._settings(x), count_include_pad=self.count_include_pad)
+        return made
 
 
 class _GlobalPool(Op):
@@ -163,10 +162,6 @@ class _GlobalPool(Op):
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value sees the whole of its channel."""
         return ((Along((0,)), *(WHOLE,) * (x.rank - 1)),)
-
-    def _settings(self, x: TensorType) -> dict[str, Any]:
-        """The arguments that PyTorch's functions have in common."""
-        return {"dim": tuple(range(1 - x.rank, 0)), "keepdim": self.keep}
 
 
 class GlobalAvgPool(_GlobalPool):
@@ -190,11 +185,16 @@ class GlobalAvgPool(_GlobalPool):
         """1 for each value: sums, and a quotient for each channel."""
         return x.values
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`torch.mean`."""
-        import torch
+    def lower(self, x: TensorType) -> "nn.Module":
+        """The mean of all axes behind the channels; where they stay, `nn.AdaptiveAvgPool1d` and its like of size 1."""
+        from torch import nn
 
-        return partial(torch.mean, **self._settings(x))
+        from archspec.torch_layers import GlobalAvgPool
+
+        if self.keep:
+            pool: nn.Module = by_axes(x, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)(1)
+            return pool
+        return GlobalAvgPool(x.rank - 1)
 
 
 class GlobalMaxPool(_GlobalPool):
@@ -217,11 +217,11 @@ class GlobalMaxPool(_GlobalPool):
         """A comparison for each value of a channel but the first."""
         return x.values - self.infer(x).values
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`torch.amax`."""
-        import torch
+    def lower(self, x: TensorType) -> "nn.Module":
+        """The largest value of all axes behind the channels: PyTorch's pools keep where it stands, too."""
+        from archspec.torch_layers import GlobalMaxPool
 
-        return partial(torch.amax, **self._settings(x))
+        return GlobalMaxPool(x.rank - 1, self.keep)
 
 
 class _AdaptivePool(Op):
@@ -239,9 +239,9 @@ class _AdaptivePool(Op):
         sizes = enumerate(zip(x.shape, self.infer(x).shape, strict=True))
         return (tuple(Along((axis,), POINT) if axis == 0 else _even(axis, *pair) for axis, pair in sizes),)
 
-    def _settings(self, x: TensorType) -> dict[str, Any]:
-        """The arguments of PyTorch's functions."""
-        return {"output_size": per_axis(self.size, x.rank - 1, "size")}
+    def _sizes(self, x: TensorType) -> tuple[int, ...]:
+        """How many windows there are along each axis."""
+        return per_axis(self.size, x.rank - 1, "size")
 
     def _window_values(self, x: TensorType) -> int:
         """How many values all windows have; window i of n reaches from i S // n to (i + 1) S / n rounded up."""
@@ -278,12 +278,11 @@ class AdaptiveAvgPool(_AdaptivePool):
         """The input; nothing where PyTorch takes the mean of it all."""
         return () if all(size == 1 for size in self.infer(x).shape[1:]) else ("inputs",)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`adaptive_avg_pool1d`, `adaptive_avg_pool2d` or `adaptive_avg_pool3d`."""
-        from torch.nn import functional as f
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.AdaptiveAvgPool1d`, `nn.AdaptiveAvgPool2d` or `nn.AdaptiveAvgPool3d`."""
+        from torch import nn
 
-        pool = by_axes(x, f.adaptive_avg_pool1d, f.adaptive_avg_pool2d, f.adaptive_avg_pool3d)
-        return partial(pool, **self._settings(x))
+        return by_axes(x, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)(self._sizes(x))
 
 
 class AdaptiveMaxPool(_AdaptivePool):
@@ -309,12 +308,11 @@ class AdaptiveMaxPool(_AdaptivePool):
         """The input, and where each largest value stands."""
         return "inputs", replace(self.infer(x), dtype="i64")
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`adaptive_max_pool1d`, `adaptive_max_pool2d` or `adaptive_max_pool3d`."""
-        from torch.nn import functional as f
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.AdaptiveMaxPool1d`, `nn.AdaptiveMaxPool2d` or `nn.AdaptiveMaxPool3d`."""
+        from torch import nn
 
-        pool = by_axes(x, f.adaptive_max_pool1d, f.adaptive_max_pool2d, f.adaptive_max_pool3d)
-        return partial(pool, **self._settings(x))
+        return by_axes(x, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)(self._sizes(x))
 
 
 def _even(axis: int, size: Size, places: Size) -> Along:

@@ -1,6 +1,5 @@
 """Between resolutions: windows as columns and back, pixels between channels and space, upsampling."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from math import ceil, floor, prod
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from archspec.errors import Mistake
-from archspec.op import Op, PositiveInt
+from archspec.op import Lowered, Op, PositiveInt
 from archspec.ops.inputs import channels_of, require_rank, require_real, space_of
 from archspec.ops.movement import _Movement
 from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
@@ -18,7 +17,7 @@ from archspec.size import Size, always_equal
 from archspec.tensor import TensorType, fixed, show
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 Factor: TypeAlias = PositiveInt | Annotated[float, Field(gt=0)]
@@ -58,11 +57,11 @@ class Unfold(_Movement):
         rows, columns = seen_by(*(settings[name] for name in names))
         return ((Along((0,), straight=False), *(Along((1,), a.slide, False) for a in (rows, columns))),)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`functional.unfold`."""
-        from torch.nn import functional
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.Unfold`."""
+        from torch import nn
 
-        return partial(functional.unfold, **_window_settings(self))
+        return nn.Unfold(**_window_settings(self))
 
 
 class Fold(Op):
@@ -105,15 +104,11 @@ class Fold(Op):
         """1 for each value of the columns: it is added to the others of its place."""
         return x.values
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`functional.fold`."""
-        from torch.nn import functional
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.Fold`."""
+        from torch import nn
 
-        return partial(
-            functional.fold,
-            output_size=per_axis(self.output_size, 2, "output_size"),
-            **_window_settings(self),
-        )
+        return nn.Fold(per_axis(self.output_size, 2, "output_size"), **_window_settings(self))
 
 
 class PixelShuffle(_Movement):
@@ -145,11 +140,11 @@ class PixelShuffle(_Movement):
         square = Slide((0,) * self.factor, (0,) * self.factor, 1)
         return ((WHOLE, Along((1,), square), Along((2,), square)),)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`functional.pixel_shuffle`."""
-        from torch.nn import functional
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.PixelShuffle`."""
+        from torch import nn
 
-        return partial(functional.pixel_shuffle, upscale_factor=self.factor)
+        return nn.PixelShuffle(self.factor)
 
 
 class PixelUnshuffle(_Movement):
@@ -181,9 +176,11 @@ class PixelUnshuffle(_Movement):
         square = Slide.window(self.factor, self.factor)
         return ((WHOLE, Along((1,), square), Along((2,), square)),)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """Both axes unfolded, and their inner halves brought to the channels."""
-        return partial(pixel_unshuffle, factor=self.factor)
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.PixelUnshuffle`."""
+        from torch import nn
+
+        return nn.PixelUnshuffle(self.factor)
 
 
 class ChannelShuffle(_Movement):
@@ -212,8 +209,12 @@ class ChannelShuffle(_Movement):
         """Each value sees its own place, in another channel."""
         return (tuple(Along((axis,), straight=axis > 0) for axis in range(x.rank)),)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """The channels as a table with a row for each group, read column by column."""
+    def lower(self, x: TensorType) -> Lowered:
+        """`nn.ChannelShuffle`; of vectors and weights, the channels as a table of groups, read column by column."""
+        from torch import nn
+
+        if x.batched and x.rank > 1:
+            return nn.ChannelShuffle(self.groups)
         return partial(channel_shuffle, groups=self.groups, axis=x.offset)
 
 
@@ -286,28 +287,16 @@ class Upsample(Op):
             seen.append(_interpolated(axis, ratio, self.mode, self.align_corners))
         return (tuple(seen),)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`functional.interpolate`."""
-        from torch.nn import functional
+    def lower(self, x: TensorType) -> "nn.Module":
+        """`nn.Upsample`."""
+        from torch import nn
 
-        settings: dict[str, Any] = {"mode": self.mode}
-        if self.mode != "nearest":
-            settings["align_corners"] = self.align_corners
-        if self.size is not None:
-            return partial(functional.interpolate, size=self.size, **settings)
-        return partial(functional.interpolate, scale_factor=self.scale, **settings)
+        corners = None if self.mode == "nearest" else self.align_corners
+        return nn.Upsample(self.size, self.scale, self.mode, corners)
 
 
 _AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 _TAPS = {"linear": 2, "bilinear": 4, "bicubic": 16, "trilinear": 8}
-
-
-def pixel_unshuffle(x: "Tensor", *, factor: int) -> "Tensor":
-    """`functional.pixel_unshuffle`, also of an empty batch, which that hands on as it is."""
-    from torch import unflatten
-
-    squares = unflatten(unflatten(x, -1, (-1, factor)), -3, (-1, factor))  # [*, C, H / f, f, W / f, f]
-    return squares.movedim((-3, -1), (-4, -3)).flatten(-5, -3)
 
 
 def channel_shuffle(x: "Tensor", *, groups: int, axis: int) -> "Tensor":

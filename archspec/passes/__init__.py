@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.errors import SpecError
 from archspec.passes.channels_last import channels_last
 from archspec.passes.compile_blocks import compile_network

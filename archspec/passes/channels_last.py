@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.modules.conv import _ConvNd
 
 from archspec.analyses.cost import node_costs
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.graph import Graph
 from archspec.ops.conv import Conv, WSConv
 from archspec.torch_layers import DeformConv
@@ -37,9 +37,8 @@ def channels_last(network: Network) -> None:
     for module in network.modules():
         if isinstance(module, _ConvNd) and not isinstance(module, DeformConv) and module.weight.ndim == 4:
             module.weight.data = last(module.weight.data)
-    images = {given.name for given in graph.inputs if given.type.rank == 3}
     for node in list(network.graph.nodes):
-        if node.op == "placeholder" and node.target in images:
+        if node.op == "placeholder" and node.meta["type"].rank == 3:
             with network.graph.inserting_after(node):
                 laid = network.graph.call_function(last, (node,))
             node.replace_all_uses_with(laid)

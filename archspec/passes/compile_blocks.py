@@ -12,7 +12,7 @@ import torch
 
 from archspec.backends.torch_aot import freezes, require_compiler
 from archspec.backends.torch_blocks import alike, lone, own_code
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.errors import SpecError
 from archspec.graph import Graph
 from archspec.passes.channels_last import channels_last
@@ -126,7 +126,9 @@ def _compile_kinds(network: Network, plan: Plan) -> None:
     for paths in (*plan.kinds, *((path,) for path in plan.lone)):
         cls = type(network.get_submodule(paths[0]))
         forward = torch.compile(own_code(cls.forward), fullgraph=True)
-        compiled = type(cls.__name__, (cls,), {"forward": forward, "__module__": cls.__module__})
+        compiled = type(
+            cls.__name__, (cls,), {"forward": forward, "_changed": "compiled", "__module__": cls.__module__}
+        )
         for path in paths:
             network.get_submodule(path).__class__ = compiled
 

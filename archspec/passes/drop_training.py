@@ -1,8 +1,8 @@
-"""Drop what only training needs: dropout of all kinds, and edges that change nothing."""
+"""Drop what only training needs: dropout of all kinds, and what changes nothing."""
 
 from __future__ import annotations
 
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.passes.rewriting import hand_on, op_of
 
 
@@ -12,4 +12,11 @@ def drop_training(network: Network) -> None:
         op = op_of(node)
         if op is not None and op.only_trains:
             hand_on(node, node.all_input_nodes[0])
+        elif op is None and node.op == "call_module":  # marks where a block ends
+            for part in list(node.users) if isinstance(node.args[0], tuple) else ():
+                hand_on(part, node.args[0][part.args[1]])
+            if node.users:
+                hand_on(node, node.all_input_nodes[0])
+            else:
+                node.graph.erase_node(node)
     network.graph.eliminate_dead_code()

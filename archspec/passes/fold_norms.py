@@ -12,7 +12,7 @@ from torch.fx import Node
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.passes.rewriting import hand_on, module_of, modules
 from archspec.tensor import TensorType
 from archspec.torch_layers import DeformConv

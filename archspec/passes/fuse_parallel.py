@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.fx import Node
 
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.ops.arithmetic import Add, MatMul
 from archspec.passes.rewriting import add_module, hand_on, modules, op_of
 

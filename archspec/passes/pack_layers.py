@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.ops.arithmetic import Add
 from archspec.ops.movement import _Movement
 from archspec.passes.channels_last import dominated_by_convolutions
@@ -184,7 +184,7 @@ def pack_layers(network: Network) -> None:
         elif type(layer) is nn.Linear and _suits(layer):
             epilogue, last = _following(node)
             kind = MKLLinear if last is node and MKLLinear.leads() else PackedLinear
-            _put(network, node, kind(layer, epilogue, _function(node, last)), last, None, places)
+            _put(network, node, kind(layer, epilogue, _function(network, node, last)), last, None, places)
 
 
 def leaves_little(network: Network) -> bool:
@@ -223,7 +223,7 @@ def _pack_conv(network: Network, node: Node, layer: nn.Conv2d, places: dict[Node
         after, end = _following(last)
         if after[0] == "relu":
             epilogue, last = after, end
-    follows = _function(node if other is None else next(iter(node.users)), last)
+    follows = _function(network, node if other is None else next(iter(node.users)), last)
     _put(network, node, PackedConv(layer, epilogue, follows), last, other, places)
 
 
@@ -248,9 +248,9 @@ def _following(node: Node) -> tuple[Epilogue, Node]:
     return NOTHING, node
 
 
-def _function(node: Node, last: Node) -> Follower:
+def _function(network: Network, node: Node, last: Node) -> Follower:
     """What the activation does that stands behind a node, if one does."""
-    return None if last is node else partial(cast(Callable[..., Tensor], last.target), **last.kwargs)
+    return None if last is node else network.get_submodule(str(last.target))
 
 
 def _put(

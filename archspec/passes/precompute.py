@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.fx import Interpreter, Node
 
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 
 
 def precompute(network: Network) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from torch import nn
 from torch.fx import Node
 
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.op import Op
 
 

@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import nn
 
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.passes.rewriting import modules
 from archspec.torch_layers import WSConv1d, WSConv2d, WSConv3d
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.fx import Node
 
-from archspec.backends.torch_fx import Network
+from archspec.backends.torch_modules import Network
 from archspec.passes.pack_layers import PackedConv, PackedLinear
 from archspec.passes.rewriting import module_of, op_of
 
@@ -46,8 +46,8 @@ def write_over(network: Network) -> None:
             if over:
                 node.args = (*over[:1], *(value for value in inputs if value is not over[0]))
                 node.target = OVER[node.target]
-        elif node.op == "call_function" and op is not None and op.overwrites:
-            node.kwargs = {**node.kwargs, "inplace": free(node.all_input_nodes[0], node)}
+        elif module is not None and op is not None and op.overwrites:
+            module.inplace = free(node.all_input_nodes[0], node)  # type: ignore[assignment]
 
 
 def _makes_new(network: Network, node: Node) -> bool:
