@@ -44,6 +44,8 @@ def replacing(path: Path, *, sources: Iterable[Path] = ()) -> Iterator[IO[bytes]
             raise
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
+    except RecursionError:
+        raise _unwritable(path, "its folders are nested too deeply") from None
 
 
 def require_writable(path: Path, *, sources: Iterable[Path] = ()) -> Path:

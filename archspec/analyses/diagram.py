@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -73,6 +74,17 @@ class Diagram:
     def closed(self) -> Iterator[Box]:
         """The boxes that are not open, ends left out."""
         return _closed(self.boxes)
+
+    @property
+    def rows_crossed(self) -> int:
+        """How many rows of boxes all edges cross together: by this, not by boxes, grows the work to lay it out."""
+        row: Counter[int] = Counter()
+        crossed = 0
+        for edge in sorted(self.edges, key=lambda edge: edge.source):
+            row[edge.target] = max(row[edge.target], row[edge.source] + 1)
+        for edge in self.edges:
+            crossed += max(1, row[edge.target] - row[edge.source])
+        return crossed
 
 
 def diagram(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from numbers import Real
 
 from archspec.analyses.cost import macs
 from archspec.errors import Mistake
 from archspec.graph import Graph
 
 AXES = ("depth", "width", "resolution")
+MOST_STEPS = 100
+MOST_TIMES = 100  # deeper, wider or finer at one step
+MOST_GROWTH = 1_000_000  # times the FLOPs of a model that is scaled
+MOST_RULES = 2_000_000  # of a grid
 
 
 @dataclass(frozen=True)
@@ -21,18 +27,51 @@ class Rule:
     beta: float = 1.1
     gamma: float = 1.15
 
+    def __post_init__(self) -> None:
+        """Raise Mistake unless each is a number from 1 to `MOST_TIMES`."""
+        for name in ("alpha", "beta", "gamma"):
+            value = _number(name, getattr(self, name))
+            if not 1 <= value <= MOST_TIMES:
+                raise Mistake(f"`{name}` is from 1 to {MOST_TIMES}, not {value:g}")
+
     @property
     def growth(self) -> float:
         """What a step multiplies the FLOPs of a convolutional net by: alpha * beta^2 * gamma^2, about 2."""
-        return self.alpha * self.beta**2 * self.gamma**2
+        return _growth(self.alpha, self.beta, self.gamma)
 
     def settings(self, base: Base, phi: float) -> dict[str, float | int]:
-        """The parameters of the model after phi steps, to six decimal digits; the resolution is whole."""
+        """The parameters of the model after phi steps, to six decimal digits; the resolution is whole.
+
+        Raises Mistake for a phi that is no number, or so large that no computer would run the model.
+        """
+        phi = _number("phi", phi)
+        if not -MOST_STEPS <= phi <= MOST_STEPS:
+            raise Mistake(f"`phi` is from -{MOST_STEPS} to {MOST_STEPS}, not {phi:g}")
+        if phi * math.log(self.growth) > math.log(MOST_GROWTH):
+            raise Mistake(
+                f"phi = {phi:g} would multiply the FLOPs by {_power(self.growth, phi)}, and the most is {MOST_GROWTH:,}",
+                help=f"with {self.growth:.3g} times for each step, phi is at most"
+                f" {math.log(MOST_GROWTH, self.growth):.3g}",
+            )
         return {
             "depth": round(base.depth * self.alpha**phi, 6),
             "width": round(base.width * self.beta**phi, 6),
             "resolution": round(base.resolution * self.gamma**phi),
         }
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise Mistake(f"`{name}` is a finite number, not {value}")
+    return float(value)
+
+
+def _growth(alpha: float, beta: float, gamma: float) -> float:
+    return alpha * beta**2 * gamma**2
+
+
+def _power(base: float, exponent: float) -> str:
+    return f"10^{exponent * math.log10(base):.0f}"
 
 
 @dataclass(frozen=True)
@@ -86,11 +125,25 @@ def scaled(read: Read, rule: Rule, phi: float, *, base: Graph | None = None) -> 
 def grid(budget: float, *, step: float, most: float, tolerance: float) -> list[Rule]:
     """The rules of a grid whose growth is the budget, give or take a share of `tolerance`.
 
-    alpha, beta and gamma go from 1 to `most` in steps, as in the paper's search at phi = 1.
+    alpha, beta and gamma go from 1 to `most` in steps, as in the paper's search at phi = 1. Raises Mistake for a grid that
+    is none, or has too many rules.
     """
+    given = {"budget": budget, "step": step, "most": most, "tolerance": tolerance}
+    for name, value in given.items():
+        _number(name, value)
+    if step <= 0 or budget <= 0:
+        raise Mistake("a grid's step and budget are more than 0")
+    if ((most - 1) / step + 1) ** 3 > MOST_RULES:
+        raise Mistake(
+            f"a grid from 1 to {most:g} in steps of {step:g} has more than {MOST_RULES:,} rules",
+            help="take a larger step, or end it earlier",
+        )
     steps = [round(1 + i * step, 6) for i in range(int((most - 1) / step + 1e-9) + 1)]
-    rules = [Rule(*values) for values in product(steps, repeat=3)]
-    return [rule for rule in rules if abs(rule.growth / budget - 1) <= tolerance]
+    return [
+        Rule(*values)
+        for values in product(steps, repeat=3)
+        if abs(_growth(*values) / budget - 1) <= tolerance
+    ]
 
 
 def search(read: Read, rules: list[Rule]) -> Iterator[Scaled]:

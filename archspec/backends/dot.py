@@ -27,7 +27,7 @@ class Style:
     """How a diagram is drawn.
 
     With `columns`, each box is a row and all rows line up, as in a table; else boxes are as wide as what they say.
-    With `figures` a box says what it costs. `rank` is Graphviz's rankdir, `shade` the quantity by whose share
+    A `hurried` layout is good rather than the best. With `figures` a box says what it costs. `rank` is Graphviz's rankdir, `shade` the quantity by whose share
     boxes are shaded, or empty.
     """
 
@@ -36,6 +36,7 @@ class Style:
     figures: bool = True
     rank: str = "TB"
     shade: str = ""
+    hurried: bool = False
 
 
 def dot(found: Diagram, style: Style) -> str:
@@ -73,7 +74,9 @@ def _graph(lines: Sequence[str], style: Style) -> str:
         [
             "digraph {",
             f"  graph [rankdir={style.rank}, {font}, fontsize={_SIZE}, bgcolor={_quoted(theme.paper)},"
-            f" ranksep={0.18 if style.columns else 0.25}, nodesep=0.25];",
+            f" ranksep={0.18 if style.columns else 0.25}, nodesep=0.25"
+            + (", nslimit=1, nslimit1=1" if style.hurried else "")
+            + "];",
             f"  node [shape=plain, {font}, fontsize={_SIZE}];",
             f"  edge [fontname={_quoted(FONT)}, fontsize={_SMALL}, fontcolor={_quoted(theme.faint)},"
             f" color={_quoted(theme.line)}, arrowsize=0.6];",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,11 +33,13 @@ SHADE_NAMES = {"params": "params", "macs": "macs", "memory": "activations"}
 class Drawing:
     """A picture of a network, as the text that Graphviz draws; writes any format, and shows itself in Jupyter.
 
-    `page` makes the same for a browser, given the folders in which the files of the spec lie.
+    `page` makes the same for a browser, given the folders in which the files of the spec lie. `rows_crossed` is that of
+    its diagrams.
     """
 
     dot: str
     page: Callable[[Sequence[Path]], str] = field(repr=False)
+    rows_crossed: int = 0
 
     def render(self, format: str = "svg", *, folders: Sequence[Path] = ()) -> bytes:
         """The picture as `svg`, `png`, `pdf`, `dot` or `html`.
@@ -51,23 +54,15 @@ class Drawing:
             return self.dot.encode()
         if format == "html":
             return self.page(folders).encode()
-        import graphviz
-
-        try:
-            return bytes(graphviz.Source(self.dot).pipe(format=format))
-        except graphviz.ExecutableNotFound:
+        if self.rows_crossed > MOST_ROWS_CROSSED:
             raise SpecError.of(
-                "file",
-                "Graphviz's `dot` is not installed",
-                help="install it (`apt install graphviz`, `brew install graphviz`), or write a .dot file",
-            ) from None
-        except graphviz.CalledProcessError as error:
-            said = (
-                error.stderr.decode(errors="replace")
-                if isinstance(error.stderr, bytes)
-                else str(error.stderr)
+                "budget",
+                "this picture is too large for Graphviz, which would take minutes or hours to lay it out:"
+                f" its edges cross {self.rows_crossed:,} rows of boxes, and the most is {MOST_ROWS_CROSSED:,}",
+                help="draw a part of it (`--focus NAME`), fewer levels of blocks (`--depth 2`), its stages (`--view overview`),\n"
+                "or a page to explore (`-o NAME.html`); a .dot file holds all of it for other programs",
             )
-            raise SpecError.of("file", f"Graphviz cannot draw it: {said.strip().splitlines()[-1]}") from None
+        return _rendered(self.dot, format)
 
     def save(self, path: Path, *, folders: Sequence[Path] = (), sources: Iterable[Path] = ()) -> None:
         """Write the picture in the format of the path's ending, but over none of the `sources`.
@@ -84,7 +79,41 @@ class Drawing:
         return self.render("svg").decode()
 
 
+def _rendered(text: str, format: str) -> bytes:
+    """What `dot` makes of a text. Raises SpecError when it is not there, fails, or makes something else."""
+    import graphviz
+
+    mend = "install Graphviz (`apt install graphviz`, `brew install graphviz`), or write a .dot file"
+    try:
+        data = bytes(graphviz.Source(text).pipe(format=format, quiet=True))
+    except graphviz.ExecutableNotFound:
+        raise SpecError.of("file", "Graphviz's `dot` is not installed", help=mend) from None
+    except graphviz.CalledProcessError as error:
+        printed = error.stderr or b""
+        said = (
+            (printed.decode(errors="replace") if isinstance(printed, bytes) else printed).strip().splitlines()
+        )
+        reason = said[-1] if said else f"`dot` ended with status {error.returncode}, and without a word"
+        raise SpecError.of("file", f"Graphviz cannot draw it: {reason}", help=mend) from None
+    except BrokenPipeError:
+        raise SpecError.of(
+            "file", "Graphviz's `dot` ended before it had read the picture", help=mend
+        ) from None
+    except OSError as error:
+        raise SpecError.of("file", f"Graphviz's `dot` does not run: {error.strerror}", help=mend) from None
+    if not re.search(_BEGINS[format], data[:1000]):
+        came = "nothing" if not data else f"{len(data):,} bytes that are something else"
+        raise SpecError.of(
+            "file", f"Graphviz cannot draw it: for a .{format} file, `dot` printed {came}", help=mend
+        )
+    return data
+
+
+_BEGINS = {"svg": rb"<svg\b", "png": rb"\A\x89PNG\r\n\x1a\n", "pdf": rb"\A%PDF-"}
+MOST_ROWS_CROSSED = 12_000
+
 VIEWS = ("overview", "block", "blocks", "full", "cost")
+_UNHURRIED = 2_500  # rows that edges may cross before Graphviz is told not to look for the best layout
 DIRECTIONS = {"down": "TB", "up": "BT", "right": "LR"}
 
 
@@ -118,7 +147,8 @@ def draw(
         sheet = [
             (title, diagram(summary, blocks_open, scope=scope, frames="repeated")) for title, scope in scopes
         ]
-        return Drawing(dot_sheet(sheet, style), partial(_page, graph, to_depth(2), 0))
+        crossed = sum(found.rows_crossed for _, found in sheet)
+        return Drawing(dot_sheet(sheet, style), partial(_page, graph, to_depth(2), 0), crossed)
     scope = _scope(graph, focus, block=view == "block")
     full, stages = view == "full", view in ("overview", "cost") and not focus
     opens = to_depth(depth) if depth else to_depth(1000) if full else stages_open if stages else blocks_open
@@ -133,7 +163,8 @@ def draw(
         shapes=full or depth is not None,
         most=MOST_IN_STAGE if stages else None,
     )
-    return Drawing(dot(found, style), partial(_page, graph, opens, scope))
+    style = replace(style, hurried=found.rows_crossed > _UNHURRIED)
+    return Drawing(dot(found, style), partial(_page, graph, opens, scope), found.rows_crossed)
 
 
 def _page(graph: Graph, opens: Opens, scope: int, folders: Sequence[Path]) -> str:
@@ -143,8 +174,13 @@ def _page(graph: Graph, opens: Opens, scope: int, folders: Sequence[Path]) -> st
 
 
 def overview_svg(graph: Graph) -> str | None:
-    """The overview as SVG, for notebooks; None where Graphviz is not installed, so that they show text."""
-    return draw(graph).render("svg").decode() if shutil.which("dot") else None
+    """The overview as SVG, for notebooks; None where Graphviz is missing or cannot draw it, so that they show text."""
+    if not shutil.which("dot"):
+        return None
+    try:
+        return draw(graph).render("svg").decode()
+    except SpecError:
+        return None
 
 
 def _known(what: str, given: str, known: Sequence[str]) -> str:

@@ -90,6 +90,7 @@ def scale(
             print_table(_found(list(scaling.search(read_scaled, rules)), times, top), format)
             return
         rule, base = scaling.Rule(alpha, beta, gamma), read_scaled()
+        rule.settings(scaling.Base.of(base), phi)  # before all the steps on the way
         steps = sorted({*range(int(phi) + 1), phi})
         rows = [scaling.scaled(read_scaled, rule, at, base=base) for at in steps]
     except Mistake as mistake:
