@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -27,7 +28,7 @@ def replacing(path: Path, *, sources: Iterable[Path] = ()) -> Iterator[IO[bytes]
     # Made by the system with the permissions of any new file; its name is short where that of the target may be too long.
     temporary = target.parent / f".archspec-{secrets.token_hex(8)}.tmp"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         try:
             handle = os.open(
                 temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
@@ -44,8 +45,6 @@ def replacing(path: Path, *, sources: Iterable[Path] = ()) -> Iterator[IO[bytes]
             raise
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
-    except RecursionError:
-        raise _unwritable(path, "its folders are nested too deeply") from None
 
 
 def require_writable(path: Path, *, sources: Iterable[Path] = ()) -> Path:
@@ -77,6 +76,13 @@ def require_writable(path: Path, *, sources: Iterable[Path] = ()) -> Path:
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
     return target
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except RecursionError:  # there is one call for each folder that is missing
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG)) from None
 
 
 def _same(source: Path, found: os.stat_result) -> bool:

@@ -12,6 +12,7 @@ from archspec.backends.torch_modules import Network
 from archspec.errors import SpecError
 from archspec.graph import Graph
 from archspec.regular import require_regular
+from archspec.size import Free
 from archspec.tensor import torch_name
 from archspec.writing import replacing
 
@@ -40,6 +41,20 @@ def freezes(network: Network) -> bool:
     return _held(network).dtype != torch.float64
 
 
+def require_fixed(graph: Graph) -> None:
+    """Raise SpecError where an input has a free size: a package is compiled for sizes that are known, but for the batch."""
+    for given in graph.inputs:
+        free = sorted({name for size in given.type.shape if isinstance(size, Free) for name in size.names})
+        if free:
+            names, place = " and ".join(f"`{name}`" for name in free), given.location
+            raise SpecError.of(
+                "free",
+                f"the input `{given.name}` of {graph.name} has a free size, {names}, and a package is compiled for known ones",
+                help=f"where a parameter gives the size, set it, as in --set length=24;\n"
+                f"else write a number for {names} in line {place.line} of {place.file}, where it is free",
+            )
+
+
 def save_package(
     network: Network, path: Path, *, batch: int | None = 1, sources: Iterable[Path] = ()
 ) -> None:
@@ -52,6 +67,7 @@ def save_package(
 
     require_compiler(network)
     graph: Graph = network.meta["archspec"]
+    require_fixed(graph)
     examples = tuple(_example(graph, index, batch or 2, network) for index in range(len(graph.inputs)))
     shapes = None
     if batch is None:
@@ -97,12 +113,6 @@ def load_package(path: Path) -> Callable[..., Any]:
 
 def _example(graph: Graph, index: int, samples: int, network: Network) -> torch.Tensor:
     type_ = graph.inputs[index].type
-    if not all(isinstance(size, int) for size in type_.shape):
-        raise SpecError.of(
-            "free",
-            f"the input `{graph.inputs[index].name}` of {graph.name} has a free size",
-            help="give it a size with --set",
-        )
     held = _held(network)
     dtype = held.dtype if type_.floating else getattr(torch, torch_name(type_.dtype))
     return torch.zeros((samples, *map(int, map(str, type_.shape))), dtype=dtype, device=held.device)

@@ -73,7 +73,11 @@ def build(
         bool, typer.Option("--compile", help="Compile with torch.compile when it first runs after loading.")
     ] = False,
     aot: Annotated[
-        bool, typer.Option("--aot", help="Also write a package compiled ahead of time, for inference.")
+        bool,
+        typer.Option(
+            "--aot",
+            help="Also write a package compiled ahead of time, for inference on inputs of known sizes.",
+        ),
     ] = False,
     batch: Annotated[
         int, typer.Option(min=0, help="How many samples --aot compiles for; 0 is any number.")
@@ -94,13 +98,13 @@ def build(
         seed = _chosen_seed(seed, weights)
         output = output or Path("build") / f"{'.'.join(filter(None, (path.stem, model)))}{BUILT}"
         sources = tuple(sources_of(spec, others=[weights, *(plugins or [])]))
+        require_writable(output, sources=sources)
         if output.suffix != BUILT:
             raise SpecError.of(
                 "file",
                 f"`{output}` does not end in {BUILT}, by which built modules are known",
                 help=f"write to `{output.with_name(output.name + BUILT)}`",
             )
-        require_writable(output, sources=sources)
         say("importing torch")
         from archspec.artifact import save_artifact
 
@@ -108,12 +112,13 @@ def build(
             torch_dtype(dtype)
         written = [output]
         if aot:
-            from archspec.backends.torch_aot import SUFFIX, save_package
+            from archspec.backends.torch_aot import SUFFIX, require_fixed, save_package
             from archspec.passes import optimize_for_inference
 
             say("compiling")
             written.append(output.with_suffix(SUFFIX))
             require_writable(written[-1], sources=sources)
+            require_fixed(graph)
             network = cast("Network", load(graph, seed=seed, weights=weights, dtype=dtype, flat=True))
             save_package(optimize_for_inference(network), written[-1], batch=batch or None, sources=sources)
         say(f"{'drawing' if weights is None else 'reading'} {graph.parameters:,} parameters")

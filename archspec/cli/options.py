@@ -91,7 +91,7 @@ def import_plugins(plugins: list[Path] | None) -> None:
         sys.modules[found.name] = module
         try:
             found.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise SpecError.of(
                 "plugin",
                 f"`{path}` cannot be imported: {type(error).__name__}: {error}",
@@ -99,7 +99,7 @@ def import_plugins(plugins: list[Path] | None) -> None:
             ) from None
 
 
-def _line_in(path: Path, error: Exception) -> str:
+def _line_in(path: Path, error: BaseException) -> str:
     """The line of a Python file from which an error came; empty when it came from none of its lines."""
     from traceback import extract_tb
 
