@@ -7,6 +7,7 @@ from math import prod
 
 from archspec.errors import Mistake
 from archspec.op import Op, Weight
+from archspec.size import require_place
 from archspec.tensor import Shape, TensorType, is_real, show
 
 MOST_AXES = 64
@@ -68,9 +69,11 @@ def require_few_constants(weights: Iterable[Weight]) -> None:
 
 
 def require_possible(shape: Shape) -> None:
-    """Mistake when no computer could hold a tensor of that shape."""
+    """Mistake when an axis has no place for some values of its free sizes, or no computer could hold the tensor."""
     if len(shape) > MOST_AXES:
         raise Mistake(f"a tensor has at most {MOST_AXES} axes, not {len(shape)}", kind="shape")
+    for size in shape:
+        require_place(size)
     values = prod(size for size in shape if isinstance(size, int))
     if values > MOST_VALUES:
         raise Mistake(f"a tensor {show(shape)} has more values than any computer can hold", kind="shape")

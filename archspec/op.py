@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from archspec.errors import Mistake, suggest
+from archspec.guarding import guard
 from archspec.initialisation import Init
 from archspec.literals import written
 from archspec.reach import Reach, everything
@@ -82,6 +83,8 @@ class Op(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        if not shipped(cls):
+            guard(cls, Weight)
         if not cls.__name__.startswith("_"):
             if cls.flops is Op.flops:
                 raise TypeError(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from math import prod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+from math import comb, prod
 from typing import Any, cast
 
 from pydantic import GetCoreSchemaHandler
@@ -15,6 +17,7 @@ from archspec.errors import Mistake
 Monomial = tuple[str, ...]  # ("H", "W") is H * W; () is the constant
 
 _MOST_TERMS, _HIGHEST_DEGREE, _LARGEST_FACTOR = 64, 16, 10**30
+_MOST_SHIFTED = 4096  # terms of a polynomial in names less one; beyond that its least value is not looked for
 
 
 class Free:
@@ -117,10 +120,10 @@ class Free:
         raise undecided(f"{_operand(other)} % {_operand(self)}")
 
     def __lt__(self, other: Size) -> bool:
-        return not _never_negative(self - other, f"{self} < {other}")
+        return not _never_negative(self - other, f"{self} < {other}", wanted=False)
 
     def __gt__(self, other: Size) -> bool:
-        return not _never_negative(other - self, f"{self} > {other}")
+        return not _never_negative(other - self, f"{self} > {other}", wanted=False)
 
     def __ge__(self, other: Size) -> bool:
         return _never_negative(self - other, f"{self} >= {other}")
@@ -156,13 +159,34 @@ class Free:
 Size = int | Free
 
 
-def undecided(question: str) -> Mistake:
-    """The mistake of asking what depends on the number that a free size takes at run time."""
+def undecided(question: str, where: str = "") -> Mistake:
+    """The mistake of asking what depends on the number that a free size takes; `where` gives an example."""
     return Mistake(
         f"`{question}` depends on the value of a free size",
         kind="free",
-        help="what is written must hold for every value; give the size a number, or do without the question",
+        label=where,
+        help="what is written must hold for every value of at least 1; give the input a size there, or do without the question",
     )
+
+
+def require_least(size: Size, least: int, wrong: str, *, help: str = "") -> None:
+    """Mistake that says what is wrong unless a size is at least so large, for all values of its free names."""
+    lowest = size if isinstance(size, int) else _least(size)
+    if lowest is not None and lowest >= least:
+        return
+    if isinstance(size, int):
+        raise Mistake(wrong, kind="shape", help=help)
+    where = _example(size, lambda value: value < least) or "its free sizes have some of their values"
+    raise Mistake(
+        f"{wrong} where {where}",
+        kind="free",
+        help="it must hold for every value of at least 1: give the input a size there, or Pad first",
+    )
+
+
+def require_place(size: Size) -> None:
+    """Mistake unless an axis of that size has a place, for all values of its free names."""
+    require_least(size, 1, f"an axis of {size} has no place")
 
 
 def _operand(size: Size) -> str:
@@ -181,7 +205,7 @@ def always_equal(left: Size, right: Size) -> bool:
     for gap in (difference, -difference):
         if isinstance(gap, Free) and (least := _least(gap)) is not None and least > 0:
             return False
-    raise undecided(f"{left} == {right}")
+    raise undecided(f"{left} == {right}", _both(difference, lambda value: value == 0))
 
 
 def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
@@ -198,13 +222,54 @@ def _simplest(terms: Mapping[Monomial, int]) -> Size:
 
 
 def _least(size: Free) -> int | None:
-    """Its least value when it only grows with every name, else None."""
-    if any(names and factor < 0 for names, factor in size.terms):
+    """Its least value when that is where each name is 1, as when it only grows from there, else None."""
+    if all(factor > 0 for names, factor in size.terms if names):
+        return sum(factor for _, factor in size.terms)
+    above = _above_one(size)
+    if above is None or any(names and factor < 0 for names, factor in above.items()):
         return None
-    return sum(factor for _, factor in size.terms)
+    return above.get((), 0)
 
 
-def _never_negative(difference: Size, question: str) -> bool:
+def _above_one(size: Free) -> dict[Monomial, int] | None:
+    """The same polynomial in what each name is above 1; None when it has too many terms to look at."""
+    powers = [(Counter(names), factor) for names, factor in size.terms]
+    if sum(prod(count + 1 for count in counts.values()) for counts, _ in powers) > _MOST_SHIFTED:
+        return None
+    terms: dict[Monomial, int] = {}
+    for counts, factor in powers:
+        for chosen in product(*(range(count + 1) for count in counts.values())):
+            names = tuple(name for name, taken in zip(counts, chosen, strict=True) for _ in range(taken))
+            ways = prod(comb(count, taken) for count, taken in zip(counts.values(), chosen, strict=True))
+            terms[names] = terms.get(names, 0) + factor * ways
+    return terms
+
+
+def _examples(size: Free) -> Iterator[tuple[str, int]]:
+    """Small values of its names, as `S is 1 and T is 2`, and what the size is there."""
+    names = sorted(size.names)
+    grid = (
+        product(range(1, 9), repeat=len(names))
+        if len(names) <= 3
+        else ((n,) * len(names) for n in range(1, 9))
+    )
+    for values in (*grid, (10**6,) * len(names)):
+        given = dict(zip(names, values, strict=True))
+        yield " and ".join(f"{name} is {value}" for name, value in given.items()), size.at(given)
+
+
+def _example(size: Free, holds: Callable[[int], bool]) -> str:
+    """Values of its names for which something holds of the size; "" when none is found."""
+    return next((where for where, value in _examples(size) if holds(value)), "")
+
+
+def _both(size: Free, holds: Callable[[int], bool]) -> str:
+    """Where something holds of a size, and where it does not; "" unless both are found."""
+    yes, no = _example(size, holds), _example(size, lambda value: not holds(value))
+    return f"so where {yes}, not so where {no}" if yes and no else ""
+
+
+def _never_negative(difference: Size, question: str, wanted: bool = True) -> bool:
     if isinstance(difference, int):
         return difference >= 0
     least, most = _least(difference), _least(cast(Free, -difference))
@@ -212,4 +277,4 @@ def _never_negative(difference: Size, question: str) -> bool:
         return True
     if most is not None and most > 0:
         return False
-    raise undecided(question)
+    raise undecided(question, _both(difference, lambda value: (value >= 0) is wanted))

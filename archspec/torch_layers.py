@@ -98,6 +98,47 @@ class LayerNormAlong(_Layer, nn.LayerNorm):
         return super().forward(input.movedim(self.axis, -1)).movedim(-1, self.axis)
 
 
+class GroupNormOfAny(_Layer, nn.GroupNorm):
+    """`nn.GroupNorm` that takes a single sample of a single value for each group too, of which it leaves the bias."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[N, C, *S] -> [N, C, *S]."""
+        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+class _InstanceNorm(_Layer, nn.modules.instancenorm._InstanceNorm):
+    """PyTorch's, which refuses single values, and batches of no samples if it has weights.
+
+    The groups of a group norm may be its channels, and that kernel is the faster one.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[N, C, *S] -> [N, C, *S]."""
+        return torch.group_norm(input, self.num_features, self.weight, self.bias, self.eps)
+
+
+class InstanceNorm1d(_InstanceNorm, nn.InstanceNorm1d):
+    """`nn.InstanceNorm1d` of any number of samples and values."""
+
+
+class InstanceNorm2d(_InstanceNorm, nn.InstanceNorm2d):
+    """`nn.InstanceNorm2d` of any number of samples and values."""
+
+
+class InstanceNorm3d(_InstanceNorm, nn.InstanceNorm3d):
+    """`nn.InstanceNorm3d` of any number of samples and values."""
+
+
+class PixelUnshuffle(_Layer, nn.PixelUnshuffle):
+    """`nn.PixelUnshuffle` of batches of any size: an empty one, PyTorch's own hands on as it is."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[*, C, H, W] -> [*, C * factor^2, H / factor, W / factor]."""
+        rows = torch.unflatten(input, -2, (-1, self.downscale_factor))
+        squares = torch.unflatten(rows, -1, (-1, self.downscale_factor))  # [*, C, H / f, f, W / f, f]
+        return squares.movedim((-3, -1), (-4, -3)).flatten(-5, -3)
+
+
 class GlobalAvgPool(_Layer):
     """The mean of each channel, whose axes go."""
 

@@ -123,6 +123,19 @@ def test_examples_run_on_the_cpu_and_their_graphs_read_back(op: str, example: st
     assert all(o.isfinite().all() for o in outs if o.is_floating_point())
 
 
+@pytest.mark.parametrize(("op", "example"), EXAMPLES)
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_batch_may_be_empty_or_a_single_sample(op: str, example: str, size: int) -> None:
+    graph, expected = graph_of(example)
+    module = lower(graph, lambda g: draw(g, 0))
+    for training in (True, False):
+        if training and op == "BatchNorm" and size == 1 and expected[0].rank == 1:
+            continue  # statistics of a single value, which PyTorch refuses
+        out = module.train(training)(*batch_of(graph, "cpu", size))
+        outs = [out] if isinstance(out, torch.Tensor) else list(out)
+        assert [tuple(o.shape) for o in outs] == [(size, *t.shape) for t in expected]
+
+
 OVERWRITABLE = [(op, example) for op, example in EXAMPLES if Op.known[op].overwritable]
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
 
+from archspec.errors import Mistake
 from archspec.graph import Graph, Node
+from archspec.guarding import at_step
 from archspec.op import Op
 from archspec.ops.weights import Own
 from archspec.tensor import DType, TensorType, fixed
@@ -65,7 +67,10 @@ def node_costs(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> d
     for node in graph.nodes:
         key = (id(node.op), *(id(types[ref]) for ref in node.inputs), *node.options, bool(node.shares))
         if key not in known or node.options:
-            known[key] = _cost(node, graph.input_types(node), graph.option_types(node), batch, dtype)
+            try:
+                known[key] = _cost(node, graph.input_types(node), graph.option_types(node), batch, dtype)
+            except Mistake as mistake:
+                raise at_step(mistake, node.name, node.location) from mistake.__cause__
         costs[node.name] = known[key]
     return costs
 
@@ -96,7 +101,12 @@ def macs(graph: Graph) -> int:
 
     It is the figure that papers print as "FLOPs". Raises Mistake when it depends on a free size.
     """
-    counts = (node.op.macs(*graph.input_types(node), **graph.option_types(node)) for node in graph.nodes)
+    counts = []
+    for node in graph.nodes:
+        try:
+            counts.append(node.op.macs(*graph.input_types(node), **graph.option_types(node)))
+        except Mistake as mistake:
+            raise at_step(mistake, node.name, node.location) from mistake.__cause__
     return fixed(sum(counts), _MACS)
 
 

@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from archspec.analyses.cost import batch_bytes, is_activation
+from archspec.errors import Mistake
 from archspec.graph import Graph, Node, Ref
+from archspec.guarding import at_step
 from archspec.ops.weights import Tied
 from archspec.size import Size
 from archspec.tensor import DType, Shape, TensorType
@@ -75,7 +77,11 @@ def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
         if not any(ref in trained for ref in (*node.operands, *results)):
             continue
         trained.update(results)
-        for part in node.op.saved(*inputs, **options):
+        try:
+            parts = node.op.saved(*inputs, **options)
+        except Mistake as mistake:
+            raise at_step(mistake, node.name, node.location) from mistake.__cause__
+        for part in parts:
             match part:
                 case TensorType():
                     extra += batch_bytes(part, batch, dtype)

@@ -25,7 +25,9 @@ from fractions import Fraction
 from math import gcd, lcm
 from typing import Any, NamedTuple
 
+from archspec.errors import Mistake
 from archspec.graph import Graph, Node, Ref
+from archspec.guarding import at_step
 from archspec.reach import POINT, Along, Reach, Slide
 from archspec.size import Size
 from archspec.tensor import Shape
@@ -168,7 +170,10 @@ class _Layer(NamedTuple):
     def of(cls, node: Node, graph: Graph, number: int) -> _Layer:
         """What the node's op says of its inputs."""
         inputs, options = graph.input_types(node), graph.option_types(node)
-        reaches = node.op.reach(*inputs, **options)
+        try:
+            reaches = node.op.reach(*inputs, **options)
+        except Mistake as mistake:
+            raise at_step(mistake, node.name, node.location) from mistake.__cause__
         unmoved = tuple(
             reach is not None and all(along == Along((axis,)) for axis, along in enumerate(reach))
             for reach in reaches

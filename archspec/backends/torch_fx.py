@@ -21,6 +21,7 @@ from torch.fx import Graph as FxGraph
 from torch.fx import Node as FxNode
 
 from archspec.analyses.memory import written_over
+from archspec.backends.torch_conformance import lowered
 from archspec.backends.torch_modules import (
     Block,
     Chain,
@@ -32,9 +33,10 @@ from archspec.backends.torch_modules import (
     own_dicts,
     target,
 )
-from archspec.errors import SpecError
+from archspec.errors import Mistake, SpecError
 from archspec.garbage import uncollected
 from archspec.graph import Graph, Node, Ref
+from archspec.guarding import at_step
 from archspec.op import Op
 from archspec.ops.weights import Own, Tied
 from archspec.source import Location
@@ -316,7 +318,10 @@ class _Lowering:
 
     def leaf(self, node: Node) -> Leaf:
         """What an op lowers to: a module to copy, or a function and its settings."""
-        return _leaf(node.op, self.graph.input_types(node), tuple(self.graph.option_types(node).items()))
+        try:
+            return _leaf(node.op, self.graph.input_types(node), tuple(self.graph.option_types(node).items()))
+        except Mistake as mistake:
+            raise at_step(mistake, node.name, node.location).at(None) from mistake.__cause__
 
     # -------------------------------------------------------------- blocks
 
@@ -470,12 +475,12 @@ def _variable(name: str) -> str:
 @functools.lru_cache(maxsize=10_000)
 def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, TensorType], ...]) -> Leaf:
     """What an op lowers to. It is never run itself, only copied, so all networks can have the same."""
-    lowered = op.lower(*types, **dict(options))
-    if isinstance(lowered, nn.Module):
-        return lowered
-    if isinstance(lowered, functools.partial):
-        return one_step(lowered.func), lowered.keywords
-    return one_step(lowered), {}
+    found = lowered(op, types, dict(options))
+    if isinstance(found, nn.Module):
+        return found
+    if isinstance(found, functools.partial):
+        return one_step(found.func), found.keywords
+    return one_step(found), {}
 
 
 def _first_use(name: str) -> str:

@@ -202,7 +202,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
     match parameter.domain:
         case t.Choices(values=values):
             choices = [evaluate(choice) for choice in values]
-            if not any(same(value, choice) for choice in choices):
+            if isinstance(value, Free) or not any(same(value, choice) for choice in choices):
                 wanted = ", ".join(map(describe, choices))
                 raise ArgumentMistake(
                     parameter.name,

@@ -41,7 +41,7 @@ from archspec.inference import require_possible, require_start, tensors
 from archspec.initialisation import Init, Initialiser, constant, values
 from archspec.names import require_free
 from archspec.op import Weight
-from archspec.size import Free, Size, always_equal
+from archspec.size import Free, Size, always_equal, require_place
 from archspec.source import Span
 from archspec.syntax import tree as t
 from archspec.tensor import TensorType, dtype, is_real, show
@@ -525,10 +525,16 @@ class Blocks(Expressions):
                 )
             else:
                 size = self.evaluate(part, call.env)
-            if isinstance(size, bool) or not isinstance(size, int | Free) or size < 1:
+            if (
+                isinstance(size, bool)
+                or not isinstance(size, int | Free)
+                or (isinstance(size, int) and size < 1)
+            ):
                 raise SpecError.of(
                     "shape", f"a size is a positive whole number, not {describe(size)}", part.span
                 )
+            with at(part.span):
+                require_place(size)
             sizes.append(size)
         if statement.pattern is None:
             raise SpecError.of(

@@ -39,7 +39,7 @@ from archspec.elaborate.values import (
 from archspec.errors import Mistake, SpecError, suggest
 from archspec.initialisation import Initialiser
 from archspec.op import Op
-from archspec.size import Free, always_equal
+from archspec.size import Free
 from archspec.source import Span
 from archspec.syntax import tree as t
 
@@ -363,12 +363,7 @@ class Expressions(ABC):
                     kind="type",
                     help="`a == b` alone, between two tensors, makes a tensor of truth values",
                 )
-            if isinstance(left, Free) or isinstance(right, Free):
-                numbers = all(isinstance(v, int | Free) and not isinstance(v, bool) for v in (left, right))
-                equal = numbers and always_equal(left, right)
-            else:
-                equal = same(left, right)
-            return equal == (sign == "==")
+            return same(left, right) == (sign == "==")
         if sign in ("in", "not in"):
             inside = (
                 right.find(left) >= 0

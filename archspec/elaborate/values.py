@@ -11,7 +11,7 @@ from archspec.graph import Ref
 from archspec.initialisation import Initialiser
 from archspec.literals import written
 from archspec.op import Op
-from archspec.size import Free
+from archspec.size import Free, always_equal
 from archspec.source import Span
 from archspec.syntax import tree as t
 from archspec.tensor import TensorType
@@ -220,11 +220,25 @@ def by_default(init: type[Initialiser]) -> Initialiser:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equality that keeps booleans apart from numbers."""
+    """Equality that keeps booleans apart from numbers. Mistake when it depends on the value of a free size."""
     if isinstance(left, bool) != isinstance(right, bool):
         return False
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+        if len(left) != len(right):
+            return False
+        undecided = None  # until an item differs for certain, wherever it stands
+        for a, b in zip(left, right, strict=True):
+            try:
+                if not same(a, b):
+                    return False
+            except Mistake as mistake:
+                undecided = undecided or mistake
+        if undecided:
+            raise undecided
+        return True
+    if isinstance(left, Free) or isinstance(right, Free):
+        numbers = all(isinstance(v, int | Free) and not isinstance(v, bool) for v in (left, right))
+        return numbers and always_equal(left, right)
     return bool(left == right)
 
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 class Attention(Op):
     """Scaled dot-product attention: softmax(scale * q k^T + bias) v [Vaswani et al., 2017].
 
-    `scale` is 1 / sqrt(d) unless given. `bias` is added to the scores; where `mask` is false, or with
-    `causal` the key comes after the query, a query takes no part of a value. `dropout` zeroes weights
-    in training, as PyTorch does, and scales up the rest.
+    `scale` is 1 / sqrt(d) unless given. `bias` is added to the scores; where `mask` is false, a query takes no
+    part of a value. With `causal`, query i sees keys 0 to i: both are counted from their first, also where there
+    are more of one than of the other, as in PyTorch. `dropout` zeroes weights in training, as PyTorch does, and
+    scales up the rest.
 
     Shapes: q [*A, N, d], k [*A, M, d], v [*A, M, e] -> [*A, N, e]; bias and mask broadcast to [*A, N, M]
     MACs:   N * M * (d + e), for each of *A

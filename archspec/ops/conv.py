@@ -15,7 +15,7 @@ from archspec.ops.linear import weight_and_bias
 from archspec.ops.norm import standardising
 from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
 from archspec.reach import WHOLE, Along, Reach, Slide
-from archspec.size import Size
+from archspec.size import Size, require_least
 from archspec.tensor import TensorType, show
 
 if TYPE_CHECKING:
@@ -198,8 +198,7 @@ class ConvTranspose(Op):
                     help="Pad the output instead",
                 )
             room = (size - 1) * s - 2 * p + d * (k - 1) + o + 1
-            if room < 1:
-                raise Mistake(f"a `padding` of {p} leaves nothing of {show(space)}", kind="shape")
+            require_least(room, 1, f"a `padding` of {p} leaves nothing of {show(space)}")
             sizes.append(room)
         return x.with_shape((self.out, *sizes))
 

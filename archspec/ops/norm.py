@@ -157,7 +157,7 @@ class GroupNorm(Op):
 
     Shapes: [C, *S] -> [C, *S]
     FLOPs: 5 n + 3 for each group of n values; 2 a value when affine
-    Raises: when the groups do not divide C
+    Raises: when the groups do not divide C, or each has a single value, which leaves nothing of it
     """
 
     groups: PositiveInt
@@ -179,6 +179,12 @@ class GroupNorm(Op):
         require_real(x, self)
         if channels_of(x) % self.groups:
             raise Mistake(f"{self.groups} groups do not divide the {x.shape[0]} channels", kind="shape")
+        if x.shape[0] == self.groups and all(size == 1 for size in x.shape[1:]):
+            raise Mistake(
+                f"GroupNorm takes several values of each group, not {self.groups} of {show(x.shape)}",
+                kind="shape",
+                help="give it fewer groups, or leave it out",
+            )
         return x
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
@@ -199,10 +205,14 @@ class GroupNorm(Op):
         return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.GroupNorm`."""
+        """`nn.GroupNorm`, also of single values where sizes are free."""
         from torch import nn
 
-        return nn.GroupNorm(self.groups, channels_of(x), self.eps, self.affine, device="meta")
+        from archspec.torch_layers import GroupNormOfAny
+
+        several = x.shape[0] != self.groups or any(isinstance(size, int) and size > 1 for size in x.shape[1:])
+        module = nn.GroupNorm if several else GroupNormOfAny
+        return module(self.groups, channels_of(x), self.eps, self.affine, device="meta")
 
 
 class InstanceNorm(Op):
@@ -246,19 +256,19 @@ class InstanceNorm(Op):
         return standardising(channels, x.values // channels) + 2 * self.affine * x.values
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
-        """The input, the mean and the deviation of each channel, and `weight` repeated for each sample."""
+        """The input, and the mean and the deviation of each channel."""
         channel = x.with_shape((channels_of(x),))
-        return "inputs", *(channel,) * (3 if self.affine else 2)
+        return "inputs", channel, channel
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value sees its own place; statistics do not count as seen, as is usual in the literature."""
         return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.InstanceNorm1d`, `nn.InstanceNorm2d` or `nn.InstanceNorm3d`."""
-        from torch import nn
+        """`nn.InstanceNorm1d`, `nn.InstanceNorm2d` or `nn.InstanceNorm3d`, of any number of samples and values."""
+        from archspec import torch_layers as layers
 
-        module = by_axes(x, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+        module = by_axes(x, layers.InstanceNorm1d, layers.InstanceNorm2d, layers.InstanceNorm3d)
         return module(channels_of(x), self.eps, affine=self.affine, device="meta")
 
 

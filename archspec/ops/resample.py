@@ -177,10 +177,10 @@ class PixelUnshuffle(_Movement):
         return ((WHOLE, Along((1,), square), Along((2,), square)),)
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.PixelUnshuffle`."""
-        from torch import nn
+        """`nn.PixelUnshuffle`, for batches of no samples too."""
+        from archspec.torch_layers import PixelUnshuffle
 
-        return nn.PixelUnshuffle(self.factor)
+        return PixelUnshuffle(self.factor)
 
 
 class ChannelShuffle(_Movement):

@@ -11,7 +11,7 @@ from archspec.ops.inputs import require_rank
 from archspec.ops.movement import _Movement
 from archspec.ops.window import Window, per_axis
 from archspec.reach import POINT, WHOLE, Along, Reach, Slide
-from archspec.size import Free, Size, always_equal, undecided
+from archspec.size import Free, Size, always_equal, require_least, undecided
 from archspec.tensor import Shape, TensorType, show
 
 if TYPE_CHECKING:
@@ -100,13 +100,15 @@ class Reshape(_Movement):
         return (regrouped(x.shape, self.infer(x).shape),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`reshape`, which reads free sizes off the axes that have them."""
+        """`reshape`, which reads free sizes off the axes that have them, and works out the one left out."""
         left_out, like = self._read(x)
         sizes = tuple(
             -1 if place == left_out else size if isinstance(size, int) else 1
             for place, size in enumerate(self.shape)
         )
         settings: dict[str, Any] = {"like": like} if like else {}
+        if left_out is not None:
+            settings["left_out"] = (left_out, x.rank)
         return partial(reshape, shape=sizes, batched=x.batched, **settings)
 
     def _read(self, x: TensorType) -> tuple[int | None, tuple[tuple[int, int], ...]]:
@@ -259,23 +261,27 @@ class Pad(_Movement):
         pairs = self._pairs(x)
         if self.mode != "constant" and self.value:
             raise Mistake(f'mode "{self.mode}" takes no `value`')
+        if self.mode in ("reflect", "replicate") and x.dtype == "bool":
+            raise Mistake(
+                f'mode "{self.mode}" pads numbers, not bool', kind="shape", help="multiply by 1 first"
+            )
         if isinstance(self.value, float) and not x.floating:
             raise Mistake(
                 f"a `value` of {self.value} is no {x.dtype}", kind="shape", help="give a whole number"
             )
         sizes = list(x.shape)
         for axis, (before, after) in zip(range(-len(pairs), 0), pairs, strict=True):
-            room = {"reflect": sizes[axis] - 1, "circular": sizes[axis]}.get(self.mode)
-            if room is not None and room < max(before, after):
-                raise Mistake(
-                    f"{show(x.shape)} has too little to {_VERB[self.mode]} by {max(before, after)}",
-                    kind="shape",
-                )
+            left = sizes[axis] + min(before, 0) + min(after, 0)
             sizes[axis] += before + after
-            if sizes[axis] < 1:
-                raise Mistake(
-                    f"cropping {show(x.shape)} by {-before} and {-after} leaves nothing", kind="shape"
-                )
+            wrong = f"cropping {show(x.shape)} by {max(-before, 0)} and {max(-after, 0)} leaves nothing"
+            require_least(left, 0, wrong)
+            require_least(sizes[axis], 1, wrong)
+            # Of what is cropped PyTorch wraps the rest, and where that is too little, what memory happens to hold.
+            room = {"reflect": x.shape[axis] - 1, "circular": left}.get(self.mode)
+            if room is not None:
+                most = max(before, after)
+                wrong = f"{show(x.shape)} has too little to {_VERB[self.mode]} by {most}"
+                require_least(room - most, 0, wrong)
         return x.with_shape(sizes)
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
@@ -297,6 +303,9 @@ class Pad(_Movement):
         amounts = tuple(amount for pair in reversed(pairs) for amount in pair)
         if len(pairs) > 3:
             return partial(functional.pad, pad=amounts, value=self.value)
+        if self.mode != "constant" and len(pairs) == x.rank and x.batched:
+            # Without an axis between them, PyTorch takes the batch for channels, of which there must be some.
+            return partial(pad_behind_batch, pad=amounts, mode=self.mode)
         module = getattr(nn, f"{_PADS[self.mode]}Pad{len(pairs)}d")
         padded: nn.Module = module(amounts, self.value) if self.mode == "constant" else module(amounts)
         return padded
@@ -346,12 +355,11 @@ class Crop(_Movement):
         """[*A, ...] -> [*A, *size]."""
         sizes = self._sizes(x)
         kept = x.rank - len(sizes)
-        if (
-            not sizes
-            or kept < 0
-            or any(have < size for have, size in zip(x.shape[kept:], sizes, strict=True))
-        ):
-            raise Mistake(f"cannot crop {show(x.shape)} to {show(sizes)}", kind="shape")
+        wrong = f"cannot crop {show(x.shape)} to {show(sizes)}"
+        if not sizes or kept < 0:
+            raise Mistake(wrong, kind="shape")
+        for have, size in zip(x.shape[kept:], sizes, strict=True):
+            require_least(have - size, 0, wrong)
         return x.with_shape((*x.shape[:kept], *sizes))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
@@ -505,18 +513,38 @@ _PADS = {
 
 
 def reshape(
-    x: "Tensor", *, shape: tuple[int, ...], batched: bool, like: tuple[tuple[int, int], ...] = ()
+    x: "Tensor",
+    *,
+    shape: tuple[int, ...],
+    batched: bool,
+    like: tuple[tuple[int, int], ...] = (),
+    left_out: tuple[int, int] | None = None,
 ) -> "Tensor":
-    """The values in another shape behind the batch; `like` pairs places in it with axes of x of that size."""
+    """The values in another shape behind the batch; `like` pairs places in it with axes of x of that size.
+
+    `left_out` is the place whose size follows from the others, and how many axes x has behind the batch. PyTorch
+    cannot work that size out where the batch is empty.
+    """
     sizes = list(shape)
     for position, axis in like:
         sizes[position] = x.shape[axis]
-    return x.reshape((*x.shape[: int(batched)], *sizes))
+    if left_out is not None:
+        place, axes = left_out
+        sizes[place] = 1
+        sizes[place] = prod(x.shape[axis] for axis in range(-axes, 0)) // prod(sizes)
+    return x.reshape((x.shape[0], *sizes) if batched else sizes)
 
 
 def take(x: "Tensor", *, at: tuple[int | Slice, ...]) -> "Tensor":
     """`x[at]`, slices given as [start, stop, step]."""
     return x[tuple(place if isinstance(place, int) else slice(*place) for place in at)]
+
+
+def pad_behind_batch(x: "Tensor", *, pad: tuple[int, ...], mode: str) -> "Tensor":
+    """`functional.pad` of all axes but the first, which is the batch."""
+    from torch.nn import functional
+
+    return functional.pad(x.unsqueeze(1), pad, mode).squeeze(1)
 
 
 def crop(x: "Tensor", *, sizes: tuple[int, ...]) -> "Tensor":
@@ -588,10 +616,8 @@ def _without_common(have: Shape, want: Sequence[Size]) -> tuple[Size, Size]:
 
 
 def _require_place(at: int, size: Size) -> None:
-    if size < (-at if at < 0 else at + 1):
-        raise Mistake(
-            f"there is no place {at} on an axis of {size}", kind="shape", help="the first is 0, the last -1"
-        )
+    wrong = f"there is no place {at} on an axis of {size}"
+    require_least(size, -at if at < 0 else at + 1, wrong, help="the first is 0, the last -1")
 
 
 def _places(at: Slice, size: Size) -> Size:
@@ -604,8 +630,7 @@ def _places(at: Slice, size: Size) -> Size:
     else:
         first, last = _bound(start, size), size if stop is None else _bound(stop, size)
         count = (last - first + step - 1) // step
-    if isinstance(count, int) and count < 1:
-        raise Mistake(f"nothing is left of an axis of {size}", kind="shape", label="takes no place")
+    require_least(count, 1, f"nothing is left of an axis of {size}")
     return count
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from archspec.errors import Mistake
 from archspec.op import NonNegativeInt, PositiveInt
 from archspec.reach import Along, Slide
-from archspec.size import Free, Size
+from archspec.size import Size, require_least
 from archspec.tensor import Shape, show
 
 Window = PositiveInt | tuple[PositiveInt, ...]
@@ -68,8 +68,8 @@ def slide(
 ) -> tuple[Size, ...]:
     """How many places a window takes along each axis.
 
-    (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1; with `ceil`, one more for a rest that the
-    strides leave over, if that window starts inside the input or its left padding (PyTorch's rule).
+    (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1; with `ceil`, that quotient is rounded up, so that
+    a window may reach beyond what is padded, if it starts inside the input or its left padding (PyTorch's rule).
     Raises Mistake when the window does not fit.
     """
     axes = len(sizes)
@@ -78,17 +78,10 @@ def slide(
     paddings = padded(kernels, strides, padding, dilations)
     places: list[Size] = []
     for size, k, s, p, d in zip(sizes, kernels, strides, paddings, dilations, strict=True):
-        room = size + 2 * p - d * (k - 1) - 1
-        if room < 0:
-            raise Mistake(
-                f"a window of {d * (k - 1) + 1} does not fit into {show(sizes)} padded by {p}", kind="shape"
-            )
+        room = size + 2 * p - d * (k - 1) - 1 + (s - 1 if ceil else 0)
+        require_least(room, 0, f"a window of {d * (k - 1) + 1} does not fit into {show(sizes)} padded by {p}")
         count = room // s + 1
-        if ceil and s > 1:
-            if isinstance(room, Free):
-                raise Mistake("rounding up needs a known size", kind="free")
-            count = -(-room // s) + 1
-            if (count - 1) * s >= size + p:
-                count -= 1
+        if ceil and (count - 1) * s >= size + p:
+            count -= 1
         places.append(count)
     return tuple(places)

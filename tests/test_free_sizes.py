@@ -1,0 +1,221 @@
+"""Free sizes: a formula is the shape that torch gives at every value from 1 on, or the spec is refused."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import archspec
+from archspec.backends.torch_fx import lower
+from archspec.backends.torch_weights import draw
+from archspec.errors import Mistake, SpecError
+from archspec.graph import Graph
+from archspec.size import Free, Size, always_equal, require_place
+
+S, T = Free.named("S"), Free.named("T")
+
+
+def net(*lines: str, given: str = "input x: [4, free S]") -> Graph:
+    body = [*given.split("; "), *lines]
+    return archspec.parse("\n".join(["model Net:", *(f"    {line}" for line in body), ""]))
+
+
+def refusal(*lines: str, given: str = "input x: [4, free S]") -> str:
+    with pytest.raises(SpecError) as caught:
+        net(*lines, given=given)
+    (diagnostic,) = caught.value.problems
+    assert diagnostic.kind == "free"
+    assert diagnostic.help
+    return diagnostic.message
+
+
+# ------------------------------------------------------------------ against torch
+
+
+bound = st.one_of(st.none(), st.integers(-3, 3))
+
+
+def written(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+slices = st.builds(
+    lambda start, stop, step: f"{written(start)}:{written(stop)}:{written(step)}",
+    bound,
+    bound,
+    st.sampled_from([None, None, 1, 2, 3]),
+)
+small = st.integers(1, 3)
+
+LAYERS = st.one_of(
+    st.builds("Pad([[{}, {}]])".format, st.integers(-2, 2), st.integers(-2, 2)),
+    st.builds(
+        'Pad([[{}, {}]], "{}")'.format,
+        st.integers(0, 2),
+        st.integers(0, 2),
+        st.sampled_from(["reflect", "replicate", "circular"]),
+    ),
+    st.builds(
+        "Conv(4, {}, {}, {}, dilation={})".format,
+        small,
+        small,
+        st.sampled_from([0, 1, 2, '"same"', '"valid"']),
+        small,
+    ),
+    st.builds(
+        "ConvTranspose(4, {}, {}, {}, dilation={})".format, small, small, st.integers(0, 2), st.integers(1, 2)
+    ),
+    st.builds(
+        "{}({}, {}, {}, ceil={})".format,
+        st.sampled_from(["MaxPool", "AvgPool"]),
+        small,
+        small,
+        st.sampled_from([0, 1, '"same"']),
+        st.sampled_from(["true", "false"]),
+    ),
+    st.builds("Crop({})".format, small),
+    st.builds("Upsample({})".format, small),
+    st.builds("AdaptiveAvgPool({})".format, small),
+    st.builds("Roll([{}], [1])".format, st.integers(-3, 3)),
+    st.builds("Index([[none, none, none], {}])".format, st.integers(-2, 2)),
+    st.builds("Zero({})".format, small),
+    st.sampled_from(
+        [
+            "InstanceNorm(affine=true)", "BatchNorm", "GroupNorm(2)", "Flatten", "Flatten(-1)", "Linear(3)",
+            'Reduce("max", 1)', "Reduce(\"sum\", 0, keep=true)", "Permute([1, 0])", "Positions(1)",
+            "Reshape([-1])", "Reshape([4, -1])", "Reshape([2, -1, 2])", "Reshape([1, -1])", "GlobalMaxPool",
+            "Reshape([2, 2, -1]) -> PixelShuffle(1)", "Reshape([4, -1, 1]) -> PixelShuffle(2)",
+            "Reshape([4, 1, -1]) -> PixelUnshuffle(1)", "Reshape([1, 2, -1]) -> PixelUnshuffle(2)",
+            "Reshape([4, 1, -1]) -> Unfold([1, 2])", "Reshape([-1, 2, 2]) -> WindowPartition(2)",
+            "Reshape([2, -1, 2]) -> WindowPartition([2, 1])", "ChannelShuffle(2)",
+            "Upsample(1.5)", 'Upsample(2, mode="linear")',
+        ]
+    ),
+)  # fmt: skip
+STEPS = st.one_of(
+    LAYERS.map(lambda layer: f"x = x -> {layer}"),
+    slices.map(lambda part: f"x = x[:, {part}]"),
+    slices.map(lambda part: f"x = x[{part}]"),
+    st.sampled_from(
+        [
+            "x = concat(x, x, axis=-1)", "x = concat(x, x, x)", "x = concat(x, x[:, :1], axis=1)",
+            "x = x + x[:, -1:]", "x = x @ (x -> Permute([1, 0]))", "a, b = x -> Split(2, axis=-1)\nx = a * b",
+            "x = (x, x) -> Stack(-1)", "x = (x, x, x) -> Attention",
+            "x = x -> Reshape([x.length, x.channels])", "x = x -> Reshape([2 * x.length, x.channels // 2])",
+            "x = x -> Reshape([x.channels * x.length])", "x = x -> Reshape([x.length - 1, -1])",
+        ]
+    ),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=400, derandomize=True)
+@given(st.lists(STEPS, min_size=1, max_size=4))
+def test_a_formula_is_the_shape_that_torch_gives_at_every_value(steps: list[str]) -> None:
+    try:
+        graph = net(*"\n".join([*steps, "return x"]).split("\n"))
+    except SpecError:
+        return  # refused: not for every value, or not at all
+    module = lower(graph, lambda g: draw(g, 0)).eval()
+    for value in range(1, 9):
+        for batch in (0, 1, 3):
+            out = module(torch.zeros(batch, 4, value))
+            shape = tuple(at(size, value) for size in graph.outputs[0].type.shape)
+            assert tuple(out.shape) == (batch, *shape), (graph.outputs[0].type, value)
+            assert all(size >= 1 for size in shape)
+
+
+def at(size: Size, value: int) -> int:
+    return size.at({"S": value}) if isinstance(size, Free) else size
+
+
+# ------------------------------------------------------------------ what is refused, and what is not
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("return x[:, 1:-1]", "nothing is left of an axis of S where S is 1"),
+        ("return x[:, -1:0]", "nothing is left of an axis of S where S is 1"),
+        ("return x[:, 1:]", "nothing is left of an axis of S where S is 1"),
+        ("return concat(x, x, axis=1)[:, 1:-1]", "nothing is left of an axis of 2*S where S is 1"),
+        ("return x -> Conv(4, 3, padding=0)", "a window of 3 does not fit into [S] padded by 0 where S is 1"),
+        ("require x.shape != [4, 8]\n    return x", "`S == 8` depends on the value of a free size"),
+        ("require not (x.shape[1] in [8, 9])\n    return x", "`S == 8` depends on the value of a free size"),
+    ],
+)
+def test_what_does_not_hold_for_every_value_is_refused(line: str, message: str) -> None:
+    assert refusal(line) == message
+
+
+def test_where_a_question_is_answered_differently_is_said() -> None:
+    with pytest.raises(SpecError) as caught:
+        net("require S < 3", "return x")
+    assert caught.value.problems[0].label == "so where S is 1, not so where S is 3"
+
+
+def test_an_input_has_a_place_for_every_value() -> None:
+    assert refusal("return y", given="input x: [4, free S]; input y: [S - 3]").startswith("an axis of S - 3")
+    assert net("return y", given="input x: [4, free S]; input y: [S + 3]").outputs[0].type.shape == (S + 3,)
+
+
+def test_lists_that_differ_for_certain_are_not_equal_whatever_is_free() -> None:
+    net(
+        "require x.shape != [5, 8] and x.shape != [8, 5] and x.shape != [4] and x.shape != [4, 0]", "return x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "possible"),
+    [
+        (S - 1, False),
+        (2 * S - 1, True),
+        (3 * S - 2, True),
+        (S * T - S + 1, True),
+        (S * T - S, False),
+        (S * S - S + 1, True),
+        (-S + 1, False),
+        (S - T, False),
+        (S * S * T - S * T + T, True),
+    ],
+)
+def test_a_size_is_possible_if_it_is_at_least_1_for_all_values(size: Size, possible: bool) -> None:
+    if possible:
+        require_place(size)
+    else:
+        with pytest.raises(Mistake, match="has no place where"):
+            require_place(size)
+
+
+def combined(parts: tuple[str, Size, Size]) -> Size:
+    sign, left, right = parts
+    return left + right if sign == "+" else left - right if sign == "-" else left * right
+
+
+names = st.sampled_from([S, T])
+polynomials = st.recursive(
+    st.one_of(names, st.integers(-3, 3)),
+    lambda inner: st.tuples(st.sampled_from("+-*"), inner, inner).map(combined),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(polynomials, polynomials)
+def test_an_answer_is_that_of_every_value(left: Size, right: Size) -> None:
+    questions: list[tuple[Callable[[Size, Size], bool], Callable[[int, int], bool]]] = [
+        (lambda a, b: a < b, lambda a, b: a < b),
+        (lambda a, b: a >= b, lambda a, b: a >= b),
+        (always_equal, lambda a, b: a == b),
+    ]
+    for ours, theirs in questions:
+        try:
+            answer = ours(left, right)
+        except Mistake as mistake:
+            assert mistake.kind == "free"
+            continue
+        for s in range(1, 6):
+            for t in range(1, 6):
+                values = [v.at({"S": s, "T": t}) if isinstance(v, Free) else v for v in (left, right)]
+                assert theirs(values[0], values[1]) is answer
