@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_ops import EXAMPLES, graph_of, layer
+from test_ops import EXAMPLES
 
 from archspec.errors import Mistake
 from archspec.graph import Graph
@@ -14,6 +14,7 @@ from archspec.ops.norm import LayerNorm
 from archspec.ops.pooling import AdaptiveAvgPool
 from archspec.size import Free
 from archspec.tensor import TensorType
+from archspec.testing import graph_of, layer
 
 BY_HAND = [
     # activations: so many for each of 8 * 4 * 4 = 128 values

@@ -1,18 +1,12 @@
 """Every op against autograd: what it keeps for the backward pass, what is a view, what can be written over."""
 
 import pytest
-import torch
-from test_ops import EXAMPLES, batch_of, graph_of, layer
-from torch.autograd.graph import saved_tensors_hooks
+from test_ops import EXAMPLES
 from torch.nn.modules.dropout import _DropoutNd
 
-from archspec.backends.torch_fx import lower
-from archspec.backends.torch_weights import draw
-from archspec.graph import Graph, Ref
 from archspec.op import Op
 from archspec.tensor import TensorType
-
-BATCH = 2
+from archspec.testing import check_saved, check_view, graph_of, layer
 
 # What no example of an op shows: other kernels, other arguments.
 OTHERS = (
@@ -41,74 +35,16 @@ OTHERS = (
 )
 
 
-def bytes_claimed(graph: Graph) -> int:
-    """What the graph's one layer says that it keeps for the backward pass, for a batch of two."""
-    node = layer(graph)
-    inputs, options = graph.input_types(node), graph.option_types(node)
-    learns = any(weight.trainable for weight in graph.weights.values())
-    real = learns or any(type_.floating for type_ in (*inputs, *options.values()))
-    if not (real and any(type_.floating for type_ in node.types)):
-        return 0  # nothing to be learned: there is no backward pass
-    named = dict(zip(node.op.signature().required, node.inputs, strict=False)) | dict(node.options)
-    refs: set[Ref] = set()
-    types: list[TensorType] = []
-    for kept in node.op.saved(*inputs, **options):
-        match kept:
-            case TensorType():
-                types.append(kept)
-            case "inputs":
-                refs.update(node.operands)
-            case "outputs":
-                refs.update(Ref(node.name, index) for index in range(len(node.types)))
-            case name:
-                refs.add(named[name])
-    types += [graph.types[ref] for ref in refs]
-    return sum(type_.bytes * (BATCH if type_.batched else 1) for type_ in types)
-
-
-def bytes_kept(graph: Graph) -> int:
-    """What autograd keeps of the layer in training, each memory once, weights and buffers left out."""
-    module = lower(graph, lambda g: draw(g, 0), flat=True)
-    # Copies, since a leaf would be kept by whoever holds it.
-    batch = [
-        x.requires_grad_().clone() if x.is_floating_point() else x for x in batch_of(graph, "cpu", BATCH)
-    ]
-    kept: list[torch.Tensor] = []
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        kept.append(tensor)
-        return tensor
-
-    with saved_tensors_hooks(note, lambda tensor: tensor):
-        out = module(*batch)
-    del out
-    own = {id_of(tensor) for tensor in (*module.parameters(), *module.buffers())}
-    memories = {id_of(tensor): tensor.untyped_storage().nbytes() for tensor in kept}
-    return sum(size for memory, size in memories.items() if memory not in own)
-
-
-def id_of(tensor: torch.Tensor) -> int:
-    """Where a tensor's memory lies."""
-    return tensor.untyped_storage().data_ptr()
-
-
 @pytest.mark.parametrize("example", [*(example for _, example in EXAMPLES), *OTHERS])
 def test_the_backward_pass_needs_what_the_op_says(example: str) -> None:
     graph, expected = graph_of(example)
     assert list(layer(graph).types) == expected
-    assert bytes_claimed(graph) == bytes_kept(graph)
+    check_saved(example)
 
 
 @pytest.mark.parametrize("example", [example for _, example in EXAMPLES])
 def test_a_view_is_what_shares_its_inputs_memory(example: str) -> None:
-    graph, _ = graph_of(example)
-    module = lower(graph, lambda g: draw(g, 0)).eval()
-    batch = batch_of(graph, "cpu", BATCH)
-    with torch.no_grad():
-        out = module(*batch)
-    outs = [out] if isinstance(out, torch.Tensor) else list(out)
-    shared = {id_of(x) for x in batch} & {id_of(x) for x in outs}
-    assert bool(shared) == layer(graph).op.view
+    check_view(example)
 
 
 @pytest.mark.parametrize("example", [example for _, example in EXAMPLES])

@@ -289,3 +289,61 @@ def test_the_shell_tells_it_without_a_traceback(tmp_path: Path) -> None:
         assert done.stderr.startswith("error[")
         assert ("net.arch:4" in done.stderr) == (name in "ab")
     assert "line 1" in done.stderr or "Gain" in done.stderr
+
+
+# ---------------------------------------------------------------- what an author tests with
+
+
+@pytest.mark.parametrize(
+    ("parts", "check", "said"),
+    [
+        ({"infer": "return x.with_shape(x.shape[::-1])"}, "types", "`infer` gives f32[4, 3]"),
+        ({"lower": "return Scaled((4,), run=lambda x: x.double())"}, "types", "what it runs gives"),
+        ({"weights": "return {'weight': Weight(shape=(3, 4), init=ones())}"}, "weights", "of shape [3, 4]"),
+        ({"macs": "return 12"}, "counts", "`macs` gives 12, and torch counts 0"),
+        ({"lower": "return Scaled((4,), run=lambda x: (x.mT @ x).sum(1, keepdim=True) + x)"}, "counts", "torch counts 48"),
+        ({"macs": "return 0", "flops": "return -1"}, "counts", "`flops` of Gain gives -1"),
+        ({"lower": "return Scaled((4,), run=lambda x: x / 0)"}, "run", "numbers that are not finite"),
+        ({"saved": "return ()"}, "saved", "`saved` comes to 0 bytes for a batch of 2, and autograd keeps 96"),
+        ({"saved": "return ('inputs', x)"}, "saved", "`saved` comes to 192 bytes"),
+        ({"view": "True"}, "view", "`view` is True, and it gives new memory"),
+        (
+            {"lower": "return Scaled((4,), run=torch.exp)", "overwritable": "True", "saved": "return 'inputs', 'outputs'"},
+            "overwritable",
+            "its backward pass reads it",
+        ),
+        ({"reach": "return (None,)"}, "reach", "sees [0, 0] of `x0`"),
+        ({"reach": "from archspec.reach import points; return (points(x),)", "lower": "return Scaled((4,), run=lambda x: x.cumsum(1))"}, "reach", "the value at [1, 0] sees [0, 0]"),
+    ],
+)  # fmt: skip
+def test_each_check_finds_what_is_not_so(parts: dict[str, str], check: str, said: str) -> None:
+    """And what comes before it finds nothing."""
+    from archspec.testing import CHECKS, check_op
+
+    define(**parts)
+    op = Op.known["Gain"]
+    with pytest.raises((AssertionError, Mistake)) as caught:
+        check_op(op, leave_out=list(CHECKS)[: list(CHECKS).index(check)])
+    assert said in str(caught.value)
+
+
+def test_an_op_that_is_right_passes_all_checks() -> None:
+    from archspec.testing import check_op
+
+    define()
+    check_op(Op.known["Gain"])
+    for name in ("Conv", "Attention", "Dropout"):
+        check_op(Op.find(name))
+    with pytest.raises(ValueError, match="there is no check"):
+        check_op(Op.known["Gain"], leave_out=["speed"])
+    with pytest.raises(AssertionError, match="has no examples"):
+        check_op(Op.find("Own"))
+
+
+def test_an_example_of_another_op_is_found() -> None:
+    from archspec.testing import check_op
+
+    define()
+    Op.known["Gain"].examples = ("f32[3] -> ReLU -> f32[3]",)
+    with pytest.raises(AssertionError, match="is no example of Gain"):
+        check_op(Op.known["Gain"])

@@ -46,7 +46,7 @@ def require_callable(op: Op, lowered: Any) -> None:
         raise _fault(f"`lower` of {name} gives {lowered!r}, not a module or a function")
     if isinstance(lowered, partial) and lowered.args:
         raise _fault(f"`lower` of {name} gives a partial with arguments by position", "give them by name")
-    takes = not isinstance(lowered, nn.Module) and "inplace" in _parameters(lowered)
+    takes = hasattr(lowered, "inplace") or "inplace" in _parameters(lowered)
     if op.overwrites and not takes:
         raise _fault(f"{name} says `overwrites`, and what it lowers to takes no `inplace`")
 
