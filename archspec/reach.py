@@ -78,12 +78,15 @@ class Along(NamedTuple):
 
     With several `axes`, or where it is not `straight`, the place of the window depends on these axes in
     another order than that of the positions, as after a Reshape. With no axes, it stays where it is.
-    Without `slide`, every value sees the whole axis.
+    Without `slide`, every value sees the whole axis, or where there are `axes`, a part of it that is not
+    followed. Where the axis is `mixed`, it is seen besides the window, through the statistics of a norm or
+    around its ends.
     """
 
     axes: tuple[int, ...]
     slide: Slide | None = POINT
     straight: bool = True
+    mixed: bool = False
 
 
 WHOLE = Along((), None)
@@ -100,6 +103,11 @@ def everything(x: TensorType) -> Reach:
 def points(x: TensorType, *whole: int) -> Reach:
     """Every value sees the one at its own place, and the whole of the axes named."""
     return tuple(WHOLE if axis in whole else Along((axis,)) for axis in range(x.rank))
+
+
+def normalised(x: TensorType, *axes: int) -> Reach:
+    """Every value sees the one at its own place, and the axes named through the mean and the deviation along them."""
+    return tuple(Along((axis,), mixed=axis in axes) for axis in range(x.rank))
 
 
 def aligned(x: TensorType, out: TensorType) -> Reach:

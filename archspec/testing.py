@@ -301,7 +301,7 @@ def _seen_at(reach: Reach, shape: tuple[int, ...], place: tuple[int, ...]) -> Te
         return torch.zeros(shape, dtype=torch.bool)
     seen = torch.ones(shape, dtype=torch.bool)
     for axis, along in enumerate(reach):
-        if along.slide is None or not along.straight:
+        if along.slide is None or along.mixed or not along.straight:
             continue
         position = place[along.axes[0]] if along.axes else 0
         low, high = along.slide.span(position, position)

@@ -12,9 +12,10 @@ count what lies beyond the image, and may be larger than it. Windows are followe
 so upsampling is exact too: where neighbours see windows of different sizes, the size is that of the largest.
 
 What is known of an axis ends where a layer mixes all of it, by a Linear over it, by attention, by a mean:
-the field is then `whole`, and stays so; the window of the paths around such layers is followed on. The same is said, to be safe, of what mixes an axis that holds a
-part of the image's only, as after a Reshape or WindowPartition: `largest` is never too small. Left out, as
-is usual: the statistics of norms, the offsets of DeformConv, and what Pad mirrors and Roll wraps around.
+the field is then `whole`, and stays so; the window of the paths around such layers is followed on. So is that
+of values normalised by statistics of the sample, sampled where offsets say, or moved around the ends of an axis.
+`whole` is also said, to be safe, of what mixes an axis that holds a part of the image's only, as after a Reshape,
+WindowPartition or Unfold: `largest` is never too small, and `smallest` is then what was seen before.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any, NamedTuple
 from archspec.errors import Mistake
 from archspec.graph import Graph, Node, Ref
 from archspec.guarding import at_step
-from archspec.reach import POINT, Along, Reach, Slide
+from archspec.reach import POINT, WHOLE, Along, Reach, Slide
 from archspec.size import Size
 from archspec.tensor import Shape
 
@@ -199,9 +200,16 @@ class _Layer(NamedTuple):
         return {} if result is None else result
 
     def _through(self, reach: tuple[Along, ...], shape: Shape, paths: _Paths) -> _Paths:
-        most = self._moved(reach, shape, paths.most)
-        least = most if paths.least == paths.most else self._moved(reach, shape, paths.least)
-        whole = paths.whole or most.slide is None
+        followed = self._moved(reach, shape, paths.most)
+        least = followed if paths.least == paths.most else self._moved(reach, shape, paths.least)
+        most = followed or _WHOLE
+        if least is None:
+            # Who mixes places sees at least what is seen at one of them; who undoes an Unfold, a single value of a window.
+            undone = any(reach[axis].slide is None and reach[axis].axes for axis in paths.least.axes)
+            return _Paths(_View((), POINT if undone else paths.least.slide), most, True, (_ZERO, _ZERO))
+        axes = {*paths.most.axes, *paths.least.axes}
+        mixed = any(reach[axis].mixed and shape[axis] != 1 for axis in axes)
+        whole = paths.whole or most.slide is None or mixed
         if least.slide is None:
             return _Paths(least, most, whole, (_ZERO, _ZERO))
         low, high = paths.strides
@@ -211,8 +219,8 @@ class _Layer(NamedTuple):
                 low, high = low * slide.stride, high * slide.stride
         return _Paths(least, most, whole, (low, high))
 
-    def _moved(self, reach: tuple[Along, ...], shape: Shape, view: _View) -> _View:
-        """What the output sees through this input, of whose axes the view is."""
+    def _moved(self, reach: tuple[Along, ...], shape: Shape, view: _View) -> _View | None:
+        """What the output sees through this input, of whose axes the view is; None where that is not followed."""
         if view.slide is None or not view.axes:
             return view
         if view.layout is None:  # the common case, along one axis
@@ -221,24 +229,29 @@ class _Layer(NamedTuple):
                 if along.slide is POINT and along.axes == view.axes:
                     return view
                 moved = _composed(view.slide, along.slide)
-                return _WHOLE if moved is None else _View(along.axes, moved)
+                return None if moved is None else _View(along.axes, moved)
+        if all(reach[axis] == WHOLE and shape[axis] != 1 for axis in view.axes):
+            return _WHOLE
         axes: list[int] = []
-        slide: Slide | None = view.slide
+        slide = view.slide
         layout = view.layout
         for axis in view.axes:
             through = reach[axis].slide
             if through is None and shape[axis] == 1:  # all of one position
                 through = Slide.at(0)
-            if through is None or slide is None:
-                return _WHOLE
+            if through is None:
+                return None
             if not view.layout:
-                slide = _composed(slide, through)
+                composed = _composed(slide, through)
+                if composed is None:
+                    return None
+                slide = composed
             elif through.size > 1:
-                return _WHOLE
+                return None
             axes += [new for new in reach[axis].axes if new not in axes]
             if not reach[axis].straight or (view.layout and through != POINT):
                 layout = self._tag(view.layout, view.axes)
-        return _WHOLE if slide is None else _View(tuple(axes), slide, layout)
+        return _View(tuple(axes), slide, layout)
 
     def _tag(self, *before: object) -> tuple[int, int]:
         """The layout that this layer makes of what was before."""

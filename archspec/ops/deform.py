@@ -109,12 +109,13 @@ class DeformConv(Op):
     def reach(
         self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None
     ) -> tuple[Reach, ...]:
-        """Each value sees a window of every channel, as if not displaced, and its own offsets and mask."""
+        """Each value sees a window of every channel, wherever its samples are displaced, and its own offsets and mask."""
         kernel, stride = per_axis(self.kernel, 2, "kernel"), per_axis(self.stride, 2, "stride")
         dilation = per_axis(self.dilation, 2, "dilation")
         window = seen_by(kernel, stride, padded(kernel, stride, self.padding, dilation), dilation)
         moved = (WHOLE, Along((1,)), Along((2,)))
-        return ((WHOLE, *window), moved, *(() if mask is None else (moved,)))
+        displaced = tuple(along._replace(mixed=True) for along in window)
+        return ((WHOLE, *displaced), moved, *(() if mask is None else (moved,)))
 
     def lower(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> "nn.Module":
         """`torch_layers.DeformConv`."""

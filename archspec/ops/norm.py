@@ -10,7 +10,7 @@ from archspec.errors import Mistake
 from archspec.initialisation import Init, ones, zeros
 from archspec.op import Op, PositiveInt, Probability, Weight
 from archspec.ops.inputs import by_axes, channels_of, require_real, space_of
-from archspec.reach import Along, Reach, Slide, points
+from archspec.reach import Along, Reach, Slide, normalised, points
 from archspec.tensor import DType, TensorType, fixed, show
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class BatchNorm(Op):
         return "inputs", channel, channel
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place; statistics do not count as seen, as is usual in the literature."""
+        """Each value sees its own place: statistics are running averages."""
         return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -134,8 +134,8 @@ class LayerNorm(Op):
         return "inputs", row, row
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place; statistics do not count as seen, as is usual in the literature."""
-        return (points(x),)
+        """Each value sees its own place, and all of the axis through its statistics."""
+        return (normalised(x, x.axis(self.axis)),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.LayerNorm`, or the same along another axis."""
@@ -201,8 +201,8 @@ class GroupNorm(Op):
         return "inputs", group, group
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place; statistics do not count as seen, as is usual in the literature."""
-        return (points(x),)
+        """Each value sees its own place, and all of the group's channels through its statistics."""
+        return (normalised(x, *range(int(x.shape[0] == self.groups), x.rank)),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.GroupNorm`, also of single values where sizes are free."""
@@ -261,8 +261,8 @@ class InstanceNorm(Op):
         return "inputs", channel, channel
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place; statistics do not count as seen, as is usual in the literature."""
-        return (points(x),)
+        """Each value sees its own place, and all of its channel through its statistics."""
+        return (normalised(x, *range(1, x.rank)),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.InstanceNorm1d`, `nn.InstanceNorm2d` or `nn.InstanceNorm3d`, of any number of samples and values."""

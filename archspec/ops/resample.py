@@ -104,6 +104,10 @@ class Fold(Op):
         """1 for each value of the columns: it is added to the others of its place."""
         return x.values
 
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees the columns of the windows that it lies in, and some of their rows."""
+        return ((WHOLE, Along((1, 2), None, False)),)
+
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Fold`."""
         from torch import nn

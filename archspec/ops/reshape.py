@@ -289,10 +289,19 @@ class Pad(_Movement):
         return ("inputs",) if self.mode in ("reflect", "replicate") else ()
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place, moved; what is added sees nothing, also where it is a mirror image."""
+        """Each value sees its own place, moved; what is added sees nothing, but around the ends if it is circular.
+
+        What is mirrored lies no further apart than what it stands for, so a window sees no more for it.
+        """
         pairs = self._pairs(x)
-        before = (*(0,) * (x.rank - len(pairs)), *(pair[0] for pair in pairs))
-        return (tuple(Along((axis,), Slide.window(1, 1, moved)) for axis, moved in enumerate(before)),)
+        amounts = (*((0, 0),) * (x.rank - len(pairs)), *pairs)
+        wraps = self.mode == "circular"
+        return (
+            tuple(
+                Along((axis,), Slide.window(1, 1, pair[0]), mixed=wraps and max(pair) > 0)
+                for axis, pair in enumerate(amounts)
+            ),
+        )
 
     def lower(self, x: TensorType) -> Lowered:
         """`nn.ConstantPad1d`, `nn.ReflectionPad2d` ... by mode and axes; `functional.pad` for more than three axes."""
@@ -406,11 +415,16 @@ class Roll(_Movement):
         return x
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place, moved, as if what comes in at the other end came from beyond it."""
+        """Each value sees its own place, moved; of values around it, some are at the other end."""
         moved = [0] * x.rank
         for shift, axis in zip(self.shift, self.axes, strict=True):
             moved[x.axis(axis)] += shift
-        return (tuple(Along((axis,), Slide.window(1, 1, shift)) for axis, shift in enumerate(moved)),)
+        seen = []
+        for axis, (shift, size) in enumerate(zip(moved, x.shape, strict=True)):
+            if isinstance(size, int):
+                shift = (shift + size // 2) % size - size // 2  # the shorter way round
+            seen.append(Along((axis,), Slide.window(1, 1, shift), mixed=shift != 0))
+        return (tuple(seen),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
         """`torch.roll`."""
