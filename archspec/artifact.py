@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast, get_args
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 
 from archspec.errors import Mistake, SpecError
-from archspec.graph import Graph, graph_of
+from archspec.graph import Graph, graph_of, told
 from archspec.regular import require_regular
 from archspec.tensor import DType, byte_size, is_real, show, torch_name
 from archspec.tensor import dtype as short_name
@@ -174,10 +174,7 @@ def _manifest(path: Path, data: bytes) -> Manifest:
             made = _FORMAT
         if made != _FORMAT:
             raise _bad(path, f"has format {made}, and this archspec reads format {_FORMAT}") from None
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        detail = f"{where}: {problem['msg']}" if where else problem["msg"]
-        raise _bad(path, f"has a manifest that is not one: {detail}") from None
+        raise _bad(path, f"has a manifest that is not one: {told(error)[0]}") from None
     if isinstance(manifest.compile, str) and manifest.compile not in CHOICES:
         raise _bad(path, f"has a manifest that is not one: nothing is compiled as `{manifest.compile}`")
     if manifest.hashes.keys() != {GRAPH, WEIGHTS}:
@@ -217,8 +214,7 @@ def _places(data: memoryview) -> tuple[dict[str, _Place], memoryview]:
     try:
         places = TypeAdapter(dict[str, _Place]).validate_json(bytes(data[8 : 8 + length]))
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise ValueError(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}") from None
+        raise ValueError(told(error)[0]) from None
     values, end = data[8 + length :], 0
     for name, place in sorted(places.items(), key=lambda item: item[1].data_offsets):
         size = byte_size(cast(DType, place.dtype.lower()))

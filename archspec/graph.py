@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     JsonValue,
     PlainSerializer,
     ValidationError,
@@ -84,6 +85,8 @@ Value = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "description": "an input or node, with `:k` for output k > 0"}),
 ]
+Item = TypeVar("Item")
+Several = Annotated[tuple[Item, ...], FailFast()]  # of millions of mistakes, the first is enough
 AnyOp = Annotated[Op, BeforeValidator(_read_op), PlainSerializer(_write_op), WithJsonSchema(_OP_SCHEMA)]
 
 
@@ -131,9 +134,9 @@ class Node(Record):
 
     name: str
     op: AnyOp
-    inputs: tuple[Value, ...]
+    inputs: Several[Value]
     options: dict[str, Value]
-    types: tuple[TensorType, ...]
+    types: Several[TensorType]
     scope: int
     location: Location
     shares: str = ""
@@ -159,8 +162,8 @@ class Scope(Record):
     parent: int | None
     block: str
     arguments: dict[str, JsonValue]
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
+    inputs: Several[Value]
+    outputs: Several[Value]
     location: Location
 
 
@@ -194,12 +197,12 @@ class Graph(Record):
     name: str
     doc: str
     settings: dict[str, JsonValue]
-    inputs: tuple[Input, ...]
-    outputs: tuple[Output, ...]
-    nodes: tuple[Node, ...]
-    scopes: tuple[Scope, ...]
+    inputs: Several[Input]
+    outputs: Several[Output]
+    nodes: Several[Node]
+    scopes: Several[Scope]
     weights: dict[str, Weight]
-    claims: tuple[Claim, ...]
+    claims: Several[Claim]
     sources: dict[str, str]
 
     picture: ClassVar[Callable[[Graph], str | None]] = staticmethod(lambda graph: None)
@@ -208,10 +211,18 @@ class Graph(Record):
     def _repr_svg_(self) -> str | None:
         return type(self).picture(self)
 
+    @property
+    def _fields(self) -> dict[str, Any]:
+        """The fields without what is cached beside them, which is of these nodes, and known to be valid."""
+        return {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}
+
     def __copy__(self) -> Graph:
-        # What is cached is of these nodes, and `model_copy` may put others in their place.
-        fields = {name: self.__dict__[name] for name in type(self).model_fields}
-        return type(self).model_construct(self.__pydantic_fields_set__, **fields)
+        return type(self).model_construct(
+            self.__pydantic_fields_set__, **self._fields
+        )  # `model_copy` may change some
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "__dict__": self._fields}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Graph:
         return self
@@ -315,18 +326,28 @@ class Graph(Record):
 
 def _not_a_graph(error: ValidationError) -> SpecError:
     """What pydantic found, in a line; of an op or an initialisation that is not there, what to do."""
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    cause = problem.get("ctx", {}).get("error")
-    while isinstance(cause, ValidationError):  # in an op's arguments
-        problem = cause.errors()[0]
-        where = ".".join((where, *(str(part) for part in problem["loc"])))
-        cause = problem.get("ctx", {}).get("error")
+    detail, cause = told(error)
     if isinstance(cause, Mistake):
         help_ = cause.help or "if it is an op of your own, import the file that defines it first"
         return SpecError.of("graph", f"the graph cannot be read: {cause.message}", help=help_)
-    detail = f"{where}: {problem['msg']}" if where else problem["msg"]
     return SpecError.of("graph", f"this is not a graph that archspec wrote: {detail}")
+
+
+def told(error: ValidationError) -> tuple[str, object]:
+    """The first of what pydantic found in JSON, where it is and what it is, in a line; and the error that it comes from."""
+    if error.error_count() > _MOST_TOLD:
+        return f"{error.error_count():,} parts of it are not what they should be", None
+    problem = error.errors(include_url=False)[0]
+    where = [str(part) for part in problem["loc"]]
+    cause = problem.get("ctx", {}).get("error")
+    while isinstance(cause, ValidationError):  # in an op's arguments
+        problem = cause.errors(include_url=False)[0]
+        where += [str(part) for part in problem["loc"]]
+        cause = problem.get("ctx", {}).get("error")
+    return f"{'.'.join(where)}: {problem['msg']}" if where else problem["msg"], cause
+
+
+_MOST_TOLD = 1000  # mistakes of which pydantic is asked to tell, each at length
 
 
 def graph_of(module: object) -> Graph:

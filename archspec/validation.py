@@ -22,11 +22,11 @@ from archspec.initialisation import Initialiser
 from archspec.names import LONGEST_NAME, first_use, is_full_name, is_name, require_free
 from archspec.op import Op, Weight
 from archspec.ops.weights import Constant, Own, Tied
-from archspec.size import Free
+from archspec.size import Free, require_place
 from archspec.source import Location
 from archspec.tensor import TensorType, show
 
-DEEPEST_VALUE = 200  # lists in lists
+DEEPEST_VALUE = 100  # lists in lists, initialisations in initialisations
 LARGEST_NUMBER = 10**30
 LONGEST_TEXT = 250_000  # characters, as many as a spec file has
 LONGEST_PATH = 4096
@@ -397,17 +397,9 @@ def _require_size(size: object, free: set[str]) -> None:
             free.update(names)
         elif not size.names or not size.names <= free:
             raise _wrong(f"no input has the free sizes of `{size}`")
-        if not _always_positive(size):
-            raise _wrong(f"`{size}` is not always a positive whole number")
+        require_place(size)
     elif type(size) is not int or size < 1:
         raise _wrong("a size is a positive whole number")
-
-
-def _always_positive(size: Free) -> bool:
-    try:
-        return not size < 1
-    except Mistake:
-        return False
 
 
 def _require_name(name: object, what: str) -> None:

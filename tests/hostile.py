@@ -47,10 +47,21 @@ def hostile(draw: random.Random) -> Any:
             lambda: draw.choice([None, True, False, [], {}, [[]], {"": None}]),
             lambda: [draw.choice(NUMBERS), draw.choice(STRINGS)],
             lambda: {draw.choice(STRINGS): draw.choice(NUMBERS)},
-            lambda: _nested(draw.choice([5, 70, 150, 900])),
-            lambda: [1] * 10_000,
+            lambda: _nested(draw.choice([5, 70, 150, 300])),
+            lambda: [1] * 1000,
         ]
     )()
+
+
+def _of_a_kind(value: Any, draw: random.Random) -> Any:
+    """A hostile value that passes for what stands there."""
+    if isinstance(value, str):
+        return draw.choice(STRINGS)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return draw.choice([number for number in NUMBERS if isinstance(number, type(value))])
+    return hostile(draw)
 
 
 def _nested(depth: int) -> Any:
@@ -90,8 +101,10 @@ def mutate(tree: Any, draw: random.Random) -> Any:
                 part.insert(draw.randrange(len(part) + 1), json.loads(json.dumps(part[key])))
             case 1:
                 part[draw.choice(STRINGS)] = json.loads(json.dumps(part[key]))
-            case 2 | 3:
+            case 2:
                 part[key] = hostile(draw)
+            case 3:
+                part[key] = _of_a_kind(part[key], draw)
             case 4:
                 part[key], other[another] = json.loads(json.dumps([other[another], part[key]]))
             case 5 if isinstance(part, dict):
@@ -99,10 +112,12 @@ def mutate(tree: Any, draw: random.Random) -> Any:
             case 5:
                 part.reverse()
             case 6:  # one text or number everywhere, as someone does who knows that names must agree
-                tree = _renamed(tree, part[key], hostile(draw))
+                tree = _renamed(tree, part[key], draw.choice([hostile(draw), _of_a_kind(part[key], draw)]))
             case _ if type(part[key]) in (int, float):
                 part[key] += draw.choice([-1, 1, 7])
-            case _:
+            case _:  # what stands elsewhere under the same key, or in the same list
+                like = [(p, k) for p, k in known if k == key and type(p[k]) is type(part[key])]
+                other, another = draw.choice(like)
                 part[key] = json.loads(json.dumps(other[another]))
     return tree
 

@@ -1,15 +1,23 @@
 """Built modules on disk: what goes in comes out, and what is not one is refused."""
 
+import builtins
 import json
 import os
+import random
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hostile import PWNED, mutate
 
 import archspec
-from archspec.artifact import read_artifact, save_artifact
+from archspec.artifact import GRAPH, MANIFEST, WEIGHTS, read_artifact, save_artifact
+from archspec.artifact import _hash as hash_of
+from archspec.artifact import _write as write_entries
 
 SPEC = "model M(width: int = 8):\n    input x: [3, 8, 8]\n    constant factor: [1] = 0.5\n    return (x -> c: Conv(width, 3) -> BatchNorm -> GlobalAvgPool) * factor\n"
 
@@ -131,3 +139,225 @@ def test_nothing_is_left_behind_when_writing_fails(tmp_path: Path) -> None:
     with pytest.raises(archspec.SpecError, match="cannot be written"):
         save_artifact(module, tmp_path / "file" / "m.archmod")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "m.archmod"]
+
+
+# ------------------------------------------------------------------ hostile files
+
+
+def entries_of(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(path: Path, entries: dict[str, bytes], **manifest: object) -> Path:
+    """A built module of other entries, hashes made anew, and with other fields in its manifest."""
+    said = json.loads(entries[MANIFEST])
+    said["hashes"] = {name: hash_of(entries[name]) for name in (GRAPH, WEIGHTS)}
+    said.update(manifest)
+    write_entries(path, {**entries, MANIFEST: json.dumps(said).encode()})
+    return path
+
+
+def header_of(weights: bytes) -> tuple[dict[str, Any], bytes]:
+    length = int.from_bytes(weights[:8], "little")
+    return json.loads(weights[8 : 8 + length]), weights[8 + length :]
+
+
+def with_header(header: Any, values: bytes) -> bytes:
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + values
+
+
+def test_what_is_packed_anew_without_a_change_loads(built: Path, tmp_path: Path) -> None:
+    packed(tmp_path / "again.archmod", entries_of(built))
+    assert archspec.load(tmp_path / "again.archmod").c.weight.shape == (8, 3, 3, 3)
+
+
+def test_a_hostile_name_in_a_built_module_is_no_code(built: Path) -> None:
+    entries = entries_of(built)
+    for old, new in (('"x"', f"x={PWNED}"), ('"c"', f'c"), {PWNED}, ("'), ('"M"', f"M\n{PWNED}")):
+        graph = entries[GRAPH].decode().replace(old, json.dumps(new)).encode()
+        with pytest.raises(archspec.SpecError, match="graph"):
+            archspec.load(packed(built, {**entries, GRAPH: graph}))
+    assert not hasattr(builtins, "PWNED")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dtype", "i64"), ("dtype", "float8"), ("dtype", None), ("optimize", "all"), ("compile", "os.system"), ("compile", 3),
+        ("seed", "a"), ("seed", 0.5), ("name", "Other"), ("sources", {}), ("sources", []), ("hashes", {}), ("hashes", {GRAPH: 1}),
+        ("torch", 2), ("surprise", 1), ("format", "2"), ("format", None), ("format", 10**400), ("seed", [[]] * 9),
+    ],
+)  # fmt: skip
+def test_a_manifest_that_is_none_is_refused(built: Path, field: str, value: object) -> None:
+    with pytest.raises(archspec.SpecError, match=r"manifest|format"):
+        archspec.load(packed(built, entries_of(built), **{field: value}))
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"", b"null", b"\xff", b'{"format": 2}', b"9" * 10_000])
+def test_a_manifest_that_breaks_parsers_is_refused(built: Path, text: bytes) -> None:
+    write_entries(built, {**entries_of(built), MANIFEST: text})
+    with pytest.raises(archspec.SpecError, match="manifest"):
+        archspec.load(built)
+
+
+def _moved(header: Any, name: str, by: int) -> Any:
+    header[name]["data_offsets"] = [offset + by for offset in header[name]["data_offsets"]]
+
+
+HEADERS: dict[str, Callable[[Any], Any]] = {
+    "no header": lambda header: [],
+    "nested": lambda header: {"c.bias": json.loads("[" * 150 + "]" * 150)},
+    "one too few": lambda header: header.pop("c.bias"),
+    "one too many": lambda header: header.update(more=header["c.bias"]),
+    "a constant": lambda header: header.update(factor={"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}),
+    "another name": lambda header: header.update(other=header.pop("c.bias")),
+    "another dtype": lambda header: header["c.bias"].update(dtype="I32"),
+    "a dtype of no spec": lambda header: header["c.bias"].update(dtype="F8_E5M2"),
+    "a dtype that is none": lambda header: header["c.bias"].update(dtype=[]),
+    "another shape": lambda header: header["c.weight"].update(shape=[3, 8, 3, 3]),
+    "a negative shape": lambda header: header["c.weight"].update(shape=[-8, -3, 3, 3]),
+    "a huge shape": lambda header: header["c.bias"].update(shape=[2**62, 2**62]),
+    "a shape of truths": lambda header: header["c.bias"].update(shape=[True]),
+    "offsets that overlap": lambda header: header["c.bias"].update(data_offsets=header["batch_norm.bias"]["data_offsets"]),
+    "offsets moved": lambda header: _moved(header, "c.bias", 4),
+    "offsets far away": lambda header: _moved(header, "c.bias", 2**40),
+    "negative offsets": lambda header: _moved(header, "c.bias", -(2**20)),
+    "offsets backwards": lambda header: header["c.bias"]["data_offsets"].reverse(),
+    "one offset": lambda header: header["c.bias"].update(data_offsets=[0]),
+    "a field too many": lambda header: header["c.bias"].update(more=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_a_header_of_weights_that_is_none_is_refused(built: Path, case: str) -> None:
+    entries = entries_of(built)
+    header, values = header_of(entries[WEIGHTS])
+    changed = HEADERS[case](header)
+    header = changed if isinstance(changed, list) or case == "nested" else header
+    with pytest.raises(archspec.SpecError, match=r"weight"):
+        archspec.load(packed(built, {**entries, WEIGHTS: with_header(header, values)}))
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        b"",
+        b"1234567",
+        b"\xff" * 8,
+        b"\xff" * 64,
+        (8).to_bytes(8, "little") + b"[[[[[[[[",
+        (2**63).to_bytes(8, "little") + b"{}      ",
+    ],
+)
+def test_weights_that_are_none_are_refused(built: Path, weights: bytes) -> None:
+    with pytest.raises(archspec.SpecError, match="not safetensors"):
+        archspec.load(packed(built, {**entries_of(built), WEIGHTS: weights}))
+
+
+def test_brackets_without_end_in_a_header_are_refused(built: Path) -> None:
+    weights = (100_000).to_bytes(8, "little") + b"[" * 100_000
+    with pytest.raises(archspec.SpecError, match="not safetensors"):
+        archspec.load(packed(built, {**entries_of(built), WEIGHTS: weights}))
+
+
+def test_a_truth_that_is_neither_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.archmod"
+    spec = "model M:\n    input x: [2]\n    buffer keep: bool[8] = 1\n    return x + (keep[0:2] * 1.0)\n"
+    save_artifact(archspec.load(archspec.parse(spec)), path)
+    assert archspec.load(path).keep.all()
+    entries = entries_of(path)
+    header, _ = header_of(entries[WEIGHTS])
+    with pytest.raises(archspec.SpecError, match="neither true nor false"):
+        archspec.load(packed(path, {**entries, WEIGHTS: with_header(header, b"\1" * 7 + b"\2")}))
+
+
+def test_weights_of_another_dtype_than_the_manifest_says_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "half.archmod"
+    save_artifact(archspec.load(archspec.parse(SPEC), dtype="f16"), path)
+    assert read_artifact(path)[2].dtype == "f16"  # found out
+    assert archspec.load(path).c.weight.dtype == torch.float16
+    with pytest.raises(archspec.SpecError, match="as f16, not as f32"):
+        archspec.load(packed(path, entries_of(path), dtype="f32"))
+
+
+def test_a_module_that_is_no_longer_its_spec_is_not_written(tmp_path: Path) -> None:
+    module = archspec.load(archspec.parse(SPEC))
+    module.c = torch.nn.Conv2d(3, 4, 3)
+    with pytest.raises(archspec.SpecError, match=r"has no weight `c\.\w+` of shape"):
+        save_artifact(module, tmp_path / "m.archmod")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_entry_that_is_there_twice_is_refused(built: Path) -> None:
+    with zipfile.ZipFile(built, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr(GRAPH, archive.read(GRAPH))
+    with pytest.raises(archspec.SpecError, match="holds a file twice"):
+        archspec.load(built)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(built: Path) -> None:
+    bomb = b'{"name": "' + b"a" * (1 << 26) + b'"}'
+    for how in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(built, "w", how) as archive:
+            for name, data in {MANIFEST: b"{}", GRAPH: bomb}.items():
+                archive.writestr(name, data)
+            archive.writestr(WEIGHTS, b"", zipfile.ZIP_STORED)
+        assert built.stat().st_size < 1 << 17
+        with pytest.raises(archspec.SpecError, match=r"of 67,\d+,\d+ bytes|in an unusual way"):
+            archspec.load(built)
+
+
+def test_a_bomb_that_says_it_is_small_is_not_unpacked_whole(built: Path) -> None:
+    entries = entries_of(built)
+    with zipfile.ZipFile(built, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(WEIGHTS, entries[WEIGHTS], zipfile.ZIP_STORED)
+        archive.writestr(GRAPH, b" " * (1 << 26))
+        archive.writestr(MANIFEST, entries[MANIFEST])
+    data = built.read_bytes()
+    assert data.count((1 << 26).to_bytes(4, "little")) == 2
+    built.write_bytes(data.replace((1 << 26).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    tracemalloc.start()
+    with pytest.raises(archspec.SpecError):
+        archspec.load(built)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 24
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_change_of_a_built_module_is_refused_or_leaves_a_network(built: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    entries, x = entries_of(built), torch.ones(2, 3, 8, 8)
+    expected = archspec.load(built).eval()(x)
+    said: dict[str, Any] = {}
+    match seed % 3:
+        case 0:
+            graph = json.dumps(mutate(json.loads(entries[GRAPH]), draw)).encode()
+            path = packed(built, {**entries, GRAPH: graph})
+        case 1:
+            header, values = header_of(entries[WEIGHTS])
+            path = packed(built, {**entries, WEIGHTS: with_header(mutate(header, draw), values)})
+        case _:
+            said = mutate({k: v for k, v in json.loads(entries[MANIFEST]).items() if k != "hashes"}, draw)
+            path = packed(built, entries)
+            write_entries(
+                path,
+                {
+                    **entries,
+                    MANIFEST: json.dumps(
+                        {**said, "hashes": json.loads(entries_of(path)[MANIFEST])["hashes"]}
+                    ).encode(),
+                },
+            )
+    try:
+        loaded = archspec.load(path, compile=False, optimize=None).eval()
+    except archspec.SpecError as error:
+        assert str(error).startswith("error[")
+    else:
+        assert loaded(x).shape == expected.shape
+        if seed % 3:
+            assert torch.equal(loaded(x), expected)
+    assert not hasattr(builtins, "PWNED")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from math import prod
-from os import cpu_count
 
 import torch
 
+from archspec.analyses.figures import short_bytes
+from archspec.errors import SpecError
 from archspec.graph import Graph
 from archspec.op import Weight
-from archspec.tensor import torch_name
+from archspec.tensor import byte_size, torch_name
 
 LARGE = 1 << 15  # values; smaller tensors are filled without handing them to a thread
 
@@ -22,8 +24,9 @@ def draw(graph: Graph, seed: int | None = None) -> dict[str, torch.Tensor]:
 
     What a weight gets depends on the seed and on its name alone: a layer added elsewhere changes
     nothing here. Without a seed one is drawn from PyTorch's own generator, so `torch.manual_seed`
-    governs it.
+    governs it. Raises SpecError when they are more than the memory of this machine.
     """
+    _require_room(graph)
     if seed is None:
         seed = int(torch.randint(2**63 - 1, ()).item())
     tensors = empty(graph)
@@ -34,11 +37,24 @@ def draw(graph: Graph, seed: int | None = None) -> dict[str, torch.Tensor]:
         else:
             large.append(name)
     if large:
-        with ThreadPoolExecutor(cpu_count()) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             # The largest first, so that no thread is left with one at the end.
             large.sort(key=lambda name: -tensors[name].numel())
             list(pool.map(lambda name: _fill(tensors[name], graph.weights[name], seed, name), large))
     return tensors
+
+
+def _require_room(graph: Graph) -> None:
+    needed = sum(prod(weight.shape) * byte_size(weight.dtype) for weight in graph.weights.values())
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not every system says
+        return
+    if needed > there:
+        raise SpecError.of(
+            "budget",
+            f"the weights of {graph.name} take {short_bytes(needed)}, and this machine has {short_bytes(there)} of memory",
+        )
 
 
 def empty(graph: Graph, device: str = "cpu") -> dict[str, torch.Tensor]:

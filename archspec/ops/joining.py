@@ -95,6 +95,9 @@ class Stack(_Movement):
         return partial(stack, axis=out.axis(self.axis) - out.rank, **_mixed(xs))
 
 
+_MOST_PARTS = 1_000_000  # as many as a list of the language may have items
+
+
 class Split(_Movement):
     """Cut a tensor along an axis into as many equal parts, or into parts of the sizes listed.
 
@@ -143,6 +146,8 @@ class Split(_Movement):
 
     def _sizes(self, size: Size) -> Sequence[Size]:
         if isinstance(self.parts, int):
+            if self.parts > _MOST_PARTS:
+                raise Mistake(f"cannot split into more than {_MOST_PARTS:,} parts", kind="budget")
             if size % self.parts:
                 raise Mistake(f"cannot split {size} into {self.parts} equal parts", kind="shape")
             return (size // self.parts,) * self.parts
