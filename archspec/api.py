@@ -11,6 +11,7 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
+from archspec.arguments import checked, mapping, path, path_or_graph, text
 from archspec.elaborate import (
     BUDGET,
     Entry,
@@ -78,6 +79,7 @@ def _told(function: Callable[Concatenate[frozenset[str], P], R]) -> Callable[P, 
     return told
 
 
+@checked()
 @_told
 def read(
     given: frozenset[str],
@@ -106,6 +108,7 @@ def read(
     return _elaborated("read", given, module, model, budget, settings, more)
 
 
+@checked()
 @_told
 def parse(
     given: frozenset[str],
@@ -135,12 +138,6 @@ def _elaborated(
 ) -> Graph:
     """The graph that a function here was asked for, with the names of the arguments that it was given."""
     chosen = _settings(settings, more)
-    if not isinstance(model, str | None):
-        raise SpecError.of(
-            "argument",
-            f"`model` is the name of a model, not {model!r}",
-            help='`settings={"model": ...}` sets a parameter of that name',
-        )
     if settings is None:
         definition = pick_model(module, model)
         _require_clear(function, given, definition.name, parameters_of(definition))
@@ -175,6 +172,7 @@ def _require_clear(function: str, given: frozenset[str], model: str, parameters:
         )
 
 
+@checked(spec=path_or_graph, weights=path)
 @_told
 def load(
     given: frozenset[str],
@@ -310,7 +308,7 @@ def _device(device: str | torch.device | None) -> torch.device | None:
 
     try:
         return None if device is None else torch.device(device)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise SpecError.of("argument", f"there is no device `{device}`: {_first_line(error)}") from None
 
 
@@ -337,6 +335,7 @@ def _whole(name: str, value: int | None) -> int | None:
     return number
 
 
+@checked()
 def load_aot(path: str | os.PathLike[str]) -> Callable[..., Any]:
     """What `archspec build --aot` compiled, as a function of the inputs; it runs without compiling anything.
 
@@ -362,6 +361,7 @@ def blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
     return blocks_of(cast("Network", module))
 
 
+@checked(weights=mapping)
 def resize_positions(
     weights: Mapping[str, torch.Tensor],
     graph: Graph,
@@ -386,6 +386,7 @@ def resize_positions(
     return resize(weights, graph, before, after)
 
 
+@checked()
 def torch_dtype(name: str) -> torch.dtype:
     """The floating-point dtype of that name (`f16`, `float16` ...). Raises SpecError when there is none."""
     import torch
@@ -403,6 +404,7 @@ def torch_dtype(name: str) -> torch.dtype:
     return found
 
 
+@checked(dtype=text)
 def cost(graph: Graph, *, batch: int = 1, dtype: str | None = None) -> Summary:
     """What a network costs, counted from its graph: `cost(graph).total.macs`, `.peak.bytes`, `.depth` ...
 
@@ -419,6 +421,7 @@ def cost(graph: Graph, *, batch: int = 1, dtype: str | None = None) -> Summary:
         raise mistake.at(None) from None
 
 
+@checked()
 @_told
 def scale(
     given: frozenset[str],
@@ -451,6 +454,7 @@ def scale(
     return elaborate(module, model, {**_settings(settings, more), **scaled}, budget=budget)
 
 
+@checked()
 def diff(left: Graph, right: Graph) -> Difference:
     """What differs between two networks: structure, cost, and the weights that carry over. Never imports torch."""
     from archspec.analyses.diff import diff as compare
@@ -458,6 +462,7 @@ def diff(left: Graph, right: Graph) -> Difference:
     return compare(left, right)
 
 
+@checked()
 def draw(
     graph: Graph,
     view: str = "overview",
@@ -492,12 +497,14 @@ def _picture(graph: Graph) -> str | None:
 Graph.picture = _picture
 
 
+@checked()
 def models(spec: str | os.PathLike[str]) -> list[str]:
     """The models that a spec file defines, in order. Raises SpecError when the file is wrong."""
     module, picked = _open(spec, None)
     return [picked] if picked else [d.name for d in module.file.definitions if d.kind == "model"]
 
 
+@checked()
 def check(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[Graph, list[Verdict]]]:
     """Every model of a file that can stand alone, and the verdicts on its claims, which all hold.
 
@@ -521,6 +528,7 @@ def check(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[G
     return checked
 
 
+@checked()
 def claims(spec: str | os.PathLike[str], *, budget: int = BUDGET) -> list[tuple[Graph, list[Verdict]]]:
     """Every model of a file that can stand alone, and the verdicts on its claims, whether they hold or not.
 
@@ -564,6 +572,7 @@ def shipped() -> list[Entry]:
     return list(catalogue())
 
 
+@checked()
 def parse_value(text: str) -> Any:
     """A value as specs write it: `3`, `[3, 4, 6, 3]`, `GELU`, `Conv(bias=false)`; a bare word is a string.
 

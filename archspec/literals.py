@@ -1,6 +1,8 @@
-"""Values as specs write them."""
+"""Values as specs write them, and as Python programs give them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 _ESCAPED = str.maketrans(
     {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "{": "{{", "}": "}}"}
@@ -20,3 +22,8 @@ def written(value: object) -> str:
             return f"[{', '.join(written(item) for item in value)}]"
         case _:
             return str(value)
+
+
+def of_python(value: Any) -> Any:
+    """Numbers, truths and arrays of NumPy as Python has them; anything else as it is."""
+    return value.tolist() if type(value).__module__ == "numpy" and hasattr(value, "tolist") else value

@@ -29,13 +29,13 @@ def parse_points(at: str | None, batch: int) -> list[Point]:
     from archspec.api import parse_value
 
     ranges: dict[str, list[Any]] = {}
-    for setting in re.split(r",(?![^\[\](){}]*[\])}])", at) if at else []:
+    for setting in _split(at, ",") if at else []:
         name, equals, text = (part.strip() for part in setting.partition("="))
         if not equals or not name.isidentifier():
             raise _wrong(f"`{setting}` is not NAME=VALUE or NAME=FIRST:LAST:STEP")
         if name in ranges:
             raise _wrong(f"`{name}` is given twice")
-        parts = text.split(":")
+        parts = _split(text, ":")
         try:
             values = [parse_value(part) for part in parts]
         except SpecError as error:
@@ -49,15 +49,30 @@ def parse_points(at: str | None, batch: int) -> list[Point]:
     return points if "batch" in ranges else [{**point, "batch": batch} for point in points]
 
 
+_STRING_OR_SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[()\[\]{},:]', re.S)
+
+
+def _split(text: str, sign: str) -> list[str]:
+    """The parts between the signs that stand neither in brackets nor in a string."""
+    parts, start, depth = [], 0, 0
+    for match in _STRING_OR_SIGN.finditer(text):
+        depth += (match.group() in "([{") - (match.group() in ")]}")
+        if match.group() == sign and depth <= 0:
+            parts.append(text[start : match.start()])
+            start = match.end()
+    return [*parts, text[start:]]
+
+
 def _range(setting: str, values: list[Any]) -> list[Any]:
     if len(values) not in (2, 3) or not all(type(value) in (int, float) for value in values):
         raise _wrong(f"`{setting}` is not NAME=FIRST:LAST:STEP, in numbers")
     first, last, step = (*values, 1)[:3]
     if step <= 0 or last < first:
         raise _wrong(f"`{setting}` never gets from {first} to {last}")
-    count = int((last - first) / step + 1e-9) + 1
-    if count > MOST_POINTS:
-        raise _wrong(f"`{setting}` has {count:,} values; the most is {MOST_POINTS:,}")
+    reach = (last - first) / step + 1e-9
+    if reach >= MOST_POINTS:
+        raise _wrong(f"`{setting}` has too many values; the most is {MOST_POINTS:,}")
+    count = int(reach) + 1
     steps = [first + i * step for i in range(count)]
     return [round(value, 10) if isinstance(value, float) else value for value in steps]
 

@@ -11,7 +11,7 @@ from archspec.elaborate.blocks import Blocks, Stopped
 from archspec.elaborate.builder import BUDGET, GraphBuilder
 from archspec.elaborate.catalogue import Entry, catalogue
 from archspec.elaborate.expressions import Poisoned
-from archspec.elaborate.files import SUFFIX, locate, read_file, shipped_names, shipped_specs
+from archspec.elaborate.files import SUFFIX, locate, read_file, require_text, shipped_names, shipped_specs
 from archspec.elaborate.functions import DEEPEST_VALUE, within_reason
 from archspec.elaborate.modules import Module, Modules
 from archspec.elaborate.values import Environment, OpLayer, is_layer
@@ -20,6 +20,7 @@ from archspec.garbage import uncollected
 from archspec.graph import Graph
 from archspec.inference import require_few_constants
 from archspec.initialisation import Initialiser
+from archspec.literals import of_python
 from archspec.op import Op
 from archspec.source import Source
 from archspec.syntax.parse import parse_expression
@@ -109,6 +110,7 @@ def read_value(text: str) -> Any:
 
     Raises SpecError when the text is no expression, or has no value.
     """
+    require_text(text, "value")
     source = Source("value", text)
     expression = parse_expression(source, 0, len(text))
     try:
@@ -127,12 +129,20 @@ def settings_of(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _value(name: str, value: Any, depth: int = 0) -> Any:
     if depth > DEEPEST_VALUE:
         raise SpecError.of("budget", f"the setting `{name}` is nested more than {DEEPEST_VALUE} deep")
+    value = of_python(value)
     if isinstance(value, type) and issubclass(value, Op):
         return OpLayer(value)
     if isinstance(value, list):
         return [_value(name, item, depth + 1) for item in value]
     if isinstance(value, tuple):
         return tuple(_value(name, item, depth + 1) for item in value)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise SpecError.of(
+                "value", f"the setting `{name}` is not text: half a character at {error.start}"
+            ) from None
     if type(value) in (int, float):
         try:
             return within_reason(value)

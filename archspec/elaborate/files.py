@@ -85,17 +85,22 @@ def read_file(path: Path, root: Path) -> File:
 
 def read_text(text: str, shown: str, name: str) -> File:
     """The tree of a spec's text. Raises SpecError when it is none."""
+    require_text(text, shown)
+    if not text.strip():
+        raise SpecError.of("file", f"`{shown}` is empty", help="a spec holds at least one `model`")
+    return _parsed(shown, text.replace("\r\n", "\n").replace("\r", "\n"), name)
+
+
+def require_text(text: str, shown: str) -> None:
+    """SpecError when the text is none that a spec could have, or too much of it."""
     if len(text) > LARGEST:
         raise _too_large(shown)
     if "\0" in text:
         raise SpecError.of("file", f"`{shown}` is not text: it holds NUL characters")
-    if not text.strip():
-        raise SpecError.of("file", f"`{shown}` is empty", help="a spec holds at least one `model`")
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise SpecError.of("file", f"`{shown}` is not text: half a character at {error.start}") from None
-    return _parsed(shown, text.replace("\r\n", "\n").replace("\r", "\n"), name)
 
 
 def _too_large(shown: str) -> SpecError:

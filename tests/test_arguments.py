@@ -1,0 +1,144 @@
+"""Arguments of the API: whatever is given, the function works or a SpecError names the argument."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import archspec
+from archspec import SpecError, api
+from archspec.analyses.summary import Summary
+from archspec.graph import Graph
+
+SPEC = """
+model Net(n: int = 4, depth: float = 1.0, width: float = 1.0, resolution: int = 8, act: layer = ReLU):
+    input x: [3, resolution, resolution]
+    require n >= 1
+    return x -> c: Conv(n, 3) -> act
+"""
+GRAPH = archspec.parse(SPEC)
+NOTHING_OF_USE: list[Any] = [
+    None, 123, 1.5, -1, 0, True, float("nan"), float("inf"), 10**400, "", "x", "\ud800", "a\0b", b"x", [], [1], {},
+    {1: 2}, object(), int, print, 1j, Path("no such file"), np.array([1, 2]), np.float32(0.5), np.bool_(True),
+    torch.tensor(3), torch.int64, torch.nn.ReLU(), GRAPH, "cuda:99", ("a",), b"\xff", np.array(["a"]), ...,
+]  # fmt: skip
+FUNCTIONS: list[Callable[..., Any]] = [
+    getattr(api, name) for name in api.__all__ if name not in ("Graph", "shipped")
+]
+CASES = [
+    (function, parameter.name)
+    for function in FUNCTIONS
+    for parameter in inspect.signature(function).parameters.values()
+    if parameter.kind is not parameter.VAR_KEYWORD
+]
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> dict[str, Any]:
+    """Arguments that are right, by name."""
+    (tmp_path / "net.arch").write_text(SPEC)
+    archspec.load(GRAPH)
+    right = {"spec": tmp_path / "net.arch", "text": SPEC, "graph": GRAPH, "left": GRAPH, "right": GRAPH}
+    return {
+        **right,
+        "weights": {},
+        "path": tmp_path / "net.pt2",
+        "module": archspec.load(GRAPH),
+        "name": "f32",
+    }
+
+
+def needed(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: given[p.name] for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
+
+
+def used(result: Any) -> None:
+    """Ask for what is computed when it is asked for."""
+    if isinstance(result, Summary):
+        result.figures()
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), CASES, ids=[f"{function.__name__}-{name}" for function, name in CASES]
+)
+def test_any_argument_is_taken_or_told(
+    function: Callable[..., Any],
+    name: str,
+    given: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for value in NOTHING_OF_USE:
+        if name == "compile" and (value is True or isinstance(value, str | np.bool_)):
+            continue  # takes a compiler
+        try:
+            used(function(**{**needed(function, given), name: value}))
+        except SpecError as error:
+            assert error.problems[0].message
+        except TypeError as error:
+            # As documented: these take modules, not specs.
+            assert function in (archspec.graph_of, archspec.blocks), value
+            assert "was not loaded by archspec" in str(error)
+
+
+@pytest.mark.parametrize("value", NOTHING_OF_USE, ids=repr)
+@pytest.mark.parametrize("setting", ["n", "width", "act", "nonsense"])
+def test_any_setting_is_taken_or_told(setting: str, value: Any) -> None:
+    for settings in ({setting: value}, {setting: [value]}, {setting: {"a": value}}):
+        try:
+            graph = archspec.parse(SPEC, settings=settings)
+        except SpecError as error:
+            assert setting in str(error)
+        else:
+            assert Graph.from_json(graph.to_json()) == graph
+
+
+@pytest.mark.parametrize("value", [-1, 0, 1.5, True, None, "2", 2**63, np.bool_(True), np.float64(2), [2]])
+def test_a_batch_is_a_positive_whole_number(value: Any) -> None:
+    with pytest.raises(SpecError, match="`batch` is a whole number of at least 1"):
+        archspec.cost(GRAPH, batch=value)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.int64, np.uint64, int])
+def test_numbers_of_numpy_are_numbers(kind: type) -> None:
+    assert archspec.parse(SPEC, n=kind(6)) == archspec.parse(SPEC, n=6)
+    assert archspec.parse(SPEC, budget=kind(50)) == GRAPH
+    assert archspec.cost(GRAPH, batch=kind(3)).figures() == archspec.cost(GRAPH, batch=3).figures()
+    first, second = (archspec.load(GRAPH, seed=seed).state_dict() for seed in (kind(3), 3))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_values_of_numpy_are_values() -> None:
+    spec = "model Net(sizes: list[int], rate: float, keep: bool):\n    input x: [3]\n    return x -> ReLU\n"
+    graph = archspec.parse(spec, sizes=np.array([1, 2]), rate=np.float32(0.5), keep=np.bool_(False))
+    assert graph.settings == {"sizes": [1, 2], "rate": 0.5, "keep": False}
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: archspec.parse(123), "`text` is a string, not 123"),
+        (lambda: archspec.read(None), "`spec` is the path or the name of a spec, not None"),
+        (lambda: archspec.read(GRAPH), "`archspec.load` takes graphs, too"),
+        (lambda: archspec.cost("resnet18"), "`archspec.read` gives the graph of a spec"),
+        (
+            lambda: archspec.cost(archspec.load(GRAPH)),
+            "`archspec.graph_of` gives the graph of a loaded module",
+        ),
+        (lambda: archspec.diff(GRAPH, None), "`right` is a graph, not None"),
+        (lambda: archspec.draw(GRAPH, depth=-1), "`depth` is a whole number of at least 1, not -1"),
+        (lambda: archspec.load(GRAPH, flat=1), "`flat` is True or False, not 1"),
+        (lambda: archspec.read("resnet18", budget=0), "`budget` is a whole number of at least 1, not 0"),
+        (lambda: archspec.parse(SPEC, act="\ud800"), "half a character"),
+    ],
+)
+def test_the_message_names_the_argument(call: Callable[[], Any], said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        call()
+    assert said in str(caught.value)
