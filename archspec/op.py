@@ -5,20 +5,20 @@
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from archspec.errors import Mistake, suggest
 from archspec.guarding import guard
 from archspec.initialisation import Init
 from archspec.literals import written
 from archspec.reach import Reach, everything
-from archspec.tensor import DType, TensorType
+from archspec.tensor import DType, TensorType, limits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +64,7 @@ class Op(BaseModel):
     A subclass whose name starts with an underscore is a common base, not an op.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True, allow_inf_nan=False)
 
     examples: ClassVar[tuple[str, ...]] = ()
     without_batch: ClassVar[bool] = False  # whether it can run on weights alone, which have no batch
@@ -116,6 +116,22 @@ class Op(BaseModel):
             return False
         mine, theirs = self.__dict__.values(), other.__dict__.values()
         return all(type(a) is type(b) and a == b for a, b in zip(mine, theirs, strict=True))
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        """Mistake when an argument is beyond the numbers that PyTorch's functions take: words of 64 bits, and f32."""
+        for name, value in self.__dict__.items():
+            for number in _numbers(value):
+                least, most = limits("f32" if isinstance(number, float) else "i64")
+                if not least <= number <= most:
+                    raise Mistake(
+                        f"`{name}` of {type(self).__name__} is too large for PyTorch: {number}",
+                        kind="value",
+                        help=""
+                        if isinstance(number, float)
+                        else "whole numbers have 64 bits there; decimal ones reach further",
+                    )
+        return self
 
     def infer(self, *inputs: Any, **optional: Any) -> TensorType | tuple[TensorType, ...]:
         """The type of what comes out. Raises Mistake when the inputs do not fit."""
@@ -208,6 +224,15 @@ class Op(BaseModel):
     def of(cls, arguments: Mapping[str, JsonValue]) -> "Op":
         """The op that `arguments` described; raises pydantic's ValidationError on anything else."""
         return cls.model_validate(arguments, strict=False)
+
+
+def _numbers(value: object) -> Iterator[int | float]:
+    """The numbers in an argument, those in lists within lists too."""
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _numbers(item)
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archspec.errors import Mistake
 from archspec.op import Lowered, Op
+from archspec.ops.inputs import require_held
 from archspec.reach import WHOLE, Along, Reach, aligned, points
 from archspec.size import always_equal
 from archspec.tensor import TensorType, broadcast, fixed, show
@@ -413,6 +414,7 @@ class Scale(Op):
 
     Shapes: [*S] -> [*S], whole numbers stay whole when both are whole
     FLOPs: 2 a value; 1 without an offset, or where the factor is 1 or -1
+    Raises: when the dtype of the values holds no such number
     """
 
     factor: int | float
@@ -433,7 +435,10 @@ class Scale(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
-        return _with_numbers(x, self.factor, self.offset)
+        out = _with_numbers(x, self.factor, self.offset)
+        for number in (self.factor, self.offset):
+            require_held(out, number)
+        return out
 
     def flops(self, x: TensorType) -> int:
         """2 for each value; 1 without an offset, or where the factor is 1 or -1."""

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from archspec.errors import Mistake
 from archspec.initialisation import Init, ones
-from archspec.op import NonNegativeInt, Op, PositiveInt, Weight
+from archspec.op import Op, PositiveInt, Weight
 from archspec.ops.inputs import by_axes, channels_of, space_of
 from archspec.ops.linear import weight_and_bias
 from archspec.ops.norm import standardising
-from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
+from archspec.ops.window import Margin, Padding, Window, padded, per_axis, seen_by, slide
 from archspec.reach import WHOLE, Along, Reach, Slide
 from archspec.size import Size, require_least
 from archspec.tensor import TensorType, show
@@ -169,8 +169,8 @@ class ConvTranspose(Op):
     out: PositiveInt
     kernel: Window = 1
     stride: Window = 1
-    padding: NonNegativeInt | tuple[NonNegativeInt, ...] | Literal["valid"] = 0
-    output_padding: NonNegativeInt | tuple[NonNegativeInt, ...] = 0
+    padding: Margin | tuple[Margin, ...] | Literal["valid"] = 0
+    output_padding: Margin | tuple[Margin, ...] = 0
     dilation: Window = 1
     groups: PositiveInt = 1
     bias: bool = True

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from archspec.errors import Mistake
 from archspec.op import Op
-from archspec.tensor import Shape, TensorType, fixed, show
+from archspec.tensor import Shape, TensorType, fixed, limits, show
 
 Choice = TypeVar("Choice", bound=Callable[..., object])
 
@@ -18,6 +18,13 @@ def require_real(x: TensorType, op: Op) -> None:
             kind="shape",
             help="" if x.dtype == "bool" else "use Embedding to make vectors of indices",
         )
+
+
+def require_held(x: TensorType, number: float) -> None:
+    """Mistake when the tensor's dtype holds neither the number nor its negative: PyTorch would wrap it, or make it infinite."""
+    most = limits(x.dtype)[1]
+    if abs(number) > most:
+        raise Mistake(f"{x.dtype} holds numbers up to {most}, not {number}", kind="dtype")
 
 
 def space_of(x: TensorType, op: Op) -> Shape:

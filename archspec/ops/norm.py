@@ -10,6 +10,7 @@ from archspec.errors import Mistake
 from archspec.initialisation import Init, ones, zeros
 from archspec.op import Op, PositiveInt, Probability, Weight
 from archspec.ops.inputs import by_axes, channels_of, require_real, space_of
+from archspec.ops.window import Extent
 from archspec.reach import Along, Reach, Slide, normalised, points
 from archspec.tensor import DType, TensorType, fixed, show
 
@@ -280,7 +281,7 @@ class LocalResponseNorm(Op):
     Raises: when there is no axis behind the channels
     """
 
-    size: PositiveInt
+    size: Extent
     alpha: float = 1e-4
     beta: float = 0.75
     k: float = 1.0

@@ -11,7 +11,7 @@ from archspec.errors import Mistake
 from archspec.op import Lowered, Op, PositiveInt
 from archspec.ops.inputs import channels_of, require_rank, require_real, space_of
 from archspec.ops.movement import _Movement
-from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
+from archspec.ops.window import WIDEST, Extent, Padding, Window, padded, per_axis, seen_by, slide
 from archspec.reach import WHOLE, Along, Reach, Slide
 from archspec.size import Size, always_equal
 from archspec.tensor import TensorType, fixed, show
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-Factor: TypeAlias = PositiveInt | Annotated[float, Field(gt=0)]
+Factor: TypeAlias = Extent | Annotated[float, Field(gt=0, le=WIDEST)]
 
 
 class Unfold(_Movement):
@@ -123,7 +123,7 @@ class PixelShuffle(_Movement):
     Raises: when factor^2 does not divide the channels
     """
 
-    factor: PositiveInt
+    factor: Extent
 
     examples = (
         "f32[12, 4, 5] -> PixelShuffle(2) -> f32[3, 8, 10]",
@@ -159,7 +159,7 @@ class PixelUnshuffle(_Movement):
     Raises: when `factor` does not divide both H and W
     """
 
-    factor: PositiveInt
+    factor: Extent
 
     examples = (
         "f32[3, 8, 10] -> PixelUnshuffle(2) -> f32[12, 4, 5]",

@@ -6,10 +6,10 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from archspec.errors import Mistake
-from archspec.op import Lowered, NonNegativeInt, PositiveInt
-from archspec.ops.inputs import require_rank
+from archspec.op import Lowered, PositiveInt
+from archspec.ops.inputs import require_held, require_rank
 from archspec.ops.movement import _Movement
-from archspec.ops.window import Window, per_axis
+from archspec.ops.window import Margin, Window, per_axis
 from archspec.reach import POINT, WHOLE, Along, Reach, Slide
 from archspec.size import Free, Size, always_equal, require_least, undecided
 from archspec.tensor import Shape, TensorType, show
@@ -269,6 +269,7 @@ class Pad(_Movement):
             raise Mistake(
                 f"a `value` of {self.value} is no {x.dtype}", kind="shape", help="give a whole number"
             )
+        require_held(x, self.value)
         sizes = list(x.shape)
         for axis, (before, after) in zip(range(-len(pairs), 0), pairs, strict=True):
             left = sizes[axis] + min(before, 0) + min(after, 0)
@@ -446,7 +447,7 @@ class WindowPartition(_Movement):
     """
 
     size: Window
-    halo: NonNegativeInt | tuple[NonNegativeInt, ...] = 0
+    halo: Margin | tuple[Margin, ...] = 0
 
     examples = (
         "f32[8, 12, 3] -> WindowPartition(4) -> f32[6, 16, 3]",

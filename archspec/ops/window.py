@@ -1,15 +1,19 @@
 """How a window slides: kernel, stride, padding and dilation, for convolutions and pools alike."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from archspec.errors import Mistake
-from archspec.op import NonNegativeInt, PositiveInt
 from archspec.reach import Along, Slide
 from archspec.size import Size, require_least
 from archspec.tensor import Shape, show
 
-Window = PositiveInt | tuple[PositiveInt, ...]
-Padding = NonNegativeInt | tuple[NonNegativeInt, ...] | Literal["same", "valid"]
+WIDEST = 2**24  # kernels of PyTorch compute windows in words of 32 bits, some of two axes at once
+Extent = Annotated[int, Field(ge=1, le=WIDEST)]
+Margin = Annotated[int, Field(ge=0, le=WIDEST)]
+Window = Extent | tuple[Extent, ...]
+Padding = Margin | tuple[Margin, ...] | Literal["same", "valid"]
 
 
 def per_axis(value: int | tuple[int, ...], axes: int, name: str) -> tuple[int, ...]:
