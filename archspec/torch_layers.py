@@ -86,6 +86,24 @@ class WSConv3d(_StandardisedWeight, nn.Conv3d):
     """`nn.Conv3d` of a standardised weight."""
 
 
+class LocalResponseNorm(nn.LocalResponseNorm):
+    """`nn.LocalResponseNorm` that computes in f32 where values are kept in half precision: their squares soon overflow there,
+    and on a CPU PyTorch has no such kernel.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[N, C, *S] -> [N, C, *S]."""
+        found: Tensor = one_step(_local_response_norm)(
+            input, size=self.size, alpha=self.alpha, beta=self.beta, k=self.k
+        )
+        return found
+
+
+def _local_response_norm(x: Tensor, *, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return functional.local_response_norm(wide, size, alpha, beta, k).to(x.dtype)
+
+
 class LayerNormAlong(_Layer, nn.LayerNorm):
     """`nn.LayerNorm` along one axis, counted from the back."""
 

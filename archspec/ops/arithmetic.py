@@ -387,6 +387,8 @@ class Power(Op):
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
         out = _with_numbers(x, self.exponent)
+        if out.floating:
+            require_held(out, self.exponent)
         if self.exponent < 0 and not out.floating:
             raise Mistake(
                 f"{x.dtype} has no power of {self.exponent}",

@@ -311,10 +311,10 @@ class LocalResponseNorm(Op):
         return ((around, *(Along((axis,)) for axis in range(1, x.rank))),)
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.LocalResponseNorm`."""
-        from torch import nn
+        """`nn.LocalResponseNorm`, computed in f32 for values in half precision."""
+        from archspec.torch_layers import LocalResponseNorm
 
-        return nn.LocalResponseNorm(**dict(self))
+        return LocalResponseNorm(**dict(self))
 
 
 def standardising(groups: int, size: int) -> int:

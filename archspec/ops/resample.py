@@ -259,7 +259,7 @@ class Upsample(Op):
             raise Mistake('"nearest" has no corners to align', help='say `mode="bilinear"`')
         if self.size is not None:
             return x.with_shape((x.shape[0], *per_axis(self.size, len(space), "size")))
-        scale = self.scale or 1
+        scale = 1 if self.scale is None else self.scale
         scales = scale if isinstance(scale, tuple) else (scale,) * len(space)
         if len(scales) != len(space):
             raise Mistake(f"`scale` has {len(scales)} numbers for {len(space)} axes", kind="shape")
