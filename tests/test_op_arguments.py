@@ -6,7 +6,6 @@ import re
 
 import pytest
 import torch
-from test_ops import TYPE
 
 import archspec
 from archspec import SpecError
@@ -16,6 +15,7 @@ from archspec.graph import Graph
 from archspec.op import Op
 from archspec.tensor import torch_name
 
+TYPE = r"(\w+)\[([^\]]*)\]"
 HOSTILE = [
     "0", "-1", "1", "7", "2**31", "2**31 - 1", "2**62", "2**63 - 1", "2**63", "10**20", "-(10**20)", "0.0", "0.5",
     "-0.5", "1e-320", "1e20", "1e308", "-1e308", "none", "true", '"a"', "[]", "[[]]", "[1]", "[0]", "[-1]", "[1, 2]",
