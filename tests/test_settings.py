@@ -331,3 +331,48 @@ def test_names_of_ops_begin_with_a_capital_letter() -> None:
     with pytest.raises(TypeError, match="must begin with a capital letter"):
         exec(OP.format(name="concat", flops=0), {"__name__": __name__})
     assert "concat" not in Op.known
+
+
+# ---------------------------------------------------------------- options that do nothing
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "build lenet5 --batch 4",
+        "build lenet5 --batch 1",
+        "scale mobilenet_v1 --search --phi 1",
+        "scale mobilenet_v1 --search --alpha 1.2",
+        "scale mobilenet_v1 --top 3",
+        "scale mobilenet_v1 --times 2",
+        "draw lenet5 --view table --theme dark",
+        "draw lenet5 --view table --depth 1",
+        "draw lenet5 --view html --direction up",
+        "draw lenet5 -o lenet.html --theme light",
+        "draw --all --focus layer1",
+        "draw --all --set classes=10",
+        "cost lenet5 resnet18 --depth 3",
+        "cost lenet5 --by op --depth 2",
+        "cost lenet5 --at classes=10:12 --sort macs",
+        "cost lenet5 --at batch=3 --batch 2",
+        "cost lenet5 --verify --batch 3",
+        "cost lenet5 --verify --at classes=10:12",
+        "cost lenet5 --at classes=10 --set classes=11",
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(arguments: str, here: Path) -> None:
+    """Also at their default."""
+    done = run(*arguments.split(), status=2)
+    assert "Invalid value for" in done.stderr
+    assert list(here.iterdir()) == []
+
+
+def test_pictures_refuse_what_would_do_nothing() -> None:
+    graph = archspec.read("lenet5")
+    for given in (
+        {"view": "blocks", "depth": 2},
+        {"view": "blocks", "focus": "Net"},
+        {"depth": 0},
+        {"depth": 1.5},
+    ):
+        refused(lambda given=given: archspec.draw(graph, **given))

@@ -133,9 +133,18 @@ def draw(
     in one block, the first there is unless `focus` names one, `blocks` every different block on one sheet;
     `full` every node. `depth` is how many levels of blocks are opened, `shade` the quantity by whose share
     boxes are shaded (`params`, `macs` or `memory`), `direction` where the network leads: down, up or right.
-    Raises SpecError for another view, theme, quantity or direction, and for a part that is not there.
+    Raises SpecError for another view, theme, quantity or direction, for a part that is not there, and for a `depth` or
+    `focus` that would do nothing.
     """
     view = _known("view", view, VIEWS)
+    if view == "blocks" and (focus or depth is not None):
+        raise SpecError.of(
+            "argument",
+            f"`{'focus' if focus else 'depth'}` would do nothing: `blocks` shows every block, and one level of each",
+            help="the view `block` shows one",
+        )
+    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
+        raise SpecError.of("argument", f"`depth` is a whole number of levels, from 1 on, not {depth!r}")
     shade = _known("shade", shade or ("macs" if view == "cost" else ""), ("", *SHADE_NAMES))
     rank = DIRECTIONS[_known("direction", direction, tuple(DIRECTIONS))]
     style = Style(

@@ -19,6 +19,7 @@ from archspec.cli.options import (
     import_plugins,
     parse_settings,
     progress,
+    refuse_idle,
     sources_of,
 )
 from archspec.cli.summary import echo_summary
@@ -37,6 +38,7 @@ class Optimise(StrEnum):
 
 @app.command()
 def build(
+    context: typer.Context,
     spec: Spec,
     output: Annotated[
         Path | None,
@@ -87,6 +89,8 @@ def build(
 ) -> None:
     """Build a module, with fresh weights or those of a file, and write it to a file that archspec.load reads."""
     started = time.perf_counter()
+    if not aot:
+        refuse_idle(context, "it is how many samples --aot compiles for", "batch")
     import_plugins(plugins)
     with progress() as say:
         from archspec.api import BUILT, load, read, torch_dtype

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from archspec.cli.options import (
     Settings,
     import_plugins,
     parse_settings,
+    refuse_idle,
     sources_of,
 )
 from archspec.cli.tables import Table, TableFormat, print_table
@@ -60,6 +62,7 @@ CostDType = Annotated[
 
 @app.command()
 def cost(
+    context: typer.Context,
     specs: Annotated[
         list[str], typer.Argument(metavar="SPEC...", help="Paths or names of specs; several side by side.")
     ],
@@ -109,6 +112,20 @@ def cost(
     if plot is not None and len(points) < 2:
         raise typer.BadParameter("there is one point only; give --at a range", param_hint="--plot")
     given = parse_settings(settings)
+    twice = [name for name in points[0] if name in given and name != "batch"]
+    if twice:
+        raise typer.BadParameter(f"`{twice[0]}` is given by --set, too", param_hint="--at")
+    if at is not None and re.search(r"(^|,)\s*batch\s*=", at):
+        refuse_idle(context, "--at gives the batch", "batch")
+    if verify:
+        idle = ("by", "depth", "sort", "batch", "dtype", "device", "plot")
+        refuse_idle(context, "--verify compares the counts of one sample, op by op", *idle)
+        if len(points) > 1:
+            raise typer.BadParameter("--verify compares at one point only", param_hint="--at")
+    elif len(points) > 1 or len(specs) > 1:
+        refuse_idle(context, "each network is one row", "by", "depth", "sort")
+    elif by is not By.tree:
+        refuse_idle(context, "only the tree has depth", "depth")
 
     def summary(spec: str, point: dict[str, Any]) -> Summary:
         size = point.get("batch", batch)

@@ -18,6 +18,7 @@ from archspec.cli.options import (
     import_plugins,
     parse_settings,
     progress,
+    refuse_idle,
     sources_of,
 )
 from archspec.writing import replacing
@@ -42,6 +43,7 @@ class View(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by
 
 @app.command()
 def draw(
+    context: typer.Context,
     spec: Annotated[
         str,
         typer.Argument(
@@ -95,6 +97,12 @@ def draw(
     import_plugins(plugins)
     if bool(spec) == every:
         raise typer.BadParameter("give a spec, or --all", param_hint="SPEC")
+    if every:
+        refuse_idle(context, "--all draws all of each spec as it is", "focus", "settings", "budget")
+    if view is View.table:
+        refuse_idle(context, "a table is of stages", "depth", "focus", "shade", "theme", "direction")
+    if view is View.html or (output is not None and output.suffix == ".html"):
+        refuse_idle(context, "a page is set by the reader", "shade", "theme", "direction")
     options = {"depth": depth, "focus": focus, "shade": shade, "theme": theme, "direction": direction}
     if every:
         draw_all(output or Path("gallery"), view, options, plugins or [])

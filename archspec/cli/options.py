@@ -66,6 +66,14 @@ def parse_settings(settings: list[str] | None, option: str = "--set") -> dict[st
     return parsed
 
 
+def refuse_idle(context: typer.Context, why: str, *names: str) -> None:
+    """Usage is wrong when an option was given, whatever its value, that does nothing beside the others."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"it would do nothing: {why}", param_hint=max(parameter.opts, key=len))
+
+
 def setting_texts(settings: list[str] | None) -> dict[str, str]:
     """The settings as a spec writes them: as they were given, bare words as strings."""
     from archspec.literals import written

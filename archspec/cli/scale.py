@@ -18,6 +18,7 @@ from archspec.cli.options import (
     Spec,
     import_plugins,
     parse_settings,
+    refuse_idle,
     setting_texts,
     sources_of,
 )
@@ -32,6 +33,7 @@ _OFF = 0.1  # how far from 2 a rule may be without a word: the paper's own gives
 
 @app.command()
 def scale(
+    context: typer.Context,
     spec: Spec,
     phi: Annotated[float, typer.Option("--phi", help="How many steps; each is about twice the FLOPs.")] = 1.0,
     alpha: Annotated[float, typer.Option("--alpha", min=1.0, help="Deeper by this at each step.")] = 1.2,
@@ -72,10 +74,12 @@ def scale(
     from archspec.writing import require_writable
 
     import_plugins(plugins)
-    if search and output is not None:
-        raise typer.BadParameter(
-            "a search finds many models; write one with its --alpha, --beta and --gamma", param_hint="-o"
+    if search:
+        refuse_idle(
+            context, "--search tries many rules, each for one step", "phi", "alpha", "beta", "gamma", "output"
         )
+    else:
+        refuse_idle(context, "it is for --search", "times", "step", "most", "tolerance", "top")
     given = parse_settings(settings)
     sources = () if output is None else tuple(sources_of(spec, others=plugins or []))
     if output is not None:
