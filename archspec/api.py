@@ -188,6 +188,7 @@ def load(
     compile: bool | str = False,
     optimize: str | None = None,
     weights: str | os.PathLike[str] | None = None,
+    check_inputs: bool = True,
     budget: int = BUDGET,
     settings: Mapping[str, Any] | None = None,
     **more: Any,
@@ -210,6 +211,9 @@ def load(
     repeats ("regions") and the network as a whole ("whole", or a mode such as "max-autotune"); see docs/speed.md.
     `optimize="inference"` folds, fuses and packs what it can into a flat network in eval mode, which can no longer train.
     A built module is compiled and optimised as it was built to be, unless these are given: `optimize=None` is not.
+
+    The network refuses tensors that its spec does not allow, with an InputError: of another rank or kind of numbers, or of
+    other sizes where the spec used the number (docs/resolutions.md). With `check_inputs=False` it takes what it is given.
 
     Raises SpecError when the spec, the built file or the weights are wrong or cannot be read, and when one
     argument leaves nothing for another to do.
@@ -262,7 +266,7 @@ def load(
     with torch.inference_mode(False):  # weights made within it could never be trained
         tensors = made(graph)
 
-    network = lower(graph, lambda _: tensors, flat=flat or optimize is not None)
+    network = lower(graph, lambda _: tensors, flat=flat or optimize is not None, checked=check_inputs)
     if real is not None or place is not None:
         _move(network, place, real)
     if optimize is not None:

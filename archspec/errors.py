@@ -132,6 +132,10 @@ class SpecError(Exception):
         return SpecError(replace(problem, trail=(*problem.trail, (what, span))) for problem in self.problems)
 
 
+class InputError(SpecError, ValueError):
+    """A network was given tensors that its spec does not allow."""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """`did you mean ...?`, or an empty string when nothing known is near."""
     lowered = {candidate.lower(): candidate for candidate in sorted(known)}

@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     FailFast,
+    Field,
     JsonValue,
     PlainSerializer,
     ValidationError,
@@ -109,12 +110,24 @@ def made_like(record: Made, **changed: Any) -> Made:
     return made
 
 
+class Use(Record):
+    """An axis of an input whose size is used as a number, the batch not counted, and the first place where it is."""
+
+    axis: Annotated[int, Field(ge=0)]
+    location: Location
+
+
 class Input(Record):
-    """A tensor that the network is given."""
+    """A tensor that the network is given.
+
+    `uses` are the axes of known size that must have it at run time, since a weight has it or something else was computed
+    of the number; along all others the network runs at any size. It is none in graphs made before this was noted.
+    """
 
     name: str
     type: TensorType
     location: Location
+    uses: tuple[Use, ...] | None = None
 
 
 class Output(Record):

@@ -10,6 +10,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any, get_args
 
+from archspec.declared import Declared
 from archspec.errors import Mistake, SpecError
 from archspec.size import Free
 from archspec.source import Location
@@ -137,7 +138,7 @@ _WRONG: dict[str, Wrong] = {
 
 
 def _is_size(size: Any) -> bool:
-    return isinstance(size, Free) or (type(size) is int and size >= 0)
+    return isinstance(size, Free) or (type(size) in (int, Declared) and size >= 0)
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ from math import prod
 from sys import float_info
 from typing import Literal, cast, get_args
 
+from archspec.declared import Declared, number, use
 from archspec.errors import Mistake
 from archspec.size import Free, Size, always_equal
 
@@ -146,12 +147,13 @@ def show(shape: Sequence[Size]) -> str:
 
 
 def fixed(size: Size, what: str) -> int:
-    """The size as a number; Mistake when it is free."""
+    """The size as a number, which it is then used as; Mistake when it is free."""
     if isinstance(size, Free):
         raise Mistake(
             f"{what} must be known, but {size} is free", kind="free", help="give the input a size there"
         )
-    return size
+    use(size)
+    return cast(int, number(size))
 
 
 def broadcast(*types: TensorType, verb: str = "combine") -> TensorType:
@@ -159,6 +161,9 @@ def broadcast(*types: TensorType, verb: str = "combine") -> TensorType:
 
     Shapes align at their last axes; a size of 1 stretches. The batch is not part of a shape, so a
     tensor without one combines with every sample alike. Raises Mistake when sizes differ.
+
+    At other sizes PyTorch refuses two that differ, but for a 1, which it stretches: so sizes that do not
+    come from the same declared ones are used as numbers.
     """
     rank = max(t.rank for t in types)
     sizes: list[Size] = []
@@ -175,8 +180,22 @@ def broadcast(*types: TensorType, verb: str = "combine") -> TensorType:
                     label=f"axis {position + rank} differs: {size} and {t.shape[position]}",
                 )
             size = t.shape[position]
-        sizes.append(size)
+        sizes.append(_aligned(size, [t.shape[position] for t in types if -position <= t.rank]))
     return TensorType(tuple(sizes), promote(*types), any(t.batched for t in types))
+
+
+def _aligned(size: Size, met: Sequence[Size]) -> Size:
+    """The size that broadcasting gives, where these meet: they are used unless they come from the same ones."""
+    declared = [have for have in met if type(have) is Declared]
+    if not declared:
+        return size
+    fixed_ones = sum(type(have) is int and have == 1 for have in met)
+    first = declared[0]
+    alike = all(have == first and have.origins == first.origins for have in declared)
+    if alike and len(declared) + fixed_ones == len(met):
+        return first
+    use(*declared)
+    return cast(Size, number(size))
 
 
 def promote(*types: TensorType) -> DType:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from archspec.errors import Mistake, SpecError
-from archspec.graph import DEEPEST_SCOPE, Claim, Graph, Input, Node, Output, Ref, Scope
+from archspec.graph import DEEPEST_SCOPE, Claim, Graph, Input, Node, Output, Ref, Scope, Use
 from archspec.inference import Inferred, infer, require_few_constants, require_possible
 from archspec.initialisation import Initialiser
 from archspec.names import LONGEST_NAME, first_use, is_full_name, is_name, require_free
@@ -134,6 +134,7 @@ class _Validation:
                 for size in given.type.shape:
                     _require_size(size, free)
                 require_possible(given.type.shape)
+                _require_uses(given)
                 self.names.add(given.name)
                 self.types[Ref(given.name)] = given.type
 
@@ -379,6 +380,20 @@ def _require_op(op: Op) -> None:
         _require_value(value)
     if isinstance(op, Own) and op.weight.saved == isinstance(op, Constant):
         raise _wrong("a constant is not saved, and anything else is")
+
+
+def _require_uses(given: Input) -> None:
+    """Mistake unless its uses are of different axes, each of a known size."""
+    uses, left = given.uses, {axis for axis, size in enumerate(given.type.shape) if isinstance(size, int)}
+    if uses is None:
+        return
+    if not isinstance(uses, tuple) or not all(type(use) is Use for use in uses):
+        raise _wrong("its uses are none")
+    for use in uses:
+        if type(use.axis) is not int or use.axis not in left:
+            raise _wrong(f"axis {use.axis} is used, which has no known size or is used twice")
+        left.remove(use.axis)
+        _require_location(use.location)
 
 
 def _require_location(location: Location) -> None:

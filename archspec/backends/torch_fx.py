@@ -22,6 +22,7 @@ from torch.fx import Node as FxNode
 
 from archspec.analyses.memory import written_over
 from archspec.backends.torch_conformance import lowered
+from archspec.backends.torch_inputs import check_inputs
 from archspec.backends.torch_modules import (
     Block,
     Chain,
@@ -123,21 +124,27 @@ class Program:
 @uncollected()
 @torch.inference_mode(False)  # weights made within it could never be trained
 def lower(
-    graph: Graph, tensors: Callable[[Graph], Mapping[str, torch.Tensor]], *, flat: bool = False
+    graph: Graph,
+    tensors: Callable[[Graph], Mapping[str, torch.Tensor]],
+    *,
+    flat: bool = False,
+    checked: bool = True,
 ) -> Network:
     """The network as a GraphModule, in training mode, with the weights that `tensors` gives by name.
 
-    With `flat`, one fx graph holds every op; otherwise each block is a module of its own. Raises SpecError when the graph
+    With `flat`, one fx graph holds every op; otherwise each block is a module of its own. Unless it is `checked`, it takes its
+    inputs as they are. Raises SpecError when the graph
     is not valid: its names become a part of code.
     """
-    return _Lowering(graph.validated(), flat).network(tensors)
+    return _Lowering(graph.validated(), flat, checked).network(tensors)
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, flat: bool) -> None:
+    def __init__(self, graph: Graph, flat: bool, checked: bool) -> None:
         self.graph = graph
         self.flat = flat
-        self.recipe = Recipe(graph, {"flat": flat})
+        self.checked = checked
+        self.recipe = Recipe(graph, {"flat": flat, "checked": checked})
         self.classes: dict[Any, type[Block]] = {}
         self.owners: dict[str, tuple[nn.Module, str]] = {}
         # One flat graph is for passes over it, to which its ops are to be pure functions.
@@ -167,6 +174,8 @@ class _Lowering:
             fx.output({output.name: value for output, value in zip(graph.outputs, results, strict=True)})
         else:
             fx.output(results[0] if len(results) == 1 else tuple(results))
+        if self.checked:
+            check_inputs(fx, graph)
         network.run(fx)
         self.recipe.code = network.code
         return network

@@ -21,7 +21,7 @@ from archspec.cli.options import (
 from archspec.cli.summary import echo_summary
 
 if TYPE_CHECKING:
-    from archspec.graph import Graph, Node
+    from archspec.graph import Graph, Input, Node
 
 
 @app.command()
@@ -32,7 +32,7 @@ def show(
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Print the graph of a model: every step with its arguments, shape and parameters."""
+    """Print the graph of a model: what it takes, and every step with its arguments, shape and parameters."""
     from archspec.api import read
 
     import_plugins(plugins)
@@ -40,10 +40,28 @@ def show(
     if format is Format.json:
         typer.echo(graph.to_json(indent=2))
         return
+    for given in graph.inputs:
+        typer.echo(f"{given.name}: {given.type}{_taken(given)}")
+    typer.echo()
     for line in _lines(graph):
         typer.echo(line)
     typer.echo()
     echo_summary(graph)
+
+
+def _taken(given: Input) -> str:
+    """Which sizes of an input are fixed, if others run."""
+    if given.uses is None:
+        return ""
+    fixed = sorted(use.axis for use in given.uses)
+    known = [axis for axis, size in enumerate(given.type.shape) if isinstance(size, int)]
+    if fixed == known:
+        return ", at this size only" if known and len(known) == given.type.rank else ""
+    if not fixed:
+        return ", or any other size"
+    return (
+        f", or any other size but for ax{'is' if len(fixed) == 1 else 'es'} {' and '.join(map(str, fixed))}"
+    )
 
 
 def _lines(graph: Graph) -> Iterator[str]:

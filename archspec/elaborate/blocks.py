@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from archspec.declared import Declared, same_always
 from archspec.elaborate.arguments import ArgumentMistake, check_parameter, parameter_names, takes
 from archspec.elaborate.builder import (
     COUNTED_BLOCK,
@@ -15,6 +16,7 @@ from archspec.elaborate.builder import (
     Counter,
     GraphBuilder,
     check_length,
+    plain_type,
     snake,
 )
 from archspec.elaborate.expressions import POISON, Expressions, Poisoned, at
@@ -36,7 +38,7 @@ from archspec.elaborate.values import (
     plain,
 )
 from archspec.errors import MOST_PROBLEMS, Mistake, Problem, SpecError
-from archspec.graph import Input, Ref
+from archspec.graph import Input, Ref, Use
 from archspec.inference import require_possible, require_start, tensors
 from archspec.initialisation import Init, Initialiser, constant, values
 from archspec.names import require_free
@@ -69,6 +71,7 @@ class Blocks(Expressions):
         super().__init__(builder, checked=checked)
         self.problems: list[Problem] = []
         self.inputs: list[Input] = []
+        self._axes: dict[tuple[str, int], int] = {}  # of the sizes of inputs, the origins that declare them
         self._around: list[tuple[str, Span]] = []  # the blocks being applied, outermost first
         self._deepest = 0  # the most blocks around a step, since this was last set
         self._counted: dict[Any, tuple[tuple[Tensor, ...], int]] | None = None
@@ -79,6 +82,7 @@ class Blocks(Expressions):
         self._methods.clear()
         self._applied.clear()
         self.builder.when_large = None
+        self.builder.family.release()
 
     def count(self, model: BlockLayer) -> None:
         """Keep the mistake, and raise Stopped, when the model's graph would pass the budget.
@@ -95,6 +99,8 @@ class Blocks(Expressions):
             problems = error.problems
         except (Poisoned, Stopped):
             problems = counting.problems
+        finally:
+            counting.release()
         # Other mistakes are found again where they stand, when the graph is built.
         too_large = [problem for problem in problems if problem.kind == "budget"]
         if too_large:
@@ -209,7 +215,8 @@ class Blocks(Expressions):
         does = identity(layer, given)
         refs = [tensor.ref for tensor in given]
         same = tuple(refs.index(ref) for ref in refs)  # which of these are one tensor
-        key = (shown, does, tuple(tensor.type for tensor in inputs), same)
+        types = tuple((tensor.type, tensor.trace) for tensor in inputs)
+        key = (shown, does, types, same)
         known = self._applied.get(key)
         depth = len(self._around)
         if known is not None and known.closed and depth + known.height <= DEEPEST:
@@ -224,12 +231,12 @@ class Blocks(Expressions):
             self._applied[key] = Application(self.builder, name, given, outputs, first, last, height)
         return outputs
 
-    def _short_form(self, layer: BlockLayer, env: Environment, span: Span) -> Any:
+    def _short_form(self, layer: BlockLayer, env: Environment, span: Span, *, declares: bool = False) -> Any:
         """The layer that a block in the short form, applied at `span`, stands for."""
         definition = layer.definition
         assert definition.layer is not None
         self._require_arguments(layer, span)
-        self._bind_parameters(layer, env)
+        self._bind_parameters(layer, env, declares=declares)
         meant = self.evaluate(definition.layer, env)
         if not is_layer(meant):
             raise SpecError.of(
@@ -266,7 +273,7 @@ class Blocks(Expressions):
             raise SpecError.of("shape", message, span, help=help_)
         self._require_arguments(layer, span)
         with self._inside(None if root else f"{name}: {describe(layer)}", span):
-            self._bind_parameters(layer, env)
+            self._bind_parameters(layer, env, declares=root)
             arguments = self._arguments(env, span)
             call = Call(layer, env, list(inputs), root)
             with self.builder.scope(name, shown, arguments, inputs, span) as outputs:
@@ -303,7 +310,7 @@ class Blocks(Expressions):
         for _ in range(DEEPEST):
             if layer.definition.layer is None:
                 return self._run_block(layer, (), "", span, shown, root=True), layer
-            meant = self._short_form(layer, Environment(layer.home), span)
+            meant = self._short_form(layer, Environment(layer.home), span, declares=True)
             if not isinstance(meant, BlockLayer):
                 raise SpecError.of(
                     "shape",
@@ -348,17 +355,32 @@ class Blocks(Expressions):
 
     # -------------------------------------------------------------- parameters
 
-    def _bind_parameters(self, layer: BlockLayer, env: Environment) -> None:
+    def _bind_parameters(self, layer: BlockLayer, env: Environment, *, declares: bool) -> None:
+        """Give the parameters their values; those of a model that `declares` sizes by them know where they come from."""
+        declaring = _declaring(layer.definition) if declares else set()
         for parameter in layer.definition.parameters:
             if parameter.name in layer.arguments:
-                env.names[parameter.name] = layer.arguments[parameter.name]
+                value = layer.arguments[parameter.name]
             elif parameter.default is not None:
                 value = self.evaluate(parameter.default, env)
+                known = self.spent(value, parameter.span) if parameter.domain else value
                 try:
-                    check_parameter(layer.name, parameter, value, partial(self.evaluate, env=env))
+                    check_parameter(layer.name, parameter, known, partial(self.evaluate, env=env))
                 except Mistake as mistake:
                     raise mistake.at(parameter.default.span) from None
-                env.names[parameter.name] = value
+            else:
+                continue
+            if parameter.name in declaring:
+                value = self._declared(value, (layer.definition.name, parameter.name))
+            env.names[parameter.name] = value
+
+    def _declared(self, value: Any, origin: tuple[str | int, ...]) -> Any:
+        """A value whose whole numbers know that they come from this parameter, or from that of another model."""
+        if type(value) is int:
+            return self.builder.declared(value, origin)
+        if type(value) in (list, tuple):
+            return type(value)(self._declared(item, (*origin, i)) for i, item in enumerate(value))
+        return value
 
     def _require_arguments(self, layer: BlockLayer, span: Span) -> None:
         needed = (p.name for p in layer.definition.parameters if p.default is None)
@@ -376,10 +398,11 @@ class Blocks(Expressions):
             if parameter.name in given:
                 env = Environment(layer.home)
                 env.names.update(layer.arguments)
+                value = given[parameter.name]
+                if parameter.domain:
+                    value = self.spent(value, parameter.span)
                 try:
-                    check_parameter(
-                        layer.name, parameter, given[parameter.name], partial(self.evaluate, env=env)
-                    )
+                    check_parameter(layer.name, parameter, value, partial(self.evaluate, env=env))
                 except ArgumentMistake:
                     raise
                 except Mistake as mistake:
@@ -535,6 +558,14 @@ class Blocks(Expressions):
                 )
             with at(part.span):
                 require_place(size)
+            if isinstance(size, int):
+                axis = statement.name, len(sizes)
+                origins = size.origins if isinstance(size, Declared) else 0
+                size = self.builder.declared(size, axis)
+                self._axes[axis] = origins | size.origins
+                if not _names_in(part) <= set(call.env.names):
+                    # A number of the whole file, which may be used anywhere in it.
+                    self.builder.use(size.origins, part.span)
             sizes.append(size)
         if statement.pattern is None:
             raise SpecError.of(
@@ -552,9 +583,21 @@ class Blocks(Expressions):
         with at(statement.span):
             require_possible(tuple(sizes))
         type_ = TensorType(tuple(sizes), dtype_)
-        self.inputs.append(Input(name=statement.name, type=type_, location=statement.span.location))
+        self.inputs.append(
+            Input(name=statement.name, type=plain_type(type_), location=statement.span.location)
+        )
         level.taken[statement.name] = statement.span
-        return Tensor(Ref(statement.name), type_)
+        type_, _, trace = self.builder.traced(type_)
+        return Tensor(Ref(statement.name), type_, trace)
+
+    def declared_inputs(self) -> tuple[Input, ...]:
+        """The model's inputs, with the sizes that were used as numbers; for a finished graph."""
+        uses: dict[str, list[Use]] = {given.name: [] for given in self.inputs}
+        for (name, axis), origins in self._axes.items():
+            places = [place for origin, place in self.builder.uses.items() if origin & origins]
+            if places:
+                uses[name].append(Use(axis=axis, location=places[0]))
+        return tuple(given.model_copy(update={"uses": tuple(uses[given.name])}) for given in self.inputs)
 
     def _match(
         self, statement: t.Input, pattern: tuple[t.PatternSize, ...], type_: TensorType, call: Call
@@ -591,6 +634,9 @@ class Blocks(Expressions):
                     raise SpecError.of(
                         "type", f"a size is a whole number, not {kind(wanted_size)}", part.span
                     )
+            pairs = zip(wanted_size, size, strict=False) if isinstance(size, list) else [(wanted_size, size)]
+            if not all(same_always(*pair) for pair in pairs):
+                wanted_size, size = self.spent(wanted_size, part.span), self.spent(size, part.span)
             with at(part.span):
                 same = wanted_size == size if isinstance(size, list) else always_equal(wanted_size, size)
             if not same:
@@ -608,7 +654,7 @@ class Blocks(Expressions):
             dtype_ = dtype(statement.dtype or "f32")
         shape = []
         for part in statement.shape:
-            size = self.evaluate(part, env)
+            size = self.spent(self.evaluate(part, env), part.span)
             if isinstance(size, Free):
                 raise SpecError.of(
                     "free", f"a weight's size must be known, but {size} is free", part.span, help=_KNOWN
@@ -618,7 +664,7 @@ class Blocks(Expressions):
                     "shape", f"a weight's size is a positive whole number, not {describe(size)}", part.span
                 )
             shape.append(size)
-        value = self.evaluate(statement.value, env)
+        value = self.spent(self.evaluate(statement.value, env), statement.value.span)
         trainable = statement.kind == "weight"
         if trainable and not is_real(dtype_):
             raise SpecError.of(
@@ -670,6 +716,47 @@ def _inputs_within(definition: t.Definition) -> bool:
             return True
         stack.extend(child for child in node.children() if isinstance(child, t.Statement | t.Branch))
     return False
+
+
+def _declaring(definition: t.Definition) -> set[str]:
+    """The names on which the sizes that a model declares for its inputs may depend."""
+    if definition.layer is not None:  # whatever they are, they may be those of the model that it stands for
+        return {parameter.name for parameter in definition.parameters}
+    bound: dict[str, set[str]] = {}
+    names: set[str] = set()
+    stack: list[t.Tree] = [definition]
+    while stack:
+        node = stack.pop()
+        match node:
+            case t.Assign(target=target, value=value) | t.For(target=target, iterable=value):
+                for name in _target_names(target):
+                    bound.setdefault(name, set()).update(_names_in(value))
+            case t.Input(pattern=pattern):
+                for part in pattern or ():
+                    names |= _names_in(part)
+        stack.extend(node.children())
+    waiting = list(names)
+    while waiting:
+        for name in bound.get(waiting.pop(), ()):
+            if name not in names:
+                names.add(name)
+                waiting.append(name)
+    defaults = {p.name: _names_in(p.default) for p in definition.parameters if p.default is not None}
+    for parameter in reversed(definition.parameters):
+        if parameter.name in names:
+            names |= defaults.get(parameter.name, set())
+    return names
+
+
+def _names_in(node: t.Tree) -> set[str]:
+    """The names in an expression."""
+    found, stack = set(), [node]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, t.Name):
+            found.add(node.name)
+        stack.extend(node.children())
+    return found
 
 
 _KNOWN = "give the input a number there, or a parameter of the model"

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+from archspec.declared import Declared, Family, number, use, used
 from archspec.elaborate.values import SharedLayer, Tensor
 from archspec.errors import Mistake, SpecError
 from archspec.graph import DEEPEST_SCOPE, Node, Ref, Scope
-from archspec.inference import Inferred, infer
+from archspec.inference import infer
 from archspec.names import LONGEST_NAME, is_label, is_taken, require_free
 from archspec.op import Op, Weight
 from archspec.ops.weights import Constant, Own, Tied
-from archspec.source import Span
+from archspec.size import Free
+from archspec.source import Location, Span
 from archspec.tensor import TensorType, show
 
 DEEPEST = 50  # blocks within blocks, and files that import files
@@ -56,9 +58,14 @@ class GraphBuilder:
         self.weights: dict[str, Weight] = {}
         self.level = Level(0, "")
         self.depth = 0
-        self._inferred: dict[Any, Inferred] = {}
+        self._inferred: dict[Any, _Inferred] = {}
         self._ops: dict[str, Op] = {}  # by the names of nodes, as far as a shared layer asked for them
         self._aliases: list[tuple[str, str]] = []  # prefixes of a repeated use, and of what it shares
+        self.used = 0  # the origins of the numbers used, one bit for each
+        self.uses: dict[int, Location] = {}  # where each was first, by its bit
+        self.family = Family()
+        self._origins: dict[Hashable, int] = {}
+        self._traces: dict[Hashable, int] = {}
 
     # -------------------------------------------------------------- budget
 
@@ -185,6 +192,37 @@ class GraphBuilder:
             if repeated:
                 self._aliases.pop()
 
+    # -------------------------------------------------------------- declared sizes
+
+    def declared(self, value: int, origin: Hashable) -> Declared:
+        """A number that is declared: what is computed of it knows that it comes from there."""
+        place = self._origins.setdefault(origin, len(self._origins))
+        return self.family.member(number(value), 1 << place, Free.named(f"@{place}"))
+
+    def use(self, origins: int, span: Span) -> None:
+        """Note that numbers which come from these are used at that place."""
+        new = origins & ~self.used
+        if new:
+            self.used |= new
+            self.uses.update({1 << i: span.location for i in range(new.bit_length()) if new >> i & 1})
+
+    def settled(self, value: Any) -> Any:
+        """The plain number where all that it comes from is used already, else the number as it is."""
+        return number(value) if type(value) is Declared and not value.origins & ~self.used else value
+
+    def traced(self, type_: TensorType) -> tuple[TensorType, TensorType, int]:
+        """The type with its sizes settled; the same with plain ones; and the number of the way in which its sizes
+        follow from declared ones, 0 if none does."""
+        plain = plain_type(type_)
+        if plain is type_:
+            return type_, type_, 0
+        shape = tuple([self.settled(size) for size in type_.shape])
+        way = tuple([size.key if type(size) is Declared else -1 for size in shape])
+        if max(way) < 0:
+            return plain, plain, 0
+        trace = self._traces.setdefault(way, len(self._traces) + 1)
+        return TensorType(shape, type_.dtype, type_.batched), plain, trace
+
     # -------------------------------------------------------------- nodes
 
     def emit(
@@ -193,15 +231,28 @@ class GraphBuilder:
         """Add a node. Raises Mistake when the inputs do not fit the op, SpecError past the budget."""
         self.afford(1, span)
         self.made += 1
-        types = tuple(tensor.type for tensor in inputs)
-        key = (op, types, tuple((option, tensor.type) for option, tensor in options.items()))
-        if key not in self._inferred:
-            self._inferred[key] = infer(op, types, {name: tensor.type for name, tensor in options.items()})
-        outputs, weights = self._inferred[key]
-        self._add(op, inputs, options, name, outputs, weights, span)
-        if len(inputs) + len(outputs) > 8:
-            self.spend(len(inputs) + len(outputs), span)
-        return tuple(Tensor(Ref(name, i), type_) for i, type_ in enumerate(outputs))
+        types = tuple([tensor.type for tensor in inputs])
+        traces = tuple([tensor.trace for tensor in inputs])
+        given = tuple([(option, tensor.type, tensor.trace) for option, tensor in options.items()])
+        inferred = self._inferred.get((op, types, traces, given))
+        if inferred is None:
+            with used() as origins:
+                named = {name: type_ for name, type_, _ in given}
+                outputs, weights = infer(op, types, named)
+                if weights and not type(op).__module__.startswith("archspec."):
+                    _use_in_weights(op, types, named, weights)
+            self.use(origins[0], span)
+            traced = [self.traced(type_) for type_ in outputs]
+            inferred = _Inferred(
+                [(type_, trace) for type_, _, trace in traced],
+                tuple([plain for _, plain, _ in traced]),
+                weights,
+            )
+            self._inferred[op, types, traces, given] = inferred
+        self._add(op, inputs, options, name, inferred.plain, inferred.weights, span)
+        if len(inputs) + len(inferred.plain) > 8:
+            self.spend(len(inputs) + len(inferred.plain), span)
+        return tuple([Tensor(Ref(name, i), type_, trace) for i, (type_, trace) in enumerate(inferred.types)])
 
     def _add(
         self,
@@ -289,6 +340,44 @@ class GraphBuilder:
         weight = self.weights[full]
         name = self.claim_name(None, f"{layer.name}_{key}".replace(".", "_"), span)
         return self.emit(Tied(target=full, shape=weight.shape, dtype=weight.dtype), (), {}, name, span)[0]
+
+
+class _Inferred(NamedTuple):
+    """What an op gives for inputs of some types: types and their traces, the types with plain sizes, and its weights."""
+
+    types: list[tuple[TensorType, int]]
+    plain: tuple[TensorType, ...]
+    weights: Mapping[str, Weight]
+
+
+def _use_in_weights(
+    op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorType], weights: Mapping[str, Weight]
+) -> None:
+    """Use the declared sizes on which weights depend, of an op that may not say so: its weights are other with others."""
+    sizes = {s.key: s for t in (*types, *options.values()) for s in t.shape if isinstance(s, Declared)}
+    for size in sizes.values():
+
+        def changed(t: TensorType, size: Declared = size, to: int = 0) -> TensorType:
+            return t.with_shape([to if s is size else number(s) for s in t.shape])
+
+        for other in (number(size) + 1, 2 * number(size)):
+            try:
+                made = op.weights(
+                    *(changed(t, to=other) for t in types),
+                    **{name: changed(t, to=other) for name, t in options.items()},
+                )
+            except Mistake:
+                made = {}
+            if made != weights:
+                use(size)
+
+
+def plain_type(type_: TensorType) -> TensorType:
+    """The type with its sizes as plain numbers, as graphs have them."""
+    for size in type_.shape:
+        if type(size) is Declared:
+            return TensorType(tuple([number(size) for size in type_.shape]), type_.dtype, type_.batched)
+    return type_
 
 
 def check_label(label: str, span: Span) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import operator
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from archspec.declared import Declared, number, same_always
 from archspec.elaborate import functions
 from archspec.elaborate.arguments import (
     ArgumentMistake,
@@ -70,6 +72,19 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+_PLAIN = (int, float, str, bool, type(None))
+# Functions that keep where numbers come from, and in how many arguments.
+_CARRY = {
+    "concat": sys.maxsize,
+    "enumerate": 1,
+    "len": 1,
+    "prod": 1,
+    "reversed": 1,
+    "sum": 1,
+    "zip": sys.maxsize,
+}
+_LARGEST_POWER = 8
+
 WORDS = {"true", "false", "none"}
 
 Value = TypeVar("Value")
@@ -114,6 +129,19 @@ class Expressions(ABC):
         self.builder.work += 1
         return self._methods[type(expression)](expression, env)
 
+    def spent(self, value: Value, span: Span) -> Value:
+        """The same value, its numbers plain: if they come from declared sizes, these are used at that place."""
+        match value:
+            case Declared():
+                self.builder.use(value.origins, span)
+                return number(value)  # type: ignore[no-any-return]
+            case list() | tuple() if not isinstance(value, Outputs):
+                if all(type(item) in _PLAIN for item in value):
+                    return value
+                items = [self.spent(item, span) for item in value]
+                return items if isinstance(value, list) else tuple(items)  # type: ignore[return-value]
+        return value
+
     # -------------------------------------------------------------- names and literals
 
     def _name(self, node: t.Name, env: Environment) -> Any:
@@ -140,7 +168,7 @@ class Expressions(ABC):
         """A string, its holes filled in."""
         parts = []
         for part in node.parts:
-            value = part if isinstance(part, str) else self.evaluate(part, env)
+            value = part if isinstance(part, str) else self.spent(self.evaluate(part, env), node.span)
             if not isinstance(value, str | int | float | Free):
                 raise SpecError.of("type", f"a string cannot hold {kind(value)}", node.span)
             parts.append(describe(value) if isinstance(value, bool) else str(value))
@@ -268,8 +296,10 @@ class Expressions(ABC):
                 return total
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             return self._on_tensors(node, left, right)
+        if Declared in (type(left), type(right)) and not _carries(node.operator, left, right):
+            left, right = self.spent(left, node.span), self.spent(right, node.span)
         with at(node.span):
-            value = self._on_values(node.operator, left, right)
+            value = self.builder.settled(self._on_values(node.operator, left, right))
         return self._weighed(value, node.span) if isinstance(value, list | tuple | str) else value
 
     def _on_values(self, sign: str, left: Any, right: Any) -> Any:
@@ -293,6 +323,8 @@ class Expressions(ABC):
             raise Mistake("division by zero", kind="value")
         if sign == "@":
             raise Mistake("`@` multiplies two tensors", kind="type")
+        if sign == "**" and type(left) is Declared:
+            return functions.within_reason(functions.prod([left] * right))
         if sign == "**" or isinstance(left, Free | float) or isinstance(right, Free | float):
             return _careful(sign, left, right)
         return functions.within_reason(_ON_NUMBERS[sign](left, right))
@@ -305,6 +337,7 @@ class Expressions(ABC):
             return self._tensor_op(_ON_TENSORS[sign], (left, right), {}, span)
         tensor, number = (left, right) if isinstance(left, Tensor) else (right, left)
         assert isinstance(tensor, Tensor)
+        number = self.spent(number, span)
         if isinstance(number, bool) or not isinstance(number, int | float):
             with at(span):
                 raise _cannot(sign, left, right)
@@ -349,8 +382,11 @@ class Expressions(ABC):
                 self._weighed(left, node.span, twice=True)
             if isinstance(right, list | tuple | str):
                 self._weighed(right, node.span, twice=True)
+            first, second = left, right
+            if not _decided(sign, left, right):
+                first, second = self.spent(left, node.span), self.spent(right, node.span)
             with at(node.span):
-                if not self._holds(sign, left, right):
+                if not self._holds(sign, first, second):
                     return False
             left = right
         return True
@@ -438,13 +474,13 @@ class Expressions(ABC):
         with at(index.span):
             if isinstance(index, t.Slice):
                 parts = (
-                    None if p is None else self.evaluate(p, env)
+                    None if p is None else self.spent(self.evaluate(p, env), index.span)
                     for p in (index.start, index.stop, index.step)
                 )
                 return slice(
                     *(p if p is None or isinstance(p, Free) else functions.whole(p, "a slice") for p in parts)
                 )
-            return functions.whole(self.evaluate(index, env), "an index")
+            return functions.whole(self.spent(self.evaluate(index, env), index.span), "an index")
 
     # -------------------------------------------------------------- calls
 
@@ -487,11 +523,18 @@ class Expressions(ABC):
         """Call a function, or bind arguments of a layer. Raises Mistake when they do not fit."""
         match callee:
             case Function():
+                carried = _CARRY.get(callee.name, 0)
+                positional = [
+                    value if i < carried else self.spent(value, span) for i, value in enumerate(positional)
+                ]
+                named = {name: self.spent(value, span) for name, value in named.items()}
                 if callee.name == "concat":
                     return self._concat(positional, named, span)
                 self._weighed((*positional, *named.values()), span, twice=True)
                 return self._weighed(self._call_function(callee, positional, named), span)
             case OpLayer():
+                positional = [self.spent(value, span) for value in positional]
+                named = {name: self.spent(value, span) for name, value in named.items()}
                 return self._weighed(self._bind_op(callee, positional, named), span)
             case BlockLayer():
                 return self._weighed(self._bind_block(callee, positional, named), span)
@@ -500,7 +543,8 @@ class Expressions(ABC):
                 for name in named:
                     if name not in callee.model_fields:
                         raise unknown(callee.__name__, name, callee.model_fields)
-                return build(callee, {**placed, **once(callee.__name__, placed, named)})
+                given = {**placed, **once(callee.__name__, placed, named)}
+                return build(callee, {name: self.spent(value, span) for name, value in given.items()})
             case SharedLayer() | list() if is_layer(callee):
                 raise Mistake(
                     f"{kind(callee)} has its arguments already",
@@ -723,6 +767,24 @@ def _cannot(sign: str, left: Any, right: Any) -> Mistake:
     elif isinstance(left, str) or isinstance(right, str):
         help_ = 'numbers go into a string in braces: `"block{i}"`'
     return Mistake(f"`{sign}` is not defined between {kind(left)} and {kind(right)}", kind="type", help=help_)
+
+
+def _carries(sign: str, left: Any, right: Any) -> bool:
+    """Whether arithmetic, of which one number comes from declared sizes, says how the result does."""
+    if not all(isinstance(value, int) and not isinstance(value, bool) for value in (left, right)):
+        return False
+    return sign in ("+", "-", "*", "//", "%") or (
+        sign == "**" and type(right) is int and 1 <= right <= _LARGEST_POWER
+    )
+
+
+def _decided(sign: str, left: Any, right: Any) -> bool:
+    """Whether a comparison comes out alike whatever the declared sizes are."""
+    if sign not in ("==", "!="):
+        return False
+    if left is None or right is None:
+        return True
+    return type(left) is Declared and type(right) is Declared and same_always(left, right)
 
 
 def _not_applied(name: str, tensor: Tensor) -> Mistake:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archspec.elaborate.blocks import Blocks, Stopped
-from archspec.elaborate.builder import DEEPEST, GraphBuilder
+from archspec.elaborate.builder import DEEPEST, GraphBuilder, plain_type
 from archspec.elaborate.expressions import POISON, WORDS, Poisoned, builtin, builtins
 from archspec.elaborate.files import cycle, read_file, read_text, resolve_import, shipped_specs
 from archspec.elaborate.values import BlockLayer, Environment, Outputs, plain
@@ -89,9 +89,9 @@ class Module:
             name=model.name,
             doc=model.doc or self.file.doc or long_form.doc,
             settings={name: plain(value) for name, value in settings.items()},
-            inputs=tuple(blocks.inputs),
+            inputs=blocks.declared_inputs(),
             outputs=tuple(
-                Output(name=name, value=tensor.ref, type=tensor.type)
+                Output(name=name, value=tensor.ref, type=plain_type(tensor.type))
                 for tensor, name in zip(outputs, outputs.names, strict=True)
             ),
             nodes=tuple(builder.nodes),

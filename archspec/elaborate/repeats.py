@@ -95,5 +95,6 @@ class Application:
             )
         builder.made += len(self.nodes)
         return Outputs(
-            [Tensor(moved(tensor.ref), tensor.type) for tensor in self.outputs], self.outputs.names
+            [Tensor(moved(tensor.ref), tensor.type, tensor.trace) for tensor in self.outputs],
+            self.outputs.names,
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from archspec.declared import Declared, number
 from archspec.errors import Mistake
 from archspec.graph import Ref
 from archspec.initialisation import Initialiser
@@ -19,10 +20,14 @@ from archspec.tensor import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A value of the graph being built, and its type."""
+    """A value of the graph being built, and its type, whose sizes may be `Declared`.
+
+    `trace` numbers the ways in which sizes follow from declared ones: equal types of one trace follow in one way.
+    """
 
     ref: Ref
     type: TensorType
+    trace: int = 0
 
 
 class Outputs(tuple[Tensor, ...]):
@@ -194,6 +199,8 @@ def kind(value: Any) -> str:
 def plain(value: Any) -> Any:
     """The value as JSON holds it: layers, tensors and initialisations as their text."""
     match value:
+        case Declared():
+            return number(value)
         case None | bool() | int() | float() | str():
             return value
         case Tensor() | Labelled() | Function() | Free():
@@ -245,7 +252,7 @@ def same(left: Any, right: Any) -> bool:
 def identity(value: Any, tensors: list[Tensor]) -> Hashable:
     """What tells values apart: equal for layers that do the same, but for the tensors that they hold.
 
-    These are told apart by their type only, and appended to `tensors`, in an order that is the same for
+    These are told apart by their type and trace only, and appended to `tensors`, in an order that is the same for
     values that are equal in this way.
     """
     match value:
@@ -253,7 +260,9 @@ def identity(value: Any, tensors: list[Tensor]) -> Hashable:
             return (type(value), *(identity(item, tensors) for item in value))
         case Tensor():
             tensors.append(value)
-            return (Tensor, value.type)
+            return (Tensor, value.type, value.trace)
+        case Declared():
+            return (Declared, value.key)
         case OpLayer():
             return (value.op, _identities(value.arguments, tensors), _identities(value.options, tensors))
         case BlockLayer():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from archspec.declared import use_unless_same
 from archspec.errors import Mistake
 from archspec.op import Lowered, Op
 from archspec.ops.arithmetic import with_ones
@@ -77,6 +78,12 @@ class Attention(Op):
             raise _cannot(q, k, v, "all axes but the last two are alike, and each key has a value")
         if not always_equal(q.shape[-1], k.shape[-1]):
             raise _cannot(q, k, v, "queries and keys are of one width")
+        for pair in zip(
+            (*q.shape[:-2], *k.shape[:-1], q.shape[-1]),
+            (*k.shape[:-2], *v.shape[:-1], k.shape[-1]),
+            strict=True,
+        ):
+            use_unless_same(*pair)  # PyTorch would stretch a 1
         scores = q.with_shape((*q.shape[:-1], k.shape[-2]))
         for name, x in (("bias", bias), ("mask", mask)):
             if x is not None and not _fits(x, scores):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
+from archspec.declared import use_unless_same
 from archspec.errors import Mistake
 from archspec.initialisation import Init
 from archspec.op import Op, PositiveInt, Weight
@@ -145,6 +146,8 @@ def _require_type(name: str, given: TensorType, shape: Shape, x: TensorType) -> 
             kind="shape",
             help=f"make it with a Conv({shape[0]}, ...) that moves as this one does",
         )
+    for pair in zip(given.shape, shape, strict=True):
+        use_unless_same(*pair)
     if given.dtype != x.dtype:
         raise Mistake(f"`{name}` is {given.dtype}, not {x.dtype} as the image", kind="shape")
     if not (given.batched and x.batched):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from archspec.declared import use
 from archspec.errors import Mistake
 from archspec.op import Lowered, Op, PositiveInt
 from archspec.ops.movement import _Movement
@@ -148,7 +149,9 @@ class Split(_Movement):
         if isinstance(self.parts, int):
             if self.parts > _MOST_PARTS:
                 raise Mistake(f"cannot split into more than {_MOST_PARTS:,} parts", kind="budget")
-            if size % self.parts:
+            rest = size % self.parts
+            use(rest)  # PyTorch would make the last part smaller
+            if rest:
                 raise Mistake(f"cannot split {size} into {self.parts} equal parts", kind="shape")
             return (size // self.parts,) * self.parts
         if not always_equal(sum(self.parts), size):

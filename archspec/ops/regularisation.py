@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from archspec.declared import use_unless_same
 from archspec.errors import Mistake
 from archspec.op import Op, Probability
 from archspec.ops.inputs import by_axes, require_real, space_of
@@ -151,6 +152,8 @@ class Shake(Op):
                 kind="shape",
                 help="bring both to one shape with a Conv",
             )
+        for pair in zip(left.shape, right.shape, strict=True):
+            use_unless_same(*pair)  # PyTorch would stretch a 1
         return left
 
     def flops(self, left: TensorType, right: TensorType) -> int:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from archspec.declared import derived, number
 from archspec.errors import Mistake
 from archspec.op import Lowered, Op, PositiveInt
 from archspec.ops.inputs import channels_of, require_rank, require_real, space_of
 from archspec.ops.movement import _Movement
 from archspec.ops.window import WIDEST, Extent, Padding, Window, padded, per_axis, seen_by, slide
 from archspec.reach import WHOLE, Along, Reach, Slide
-from archspec.size import Size, always_equal
+from archspec.size import Free, Size, always_equal
 from archspec.tensor import TensorType, fixed, show
 
 if TYPE_CHECKING:
@@ -339,4 +340,6 @@ def _scaled(size: Size, scale: float) -> Size:
     """The size times the scale, rounded down as PyTorch does."""
     if isinstance(scale, int):
         return size * scale
-    return int(fixed(size, "a size scaled by a fraction") * scale)
+    if isinstance(size, Free):
+        fixed(size, "a size scaled by a fraction")
+    return derived(int(number(size) * scale), size, how=f"times {scale}")

@@ -5,6 +5,7 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
+from archspec.declared import Declared, derived, use
 from archspec.errors import Mistake
 from archspec.op import Lowered, PositiveInt
 from archspec.ops.inputs import require_held, require_rank
@@ -93,6 +94,8 @@ class Reshape(_Movement):
                 label=f"{prod(x.shape)} values do not fill {show(self.shape)}",
             )
         self._read(x)
+        if exact:
+            use(*x.shape)
         return x.with_shape([have // want if size == -1 else size for size in self.shape])
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
@@ -272,8 +275,11 @@ class Pad(_Movement):
         require_held(x, self.value)
         sizes = list(x.shape)
         for axis, (before, after) in zip(range(-len(pairs), 0), pairs, strict=True):
-            left = sizes[axis] + min(before, 0) + min(after, 0)
+            cropped = min(before, 0) + min(after, 0)
+            left = sizes[axis] + cropped
             sizes[axis] += before + after
+            if cropped and (self.mode != "constant" or cropped < -1 or before + after < 0):
+                use(x.shape[axis])  # PyTorch would crop all of a smaller one
             wrong = f"cropping {show(x.shape)} by {max(-before, 0)} and {max(-after, 0)} leaves nothing"
             require_least(left, 0, wrong)
             require_least(sizes[axis], 1, wrong)
@@ -460,6 +466,8 @@ class WindowPartition(_Movement):
         """[H, W, C] -> [windows, h * w, C]."""
         require_rank(x, 3, self, "[H, W, C]")
         size, halo = per_axis(self.size, 2, "size"), per_axis(self.halo, 2, "halo")
+        if any(halo):  # PyTorch would leave out the rest that fills no window
+            use(*(have % window for have, window in zip(x.shape[:2], size, strict=True)))
         values = prod(inner + 2 * outer for inner, outer in zip(size, halo, strict=True))
         return x.with_shape((_windows(x.shape[:2], size), values, x.shape[2]))
 
@@ -500,6 +508,7 @@ class WindowReverse(_Movement):
         require_rank(x, 3, self, "[windows, values, C]")
         size = per_axis(self.size, 2, "size")
         count = _windows((self.height, self.width), size)
+        use(x.shape[0], x.shape[1])
         if not (always_equal(x.shape[0], count) and always_equal(x.shape[1], prod(size))):
             raise Mistake(
                 f"{show(x.shape)} does not fill {self.height} x {self.width}",
@@ -551,8 +560,15 @@ def reshape(
 
 
 def take(x: "Tensor", *, at: tuple[int | Slice, ...]) -> "Tensor":
-    """`x[at]`, slices given as [start, stop, step]."""
-    return x[tuple(place if isinstance(place, int) else slice(*place) for place in at)]
+    """`x[at]`, slices given as [start, stop, step]. Raises ValueError when nothing is left."""
+    return _left_of(x, x[tuple(place if isinstance(place, int) else slice(*place) for place in at)])
+
+
+def _left_of(x: "Tensor", part: "Tensor") -> "Tensor":
+    """A part of a tensor; ValueError when it is empty, as it may be at other sizes than the declared."""
+    if not part.numel() and x.numel():
+        raise ValueError(f"nothing is left of {show(x.shape)}, of which a part is taken")
+    return part
 
 
 def pad_behind_batch(x: "Tensor", *, pad: tuple[int, ...], mode: str) -> "Tensor":
@@ -641,7 +657,12 @@ def _places(at: Slice, size: Size) -> Size:
     if step < 1 or at[2] == 0:
         raise Mistake(f"a step of {at[2]} is not positive", help="only steps forward can be taken")
     if isinstance(size, int):
-        count: Size = len(range(*slice(start, stop, step).indices(size)))
+        left = len(range(*slice(start, stop, step).indices(size)))
+        count: Size = left
+        if type(size) is Declared and start >= 0 and (stop is None or stop < 0) and step == 1 and left:
+            count = size - start + (stop or 0)
+        else:
+            count = derived(left, size, how=f"places of {start}, {stop}, {step}")
     else:
         first, last = _bound(start, size), size if stop is None else _bound(stop, size)
         count = (last - first + step - 1) // step

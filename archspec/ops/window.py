@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from archspec.declared import derived, number
 from archspec.errors import Mistake
 from archspec.reach import Along, Slide
 from archspec.size import Size, require_least
@@ -82,10 +83,12 @@ def slide(
     paddings = padded(kernels, strides, padding, dilations)
     places: list[Size] = []
     for size, k, s, p, d in zip(sizes, kernels, strides, paddings, dilations, strict=True):
-        room = size + 2 * p - d * (k - 1) - 1 + (s - 1 if ceil else 0)
+        room = size + (2 * p - d * (k - 1) - 1 + (s - 1 if ceil else 0))
         require_least(room, 0, f"a window of {d * (k - 1) + 1} does not fit into {show(sizes)} padded by {p}")
         count = room // s + 1
-        if ceil and (count - 1) * s >= size + p:
-            count -= 1
+        if ceil:
+            if (count - 1) * s >= size + p:
+                count -= 1
+            count = derived(number(count), size, how=f"windows of {k}, {s}, {p}, {d}, rounded up")
         places.append(count)
     return tuple(places)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.modules.conv import _ConvNd
 
 from archspec.analyses.cost import node_costs
+from archspec.backends.torch_inputs import checked
 from archspec.backends.torch_modules import Network
 from archspec.graph import Graph
 from archspec.ops.conv import Conv, WSConv
@@ -39,6 +40,7 @@ def channels_last(network: Network) -> None:
             module.weight.data = last(module.weight.data)
     for node in list(network.graph.nodes):
         if node.op == "placeholder" and node.meta["type"].rank == 3:
+            node = checked(node)
             with network.graph.inserting_after(node):
                 laid = network.graph.call_function(last, (node,))
             node.replace_all_uses_with(laid)

@@ -1,0 +1,191 @@
+"""The check at a network's entry: that it is given what its spec declares."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+from torch.fx import Graph as FxGraph
+from torch.fx import Node as FxNode
+from torch.overrides import handle_torch_function, has_torch_function
+
+from archspec.errors import InputError
+from archspec.graph import Graph, Input
+from archspec.size import Free
+from archspec.tensor import DType, torch_name
+
+Terms = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]  # a sum of products of sizes: (tensor, axis)
+
+_REAL: tuple[DType, ...] = ("f16", "bf16", "f32", "f64")
+_WIDER: dict[DType, tuple[DType, ...]] = {
+    "bool": ("bool",),
+    "u8": ("u8", "i16", "i32", "i64"),
+    "i8": ("i8", "i16", "i32", "i64"),
+    "i16": ("i16", "i32", "i64"),
+    "i32": ("i32", "i64"),
+    "i64": ("i64",),
+    **dict.fromkeys(_REAL, _REAL),
+}
+_TAKEN = {name: [getattr(torch, torch_name(wider)) for wider in taken] for name, taken in _WIDER.items()}
+
+
+def as_declared(
+    x: Tensor,
+    *others: Tensor,
+    name: str,
+    dtype: DType,
+    shape: tuple[int | str, ...],
+    fixed: tuple[tuple[int, str], ...] = (),
+    follows: tuple[tuple[int, Terms], ...] = (),
+) -> Tensor:
+    """The tensor itself, when it is what the spec declares for the input of that name. Raises InputError when not.
+
+    `shape` is declared, the batch in front of it. `fixed` are the axes in it whose sizes must be as declared, and where
+    the spec uses each as a number; any size will do along the others. What `follows` is an axis, the batch counted, whose
+    size is a sum of products of sizes of x, which is tensor 0, and of `others`. Weights may be in another precision than
+    the spec's, so real numbers may be of any; whole ones may be wider.
+    """
+    given = (x, *others)
+    if has_torch_function(given):
+        return handle_torch_function(
+            as_declared, given, *given, name=name, dtype=dtype, shape=shape, fixed=fixed, follows=follows
+        )
+    if not isinstance(x, Tensor):
+        raise InputError.of("input", f"`{name}` is a tensor, not of Python's type `{type(x).__name__}`")
+    sizes = x.shape
+    if len(sizes) != len(shape) + 1:
+        _refuse_rank(name, shape, sizes)
+    for axis, place in fixed:
+        if sizes[axis + 1] != shape[axis]:
+            _refuse_size(name, shape, axis, place, sizes)
+    if x.dtype not in _TAKEN[dtype]:
+        _refuse_dtype(name, dtype, x.dtype)
+    if not x.numel():
+        _require_values(name, sizes)
+    for axis, terms in follows:
+        wanted = 0
+        for factor, sources in terms:
+            for source, place_ in sources:
+                factor = factor * given[source].shape[place_]
+            wanted = wanted + factor
+        if sizes[axis] != wanted:
+            _refuse_relation(name, shape, axis, wanted, sizes)
+    return x
+
+
+def check_inputs(fx: FxGraph, graph: Graph) -> None:
+    """Put the check of each input behind the placeholders of an fx graph, which are the inputs in order."""
+    placeholders = [node for node in fx.nodes if node.op == "placeholder"]
+    homes: dict[
+        str, tuple[FxNode, int]
+    ] = {}  # of each free name, the first tensor that has it as a size, and the axis
+    last = placeholders[-1]
+    for given, node in zip(graph.inputs, placeholders, strict=True):
+        others: list[FxNode] = []
+        follows: list[tuple[int, Terms]] = []
+
+        def place(home: FxNode, node: FxNode = node, others: list[FxNode] = others) -> int:
+            if home is node:
+                return 0
+            if home not in others:
+                others.append(home)
+            return 1 + others.index(home)
+
+        if node is not placeholders[0]:
+            follows.append((0, ((1, ((place(placeholders[0]), 0),)),)))
+        for axis, size in enumerate(given.type.shape, 1):
+            if not isinstance(size, Free):
+                continue
+            if size == Free.named(str(size)) and str(size) not in homes:
+                homes[str(size)] = node, axis
+            elif size.names <= homes.keys():
+                terms = tuple(
+                    (factor, tuple((place(homes[name][0]), homes[name][1]) for name in names))
+                    for names, factor in size.terms
+                )
+                follows.append((axis, terms))
+        with fx.inserting_after(last):
+            check = fx.call_function(as_declared, (node, *others), _settings(given, tuple(follows)))
+        node.replace_all_uses_with(check, delete_user_cb=lambda user: not is_check(user))
+        check.meta.update(type=given.type, location=given.location)
+        last = check
+
+
+def checked(placeholder: FxNode) -> FxNode:
+    """The check of an input, which hands it on; the input itself where it is not checked."""
+    return next(
+        (user for user in placeholder.users if is_check(user) and user.args[0] is placeholder), placeholder
+    )
+
+
+def is_check(node: FxNode) -> bool:
+    """Whether a node is the check of an input."""
+    return node.target is as_declared
+
+
+def _settings(given: Input, follows: tuple[tuple[int, Terms], ...]) -> dict[str, Any]:
+    """What `as_declared` is told of an input."""
+    settings: dict[str, Any] = {
+        "name": given.name,
+        "dtype": given.type.dtype,
+        "shape": tuple(size if isinstance(size, int) else str(size) for size in given.type.shape),
+    }
+    if given.uses:
+        settings["fixed"] = tuple((use.axis, str(use.location)) for use in given.uses)
+    return {**settings, "follows": follows} if follows else settings
+
+
+def _refuse_rank(name: str, shape: tuple[int | str, ...], came: tuple[int, ...]) -> NoReturn:
+    raise InputError.of(
+        "input",
+        f"`{name}` has {len(shape) + 1} axes, a batch and {_shown(shape)}, not the {len(came)} of {_shown(came)}",
+        help="the batch is in front also of a single sample: `x[None]`" if len(came) == len(shape) else "",
+    )
+
+
+def _refuse_size(
+    name: str, shape: tuple[int | str, ...], axis: int, place: str, came: tuple[int, ...]
+) -> NoReturn:
+    raise InputError.of(
+        "input",
+        f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis} must be {shape[axis]},"
+        f" not {came[axis + 1]}",
+        help=f"the spec uses the number at {place}; read the spec with another size to run at that",
+    )
+
+
+def _refuse_dtype(name: str, dtype: DType, came: torch.dtype) -> NoReturn:
+    wanted = torch_name(dtype)
+    raise InputError.of(
+        "input",
+        f"`{name}` holds {dtype}, not {str(came).removeprefix('torch.')}",
+        help=f"cast it: `{name}.to(torch.{wanted})`",
+    )
+
+
+def _require_values(name: str, came: tuple[int, ...]) -> None:
+    """InputError when an axis is empty; a batch may be."""
+    if 0 in came[1:]:
+        axis = came[1:].index(0)
+        raise InputError.of(
+            "input", f"axis {axis} of `{name}` is empty: {_shown(came[1:])} came, behind the batch"
+        )
+
+
+def _refuse_relation(
+    name: str, shape: tuple[int | str, ...], axis: int, wanted: int, came: tuple[int, ...]
+) -> NoReturn:
+    if axis == 0:
+        message = f"the batch of `{name}` has {came[0]} samples, and that of the first input {wanted}"
+        raise InputError.of("input", message, help="all inputs are of the same samples")
+    raise InputError.of(
+        "input",
+        f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis - 1} must be {wanted},"
+        f" not {came[axis]}",
+        help=f"it is `{shape[axis - 1]}`, and the other sizes say how much that is",
+    )
+
+
+def _shown(shape: tuple[int | str, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
