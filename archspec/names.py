@@ -10,7 +10,8 @@ LONGEST_NAME = 1000  # characters of a full name
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _LABEL = re.compile(r"\w+(\.\w+)*", re.ASCII)
-_FULL = re.compile(r"\w+(@[1-9]\d*)?(\.\w+(@[1-9]\d*)?)*", re.ASCII)
+_PART = r"\w+(@([2-9]|[1-9]\d+))?"
+_FULL = re.compile(rf"{_PART}(\.{_PART})*", re.ASCII)
 _USE = re.compile(r"@\d+")
 
 _OF_MODULES = {

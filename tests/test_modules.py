@@ -376,3 +376,38 @@ def test_inputs_may_have_any_name(flat: bool) -> None:
     free = {"code", "graph", "meta", "operator"}
     named = {name if name in free else f"{name}_": x for name, x in zip(given, tensors, strict=True)}
     torch.testing.assert_close(module(**named), expected)
+
+
+SHARED = """
+block Part:
+    input x: [C, H, W]
+    y = x -> conv: Conv(C, 3) -> drop: Dropout(0.1 if H > 8 else 0.9) -> pool: AdaptiveAvgPool(H // 2)
+    if H < 16:
+        y = y -> extra: Dropout(0.5) -> MaxPool(2)
+    return y
+
+model Net:
+    input a: [3, 16, 16]
+    input b: [3, 8, 8]
+    shared part = Part
+    return a -> part, b -> part, a -> part, b -> part
+"""
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_shared_block_runs_each_use_with_its_own_arguments(flat: bool) -> None:
+    graph = archspec.parse(SHARED)
+    module = archspec.load(graph, seed=0, flat=flat).eval()
+    a, b = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 8, 8)
+    shapes = [tuple(output.shape[1:]) for output in module(a, b)]
+    assert shapes == [output.type.shape for output in graph.outputs] == [(3, 8, 8), (3, 2, 2)] * 2
+    drops = {name: m.p for name, m in module.named_modules() if isinstance(m, nn.Dropout)}
+    assert (drops["part.drop"], drops["part@2.drop"], drops["part@2.extra"]) == (0.1, 0.9, 0.5)
+    assert set(module.state_dict()) == {"part.conv.weight", "part.conv.bias"}
+
+
+@pytest.mark.parametrize("layer", ["BatchNorm", "LayerNorm(axis=0)"])
+def test_a_layer_that_another_number_of_axes_makes_another_is_not_shared(layer: str) -> None:
+    text = f"model M:\n    input a: [3, 8]\n    input b: [3, 8, 3]\n    shared s = [n: {layer}]\n    return a -> s, b -> s\n"
+    with pytest.raises(archspec.SpecError, match=r"the shared `s.n` is .* at its first use"):
+        archspec.load(archspec.parse(text))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from keyword import iskeyword
 from operator import getitem
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ from archspec.errors import Mistake, SpecError
 from archspec.garbage import uncollected
 from archspec.graph import Graph, Node, Ref
 from archspec.guarding import at_step
+from archspec.names import first_use
 from archspec.op import Op
 from archspec.ops.weights import Own, Tied
 from archspec.source import Location
@@ -149,7 +151,10 @@ class _Lowering:
         self.owners: dict[str, tuple[nn.Module, str]] = {}
         # One flat graph is for passes over it, to which its ops are to be pure functions.
         self.written_over: set[str] = set() if flat else written_over(graph)
-        self.uses = Counter(_first_use(node.name) for node in graph.nodes)
+        self.first_uses: dict[
+            str, tuple[nn.Module, str]
+        ] = {}  # by name without `@`: what was copied, and where to
+        self.uses = Counter(first_use(node.name) for node in graph.nodes)
         self.readers = Counter(ref for node in graph.nodes for ref in node.operands)
         self.readers.update(output.value for output in graph.outputs)
 
@@ -206,7 +211,7 @@ class _Lowering:
     def node(self, node: Node, program: Program) -> None:
         refs = [Ref(node.name, index) for index in range(len(node.types))]
         program.sources[program.count] = node
-        full = _first_use(node.name)
+        full = first_use(node.name)
         short = full.removeprefix(program.base)
 
         def add(kind: str, target: Any, settings: Mapping[str, Any], means: Any = None) -> None:
@@ -240,13 +245,23 @@ class _Lowering:
                 return
             leaf = Step(function, settings)
         owned = list(leaf.state_dict(keep_vars=True))
-        if full == node.name:
-            owner, key = self.home(program, short, node.location)
+        first, home = self.first_uses.get(full, (None, node.name))
+        if first is None or not _alike(leaf, first):
+            if first is not None and owned:
+                raise SpecError.of(
+                    "shape",
+                    f"the shared `{full}` is {first} at its first use, and {leaf} at `{node.name}` ({node.location})",
+                    help="a shared layer is one module: give it tensors of as many axes in each use",
+                )
+            home = node.name  # a module of its own, as its arguments are
+            owner, key = self.home(program, home.removeprefix(program.base), node.location)
             module = owner._modules[key] = _clone(leaf)
+            self.first_uses.setdefault(full, (leaf, home))
             if overwrites:
                 module.inplace = True  # type: ignore[assignment]
             for path in owned:
                 self.owners[f"{full}.{path}"] = _container(module, path)
+        short = home.removeprefix(program.base)
         add("call_module", short, {}, type(leaf) if owned else (type(leaf), node.op))
 
     def mark(self, scope: int, program: Program) -> None:
@@ -492,9 +507,17 @@ def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, Tenso
     return one_step(found), {}
 
 
-def _first_use(name: str) -> str:
-    """The name under which a shared layer stands in the state_dict: that of its first use."""
-    return re.sub(r"@\d+", "", name)
+def _alike(left: nn.Module, right: nn.Module) -> bool:
+    """Whether two modules compute the same of the same weights, as far as their attributes say."""
+    if left is right:
+        return True
+    mine, theirs = (
+        {k: v for k, v in vars(m).items() if isinstance(v, _PLAIN) and k[0] != "_"} for m in (left, right)
+    )
+    return type(left) is type(right) and mine == theirs
+
+
+_PLAIN = (str, int, float, tuple, list, dict, type(None), FunctionType)
 
 
 def _container(module: nn.Module, path: str) -> tuple[nn.Module, str]:
