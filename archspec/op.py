@@ -79,7 +79,6 @@ class Op(BaseModel):
     needs_order: ClassVar[bool] = False  # whether, where it merges axes, it is a view only of values in order
     saves: ClassVar[tuple[str, ...]] = ("inputs",)  # what its backward pass needs, as `saved` has it
     known: ClassVar[dict[str, type["Op"]]] = {}
-    origin: ClassVar[tuple[str, str]] = ("", "")  # its file, and its name there
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -96,18 +95,22 @@ class Op(BaseModel):
     @classmethod
     def _register(cls) -> None:
         """Make the op known by its name. TypeError when another has it: the order of imports would choose between them."""
-        name, known = cls.__name__, cls.known
+        name, known = cls.__name__, Op.known  # a subclass may have a field of that name
         if not name[0].isupper():
             raise TypeError(
                 f"the name of the op {name} must begin with a capital letter; functions have the others"
             )
         if not shipped(cls) and name in _homes() and name not in known:
             import_module(_homes()[name])
-        cls.origin = _origin(cls)
-        if name in known and known[name].origin != cls.origin:
-            before = known[name]
-            where = "comes with archspec" if shipped(before) else f"is defined in {before.origin[0]} already"
+        origin = _origin(cls)
+        if name in known and _origins[name] != origin:
+            where = (
+                "comes with archspec"
+                if shipped(known[name])
+                else f"is defined in {_origins[name][0]} already"
+            )
             raise TypeError(f"an op named {name} {where}: give this one another name")
+        _origins[name] = origin
         known[name] = cls
 
     def __eq__(self, other: object) -> bool:
@@ -267,6 +270,9 @@ def load_ops() -> None:
 def shipped(op: type[Op]) -> bool:
     """Whether the op comes with archspec, so that its tests hold it to what it says."""
     return op.__module__.startswith("archspec.ops.")
+
+
+_origins: dict[str, tuple[str, str]] = {}  # of the ops that are known
 
 
 def _origin(op: type[Op]) -> tuple[str, str]:

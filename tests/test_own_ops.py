@@ -252,6 +252,17 @@ def test_a_mistake_of_an_op_is_told_as_it_is() -> None:
     assert caught.value.problems[0].help == "use more"
 
 
+def test_a_validator_that_fails_is_told() -> None:
+    text = RIGHT.format(**PARTS).replace(
+        "    times: int = 2\n",
+        "    times: int = 2\n"
+        "    @__import__('pydantic').field_validator('times')\n"
+        "    def known(cls, value):\n        return {2: 2}[value]\n",
+    )
+    exec(text, {"__name__": "ops_of_mine"})
+    assert "checking the arguments of Gain fails with KeyError: 3" in told(lambda: archspec.parse(SPEC))
+
+
 def test_it_is_tried_once_for_each_kind_of_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """And ops that come with archspec are never tried."""
     from archspec.backends import torch_conformance

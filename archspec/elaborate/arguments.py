@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails
 from archspec.elaborate.functions import number
 from archspec.elaborate.values import BlockLayer, OpLayer, Tensor, describe, frozen, is_layer, kind, same
 from archspec.errors import Mistake, suggest
-from archspec.op import Op
+from archspec.guarding import FAULT
+from archspec.op import Op, shipped
 from archspec.size import Free
 from archspec.syntax import tree as t
 
@@ -93,6 +94,11 @@ def build(model: type[Built], arguments: Mapping[str, Any]) -> Built:
         return model(**{name: frozen(value) for name, value in arguments.items()})
     except ValidationError as error:
         raise _in_words(model, error, arguments) from None
+    except Exception as error:  # of a validator that an op of the user's own has
+        if issubclass(model, Op) and not shipped(model) and not isinstance(error, Mistake):
+            message = f"checking the arguments of {model.__name__} fails with {type(error).__name__}: {error}"
+            raise Mistake(message, kind=FAULT) from error
+        raise
 
 
 def complete(layer: OpLayer) -> bool:
