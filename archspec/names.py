@@ -34,11 +34,17 @@ _OF_MODULES = {
     "set_submodule", "share_memory", "state_dict", "to", "to_empty", "train", "training", "type", "xpu",
     "zero_grad",
 }  # fmt: skip
+_OF_NETWORKS = {
+    "_code",
+    "_graph",
+    "_lineno_map",
+    "_prologue_start",
+}  # what an fx GraphModule keeps its program under
 
 
 def is_taken(name: str) -> bool:
     """Whether each `nn.Module` has an attribute of that name, so that it can hold no part of that name."""
-    return name in _OF_MODULES or (name.startswith("__") and name.endswith("__"))
+    return name in _OF_MODULES or name in _OF_NETWORKS or (name.startswith("__") and name.endswith("__"))
 
 
 def require_free(path: str) -> None:

@@ -78,3 +78,21 @@ def test_a_step_that_is_named_after_its_block_gets_another() -> None:
 def test_words_of_python_are_not_refused(name: str) -> None:
     graph = archspec.parse(spec(name, DECLARED["a computed name"]))
     assert graph.nodes[0].name == name
+
+
+@pytest.mark.parametrize("name", ["_graph", "_code", "_lineno_map", "_prologue_start"])
+def test_names_of_a_networks_program_are_refused(name: str) -> None:
+    with pytest.raises(SpecError, match=f"nothing in a network can be named `{name}`"):
+        archspec.parse(spec(name, DECLARED["a step"]))
+
+
+@pytest.mark.parametrize(
+    "name", ["code", "meta", "graph", "append", "pop", "recompile", "class", "self", "torch"]
+)
+@pytest.mark.parametrize("declared", ["a computed name", "a list", "an item of a list"])
+def test_other_names_of_containers_load(name: str, declared: str) -> None:
+    written = (
+        DECLARED[declared] if declared == "a computed name" else DECLARED[declared].replace("{}", '"{}"')
+    )
+    network = archspec.load(archspec.parse(spec(name, written)))
+    assert network(torch.ones(2, 3, 4, 4)).shape == (2, 3, 4, 4)
