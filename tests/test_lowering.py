@@ -146,7 +146,7 @@ def test_fx_nodes_carry_the_place_in_the_spec() -> None:
 
 def test_a_failure_at_run_time_names_the_step_in_the_spec() -> None:
     with pytest.raises(RuntimeError) as caught:
-        small()(torch.randn(2, 4, 16, 16))
+        small(check_inputs=False)(torch.randn(2, 4, 16, 16))
     assert caught.value.__notes__ == ["in the spec: spec.arch:12:27, at stem"]
 
 

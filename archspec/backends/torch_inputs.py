@@ -85,7 +85,7 @@ def check_inputs(fx: FxGraph, graph: Graph) -> None:
         others: list[FxNode] = []
         follows: list[tuple[int, Terms]] = []
 
-        def place(home: FxNode, node: FxNode = node, others: list[FxNode] = others) -> int:
+        def numbered(home: FxNode, node: FxNode = node, others: list[FxNode] = others) -> int:
             if home is node:
                 return 0
             if home not in others:
@@ -93,7 +93,7 @@ def check_inputs(fx: FxGraph, graph: Graph) -> None:
             return 1 + others.index(home)
 
         if node is not placeholders[0]:
-            follows.append((0, ((1, ((place(placeholders[0]), 0),)),)))
+            follows.append((0, ((1, ((numbered(placeholders[0]), 0),)),)))
         for axis, size in enumerate(given.type.shape, 1):
             if not isinstance(size, Free):
                 continue
@@ -101,7 +101,7 @@ def check_inputs(fx: FxGraph, graph: Graph) -> None:
                 homes[str(size)] = node, axis
             elif size.names <= homes.keys():
                 terms = tuple(
-                    (factor, tuple((place(homes[name][0]), homes[name][1]) for name in names))
+                    (factor, tuple((numbered(homes[name][0]), homes[name][1]) for name in names))
                     for names, factor in size.terms
                 )
                 follows.append((axis, terms))
@@ -109,6 +109,8 @@ def check_inputs(fx: FxGraph, graph: Graph) -> None:
             check = fx.call_function(as_declared, (node, *others), _settings(given, tuple(follows)))
         node.replace_all_uses_with(check, delete_user_cb=lambda user: not is_check(user))
         check.meta.update(type=given.type, location=given.location)
+        place = given.location
+        check.stack_trace = f'File "{place.file}", line {place.line}, in the model\n    {given.name}\n'
         last = check
 
 
