@@ -5,6 +5,8 @@
 >>> module = archspec.load("resnet50", classes=10)     # a torch.fx.GraphModule
 """
 
+__distribution__ = "archspec-nn"
+
 from archspec.api import (
     blocks,
     check,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from unicodedata import combining, east_asian_width
 
+import archspec.namesake  # noqa: F401  (nearly every module imports this one)
 from archspec.source import Span
 
 MOST_PROBLEMS = 20

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from archspec.elaborate.modules import Module
 from archspec.graph import Graph
@@ -13,6 +14,11 @@ from archspec.validation import validate
 # One process for each core: the threads of each would only wait for those of another.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# No test fails because a machine is slow.
+settings.register_profile("archspec", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("archspec")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

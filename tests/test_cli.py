@@ -21,7 +21,6 @@ def run(*arguments: str, cwd: Path = ROOT, status: int = 0) -> subprocess.Comple
         capture_output=True,
         text=True,
         env={**os.environ, "COLUMNS": "100"},
-        timeout=120,
         check=False,
     )
     assert done.returncode == status, done.stdout + done.stderr

@@ -37,6 +37,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page that fails the test when it asks for anything but itself, or anything on it goes wrong."""
     page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(600_000)  # a slow machine fails no test
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -35,7 +35,7 @@ def plot_growth(
         from matplotlib.ticker import EngFormatter
     except ImportError:
         raise SpecError.of(
-            "file", "matplotlib is not installed", help="pip install 'archspec[plot]'"
+            "file", "matplotlib is not installed", help="pip install 'archspec-nn[plot]'"
         ) from None
     first, *others = varied
     models = list(dict.fromkeys(row["model"] for row in rows))
