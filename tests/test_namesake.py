@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import subprocess
 import sys
 import sysconfig
@@ -70,11 +71,13 @@ class Environment:
         self.folder = folder
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         return subprocess.run(
             [self.python, *arguments],
             capture_output=True,
             text=True,
             cwd=Path(self.python).parent,
+            env=own,
             check=False,
         )
 
