@@ -239,6 +239,7 @@ def load(
         optimize = optimize if "optimize" in given else manifest.optimize
         compile = compile if "compile" in given else manifest.compile
         made = partial(_with_constants, saved)
+        real = real or _kept_as(graph, saved, manifest.dtype)
     else:
         if not isinstance(spec, Graph):
             module, model = _open(spec, model)
@@ -265,10 +266,9 @@ def load(
         )
     with torch.inference_mode(False):  # weights made within it could never be trained
         tensors = made(graph)
-
-    network = lower(graph, lambda _: tensors, flat=flat or optimize is not None, checked=check_inputs)
-    if real is not None or place is not None:
-        _move(network, place, real)
+        network = lower(graph, lambda _: tensors, flat=flat or optimize is not None, checked=check_inputs)
+        if real is not None or place is not None:
+            _move(network, place, real)
     if optimize is not None:
         from archspec.passes import leaves_little, optimize_for_inference
 
@@ -589,6 +589,16 @@ def _with_constants(tensors: dict[str, torch.Tensor], graph: Graph) -> dict[str,
     from archspec.backends.torch_weights import constants
 
     return {**constants(graph), **tensors}
+
+
+def _kept_as(graph: Graph, saved: Mapping[str, torch.Tensor], dtype: str) -> torch.dtype | None:
+    """The dtype that a built module was cast to: that of weights which are not as the spec has them."""
+    from archspec.backends.torch_weights import dtype_of
+
+    for name, weight in graph.weights.items():
+        if weight.saved and saved[name].dtype != dtype_of(weight):
+            return saved[name].dtype
+    return None if dtype == "f32" else torch_dtype(dtype)
 
 
 def _unique(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -77,6 +77,7 @@ class Op(BaseModel):
     )
     only_trains: ClassVar[bool] = False  # whether at inference it hands on its input
     needs_order: ClassVar[bool] = False  # whether, where it merges axes, it is a view only of values in order
+    autocasts: ClassVar[bool] = False  # whether it has no weights, and autocast computes it in half precision
     saves: ClassVar[tuple[str, ...]] = ("inputs",)  # what its backward pass needs, as `saved` has it
     known: ClassVar[dict[str, type["Op"]]] = {}
 

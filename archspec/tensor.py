@@ -200,14 +200,21 @@ def _aligned(size: Size, met: Sequence[Size]) -> Size:
 
 def promote(*types: TensorType) -> DType:
     """The dtype that PyTorch gives to values combined of these: the widest of the highest kind."""
-    # A single number without a batch does not widen what has axes, if both are real or both are not.
+    # A single number without a batch widens what has axes only if it is of a higher kind: truths, whole numbers, reals.
     ranked = [t for t in types if t.rank or t.batched]
     dtypes = {
-        t.dtype for t in types if t.rank or t.batched or all(t.floating and not r.floating for r in ranked)
+        t.dtype for t in types if t.rank or t.batched or all(_kind(t.dtype) > _kind(r.dtype) for r in ranked)
     }
     if {"f16", "bf16"} <= dtypes:
         dtypes.add("f32")
-    ranks: list[DType] = ["bool", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64"]
     if {"u8", "i8"} <= dtypes:
         dtypes.add("i16")
-    return max(dtypes, key=ranks.index)
+    return max(dtypes, key=_WIDTHS.index)
+
+
+_WIDTHS: list[DType] = ["bool", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64"]
+
+
+def _kind(dtype: DType) -> str:
+    """`b` for truths, `i` for whole numbers, `r` for reals: the higher kind comes later."""
+    return "b" if dtype == "bool" else "r" if "f" in dtype else "i"

@@ -100,8 +100,7 @@ class LocalResponseNorm(nn.LocalResponseNorm):
 
 
 def _local_response_norm(x: Tensor, *, size: int, alpha: float, beta: float, k: float) -> Tensor:
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    return functional.local_response_norm(wide, size, alpha, beta, k).to(x.dtype)
+    return functional.local_response_norm(single(x), size, alpha, beta, k).to(x.dtype)
 
 
 class LayerNormAlong(_Layer, nn.LayerNorm):
@@ -186,6 +185,19 @@ class GlobalMaxPool(_Layer):
         return "keep=True" if self.keep else ""
 
 
+class AvgPool3d(_Layer, nn.AvgPool3d):
+    """`nn.AvgPool3d`, in single precision where PyTorch has no kernel for less: on the CPU."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[N, C, D, H, W] -> [N, C, D', H', W']."""
+        return super().forward(single(input) if input.device.type == "cpu" else input).to(input.dtype)
+
+
+def single(x: Tensor) -> Tensor:
+    """A tensor of real numbers in single precision, unless it is of double."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class DropPath(_Layer):
     """Zero whole samples with probability `p` in training, and scale up the rest [Huang et al., 2016]."""
 
@@ -253,7 +265,7 @@ class DeformConv(_Layer, nn.Conv2d):
         """[N, C, H, W], [N, 2 * G * K, H', W'], [N, G * K, H', W'] -> [N, out, H', W'], for K taps."""
         groups, places = self.offset_groups, offset.shape[2:]
         # Half precision has too few digits to say where in a large image a sample lies.
-        offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
+        offset = single(offset)
         y, x = torch.unflatten(offset, 1, (groups, *self.kernel_size, 2)).unbind(4)  # [N, G, *kernel, H', W']
         y = y * (2 / input.shape[2]) + self._taps(0, input, y)[:, None, :, None]
         x = x * (2 / input.shape[3]) + self._taps(1, input, x)[:, None, :]

@@ -10,7 +10,7 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from keyword import iskeyword
 from operator import getitem
 from types import FunctionType
@@ -22,6 +22,7 @@ from torch.fx import Graph as FxGraph
 from torch.fx import Node as FxNode
 
 from archspec.analyses.memory import written_over
+from archspec.analyses.precision import exact_values, owns_weights
 from archspec.backends.torch_conformance import lowered
 from archspec.backends.torch_inputs import check_inputs
 from archspec.backends.torch_modules import (
@@ -35,15 +36,17 @@ from archspec.backends.torch_modules import (
     own_dicts,
     target,
 )
+from archspec.backends.torch_precision import Exact, Real, Rounded, Unnarrowed, rounded
+from archspec.backends.torch_weights import constant_values, dtype_of
 from archspec.errors import Mistake, SpecError
 from archspec.garbage import uncollected
-from archspec.graph import Graph, Node, Ref
+from archspec.graph import Graph, Node, Output, Ref, Scope
 from archspec.guarding import at_step
 from archspec.names import first_use
 from archspec.op import Op
 from archspec.ops.weights import Own, Tied
 from archspec.source import Location
-from archspec.tensor import TensorType, torch_name
+from archspec.tensor import DType, TensorType, promote, torch_name
 from archspec.torch_layers import one_step
 
 DEEPEST = 30  # modules within modules; what is deeper is inlined, since fx recurses over them
@@ -83,6 +86,7 @@ class Program:
     placeholders: list[str] = field(default_factory=list)
     instructions: list[Instruction] = field(default_factory=list)
     sources: dict[int, Node] = field(default_factory=dict)  # of the values that one node makes
+    exact: set[int] = field(default_factory=set)  # the numbers of what is not rounded to the weights' dtype
     count: int = 0
     is_chain: bool = (
         False  # whether each step takes just what the one before it gives, so that each must be a module
@@ -96,6 +100,12 @@ class Program:
         self.numbers[ref] = self.count
         self.placeholders.append(name or f"x{self.count or ''}")
         self.count += 1
+
+    def convert(self, instruction: Instruction) -> int:
+        """Append an instruction whose one result stands for no value of the spec; the number of that."""
+        self.instructions.append(instruction)
+        self.count += 1
+        return self.count - 1
 
     def add(self, instruction: Instruction, gives: Iterable[Ref]) -> None:
         """Append an instruction; several values that it gives are taken out of its tuple one by one."""
@@ -157,6 +167,8 @@ class _Lowering:
         self.uses = Counter(first_use(node.name) for node in graph.nodes)
         self.readers = Counter(ref for node in graph.nodes for ref in node.operands)
         self.readers.update(output.value for output in graph.outputs)
+        self.exact = exact_values(graph)
+        self.taken = {node.name for node in graph.nodes} | {scope.name for scope in graph.scopes}
 
     def network(self, tensors: Callable[[Graph], Mapping[str, torch.Tensor]]) -> Network:
         graph = self.graph
@@ -164,6 +176,7 @@ class _Lowering:
         for given in graph.inputs:
             program.take(Ref(given.name), given.name)
         self.write(0, program, 0)
+        given_out = [self.output(output, program) for output in graph.outputs]
         self.add_empty_lists(program)
         self.fill(tensors(graph))
         network = Network.around(program.module, self.recipe)
@@ -173,7 +186,9 @@ class _Lowering:
             value.meta["type"] = given.type
         for number, source in program.sources.items():
             values[number].meta.update(node=source, type=source.types[0])
-        results: list[Any] = [values[program.numbers[output.value]] for output in graph.outputs]
+        for number in program.exact:
+            values[number].meta["exact"] = True
+        results: list[Any] = [values[number] for number in given_out]
         named = any(output.name for output in graph.outputs)
         if named:
             fx.output({output.name: value for output, value in zip(graph.outputs, results, strict=True)})
@@ -209,6 +224,8 @@ class _Lowering:
                     self.mark(member, program)
 
     def node(self, node: Node, program: Program) -> None:
+        arguments = tuple(self.operand(ref, node, program) for ref in node.inputs)
+        options = tuple((name, self.operand(ref, node, program)) for name, ref in node.options.items())
         refs = [Ref(node.name, index) for index in range(len(node.types))]
         program.sources[program.count] = node
         full = first_use(node.name)
@@ -218,15 +235,16 @@ class _Lowering:
             instruction = Instruction(
                 kind,
                 target,
-                tuple(program.numbers[ref] for ref in node.inputs),
+                arguments,
                 node.location,
                 re.sub(r"\W", "_", node.name.removeprefix(program.base)),
                 self.graph.scopes[node.scope].block,
-                tuple((name, program.numbers[ref]) for name, ref in node.options.items()),
+                options,
                 tuple(settings.items()),
                 means,
             )
             program.add(instruction, refs)
+            program.exact.update(program.numbers[ref] for ref in refs if ref in self.exact)
 
         if isinstance(node.op, Tied):
             add("get_attr", node.op.target.removeprefix(program.base), {})
@@ -234,16 +252,22 @@ class _Lowering:
         if isinstance(node.op, Own):
             if not node.shares:
                 self.own(*self.home(program, short, node.location), full)
-            add("get_attr", short, {})
+            if refs[0] in self.exact:
+                add("call_module", short, {}, Exact)
+            else:
+                add("get_attr", short, {})
             return
         leaf = self.leaf(node)
         overwrites = node.name in self.written_over and self.uses[full] == 1
         if not isinstance(leaf, nn.Module):
             function, settings = leaf
-            if not program.is_chain:
+            unnarrowed = node.op.autocasts and refs[0] in self.exact
+            if not (program.is_chain or unnarrowed):
                 add("call_function", function, {**settings, "inplace": True} if overwrites else settings)
                 return
             leaf = Step(function, settings)
+            if unnarrowed:
+                leaf = Unnarrowed(functools.partial(function, **settings))
         owned = list(leaf.state_dict(keep_vars=True))
         first, home = self.first_uses.get(full, (None, node.name))
         if first is None or not _alike(leaf, first):
@@ -318,6 +342,85 @@ class _Lowering:
             ),
             gives,
         )
+        program.exact.update(program.numbers[ref] for ref in gives if ref in self.exact)
+
+    # ---------------------------------------------------------------- dtypes
+
+    def operand(self, ref: Ref, node: Node, program: Program) -> int:
+        """The number of what a node takes for a value, brought to another dtype first where that does not happen by itself.
+
+        Whole numbers are made real, and exact values rounded where they meet weights, or values that follow these.
+        """
+        number = program.numbers[ref]
+        type_ = self.graph.types[ref]
+        if self.makes_real(node):
+            return self.converted(Real, number, node.types[0].dtype, node, program)
+        if ref not in self.exact:
+            return number
+        if owns_weights(self.graph, node):
+            return self.converted(Rounded, number, type_.dtype, node, program)
+        others = [x for x in node.operands if self.graph.types[x].floating and x not in self.exact]
+        if not others:
+            return number
+        for other in others:
+            if promote(self.graph.types[other], type_) == self.graph.types[other].dtype:
+                call = Instruction(
+                    "call_function",
+                    one_step(rounded),
+                    (number, program.numbers[other]),
+                    node.location,
+                    "rounded",
+                    self.graph.scopes[node.scope].block,
+                )
+                return program.convert(call)
+        return self.converted(Rounded, number, type_.dtype, node, program)
+
+    def converts(self, node: Node) -> bool:
+        """Whether a value is brought to another dtype before a node takes it."""
+        exact = [ref in self.exact for ref in node.operands if self.graph.types[ref].floating]
+        mixed = any(exact) and (not all(exact) or owns_weights(self.graph, node))
+        return mixed or self.makes_real(node)
+
+    def output(self, output: Output, program: Program) -> int:
+        """The number of what the network gives, in the dtype of a weight."""
+        number = program.numbers[output.value]
+        if output.value not in self.exact:
+            return number
+        return self.converted(Rounded, number, output.type.dtype, self.graph.scopes[0], program)
+
+    def makes_real(self, node: Node) -> bool:
+        """Whether a node computes real numbers of whole ones and truths alone."""
+        if not node.operands or not node.types[0].floating:
+            return False
+        return not any(self.graph.types[ref].floating for ref in node.operands) and not owns_weights(
+            self.graph, node
+        )
+
+    def converted(
+        self,
+        kind: type[Real | Rounded],
+        number: int,
+        written: DType,
+        at: Node | Scope,
+        program: Program,
+    ) -> int:
+        """The number of a value in another dtype, which a module makes that knows the network's."""
+        name = f"{first_use(at.name)}_{kind.__name__.lower()}".lstrip("_")
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        short = name.removeprefix(program.base)
+        owner, key = self.home(program, short, at.location)
+        owner._modules[key] = kind(getattr(torch, torch_name(written)))
+        within = at.block if isinstance(at, Scope) else self.graph.scopes[at.scope].block
+        named = re.sub(r"\W", "_", short)
+        means = kind, written
+        made = program.convert(
+            Instruction("call_module", short, (number,), at.location, named, within, means=means)
+        )
+        if kind is Real:
+            program.exact.add(made)
+        return made
 
     def home(self, program: Program, path: str, location: Location) -> tuple[nn.Module, str]:
         """The module that holds `path`, and its key there. SpecError when PyTorch needs that name itself."""
@@ -331,9 +434,14 @@ class _Lowering:
         return _container(program.module, path)
 
     def own(self, owner: nn.Module, key: str, full: str) -> None:
-        """Declare a block's own weight on the module that holds it."""
+        """Declare a block's own weight on the module that holds it; a real constant is a module of its own."""
         weight = self.graph.weights[full]
-        empty = torch.empty(weight.shape, dtype=getattr(torch, torch_name(weight.dtype)), device="meta")
+        if Ref(full) in self.exact:
+            held = Exact(dtype_of(weight), functools.partial(constant_values, full, weight))
+            owner._modules[key] = held
+            self.owners[full] = held, "value"
+            return
+        empty = torch.empty(weight.shape, dtype=dtype_of(weight), device="meta")
         if weight.trainable:
             owner.register_parameter(key, nn.Parameter(empty))
         else:
@@ -342,8 +450,11 @@ class _Lowering:
 
     def leaf(self, node: Node) -> Leaf:
         """What an op lowers to: a module to copy, or a function and its settings."""
+        types, options = self.graph.input_types(node), self.graph.option_types(node)
+        if self.makes_real(node):
+            types = tuple(replace(type_, dtype=node.types[0].dtype) for type_ in types)
         try:
-            return _leaf(node.op, self.graph.input_types(node), tuple(self.graph.option_types(node).items()))
+            return _leaf(node.op, types, tuple(options.items()))
         except Mistake as mistake:
             raise at_step(mistake, node.name, node.location).at(None) from mistake.__cause__
 
@@ -406,7 +517,11 @@ class _Lowering:
                     [Ref(member.name, i) for i in range(len(member.types))],
                 )
                 is_layer = not (
-                    isinstance(member.op, Own | Tied) or member.options or member.shares or "@" in name
+                    isinstance(member.op, Own | Tied)
+                    or member.options
+                    or member.shares
+                    or "@" in name
+                    or self.converts(member)
                 )
                 if is_layer and record.block:
                     is_layer = isinstance(self.leaf(member), nn.Module)

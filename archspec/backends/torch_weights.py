@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from math import prod
@@ -24,7 +23,7 @@ def draw(graph: Graph, seed: int | None = None) -> dict[str, torch.Tensor]:
 
     What a weight gets depends on the seed and on its name alone: a layer added elsewhere changes
     nothing here. Without a seed one is drawn from PyTorch's own generator, so `torch.manual_seed`
-    governs it. Raises SpecError when they are more than the memory of this machine.
+    governs it. Constants follow from the graph alone. Raises SpecError when they are more than the memory of this machine.
     """
     _require_room(graph)
     if seed is None:
@@ -32,7 +31,9 @@ def draw(graph: Graph, seed: int | None = None) -> dict[str, torch.Tensor]:
     tensors = empty(graph)
     large = []
     for name, weight in graph.weights.items():
-        if prod(weight.shape) < LARGE:
+        if not weight.saved:
+            tensors[name].copy_(constant_values(name, weight))
+        elif prod(weight.shape) < LARGE:
             _fill(tensors[name], weight, seed, name)
         else:
             large.append(name)
@@ -60,19 +61,32 @@ def _require_room(graph: Graph) -> None:
 def empty(graph: Graph, device: str = "cpu") -> dict[str, torch.Tensor]:
     """A tensor for every weight, its values not yet written."""
     return {
-        name: torch.empty(weight.shape, dtype=getattr(torch, torch_name(weight.dtype)), device=device)
+        name: torch.empty(weight.shape, dtype=dtype_of(weight), device=device)
         for name, weight in graph.weights.items()
     }
 
 
-def constants(graph: Graph) -> Mapping[str, torch.Tensor]:
+def constants(graph: Graph) -> dict[str, torch.Tensor]:
     """The values of the weights that are not saved, which follow from the graph alone."""
-    tensors = {}
-    for name, weight in graph.weights.items():
-        if not weight.saved:
-            tensors[name] = torch.empty(weight.shape, dtype=getattr(torch, torch_name(weight.dtype)))
-            _fill(tensors[name], weight, 0, name)
-    return tensors
+    return {
+        name: constant_values(name, weight).to(dtype_of(weight))
+        for name, weight in graph.weights.items()
+        if not weight.saved
+    }
+
+
+def constant_values(name: str, weight: Weight) -> torch.Tensor:
+    """The values of a constant before they are rounded: real ones in double precision, others as they are."""
+    dtype = torch.float64 if dtype_of(weight).is_floating_point else dtype_of(weight)
+    tensor = torch.empty(weight.shape, dtype=dtype, device="cpu")
+    _fill(tensor, weight, 0, name)
+    return tensor
+
+
+def dtype_of(weight: Weight) -> torch.dtype:
+    """The dtype that the spec gives a weight."""
+    found: torch.dtype = getattr(torch, torch_name(weight.dtype))
+    return found
 
 
 def _fill(tensor: torch.Tensor, weight: Weight, seed: int, name: str) -> None:

@@ -74,7 +74,7 @@ class Sub(_Pairwise):
 
     Shapes: [*S], [*S'] -> both broadcast
     FLOPs: 1 for each value of the output
-    Raises: when sizes differ, or both hold bool
+    Raises: when sizes differ, or one of them holds bool
     """
 
     function, verb = "sub", "subtract"
@@ -88,9 +88,9 @@ class Sub(_Pairwise):
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         """[*S], [*S'] -> both shapes broadcast."""
-        out = super().infer(a, b)
-        _require_numbers(out, self)
-        return out
+        for x in (a, b):
+            _require_numbers(x, self)
+        return super().infer(a, b)
 
 
 class Mul(_Pairwise):
@@ -193,6 +193,7 @@ class MatMul(_Pairwise):
     """
 
     function, verb = "matmul", "multiply"
+    autocasts = True
 
     examples = (
         "(f32[4, 8], f32[8, 2]) -> MatMul -> f32[4, 2]",

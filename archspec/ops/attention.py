@@ -38,6 +38,7 @@ class Attention(Op):
     causal: bool = False
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
+    autocasts = True
     examples = (
         "(f32[2, 5, 8], f32[2, 7, 8], f32[2, 7, 8]) -> Attention -> f32[2, 5, 8]",
         "(f32[2, 5, 8], f32[2, 7, 8], f32[2, 7, 4]) -> Attention -> f32[2, 5, 4]",

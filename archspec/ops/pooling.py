@@ -144,7 +144,9 @@ class AvgPool(_Pool):
         """`nn.AvgPool1d`, `nn.AvgPool2d` or `nn.AvgPool3d`."""
         from torch import nn
 
-        pool = by_axes(x, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+        from archspec.torch_layers import AvgPool3d
+
+        pool = by_axes(x, nn.AvgPool1d, nn.AvgPool2d, AvgPool3d)
         made: nn.Module = pool(**self._settings(x), count_include_pad=self.count_include_pad)
         return made
 

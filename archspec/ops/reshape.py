@@ -241,7 +241,8 @@ class Pad(_Movement):
     Shapes: [*A, n, ...] -> [*A, before + n + after, ...]
     FLOPs: 0
     Raises: when nothing is left, when there is too little to mirror or wrap, and when other modes than
-            "constant" are given a `value`, or more than three axes or those of weights without channels
+            "constant" are given a `value`, or more than three axes or those of weights without channels, and
+            when "reflect" or "replicate" is given bool
     """
 
     amounts: int | tuple[int | tuple[int, int], ...]
@@ -317,6 +318,8 @@ class Pad(_Movement):
 
         pairs = self._pairs(x)
         amounts = tuple(amount for pair in reversed(pairs) for amount in pair)
+        if abs(self.value) > LARGEST_HALF:
+            return partial(pad_within, pad=amounts, value=self.value)
         if len(pairs) > 3:
             return partial(functional.pad, pad=amounts, value=self.value)
         if self.mode != "constant" and len(pairs) == x.rank and x.batched:
@@ -525,6 +528,21 @@ class WindowReverse(_Movement):
         """As WindowPartition, backwards."""
         size = per_axis(self.size, 2, "size")
         return partial(window_reverse, size=size, columns=self.width // size[1])
+
+
+LARGEST_HALF = 65504
+"""The largest number that f16 holds."""
+
+
+def pad_within(x: "Tensor", *, pad: tuple[int, ...], value: float) -> "Tensor":
+    """`functional.pad`, with the number of the tensor's dtype that is nearest to the value: PyTorch refuses to pad f16 by 1e5."""
+    import torch
+    from torch.nn import functional
+
+    if x.is_floating_point():
+        info = torch.finfo(x.dtype)
+        value = min(max(value, info.min), info.max)
+    return functional.pad(x, pad, value=value)
 
 
 _VERB = {"reflect": "mirror", "circular": "wrap"}

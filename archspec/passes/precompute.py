@@ -8,28 +8,37 @@ import torch
 from torch.fx import Interpreter, Node
 
 from archspec.backends.torch_modules import Network
+from archspec.backends.torch_precision import Exact
+from archspec.ops.weights import Own
+from archspec.passes.rewriting import add_module, op_of
 
 
 def precompute(network: Network) -> None:
     """Replace each largest part of the graph that no input reaches by a buffer that holds its result."""
     fixed: dict[Node, None] = {}
     for node in network.graph.nodes:
-        if node.op == "get_attr" or (node.op.startswith("call") and _all_fixed(node, fixed)):
+        if _is_own(node) or (node.op.startswith("call") and _all_fixed(node, fixed)):
             fixed[node] = None
-    wanted = [
-        node for node in fixed if node.op != "get_attr" and any(user not in fixed for user in node.users)
-    ]
+    wanted = [node for node in fixed if not _is_own(node) and any(user not in fixed for user in node.users)]
     values = _Values(network)
     for count, node in enumerate(wanted):
         value = values.of(node)
         if not isinstance(value, torch.Tensor):  # parts of it are wanted instead, which are fixed too
             continue
         name = f"precomputed_{count}"
-        network.register_buffer(name, value.contiguous(), persistent=False)
         with network.graph.inserting_before(node):
-            made = network.graph.get_attr(name)
+            if node.meta.get("exact"):
+                made = network.graph.call_module(add_module(network, name, Exact.of(value.contiguous())))
+            else:
+                network.register_buffer(name, value.contiguous(), persistent=False)
+                made = network.graph.get_attr(name)
         node.replace_all_uses_with(made)
     network.graph.eliminate_dead_code()
+
+
+def _is_own(node: Node) -> bool:
+    """Whether a node gives a tensor of the network's own."""
+    return node.op == "get_attr" or isinstance(op_of(node), Own)
 
 
 def _all_fixed(node: Node, fixed: dict[Node, None]) -> bool:

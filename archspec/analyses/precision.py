@@ -1,0 +1,34 @@
+"""Which real numbers of a network do not follow the dtype of its weights: positions, angles, tables of the spec's own."""
+
+from __future__ import annotations
+
+from archspec.graph import Graph, Node, Ref
+from archspec.ops.weights import Constant, Own, Tied
+
+
+def exact_values(graph: Graph) -> set[Ref]:
+    """The real values that follow from constants and whole numbers alone, and from no weight, buffer or real input.
+
+    A bf16 has 8 significant bits: the position 500 rounded to it is off by up to 1, and the sine of that is noise. So
+    these are computed in the dtype that the spec says, or in that of the weights if it is wider, and rounded where they
+    meet others (`docs/language.md`, Dtypes).
+    """
+    exact: set[Ref] = set()
+    for node in graph.nodes:
+        if _is_exact(graph, node, exact):
+            exact.update(Ref(node.name, index) for index, type_ in enumerate(node.types) if type_.floating)
+    return exact
+
+
+def owns_weights(graph: Graph, node: Node) -> bool:
+    """Whether a node computes with weights of its own."""
+    return bool(node.op.weights(*graph.input_types(node), **graph.option_types(node)))
+
+
+def _is_exact(graph: Graph, node: Node, exact: set[Ref]) -> bool:
+    if isinstance(node.op, Constant):
+        return True
+    if isinstance(node.op, Own | Tied):
+        return False
+    reals = (ref in exact for ref in node.operands if graph.types[ref].floating)
+    return all(reals) and not owns_weights(graph, node)
