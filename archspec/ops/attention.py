@@ -140,7 +140,7 @@ class Attention(Op):
         # The fused kernel of the CPU takes four axes, to which `attend` brings more, one width, and no bias to be
         # trained; those of CUDA take a bias too, so that this claims more than they keep.
         axes = q.rank + batched
-        fused = axes >= 4 and always_equal(q.shape[-1], v.shape[-1])
+        fused = always_equal(q.shape[-1], v.shape[-1])
         if fused and bias is None and not self.dropout:
             sums = TensorType(q.shape[:-1], "f32", batched)
             if seen is None:
@@ -203,7 +203,7 @@ class Attention(Op):
             settings["is_causal"] = True
         given = (q, k, v, bias, mask)
         plain = (
-            bias is None and mask is None and q.batched == k.batched == v.batched and q.rank + q.batched <= 4
+            bias is None and mask is None and q.batched == k.batched == v.batched and q.rank + q.batched == 4
         )
         if plain and not self.dropout:
             attention = functional.scaled_dot_product_attention
@@ -260,9 +260,15 @@ def attend(
         if added is not None:
             ones = all(size == 1 for size in added.shape[:-3])
             added = added.expand(*(added.shape[:-3] if ones else lead), *added.shape[-3:]).flatten(0, -4)
+    rank = q.ndim
+    if rank < 4:  # what PyTorch does itself from 2.14 on
+        q, k, v = (with_ones(x, 4 - rank, at=0) for x in (q, k, v))
+        added = None if added is None else with_ones(added, 4 - rank, at=0)
     result = functional.scaled_dot_product_attention(
         q, k, v, attn_mask=added, dropout_p=dropout_p, is_causal=is_causal, scale=scale
     )
+    if rank < 4:
+        result = result.view(result.shape[4 - rank :])
     return torch.unflatten(result, 0, lead) if merged else result
 
 
