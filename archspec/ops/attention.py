@@ -267,6 +267,10 @@ def attend(
     result = functional.scaled_dot_product_attention(
         q, k, v, attn_mask=added, dropout_p=dropout_p, is_causal=is_causal, scale=scale
     )
+    if torch.compiler.is_exporting():
+        # Each kernel lays its result out in its own way. A view that is exported of one is none of another, by which a
+        # backend such as ONNX takes the first apart.
+        result = result.clone(memory_format=torch.contiguous_format)
     if rank < 4:
         result = result.view(result.shape[4 - rank :])
     return torch.unflatten(result, 0, lead) if merged else result
