@@ -108,6 +108,8 @@ def test_a_network_of_free_sizes_is_built_shown_and_drawn(
         assert answered(command, capsys) == 0
     invoke(["show", spec])
     assert "S is free" in capsys.readouterr().out
+    assert invoke(["draw", spec, "--view", "table"]) == 0
+    assert all(row.endswith("? |") for row in capsys.readouterr().out.splitlines()[2:])
     for command in (["cost", spec], ["cost", spec, spec], ["cost", spec, "--by", "node"]):
         assert answered(command, capsys) == 1
 

@@ -21,6 +21,7 @@ from archspec.cli.options import (
     refuse_idle,
     sources_of,
 )
+from archspec.errors import Mistake
 from archspec.writing import replacing
 
 if TYPE_CHECKING:
@@ -152,14 +153,29 @@ def picture(graph: Graph, view: View, options: dict[str, Any]) -> Drawing:
 
 
 def stage_table(graph: Graph, *, latex: bool = False) -> str:
-    """The stage table of a network in Markdown, or in LaTeX for the package booktabs."""
+    """The stage table of a network in Markdown, or in LaTeX for the package booktabs; `?` where a free size decides."""
+    from archspec.analyses.cost import macs
     from archspec.analyses.figures import short
     from archspec.analyses.stages import stages
     from archspec.analyses.summary import Summary
     from archspec.cli.tables import Table, as_markdown
 
+    try:
+        macs(graph)
+        counted = True
+    except Mistake:  # they depend on a free size
+        counted = False
     rows = [
-        [str(i), s.name, s.operator, s.resolution, s.channels, str(s.layers), short(s.params), short(s.macs)]
+        [
+            str(i),
+            s.name,
+            s.operator,
+            s.resolution,
+            s.channels,
+            str(s.layers),
+            short(s.params),
+            short(s.macs) if counted else "?",
+        ]  # fmt: skip
         for i, s in enumerate(stages(Summary(graph)), 1)
     ]
     headings = ["stage", "name", "operator", "resolution", "channels", "layers", "params", "MACs"]
