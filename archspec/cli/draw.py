@@ -175,7 +175,7 @@ def stage_table(graph: Graph, *, latex: bool = False) -> str:
             str(s.layers),
             short(s.params),
             short(s.macs) if counted else "?",
-        ]  # fmt: skip
+        ]
         for i, s in enumerate(stages(Summary(graph)), 1)
     ]
     headings = ["stage", "name", "operator", "resolution", "channels", "layers", "params", "MACs"]
