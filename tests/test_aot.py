@@ -13,7 +13,7 @@ import archspec
 from archspec.api import torch_dtype
 from archspec.backends.torch_aot import save_package
 from archspec.cli import app
-from archspec.errors import SpecError
+from archspec.errors import InputError, SpecError
 from archspec.passes import optimize_for_inference
 
 SPEC = """
@@ -43,6 +43,20 @@ def test_a_package_computes_the_same(tmp_path: Path, batch: int | None, sizes: l
         with torch.no_grad():
             for expected, found in zip(network(*inputs), run(*inputs), strict=True):
                 torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [2, None])
+def test_a_package_refuses_what_it_was_not_compiled_for(tmp_path: Path, batch: int | None) -> None:
+    package(tmp_path / "net.pt2", batch)
+    run = archspec.load_aot(tmp_path / "net.pt2")
+    image, scale = torch.randn(2, 3, 16, 16), torch.rand(2, 8)
+    run(image, scale)
+    for tensors in (
+        *((image[..., 1:], scale), (image, scale[:, 1:]), (image.double(), scale), (image, scale[:1])),
+        *((image[0], scale), (image,), (image, 2), (image, scale, scale), (scale, image)),
+    ):
+        with pytest.raises(InputError, match="the package"):
+            run(*tensors)
 
 
 SMALL = [f"--set={setting}" for setting in ("layers=1", "dim=16", "hidden=16", "heads=2", "words=10")]

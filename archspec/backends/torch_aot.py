@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from archspec.backends.torch_modules import Network
-from archspec.errors import SpecError
+from archspec.errors import InputError, SpecError
 from archspec.graph import Graph
 from archspec.regular import require_regular
 from archspec.size import Free
@@ -78,7 +79,10 @@ def save_package(
             exported = torch.export.export(network.eval(), examples, dynamic_shapes=shapes)
             made = aoti_compile_and_package(
                 exported,
-                inductor_configs={"freezing": freezes(network) and _held(network).device.type == "cpu"},
+                inductor_configs={
+                    "freezing": freezes(network) and _held(network).device.type == "cpu",
+                    "aot_inductor.metadata": {_INPUTS: json.dumps(_declared(graph, examples, batch))},
+                },
             )
     except InductorError as error:
         reason = str(error).splitlines()[0]
@@ -108,7 +112,54 @@ def load_package(path: Path) -> Callable[..., Any]:
             f"`{path}` is no package that runs here: {str(error).splitlines()[0]}",
             help="build it again with `archspec build --aot`, on the kind of machine that it is for",
         ) from None
-    return loaded
+    described = loaded.get_metadata().get(_INPUTS)  # type: ignore[attr-defined]
+    return (
+        loaded if described is None else Package(loaded, [Taken(*given) for given in json.loads(described)])
+    )
+
+
+class Taken(NamedTuple):
+    """An input of a package: its name, PyTorch's dtype, and its sizes, of which that of a free batch is None."""
+
+    name: str
+    dtype: str
+    shape: list[int | None]
+
+
+class Package:
+    """A compiled network, which takes the tensors that it was compiled for; its code would read others as if they were."""
+
+    def __init__(self, run: Callable[..., Any], inputs: list[Taken]) -> None:
+        self.run = run
+        self.inputs = inputs
+
+    def __call__(self, *tensors: torch.Tensor) -> Any:
+        """What the network computes of its inputs, in order. Raises InputError when one has another dtype or size."""
+        if len(tensors) != len(self.inputs) or not all(isinstance(x, torch.Tensor) for x in tensors):
+            came = ", ".join(type(x).__name__ for x in tensors)
+            raise InputError.of("input", f"the package takes {len(self.inputs)} tensors, not ({came})")
+        samples: int | None = None
+        for given, x in zip(self.inputs, tensors, strict=True):
+            samples = samples or x.shape[:1].numel()
+            wanted = [samples if size is None else size for size in given.shape]
+            if list(x.shape) != wanted or str(x.dtype) != f"torch.{given.dtype}":
+                came = f"{str(x.dtype).removeprefix('torch.')}{list(x.shape)}"
+                raise InputError.of(
+                    "input",
+                    f"the package was compiled for a `{given.name}` of {given.dtype}{wanted}, the batch in front, not {came}",
+                    help="build one for it: `archspec build SPEC --aot`, with --set for other sizes and --batch for other batches",
+                )
+        return self.run(*tensors)
+
+
+_INPUTS = "archspec.inputs"
+
+
+def _declared(graph: Graph, examples: tuple[torch.Tensor, ...], batch: int | None) -> list[Taken]:
+    return [
+        Taken(given.name, str(x.dtype).removeprefix("torch."), [batch, *x.shape[1:]])
+        for given, x in zip(graph.inputs, examples, strict=True)
+    ]
 
 
 def _example(graph: Graph, index: int, samples: int, network: Network) -> torch.Tensor:
