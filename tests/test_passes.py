@@ -16,7 +16,8 @@ from torch.nn.modules.dropout import _DropoutNd
 import archspec
 from archspec.analyses.cost import macs
 from archspec.api import shipped
-from archspec.backends.torch_fx import Network, lower
+from archspec.backends.torch_fx import lower
+from archspec.backends.torch_modules import Network
 from archspec.backends.torch_weights import draw
 from archspec.errors import SpecError
 from archspec.graph import Graph

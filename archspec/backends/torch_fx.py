@@ -10,16 +10,13 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from keyword import iskeyword
+from dataclasses import replace
 from operator import getitem
 from types import FunctionType
 from typing import Any
 
 import torch
 from torch import nn
-from torch.fx import Graph as FxGraph
-from torch.fx import Node as FxNode
 
 from archspec.analyses.memory import written_over
 from archspec.analyses.precision import exact_values, owns_weights
@@ -37,6 +34,7 @@ from archspec.backends.torch_modules import (
     target,
 )
 from archspec.backends.torch_precision import Exact, Real, Rounded, Unnarrowed, rounded
+from archspec.backends.torch_program import Instruction, Program, fx_graph
 from archspec.backends.torch_weights import constant_values, dtype_of
 from archspec.errors import Mistake, SpecError
 from archspec.garbage import uncollected
@@ -54,83 +52,6 @@ DEEPEST = 30  # modules within modules; what is deeper is inlined, since fx recu
 LIST = "Sequential"  # the class of a list of layers
 
 Leaf = nn.Module | tuple[Callable[..., Any], Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One line of a program. Values are numbered in the order in which they come to be.
-
-    Where it calls a module, `means` tells modules apart that a class may not be shared for: an activation from another, and the
-    programs of blocks; of a layer with weights it is the class alone, so that blocks of all widths share theirs.
-    """
-
-    kind: str  # "call_module", "call_function" or "get_attr"
-    target: Any
-    arguments: tuple[int, ...]
-    location: Location
-    name: str
-    within: str
-    options: tuple[tuple[str, int], ...] = ()
-    settings: tuple[tuple[str, Any], ...] = ()
-    means: Any = None
-    as_one: bool = False  # whether it takes its arguments as one tuple
-
-
-@dataclass(slots=True)
-class Program:
-    """A module being written: what it takes, its instructions, and where its submodules go."""
-
-    base: str  # name of the module, with a dot behind it; empty for the network
-    module: nn.Module
-    numbers: dict[Ref, int] = field(default_factory=dict)
-    placeholders: list[str] = field(default_factory=list)
-    instructions: list[Instruction] = field(default_factory=list)
-    sources: dict[int, Node] = field(default_factory=dict)  # of the values that one node makes
-    exact: set[int] = field(default_factory=set)  # the numbers of what is not rounded to the weights' dtype
-    count: int = 0
-    is_chain: bool = (
-        False  # whether each step takes just what the one before it gives, so that each must be a module
-    )
-
-    def take(self, ref: Ref, name: str = "") -> None:
-        """Make a value from outside a parameter of the module, named `x`, `x1` ... unless given a name.
-
-        Names of producers would tell apart blocks that run the same program.
-        """
-        self.numbers[ref] = self.count
-        self.placeholders.append(name or f"x{self.count or ''}")
-        self.count += 1
-
-    def convert(self, instruction: Instruction) -> int:
-        """Append an instruction whose one result stands for no value of the spec; the number of that."""
-        self.instructions.append(instruction)
-        self.count += 1
-        return self.count - 1
-
-    def add(self, instruction: Instruction, gives: Iterable[Ref]) -> None:
-        """Append an instruction; several values that it gives are taken out of its tuple one by one."""
-        self.instructions.append(instruction)
-        result, self.count = self.count, self.count + 1
-        refs = list(gives)
-        if len(refs) == 1:
-            self.numbers[refs[0]] = result
-            return
-        for index, ref in enumerate(refs):
-            i = instruction
-            part = (("index", index),)
-            self.instructions.append(
-                Instruction(
-                    "call_function",
-                    getitem,
-                    (result,),
-                    i.location,
-                    f"{i.name}_{index}",
-                    i.within,
-                    settings=part,
-                )
-            )
-            self.numbers[ref] = self.count
-            self.count += 1
 
 
 @uncollected()
@@ -180,7 +101,7 @@ class _Lowering:
         self.add_empty_lists(program)
         self.fill(tensors(graph))
         network = Network.around(program.module, self.recipe)
-        fx = _fx_graph(program, network)
+        fx = fx_graph(program, network)
         values = list(fx.nodes)
         for given, value in zip(graph.inputs, values, strict=False):
             value.meta["type"] = given.type
@@ -561,7 +482,7 @@ class _Lowering:
         if issubclass(cls, Chain):
             cls._places = {i.target: i.location for i in program.instructions if i.kind == "call_module"}
             return cls
-        fx = _fx_graph(program, program.module)
+        fx = fx_graph(program, program.module)
         values = list(fx.nodes)
         chosen = tuple(values[number] for number in results)
         fx.output(chosen[0] if len(chosen) == 1 else chosen)
@@ -570,45 +491,6 @@ class _Lowering:
 
 
 _EMPTY = nn.Module()
-
-
-def _fx_graph(program: Program, module: nn.Module) -> FxGraph:
-    """A program as an fx graph without its output; the fx nodes stand in the order of the values.
-
-    `module` is what it will run in.
-    """
-    fx = FxGraph()
-    values: list[FxNode] = [_placeholder(fx, name) for name in program.placeholders]
-    for i in program.instructions:
-        arguments: tuple[Any, ...] = tuple(values[number] for number in i.arguments)
-        settings = dict(i.settings)
-        if i.target is getitem:
-            arguments, settings = (*arguments, settings.pop("index")), {}
-        if i.as_one:
-            arguments = (arguments,)
-        keywords = {**{name: values[number] for name, number in i.options}, **settings}
-        called = target(module, i.target) if isinstance(i.target, str) else i.target
-        node = fx.create_node(i.kind, called, arguments, keywords, name=_variable(i.name))
-        node.meta["location"] = i.location
-        node.stack_trace = (
-            f'File "{i.location.file}", line {i.location.line}, in {i.within or "the model"}\n    {i.name}\n'
-        )
-        values.append(node)
-    return fx
-
-
-def _placeholder(fx: FxGraph, name: str) -> FxNode:
-    """A parameter of `forward`. One with a name that Python or generated code needs, as `class`, gets another: `class_`."""
-    taken = FxGraph().create_node("placeholder", name, name=name).name != name
-    wanted = f"{name}_" if taken else _variable(name)
-    node = fx.create_node("placeholder", wanted, name=wanted)
-    node.target = node.name
-    return node
-
-
-def _variable(name: str) -> str:
-    """A name for a variable of generated code, in which `self` is the module."""
-    return f"{name}_" if iskeyword(name) or name == "self" else name
 
 
 @functools.lru_cache(maxsize=10_000)
