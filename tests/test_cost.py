@@ -24,6 +24,7 @@ from archspec.api import shipped
 from archspec.backends.torch_counts import compare
 from archspec.errors import Mistake
 from archspec.op import Op
+from archspec.ops.pooling import GlobalAvgPool
 
 SHIPPED = [entry.name for entry in shipped()]
 
@@ -46,6 +47,9 @@ def test_multiply_adds_are_torchs_and_fvcore_differs_for_known_reasons(name: str
             case "AdaptiveAvgPool":  # one sum a value, where torch averages to more than one place
                 values = sum(n.types[0].values for n in graph.nodes if type(n.op).__name__ == opinion.op)
                 assert extra in (0, values)
+            case "GlobalAvgPool":  # one sum a value of the input, where it keeps the axes
+                kept = (n for n in graph.nodes if isinstance(n.op, GlobalAvgPool) and n.op.keep)
+                assert extra == sum(graph.input_types(n)[0].values for n in kept)
             case "Upsample":  # 4 taps for each value
                 values = sum(n.types[0].values for n in graph.nodes if type(n.op).__name__ == "Upsample")
                 assert extra == 4 * values
