@@ -249,7 +249,12 @@ def test_a_plugin_that_is_no_regular_file_is_refused(here: Path, run: Run) -> No
 # ------------------------------------------------------------------ ended from outside
 
 HELD = """
-import os, sys
+import os, signal, sys
+
+for name in ("SIGTERM", "SIGHUP"):  # which who started the tests may have ignored, as nohup does
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 from archspec import cli, writing
 from archspec.cli import main
 
