@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
@@ -51,13 +52,14 @@ def require_writable(path: Path, *, sources: Iterable[Path] = ()) -> Path:
     """The file that `path` leads to, which may not be there yet.
 
     Raises SpecError unless it is a regular file or a new one: folders, devices, FIFOs and sockets are not replaced,
-    nor files that may not be written, nor those that the result is made from, by whatever path or link they are named.
+    nor open streams such as /dev/stdout, nor files that may not be written, nor those that the result is made from, by
+    whatever path or link they are named.
     """
     if path.name in ("-", ""):
-        raise _unwritable(
-            path, "it is no file", "name a file; results are not written to the standard output"
-        )
+        raise _unwritable(path, "it is no file", _NAME_A_FILE)
     try:
+        if _is_stream(path):
+            raise _unwritable(path, "it is an open stream", _NAME_A_FILE)
         target = Path(os.path.realpath(path))
         try:
             found = target.lstat()
@@ -76,6 +78,27 @@ def require_writable(path: Path, *, sources: Iterable[Path] = ()) -> Path:
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
     return target
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path, or a link on its way, is one of a process's open files, which may be in the middle of any file.
+
+    The system shows that as a link to the file, by which all that stands before and after would be replaced.
+    """
+    for _ in range(_MOST_LINKS):
+        path = Path(os.path.realpath(path.parent)) / path.name
+        if str(path) in _STANDARD or _OPEN_FILES.fullmatch(str(path.parent)):
+            return True
+        if not path.is_symlink():
+            return False
+        path = path.parent / path.readlink()
+    return False  # it leads round in a circle, and nowhere
+
+
+_STANDARD = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
+_OPEN_FILES = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")
+_MOST_LINKS = 40  # as the system follows
+_NAME_A_FILE = "name a file; results are not written to the standard output"
 
 
 def _make_folder(folder: Path) -> None:

@@ -207,6 +207,38 @@ def test_a_dash_is_no_file(here: Path, run: Run, command: str) -> None:
     assert not Path("-").exists()
 
 
+STREAMS = [
+    "/dev/stdout",
+    "/dev/stderr",
+    "/dev/fd/1",
+    "/proc/self/fd/1",
+    "/dev/../dev/stdout",
+    "link.md",
+    "fds/1",
+]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system shows open files otherwise")
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("piped", [True, False], ids=["pipe", "file"])
+def test_an_open_stream_is_not_replaced(here: Path, stream: str, piped: bool) -> None:
+    Path("link.md").symlink_to("other")
+    Path("other").symlink_to("/dev/stdout")
+    Path("fds").symlink_to("/proc/self/fd")
+    Path("log").write_text("before\n")
+    inode = Path("log").stat().st_ino
+    command = [sys.executable, "-m", "archspec", "draw", "m.arch", "--view", "table", "-o", stream]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with Path("log").open("ab") as log:
+        to = {"stdout": subprocess.PIPE if piped else log, "stderr": subprocess.PIPE}
+        done = subprocess.run(command, env=environment, check=False, **to)  # type: ignore[call-overload]
+        log.write(b"after\n")
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith(f"error[file]: `{stream}` cannot be written: it is an open stream")
+    assert Path("log").read_text() == "before\nafter\n"
+    assert Path("log").stat().st_ino == inode
+
+
 def test_a_built_module_is_known_by_its_ending(here: Path, run: Run) -> None:
     refused(run("build", "noext"), "does not end in .archmod", "write to `noext.archmod`")
     assert run("build", "m.archmod").status == 0
