@@ -215,14 +215,14 @@ def load(
     The network refuses tensors that its spec does not allow, with an InputError: of another rank or kind of numbers, or of
     other sizes where the spec used the number (docs/resolutions.md). With `check_inputs=False` it takes what it is given.
 
-    Raises SpecError when the spec, the built file or the weights are wrong or cannot be read, and when one
-    argument leaves nothing for another to do.
+    Raises SpecError when the spec, the built file or the weights are wrong or cannot be read, when `dtype` cannot hold a
+    number of a weight or a constant, and when one argument leaves nothing for another to do.
     """
 
     import torch
 
     from archspec.artifact import read_artifact
-    from archspec.backends.torch_checkpoint import read_weights
+    from archspec.backends.torch_checkpoint import read_weights, require_finite
     from archspec.backends.torch_fx import lower
     from archspec.backends.torch_weights import draw
 
@@ -266,6 +266,8 @@ def load(
         )
     with torch.inference_mode(False):  # weights made within it could never be trained
         tensors = made(graph)
+        if real is not None:
+            require_finite(graph, tensors, real)
         network = lower(graph, lambda _: tensors, flat=flat or optimize is not None, checked=check_inputs)
         if real is not None or place is not None:
             _move(network, place, real)

@@ -381,3 +381,65 @@ def require_close(found: list[torch.Tensor], truth: list[torch.Tensor], precisio
     for x, y in zip(found, truth, strict=True):
         error = (x.double() - y).abs().max() / y.abs().max()
         assert math.isfinite(error) and error <= precision
+
+
+# ---------------------------------------------------------------- numbers that a dtype does not hold
+
+CANNOT = "has a number that {} cannot hold in `{}` (spec.arch:{})"
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "said"),
+    [
+        ("weight w: [4] = 1e10\n    return x * w", "f16", CANNOT.format("float16", "w", "3:5")),
+        ("weight w: [4] = uniform(0, 1e6)\n    return x * w", "f16", CANNOT.format("float16", "w", "3:5")),
+        ("weight w: [4] = 3.4e38\n    return x * w", "bf16", CANNOT.format("bfloat16", "w", "3:5")),
+        ("weight w: f64[4] = 1e300\n    return x * w", "f32", CANNOT.format("float32", "w", "3:5")),
+        ("buffer b: [2, 2] = [[0, -1e9], [0, 0]]\n    return x + b[0, 1]", "f16", "`b` (spec.arch:3:5)"),
+        ("return x -> fc: Linear(2, bias_init=constant(-1e9))", "f16", "`fc.bias` (spec.arch:3:"),
+        ("constant c: [4] = [-1e9, 0, 0, 1]\n    return x + c", "f16", CANNOT.format("float16", "c", "3:5")),
+        (
+            "constant c: [1, 4] = -1e9\n    return x + (c -> Permute([1, 0]) -> Flatten(0))",
+            "f16",
+            "`c` (spec",
+        ),
+        ("constant c: [4] = -1e9\n    return x, c", "f16", "`c` (spec.arch:3:5)"),
+        (
+            "constant c: [4, 4] = -1e9\n    q = x -> Reshape([4, 1])\n    return (q, q, q) -> Attention(bias=c)",
+            "f16",
+            "`c` (spec.arch:3:5)",
+        ),
+    ],
+)
+def test_numbers_that_only_the_dtype_asked_for_makes_infinite_are_refused(
+    body: str, name: str, said: str, tmp_path: Path
+) -> None:
+    graph = archspec.parse(f"model Net:\n    input x: [4]\n    {body}\n")
+    with pytest.raises(SpecError) as caught:
+        archspec.load(graph, dtype=name, seed=0)
+    assert said in str(caught.value)
+    assert caught.value.problems[0].help
+    module = archspec.load(graph, seed=0)
+    save_artifact(module, tmp_path / "net.archmod")
+    with pytest.raises(SpecError) as caught:
+        archspec.load(tmp_path / "net.archmod", dtype=name)
+    assert said in str(caught.value)
+    wide = archspec.load(graph, dtype="f64", seed=0)
+    assert all(tensor.isfinite().all() for tensor in wide.state_dict().values())
+
+
+def test_numbers_that_no_cast_reaches_or_changes_are_taken(tmp_path: Path) -> None:
+    """Constants among themselves are computed as they are written; 65 519 is rounded to 65 504; an infinity is meant."""
+    graph = archspec.parse(
+        "model Net:\n    input x: [4]\n    constant c: [4] = 1e9\n    constant d: [4] = 2e9\n"
+        "    weight w: [4] = 65519.0\n    return x * w + c / d\n"
+    )
+    module = archspec.load(graph, dtype="f16", seed=0)
+    assert module(torch.zeros(1, 4, dtype=torch.float16)).tolist() == [[0.5] * 4]
+    assert module.w.tolist() == [65504.0] * 4
+    module = archspec.load(graph, seed=0)
+    module.load_state_dict({"w": torch.tensor([-torch.inf, torch.nan, 0.0, 1.0])})
+    save_artifact(module, tmp_path / "net.archmod")
+    loaded = archspec.load(tmp_path / "net.archmod", dtype="f16").w
+    assert loaded[0] == -torch.inf
+    assert loaded[1].isnan()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from archspec.graph import Graph, Node, Ref
+from archspec.ops.movement import _Movement
 from archspec.ops.weights import Constant, Own, Tied
 
 
@@ -18,6 +19,30 @@ def exact_values(graph: Graph) -> set[Ref]:
         if _is_exact(graph, node, exact):
             exact.update(Ref(node.name, index) for index, type_ in enumerate(node.types) if type_.floating)
     return exact
+
+
+def rounded_weights(graph: Graph) -> set[str]:
+    """The weights whose own numbers are brought to the dtype of a network that is cast, by name.
+
+    These are all but constants; and of constants those that meet weights, or values that follow these, or are given out,
+    as they are or moved.
+    """
+    exact = exact_values(graph)
+    held: dict[Ref, set[str]] = {}  # the constants whose numbers an exact value has
+    found = {name for name, weight in graph.weights.items() if weight.saved}
+    for node in graph.nodes:
+        if isinstance(node.op, Constant) and Ref(node.name) in exact:
+            held[Ref(node.name)] = {node.shares or node.name}
+        constants: set[str] = set().union(*(held.get(x, ()) for x in node.operands))
+        if not constants:
+            continue
+        if owns_weights(graph, node) or any(
+            graph.types[x].floating and x not in exact for x in node.operands
+        ):
+            found |= constants
+        elif isinstance(node.op, _Movement):
+            held.update({Ref(node.name, i): constants for i in range(len(node.types))})
+    return found.union(*(held.get(output.value, ()) for output in graph.outputs))
 
 
 def owns_weights(graph: Graph, node: Node) -> bool:

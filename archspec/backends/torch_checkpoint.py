@@ -1,12 +1,14 @@
-"""Weights from a file of safetensors, in the dtypes that the spec says."""
+"""Weights from a file of safetensors, in the dtypes that the spec says, and whether a dtype holds them."""
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from archspec.analyses.precision import rounded_weights
 from archspec.backends.torch_weights import constants
 from archspec.errors import SpecError
 from archspec.graph import Graph
@@ -67,11 +69,38 @@ def read_weights(path: Path, graph: Graph, dtype: torch.dtype | None = None) -> 
     large = [
         f"has a number in `{name}` that {_short(tensor.dtype)} cannot hold"
         for name, tensor in kept.items()
-        if tensor is not tensors[name] and not torch.equal(_finite(tensors[name]), _finite(tensor))
+        if tensor is not tensors[name] and not _keeps(tensors[name], tensor)
     ]
     if large:
         raise _unfit(path, graph, large, "load it in a wider `dtype`, such as f32")
     return {**constants(graph), **kept}
+
+
+def require_finite(graph: Graph, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    """SpecError when a weight, or a constant that meets weights or data, has a number that is infinite in `dtype` alone."""
+    most, exact = torch.finfo(dtype).max, graph.weights.keys() - rounded_weights(graph)
+    large = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and torch.finfo(tensor.dtype).max > most and name not in exact
+        if not _lies_within(tensor, dtype) and not _keeps(tensor, tensor.to(dtype))
+    ]
+    if large:
+        places = {node.name: node.location for node in graph.nodes}
+        said = [f"`{name}` ({places[_owner(name, places)]})" for name in large[:MOST_SAID]]
+        more = f", and in {len(large) - MOST_SAID} more" if len(large) > MOST_SAID else ""
+        raise SpecError.of(
+            "argument",
+            f"{graph.name} has a number that {_short(dtype)} cannot hold in {', '.join(said)}{more}",
+            help="leave out `dtype`, give a wider one, or give the weight smaller numbers",
+        )
+
+
+def _owner(name: str, nodes: Container[str]) -> str:
+    """The node that a weight is of."""
+    while name not in nodes:
+        name = name.rpartition(".")[0]
+    return name
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -103,6 +132,16 @@ def _as(tensor: Tensor, wanted: DType, dtype: torch.dtype | None) -> Tensor | No
     if tensor.dtype == target:
         return tensor
     return tensor.to(target) if tensor.dtype in WHOLE and target in WHOLE else None
+
+
+def _lies_within(tensor: Tensor, dtype: torch.dtype) -> bool:
+    """Whether the least and the greatest number are finite in a dtype, and so all: one pass, which makes no copy."""
+    return not tensor.numel() or bool(torch.stack(tensor.aminmax()).to(dtype).isfinite().all())
+
+
+def _keeps(tensor: Tensor, cast: Tensor) -> bool:
+    """Whether a cast made no finite number infinite, and no whole number another."""
+    return torch.equal(_finite(tensor), _finite(cast))
 
 
 def _finite(tensor: Tensor) -> Tensor:
