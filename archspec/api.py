@@ -247,7 +247,7 @@ def load(
         elif fixed:
             raise _fixed(f"a graph is read already: the model and settings of {spec.name} are fixed", fixed)
         else:
-            graph = spec.validated()
+            graph = spec
         if weights is not None and seed is not None:
             raise SpecError.of("argument", "weights from a file need no seed", help="leave out `seed`")
         made = (

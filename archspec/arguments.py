@@ -119,13 +119,13 @@ def path(name: str, value: Any) -> str | os.PathLike[str]:
 
 def path_or_graph(name: str, value: Any) -> str | os.PathLike[str] | Graph:
     """A path, or a graph."""
-    return value if isinstance(value, Graph) else path(name, value)
+    return value.validated() if isinstance(value, Graph) else path(name, value)
 
 
 def graph(name: str, value: Any) -> Graph:
-    """A graph."""
+    """A graph that a spec could have: one from elsewhere is checked."""
     if isinstance(value, Graph):
-        return value
+        return value.validated()
     help_ = "`archspec.read` gives the graph of a spec" if isinstance(value, str | os.PathLike) else ""
     meta = getattr(value, "meta", None)
     if isinstance(meta, dict) and "archspec" in meta:
@@ -147,6 +147,7 @@ _RULES: dict[str, Rule] = {
     "model": model,
     "budget": positive,
     "flat": flag,
+    "check_inputs": flag,
     "recompute": flag,
     "compile": flag_or_text,
     "optimize": text,

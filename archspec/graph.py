@@ -318,8 +318,8 @@ class Graph(Record):
         return self
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The graph as JSON; `Graph.from_json` reads it back equal."""
-        return self.model_dump_json(indent=indent)
+        """The graph as JSON; `Graph.from_json` reads it back equal. Raises SpecError when it is not one that a spec could have."""
+        return self.validated().model_dump_json(indent=indent)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Graph:

@@ -223,7 +223,7 @@ def test_hostile_names_break_neither_dot_nor_svg(text: str) -> None:
     scope = graph.scopes[0].model_copy(update={"outputs": (Ref(text),)})
     hostile = graph.model_copy(
         update={"nodes": (node,), "outputs": (output,), "scopes": (scope,), "name": text}
-    )
+    ).known_valid()  # the check of graphs lets fewer names through
     svg = ET.fromstring(archspec.draw(hostile).render("svg"))
     assert not [element for element in svg.iter() if element.tag.endswith("script")]
     assert text in "".join(svg.itertext())

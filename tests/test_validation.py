@@ -177,6 +177,44 @@ def test_what_pydantic_did_not_see_is_refused(made: Callable[[Graph], Graph]) ->
         archspec.load(made(BASES["blocks"]))
 
 
+TAKERS: dict[str, Callable[[Graph], object]] = {
+    "cost": lambda g: archspec.cost(g).total,
+    "diff, left": lambda g: archspec.diff(g, BASES["blocks"]),
+    "diff, right": lambda g: archspec.diff(BASES["blocks"], g),
+    "draw": lambda g: archspec.draw(g).dot,
+    "load": archspec.load,
+    "resize_positions": lambda g: archspec.resize_positions({}, g),
+    "to_json": lambda g: g.to_json(),
+}
+
+
+@pytest.mark.parametrize("taker", TAKERS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        lambda g: {"inputs": ()},
+        lambda g: {"scopes": ()},
+        lambda g: {"nodes": ()},
+        lambda g: {"nodes": g.nodes[::-1]},
+        lambda g: {"nodes": g.nodes[1:]},
+        lambda g: {"outputs": ()},
+        lambda g: {"weights": {}},
+        lambda g: {"weights": None},
+    ],
+)
+def test_each_function_checks_a_graph_that_was_changed(
+    taker: str, changes: Callable[[Graph], dict[str, object]]
+) -> None:
+    graph = BASES["blocks"]
+    with pytest.raises(SpecError, match="not valid"):
+        TAKERS[taker](graph.model_copy(update=changes(graph)))
+    TAKERS[taker](graph)
+
+
+def test_a_notebook_shows_no_picture_of_a_graph_that_is_none() -> None:
+    assert BASES["blocks"].model_copy(update={"scopes": ()})._repr_svg_() is None
+
+
 # ------------------------------------------------------------------ one invariant each
 
 

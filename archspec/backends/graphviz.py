@@ -183,11 +183,11 @@ def _page(graph: Graph, opens: Opens, scope: int, folders: Sequence[Path]) -> st
 
 
 def overview_svg(graph: Graph) -> str | None:
-    """The overview as SVG, for notebooks; None where Graphviz is missing or cannot draw it, so that they show text."""
+    """The overview as SVG, for notebooks; None where it cannot be drawn, or Graphviz is missing, so that they show text."""
     if not shutil.which("dot"):
         return None
     try:
-        return draw(graph).render("svg").decode()
+        return draw(graph.validated()).render("svg").decode()
     except SpecError:
         return None
 
