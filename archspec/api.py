@@ -449,15 +449,17 @@ def scale(
     `resolution` among them. Where alpha * beta^2 * gamma^2 is 2, FLOPs grow by about 2^phi. Raises SpecError when the model
     cannot be scaled.
     """
-    from archspec.analyses.scaling import Base, Rule
+    from archspec.analyses.scaling import Base, Rule, elaborating
 
     module, model = _open(spec, model)
     base = _elaborated("scale", given, module, model, budget, settings, more)
     try:
-        scaled = Rule(alpha, beta, gamma).settings(Base.of(base), phi)
+        rule = Rule(alpha, beta, gamma)
+        scaled = rule.settings(Base.of(base), phi)
     except Mistake as mistake:
         raise mistake.at(None) from None
-    return elaborate(module, model, {**_settings(settings, more), **scaled}, budget=budget)
+    with elaborating(rule, phi, scaled):
+        return elaborate(module, model, {**_settings(settings, more), **scaled}, budget=budget)
 
 
 @checked()

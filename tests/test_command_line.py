@@ -12,8 +12,10 @@ import typer.main
 
 import archspec
 from archspec import SpecError
+from archspec.analyses.scaling import Base, Rule
 from archspec.backends.graphviz import MOST_ROWS_CROSSED
 from archspec.cli import app, invoke
+from archspec.errors import Mistake
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEC = (
@@ -131,6 +133,41 @@ def test_steps_that_no_computer_runs_are_refused_at_once(
     assert not Path("x.arch").exists()
     with pytest.raises(SpecError, match="phi"):
         archspec.scale("efficientnet_b0", float(phi))
+
+
+@pytest.mark.parametrize("rule", [(1.2, 1.1, 1.15), (2.0, 1.0, 1.0), (10.0, 1.0, 1.0), (1.3, 1.3, 1.3)])
+def test_the_largest_phi_that_is_told_is_taken(rule: tuple[float, float, float]) -> None:
+    base = Base(1.0, 1.0, 224)
+    with pytest.raises(Mistake, match="phi = 99 would multiply the FLOPs") as caught:
+        Rule(*rule).settings(base, 99)
+    told = float(caught.value.help.split()[-1])
+    Rule(*rule).settings(base, told)
+    with pytest.raises(Mistake, match="the most is 1,000,000"):
+        Rule(*rule).settings(base, told + 0.02)
+
+
+@pytest.mark.parametrize("phi", [-100.0, -40.0, -20.0])
+def test_a_phi_that_leaves_no_model_is_told_as_such(phi: float, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("s.arch").write_text(
+        "model M(depth: float = 1.0, width: float = 1.0, resolution: int = 8):\n"
+        "    input x: [3, resolution, resolution]\n    return x -> Conv(8, 3, padding=0)\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        archspec.scale("s.arch", phi)
+    assert f"phi = {phi:g}" in caught.value.problems[0].message
+    assert caught.value.problems[0].span is None
+    assert invoke(["scale", "s.arch", f"--phi={phi:g}"]) == 1
+    assert f"phi = {phi:g}" in capsys.readouterr().err.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "more", [["--times=1e9"], ["--times=40"], ["--times=1.01", "--tolerance=0"]], ids=str
+)
+def test_a_search_that_finds_no_rule_is_told(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["scale", "mobilenet_v1", "--search", *more]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "no rule of a grid from 1 to 2 in steps of 0.05" in printed.err
 
 
 @pytest.mark.parametrize("axis", ["alpha", "beta", "gamma"])

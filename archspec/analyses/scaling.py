@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from numbers import Real
 
 from archspec.analyses.cost import macs
-from archspec.errors import Mistake
+from archspec.errors import Mistake, Problem, SpecError
 from archspec.graph import Graph
 
 AXES = ("depth", "width", "resolution")
@@ -48,16 +49,20 @@ class Rule:
         if not -MOST_STEPS <= phi <= MOST_STEPS:
             raise Mistake(f"`phi` is from -{MOST_STEPS} to {MOST_STEPS}, not {phi:g}")
         if phi * math.log(self.growth) > math.log(MOST_GROWTH):
+            most = math.floor(math.log(MOST_GROWTH, self.growth) * 100) / 100
             raise Mistake(
-                f"phi = {phi:g} would multiply the FLOPs by {_power(self.growth, phi)}, and the most is {MOST_GROWTH:,}",
-                help=f"with {self.growth:.3g} times for each step, phi is at most"
-                f" {math.log(MOST_GROWTH, self.growth):.3g}",
+                f"phi = {phi:.9g} would multiply the FLOPs by {_power(self.growth, phi)}, and the most is {MOST_GROWTH:,}",
+                help=f"with {self.growth:.3g} times for each step, phi is at most {most:.2f}",
             )
-        return {
+        found: dict[str, float | int] = {
             "depth": round(base.depth * self.alpha**phi, 6),
             "width": round(base.width * self.beta**phi, 6),
             "resolution": round(base.resolution * self.gamma**phi),
         }
+        for axis, value in found.items():
+            if not value and getattr(base, axis):
+                raise Mistake(f"phi = {phi:.9g} would leave nothing of the model: its {axis} would be 0")
+        return found
 
 
 def _number(name: str, value: object) -> float:
@@ -71,7 +76,8 @@ def _growth(alpha: float, beta: float, gamma: float) -> float:
 
 
 def _power(base: float, exponent: float) -> str:
-    return f"10^{exponent * math.log10(base):.0f}"
+    digits = exponent * math.log10(base)
+    return f"10^{digits:.0f}" if digits > 12 else f"{math.ceil(base**exponent):,}"
 
 
 @dataclass(frozen=True)
@@ -115,18 +121,33 @@ Read = Callable[..., Graph]
 """Gives the model with other parameters, as `archspec.read` does."""
 
 
+@contextmanager
+def elaborating(rule: Rule, phi: float, settings: Mapping[str, float | int]) -> Iterator[None]:
+    """What is wrong with a model of these settings is told with the phi that they come from: nobody wrote them."""
+    try:
+        yield
+    except SpecError as error:
+        made = ", ".join(f"{axis} = {value:g}" for axis, value in settings.items())
+        message = f"the model cannot be scaled by phi = {phi:.9g}, which gives {made}"
+        factors = f"alpha = {rule.alpha:g}, beta = {rule.beta:g} and gamma = {rule.gamma:g}"
+        help_ = f"take a phi nearer to 0; the rule is {factors}"
+        raise SpecError([Problem("argument", message, help=help_), *error.problems]) from None
+
+
 def scaled(read: Read, rule: Rule, phi: float, *, base: Graph | None = None) -> Scaled:
     """What phi steps of a rule make of a model. Raises Mistake when it cannot be scaled."""
     base = base or read()
     settings = rule.settings(Base.of(base), phi)
-    return _measured(base, read(**settings), rule, phi, settings)
+    with elaborating(rule, phi, settings):
+        graph = read(**settings)
+    return _measured(base, graph, rule, phi, settings)
 
 
 def grid(budget: float, *, step: float, most: float, tolerance: float) -> list[Rule]:
     """The rules of a grid whose growth is the budget, give or take a share of `tolerance`.
 
     alpha, beta and gamma go from 1 to `most` in steps, as in the paper's search at phi = 1. Raises Mistake for a grid that
-    is none, or has too many rules.
+    is none, has too many rules, or none of that growth.
     """
     given = {"budget": budget, "step": step, "most": most, "tolerance": tolerance}
     for name, value in given.items():
@@ -139,11 +160,16 @@ def grid(budget: float, *, step: float, most: float, tolerance: float) -> list[R
             help="take a larger step, or end it earlier",
         )
     steps = [round(1 + i * step, 6) for i in range(int((most - 1) / step + 1e-9) + 1)]
-    return [
-        Rule(*values)
-        for values in product(steps, repeat=3)
-        if abs(_growth(*values) / budget - 1) <= tolerance
-    ]
+    grown = [(values, _growth(*values)) for values in product(steps, repeat=3)]
+    rules = [Rule(*values) for values, growth in grown if abs(growth / budget - 1) <= tolerance]
+    if not rules:
+        nearest = min((growth for _, growth in grown), key=lambda growth: abs(growth - budget))
+        raise Mistake(
+            f"no rule of a grid from 1 to {most:g} in steps of {step:g} has a step of {budget:g} times the FLOPs,"
+            f" give or take {100 * tolerance:g}%",
+            help=f"the nearest has one of {nearest:.4g} times; take a smaller step, a later end or a larger tolerance",
+        )
+    return rules
 
 
 def search(read: Read, rules: list[Rule]) -> Iterator[Scaled]:
@@ -158,11 +184,12 @@ def search(read: Read, rules: list[Rule]) -> Iterator[Scaled]:
     for rule in rules:
         settings = rule.settings(at, 1)
         depth = settings["depth"]
-        if depth not in layers:
-            layers[depth] = tuple(node.name for node in read(depth=depth).nodes)
-        key = (layers[depth], settings["width"], settings["resolution"])
-        if key not in found:
-            found[key] = read(**settings)
+        with elaborating(rule, 1, settings):
+            if depth not in layers:
+                layers[depth] = tuple(node.name for node in read(depth=depth).nodes)
+            key = (layers[depth], settings["width"], settings["resolution"])
+            if key not in found:
+                found[key] = read(**settings)
         yield _measured(base, found[key], rule, 1, settings)
 
 
