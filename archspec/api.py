@@ -377,15 +377,16 @@ def resize_positions(
     """Weights of one resolution for a network of another: `load_state_dict(resize_positions(weights, graph, (14, 14)))`.
 
     Tables of positions are interpolated from the grid `before`, bicubic, as in Dosovitskiy et al. 2021, Section 3.2:
-    sequences [1, tokens + H W, D] of a grid row by row, behind tokens (ViT), maps [1, C, H, W] (PiT), and relative
+    sequences [1, tokens + H W, D] of a grid row by row, behind or before tokens (ViT), maps [1, C, H, W] (PiT), and relative
     positions [(2 H - 1)(2 W - 1), heads] of windows (Swin). All other weights are handed on.
 
     `before` is height and width of the grid of places, or of the windows, that the weights are of. Only maps show
     theirs: 16 places are 4 x 4, 2 x 8, or 8 x 2. `after` is that of the network, where its graph does not show it, as
-    where it is given a sequence. Both are one grid for all tables, or one for each by its name.
+    where it is given a sequence. Both are one grid for all tables, or one for each by its name; a mapping also says that no
+    other weight is a table which the graph does not show to be one.
 
-    Raises SpecError when a grid is not known or does not fit, and when a weight of another shape is no table of
-    positions, as in an MLP-Mixer.
+    Raises SpecError when a grid is not known or does not fit, when nothing says whether a block's own weight is a table,
+    and when a weight of another shape is none, as in an MLP-Mixer.
     """
     from archspec.backends.torch_positions import resize_positions as resize
 

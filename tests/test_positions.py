@@ -136,12 +136,112 @@ def test_a_network_of_sequences_takes_both_grids() -> None:
     torch.testing.assert_close(found["wpe"], by_pillow(weights["wpe"], (3, 6), (4, 5)), rtol=1e-4, atol=1e-4)
     assert "not 4 x 6" in str(refused(weights, longer, (3, 6), (4, 6)))
     same = archspec.parse(SEQUENCE, length=18)
-    assert archspec.resize_positions(weights, same)["wpe"] is weights["wpe"]
+    assert "of which grid a table is: `wpe`" in str(refused(weights, same))
+    assert archspec.resize_positions(weights, same, {})["wpe"] is weights["wpe"]
     assert "name it" in str(refused(weights, same, (3, 6), (2, 9)))
     found = archspec.resize_positions(weights, same, {"wpe": (3, 6)}, {"wpe": (2, 9)})
     torch.testing.assert_close(found["wpe"], by_pillow(weights["wpe"], (3, 6), (2, 9)), rtol=1e-4, atol=1e-4)
     line = archspec.resize_positions(weights, longer, (1, 18), (1, 20))["wpe"]
     torch.testing.assert_close(line, by_pillow(weights["wpe"], (1, 18), (1, 20)), rtol=1e-4, atol=1e-4)
+
+
+# ---------------------------------------------------------------- tokens anywhere, and tables that no graph shows
+
+
+def own(body: str, grid: Grid, before: str = "") -> archspec.Graph:
+    """Patches `t` of 2 x 2, and a table `pos` with a row for a token `cls` beside those of the grid."""
+    height, width = grid
+    return archspec.parse(
+        f"model Net:\n    input image: [3, {2 * height}, {2 * width}]\n"
+        "    t = image -> Conv(6, 2, stride=2) -> Flatten(1) -> Permute([1, 0])\n    weight cls: [1, 1, 6] = normal(1)\n"
+        f"    weight pos: [1, {1 + height * width}, 6] = normal(1)\n{before}    return {body} -> Linear(2)\n"
+    )
+
+
+LEADING = (
+    "concat(cls[0], t) + pos[0]",
+    "concat(cls[0] + pos[0, :1], t + pos[0, 1:])",
+    "concat(cls[0], t + pos[0, 1:])",
+    "concat(cls[0] + pos[0, 0:1], pos[0][1:] + t)",
+)
+TRAILING = ("concat(t, cls[0]) + pos[0]", "concat(t + pos[0, :-1], cls[0] + pos[0, -1:])")
+HIDDEN = (
+    "concat(cls[0], t) + pos[0] * 1.0",
+    "concat(cls[0], t) * pos[0]",
+    "concat(t, pos[0])",
+    "concat(cls[0], t) + (pos[0] -> ReLU)",
+    "concat(cls[0], t) - pos[0]",
+)
+INDEX = "    constant index: i64[17] = [i for i in range(17)]\n"
+
+
+@pytest.mark.parametrize("body", [*LEADING, *TRAILING])
+def test_tokens_stay_where_the_graph_shows_them(body: str) -> None:
+    for before, after in (((2, 8), (4, 4)), ((4, 4), (5, 6))):
+        weights = archspec.load(own(body, before), seed=0).state_dict()
+        graph = own(body, after)
+        assert "of which grid a table is: `pos`" in str(refused(weights, graph))
+        table = weights["pos"][0]
+        places, token = (table[:-1], table[-1:]) if body in TRAILING else (table[1:], table[:1])
+        moved = by_pillow(places, before, after)
+        expected = torch.cat([moved, token] if body in TRAILING else [token, moved])
+        for grid in (before, {"pos": before}):
+            found = archspec.resize_positions(weights, graph, grid)["pos"][0]
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "body", [*HIDDEN, "(pos[0], index) -> Gather -> Linear(6)", "(pos, index[:1]) -> Gather"]
+)
+def test_a_table_that_the_graph_does_not_show_is_never_handed_on_unasked(body: str) -> None:
+    weights = archspec.load(own(body, (2, 8), INDEX), seed=0).state_dict()
+    graph = own(body, (4, 4), INDEX)
+    error = refused(weights, graph)
+    assert "`pos` [1, 17, 6]" in str(error)
+    assert "`before=" in error.problems[0].help
+    refused(weights, graph, (2, 8))
+    refused(weights, graph, None, (4, 4))
+    assert "does not show where the 1 beside" in str(
+        refused(weights, graph, {"pos": (2, 8)}, {"pos": (4, 4)})
+    )
+    assert archspec.resize_positions(weights, graph, {})["pos"] is weights["pos"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "weight scale: [6] = ones\n    return x * scale",
+        "weight kernel: [6, 16] = normal\n    return x @ kernel -> GELU -> Linear(3)",
+        "constant fixed: [16, 6] = 1.5\n    return x + fixed",
+        "return x -> LayerNorm -> Linear(16)",
+        "weight gate: [6, 4, 4] = ones\n    return (image -> Conv(6, 1)) * gate, x",
+        "weight words: [9, 2, 6] = normal\n    return x, (words, index) -> Gather",
+    ],
+)
+def test_weights_that_can_be_no_tables_need_no_word(body: str) -> None:
+    used = "".join(
+        f"    input {i}\n" for i in ("image: [3, 4, 4]", "index: i64[5]") if i.split(":")[0] in body
+    )
+    graph = archspec.parse(f"model Net:\n    input x: [16, 6]\n{used}    {body}\n")
+    weights = archspec.load(graph, seed=0).state_dict()
+    assert archspec.resize_positions(weights, graph) == weights
+
+
+def test_a_table_that_is_laid_out_as_a_map_is_not_handed_on_unasked() -> None:
+    """16 rows are reshaped to 4 x 4 as well as to 2 x 8."""
+    graph = archspec.parse(
+        "model Net:\n    input x: [3, 4, 4]\n    weight pos: [16, 6] = normal\n"
+        "    return (x -> Conv(6, 1)) * (pos -> Permute([1, 0]) -> Reshape([6, 4, 4]))\n"
+    )
+    assert "`pos`" in str(refused(archspec.load(graph, seed=0).state_dict(), graph))
+
+
+def test_keys_of_places_that_queries_are_scored_by_are_not_handed_on_unasked() -> None:
+    graph = archspec.parse(
+        "model Net:\n    input x: [16, 6]\n    weight keys: [16, 6] = normal\n"
+        "    return (x @ (keys -> Permute([1, 0]))) -> Softmax\n"
+    )
+    assert "`keys`" in str(refused(archspec.load(graph, seed=0).state_dict(), graph))
 
 
 # ---------------------------------------------------------------- relative positions, maps

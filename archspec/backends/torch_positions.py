@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import isqrt
+from itertools import pairwise
+from math import isqrt, prod
 
 import torch
 from torch import Tensor
@@ -36,7 +37,9 @@ def resize_positions(
     unclear: dict[str, str] = {}
     for name in present:
         named = name in old.named or name in new.named
-        table = known.get(name, Table("sequence") if named else None)
+        table = known.get(name)
+        if named and (table is None or table.kind == "unknown"):
+            table = Table("sequence")
         try:
             resized[name] = _resized(name, weights[name], shapes[name], table, old, new)
         except _NoTable:
@@ -83,6 +86,7 @@ class _Grids:
     def __init__(self, argument: str, given: Grid | Mapping[str, Grid] | None, names: Iterable[str]) -> None:
         self.argument = argument
         self.named = dict(given) if isinstance(given, Mapping) else {}
+        self.by_name = isinstance(given, Mapping)
         self.pair = None if given is None or isinstance(given, Mapping) else given
         self.used = False
         for name in self.named:
@@ -127,10 +131,13 @@ def _resized(
     named = name in old.named or name in new.named
     if same and not named and (table is None or not table.certain):
         if table is not None and _might_move(weight, old, new):
+            grid = old.pair or "(height, width)"
             raise _Unclear(
-                f"if it is one, name it: `before={{{name!r}: {old.pair}}}`; if not, name those that are"
+                f"if it is one, name it: `before={{{name!r}: {grid}}}`; if not, name those that are, or none: `before={{}}`"
             )
         return weight
+    if table is not None and table.kind == "unknown":
+        table = None
     if table is None or weight.ndim != len(shape) or not weight.is_floating_point():
         raise _NoTable
     if weight.shape[:-2] != shape[:-2] or (table.kind != "map" and weight.shape[-1:] != shape[-1:]):
@@ -151,32 +158,43 @@ def _resized(
             if rows != (2 * height - 1) * (2 * width - 1):
                 raise Mistake(f"`{name}` has {rows} rows, not those of a window of {height} x {width}")
         start, end = ((2 * height - 1, 2 * width - 1) for height, width in (start, end))
-        tokens = 0
+        tokens, first = 0, 0
     else:
         tokens = wanted - end[0] * end[1]
-        least, most = (0, MOST_TOKENS) if table.tokens is None else (table.tokens, table.tokens)
+        allowed = range(MOST_TOKENS + 1) if table.tokens is None else (sum(table.tokens),)
         for (height, width), rows in reversed(sides):
-            if rows != height * width + tokens or not least <= tokens <= most:
+            if rows != height * width + tokens or tokens not in allowed:
                 beside = f" beside {tokens} tokens" if rows != wanted and tokens > 0 else ""
                 raise Mistake(f"`{name}` has {rows} places, not {height} x {width}{beside}")
+        if tokens and table.tokens is None and start != end:
+            raise Mistake(
+                f"`{name}` has {wanted} rows, of which the graph does not show where the {tokens} beside a grid of"
+                f" {end[0]} x {end[1]} stand"
+            )
+        first = table.tokens[0] if table.tokens else 0
     if start == end:
         return weight
     vectors = weight.reshape(count, -1)
-    moved = _interpolated(vectors[tokens:].T.reshape(1, -1, *start), end).flatten(2)[0].T
-    return torch.cat([vectors[:tokens], moved]).reshape(shape)
+    before, places, behind = torch.tensor_split(vectors, (first, count - tokens + first))
+    moved = _interpolated(places.T.reshape(1, -1, *start), end).flatten(2)[0].T
+    return torch.cat([before, moved, behind]).reshape(shape)
 
 
 def _might_move(weight: Tensor, old: _Grids, new: _Grids) -> bool:
-    """Whether a weight of the right size could be a table of the one grid that is to become one of the other."""
-    if old.pair is None or new.pair is None or weight.ndim < 2 or tuple(old.pair) == tuple(new.pair):
+    """Whether a weight of the right size could be a table of another grid, of which nothing said by name would tell."""
+    if old.by_name:
         return False
-    tokens = [weight.shape[-2] - height * width for height, width in (old.pair, new.pair)]
-    return tokens[0] == tokens[1] and 0 <= tokens[0] <= MOST_TOKENS
+    if old.pair is None:
+        return True
+    if new.pair is not None and tuple(old.pair) == tuple(new.pair):
+        return False
+    sizes = [*weight.shape, *map(prod, pairwise(weight.shape))]
+    return any(0 <= size - prod(old.pair) <= MOST_TOKENS for size in sizes)
 
 
 def _before(count: int, table: Table) -> str:
     """How to say what grid a table is of, with the square one as the example."""
-    places, what = count - (table.tokens or 0), "the height and width of its grid"
+    places, what = count - sum(table.tokens or ()), "the height and width of its grid"
     if table.kind == "relative":
         what = "the height and width of its windows"
         side = (isqrt(places) + 1) // 2
