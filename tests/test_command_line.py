@@ -254,6 +254,7 @@ BROKEN = {
     "fails": ("cat > /dev/null; echo oops >&2; exit 3", "Graphviz cannot draw it: oops"),
     "prints nothing": ("cat > /dev/null", "for a .svg file, `dot` printed nothing"),
     "prints something else": ("cat > /dev/null; echo hello", "printed 6 bytes that are something else"),
+    "breaks off": ("cat > /dev/null; echo '<svg'", "printed 5 bytes that break off"),
     "is killed": ("cat > /dev/null; kill -9 $$", "`dot` ended with status -9"),
 }
 
@@ -274,6 +275,33 @@ def test_a_dot_that_does_not_draw_is_told(
     assert not Path("x.svg").exists()
     assert archspec.draw(archspec.read("m.arch")).dot
     assert archspec.read("m.arch").picture() is None  # a notebook shows text instead
+
+
+@pytest.mark.parametrize("format", ["svg", "png", "pdf"])
+def test_half_a_picture_is_not_written(
+    here: Path, format: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = archspec.draw(archspec.read("m.arch")).render(format)
+    (here / "half").write_bytes(whole[: len(whole) // 2])
+    (here / "dot").write_text(f"#!/bin/sh\ncat > /dev/null; cat {here / 'half'}\n")
+    (here / "dot").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here}{os.pathsep}{os.environ['PATH']}")
+    assert invoke(["draw", "m.arch", "-o", f"x.{format}"]) == 1
+    assert f"printed {len(whole) // 2:,} bytes that break off" in capsys.readouterr().err
+    assert not Path(f"x.{format}").exists()
+
+
+@pytest.mark.parametrize("reads", ["cat > /dev/null; ", ""], ids=["reads", "reads nothing"])
+def test_a_dot_that_does_not_end_is_ended(
+    here: Path, reads: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "dot").write_text(f"#!/bin/sh\n{reads}exec sleep 1000\n")
+    (here / "dot").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("archspec.backends.graphviz.LONGEST", 1)
+    assert invoke(["draw", "resnet50", "--view", "full", "-o", "x.svg"]) == 1
+    assert "`dot` was ended after 1 seconds" in capsys.readouterr().err
+    assert not Path("x.svg").exists()
 
 
 def test_a_dot_that_reads_nothing_is_told(

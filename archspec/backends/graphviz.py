@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -80,36 +81,48 @@ class Drawing:
 
 
 def _rendered(text: str, format: str) -> bytes:
-    """What `dot` makes of a text. Raises SpecError when it is not there, fails, or makes something else."""
-    import graphviz
-
+    """What `dot` makes of a text. Raises SpecError when it is not there, fails, takes too long, or makes something else."""
     mend = "install Graphviz (`apt install graphviz`, `brew install graphviz`), or write a .dot file"
     try:
-        data = bytes(graphviz.Source(text).pipe(format=format, quiet=True))
-    except graphviz.ExecutableNotFound:
-        raise SpecError.of("file", "Graphviz's `dot` is not installed", help=mend) from None
-    except graphviz.CalledProcessError as error:
-        printed = error.stderr or b""
-        said = (
-            (printed.decode(errors="replace") if isinstance(printed, bytes) else printed).strip().splitlines()
+        done = subprocess.run(
+            ["dot", f"-T{format}"], input=text.encode(), capture_output=True, check=False, timeout=LONGEST
         )
-        reason = said[-1] if said else f"`dot` ended with status {error.returncode}, and without a word"
-        raise SpecError.of("file", f"Graphviz cannot draw it: {reason}", help=mend) from None
-    except BrokenPipeError:
+    except FileNotFoundError:
+        raise SpecError.of("file", "Graphviz's `dot` is not installed", help=mend) from None
+    except subprocess.TimeoutExpired:
         raise SpecError.of(
-            "file", "Graphviz's `dot` ended before it had read the picture", help=mend
+            "file",
+            f"Graphviz cannot draw it: `dot` was ended after {LONGEST} seconds",
+            help="draw a part of it (`--focus NAME`), or write a .dot file",
         ) from None
     except OSError as error:
         raise SpecError.of("file", f"Graphviz's `dot` does not run: {error.strerror}", help=mend) from None
-    if not re.search(_BEGINS[format], data[:1000]):
-        came = "nothing" if not data else f"{len(data):,} bytes that are something else"
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"`dot` ended with status {done.returncode}, and without a word"
+        raise SpecError.of("file", f"Graphviz cannot draw it: {reason}", help=mend)
+    data = done.stdout
+    begins, ends = _FRAMES[format]
+    if not re.search(begins, data[:1000]) or not re.search(ends, data[-1000:]):
+        if not data:
+            came = "nothing"
+        elif re.search(begins, data[:1000]):
+            came = f"{len(data):,} bytes that break off"
+        else:
+            came = f"{len(data):,} bytes that are something else"
         raise SpecError.of(
             "file", f"Graphviz cannot draw it: for a .{format} file, `dot` printed {came}", help=mend
         )
     return data
 
 
-_BEGINS = {"svg": rb"<svg\b", "png": rb"\A\x89PNG\r\n\x1a\n", "pdf": rb"\A%PDF-"}
+_FRAMES = {
+    "svg": (rb"<svg\b", rb"</svg>\s*\Z"),
+    "png": (rb"\A\x89PNG\r\n\x1a\n", rb"IEND\xaeB`\x82\Z"),
+    "pdf": (rb"\A%PDF-", rb"%%EOF\s*\Z"),
+}
+"""How the formats begin and end."""
+LONGEST = 300  # seconds: what `MOST_ROWS_CROSSED` lets through takes less
 MOST_ROWS_CROSSED = 12_000
 
 VIEWS = ("overview", "block", "blocks", "full", "cost")
