@@ -211,6 +211,7 @@ def test_a_table_that_the_graph_does_not_show_is_never_handed_on_unasked(body: s
     "body",
     [
         "weight scale: [6] = ones\n    return x * scale",
+        "weight shift: [6] = ones\n    weight gain: [] = ones\n    return x + shift + gain",
         "weight kernel: [6, 16] = normal\n    return x @ kernel -> GELU -> Linear(3)",
         "constant fixed: [16, 6] = 1.5\n    return x + fixed",
         "return x -> LayerNorm -> Linear(16)",

@@ -75,7 +75,7 @@ class _Reading:
         added = [
             (other, around)
             for reader, ref, around in uses
-            if around is not None and isinstance(reader.op, Add)
+            if len(shape) >= 2 and around is not None and isinstance(reader.op, Add)
             if self.types[ref].shape[-2:] == (shape[-2] - sum(around), shape[-1])
             for other in reader.inputs
             if other != ref and self.types[other].batched
