@@ -60,6 +60,8 @@ def model(name: str, value: Any) -> str:
     if not isinstance(value, str):
         help_ = '`settings={"model": ...}` sets a parameter of that name'
         raise wrong(name, "the name of a model", value, help_)
+    if not value:
+        raise wrong(name, "the name of a model", value, "leave it out for the last model of the spec")
     return value
 
 
@@ -114,6 +116,8 @@ def path(name: str, value: Any) -> str | os.PathLike[str]:
         raise wrong(
             name, "the path or the name of a spec" if name == "spec" else "the path of a file", value, help_
         )
+    if not os.fspath(value):
+        raise wrong(name, "a path", value)
     return value
 
 

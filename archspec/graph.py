@@ -65,7 +65,7 @@ def _read_op(value: object) -> object:
         return Op.find(value["name"]).of(value["arguments"])
     except (ValueError, RecursionError):
         raise
-    except Exception as error:  # a validator of an op of anyone's
+    except (Exception, SystemExit) as error:  # a validator of an op of anyone's
         raise ValueError(f"{value['name']} fails: {type(error).__name__}: {error}") from error
 
 

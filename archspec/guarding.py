@@ -44,7 +44,7 @@ def _guarded(method: Callable[..., Any], name: str, wrong: Wrong) -> Callable[..
             result = method(self, *inputs, **options)
         except (Mistake, SpecError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             said = f": {error}" if str(error) else ""
             raise Mistake(
                 f"`{name}` of {op} fails with {type(error).__name__}{said}",
@@ -64,7 +64,7 @@ def _guarded(method: Callable[..., Any], name: str, wrong: Wrong) -> Callable[..
     return guarded
 
 
-def _line(method: Callable[..., Any], error: Exception) -> str:
+def _line(method: Callable[..., Any], error: BaseException) -> str:
     """The innermost line of the op's own file that the error came through."""
     file = method.__code__.co_filename
     lines = [step.lineno for step in extract_tb(error.__traceback__) if step.filename == file]
@@ -145,6 +145,6 @@ def _shown(value: Any) -> str:
     """A value as Python writes it, of its type only where that is long."""
     try:
         text = repr(value)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = f"what cannot be printed ({type(error).__name__})"
     return text if len(text) <= 80 else f"{text[:60]} ..."

@@ -17,6 +17,8 @@ from archspec.errors import Mistake
 Monomial = tuple[str, ...]  # ("H", "W") is H * W; () is the constant
 
 _MOST_TERMS, _HIGHEST_DEGREE, _LARGEST_FACTOR = 64, 16, 10**30
+_TERM = r"(?:\d+|[^\W\d]\w*)(?:\*(?:\d+|[^\W\d]\w*))*"
+_POLYNOMIAL = re.compile(rf"[+-]?{_TERM}(?:[+-]{_TERM})*")
 _MOST_SHIFTED = 4096  # terms of a polynomial in names less one; beyond that its least value is not looked for
 
 
@@ -43,7 +45,7 @@ class Free:
         """Read what `str` printed; raises ValueError on anything else."""
         terms: dict[Monomial, int] = {}
         compact = text.replace(" ", "")
-        if not re.fullmatch(r"[+-]?[\w*]+([+-][\w*]+)*", compact):
+        if re.search(r"\w +\w", text) or not _POLYNOMIAL.fullmatch(compact):
             raise ValueError(f"not a size: {text!r}")
         for sign, body in re.findall(r"([+-]?)([\w*]+)", compact):
             factors = body.split("*")

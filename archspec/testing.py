@@ -51,11 +51,23 @@ _TYPE = r"(\w+)\[([^\]]*)\]"
 def check_op(op: type[Op], *, leave_out: Iterable[str] = ()) -> None:
     """Hold an op to what it says of itself, on each of its examples, by all CHECKS but those left out, such as "reach".
 
-    Raises AssertionError when something is not so, or the op has no examples; SpecError when an example is no spec.
+    Raises AssertionError when something is not so, or the op has no examples; SpecError when an example is no spec;
+    TypeError for what is no class of ops, or no collection of names.
     """
+    if not isinstance(op, type) or not issubclass(op, Op):
+        known = isinstance(op, str) and op in Op.known
+        hint = f": `check_op(Op.find({op!r}))`" if known else ""
+        raise TypeError(f"`op` is a class of ops, a subclass of archspec.Op, not {op!r}{hint}")
+    if isinstance(leave_out, str):
+        raise TypeError(f"`leave_out` is a collection of names, as [{leave_out!r}], not {leave_out!r}")
+    if not isinstance(leave_out, Iterable):
+        raise TypeError(f"`leave_out` is a collection of names, not {leave_out!r}")
     if not op.examples:
         raise AssertionError(f"{op.__name__} has no examples, so nothing of it can be tested")
     left_out = set(leave_out)
+    strange = [name for name in left_out if not isinstance(name, str)]
+    if strange:
+        raise TypeError(f"`leave_out` holds names of checks, not {strange[0]!r}")
     unknown = left_out - CHECKS.keys()
     if unknown:
         raise ValueError(f"there is no check {sorted(unknown)}; there are {', '.join(CHECKS)}")

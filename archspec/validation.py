@@ -294,7 +294,7 @@ class _Validation:
                 outputs, weights = infer(node.op, types, options)
             except Mistake:
                 raise
-            except Exception as error:  # an op of anyone's
+            except (Exception, SystemExit) as error:  # an op of anyone's
                 raise _wrong(
                     f"{type(node.op).__name__} fails on it: {type(error).__name__}: {error}"
                 ) from error

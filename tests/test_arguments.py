@@ -137,6 +137,10 @@ def test_values_of_numpy_are_values() -> None:
         (lambda: archspec.load(GRAPH, flat=1), "`flat` is True or False, not 1"),
         (lambda: archspec.read("resnet18", budget=0), "`budget` is a whole number of at least 1, not 0"),
         (lambda: archspec.parse(SPEC, act="\ud800"), "half a character"),
+        (lambda: archspec.read("lenet5", ""), "`model` is the name of a model, not ''"),
+        (lambda: archspec.parse(SPEC, model=""), "`model` is the name of a model, not ''"),
+        (lambda: archspec.load("lenet5", model=""), "`model` is the name of a model, not ''"),
+        (lambda: archspec.read(""), "`spec` is a path, not ''"),
     ],
 )
 def test_the_message_names_the_argument(call: Callable[[], Any], said: str) -> None:

@@ -220,9 +220,36 @@ def test_a_stream_that_is_closed_takes_nothing(closed: str) -> None:
     done = subprocess.run(
         ["bash", "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert b"Traceback" not in done.stderr
+    told = b"error[file]: the output cannot be written: Bad file descriptor\n"
+    assert (done.returncode, done.stderr) == ((1, told) if closed == "1" else (0, b""))
     assert Path("x.dot").read_text() == archspec.draw(archspec.read("m.arch")).dot
+
+
+@pytest.mark.parametrize("arguments", ["show m.arch", "cost m.arch --format json", "--version", "--help"])
+def test_what_a_closed_output_does_not_take_is_said(arguments: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for closed in (">&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        script = f"exec {sys.executable} -m archspec {arguments} {closed}"
+        done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, check=False)
+        assert done.returncode == 1
+        assert done.stdout == b""
+        assert (done.stderr == b"") == ("2>" in closed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["draw", "m.arch", "-o", "foo"], "`foo` has no ending, by which pictures are known"),
+        (["draw", "m.arch", "-o", ".svg"], "`.svg` is an ending without a name"),
+        (["build", "m.arch", "-o", ".archmod"], "`.archmod` is an ending without a name"),
+    ],
+)
+def test_a_file_has_a_name_and_an_ending(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(arguments) == 1
+    assert said in capsys.readouterr().err
+    assert not Path(arguments[-1]).exists()
 
 
 @pytest.mark.parametrize(

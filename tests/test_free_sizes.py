@@ -219,3 +219,27 @@ def test_an_answer_is_that_of_every_value(left: Size, right: Size) -> None:
             for t in range(1, 6):
                 values = [v.at({"S": s, "T": t}) if isinstance(v, Free) else v for v in (left, right)]
                 assert theirs(values[0], values[1]) is answer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "S S",
+        "S  T + 1",
+        "2 S",
+        "2*S 1",
+        "1 2*S",
+        "S\t+ 1",
+        "S\n",
+        "S + + T",
+        "",
+        " ",
+        "* S",
+        "S *",
+        "2**S",
+        "2S",
+    ],
+)
+def test_what_str_would_not_print_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="not a size"):
+        Free.parse(text)

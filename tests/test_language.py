@@ -1193,3 +1193,12 @@ model Net:
         "own_1.mlp": "",
         "own_1.mlp@2": "own_1.mlp",
     }
+
+
+def test_the_mark_of_the_byte_order_is_no_part_of_a_spec(tmp_path: Path) -> None:
+    text = "model M:\n    input x: [3]\n    return x -> ReLU\n"
+    (tmp_path / "m.arch").write_text(text, encoding="utf-8-sig")
+    for marked in (archspec.parse("\ufeff" + text), archspec.read(tmp_path / "m.arch")):
+        assert marked.nodes[0].location[1:] == archspec.parse(text).nodes[0].location[1:]
+    with pytest.raises(archspec.SpecError, match=r"U\+FEFF cannot stand here"):
+        archspec.parse(text + "\ufeff" + text.replace("M", "N"))

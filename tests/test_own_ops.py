@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -349,6 +350,35 @@ def test_an_op_that_is_right_passes_all_checks() -> None:
         check_op(Op.known["Gain"], leave_out=["speed"])
     with pytest.raises(AssertionError, match="has no examples"):
         check_op(Op.find("Own"))
+
+
+@pytest.mark.parametrize("op", [int, None, "Conv", "None of these", 3, Op.find("ReLU")()], ids=repr)
+def test_only_classes_of_ops_are_checked(op: Any) -> None:
+    from archspec.testing import check_op
+
+    with pytest.raises(TypeError, match="`op` is a class of ops"):
+        check_op(op)
+
+
+@pytest.mark.parametrize("left_out", ["reach", "", None, 3, [3], [None]], ids=repr)
+def test_checks_are_left_out_by_a_collection_of_their_names(left_out: Any) -> None:
+    from archspec.testing import check_op
+
+    with pytest.raises(TypeError, match="`leave_out`"):
+        check_op(Op.find("ReLU"), leave_out=left_out)
+
+
+@pytest.mark.parametrize("part", ["infer", "weights", "lower", "flops"])
+@pytest.mark.parametrize("leaves", ["raise SystemExit", "raise SystemExit(3)", "import sys; sys.exit('no')"])
+def test_an_op_that_leaves_the_process_is_told(part: str, leaves: str) -> None:
+    define(**{part: leaves})
+    said = told(lambda: (archspec.load(g := archspec.parse(SPEC), seed=0), archspec.cost(g).total))
+    assert f"`{part}` of Gain fails with SystemExit" in said
+
+
+def test_what_an_op_runs_may_not_leave_the_process() -> None:
+    define(lower="import sys; return Scaled((4,), run=lambda x: sys.exit(3))")
+    assert "with SystemExit: 3" in told(lambda: archspec.load(archspec.parse(SPEC), seed=0))
 
 
 def test_an_example_of_another_op_is_found() -> None:

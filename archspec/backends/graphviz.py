@@ -48,9 +48,8 @@ class Drawing:
         A page quotes the spec's lines from its files, which are looked for below `folders`. Raises SpecError for another format, and when Graphviz is not installed or cannot draw it.
         """
         if format not in FORMATS:
-            raise SpecError.of(
-                "file", f"cannot draw `{format}`", help=f"the formats are {', '.join(FORMATS)}"
-            )
+            what = f"cannot draw `{format}`" if format else "a picture without a format cannot be drawn"
+            raise SpecError.of("file", what, help=f"the formats are {', '.join(FORMATS)}")
         if format == "dot":
             return self.dot.encode()
         if format == "html":
@@ -72,6 +71,11 @@ class Drawing:
         """
         sources = tuple(sources)
         require_writable(path, sources=sources)
+        if not path.suffix:
+            unnamed = path.name.startswith(".")
+            what = "is an ending without a name" if unnamed else "has no ending, by which pictures are known"
+            help_ = f"the formats are {', '.join(FORMATS)}, as in `{path.with_name('net.svg')}`"
+            raise SpecError.of("file", f"`{path}` {what}", help=help_)
         data = self.render(path.suffix.removeprefix("."), folders=folders)
         with replacing(path, sources=sources) as file:
             file.write(data)

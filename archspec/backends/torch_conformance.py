@@ -96,10 +96,10 @@ def require_results(
     name, types = type(op).__name__, tuple(types)
     try:
         given, results = _run(lowered, types, names, weights, "meta")
-    except Exception:
+    except (Exception, SystemExit):
         try:  # an operator may have no implementation for the meta device
             given, results = _run(lowered, types, names, weights, "cpu")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             shown = ", ".join(map(str, types))
             raise _fault(
                 f"what {name} runs fails on {shown} with {type(error).__name__}: {_first(error)}"
@@ -193,7 +193,7 @@ def _memory(tensor: Tensor) -> int:
     return memory
 
 
-def _first(error: Exception) -> str:
+def _first(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0]
 
 

@@ -87,16 +87,17 @@ def invoke(arguments: Sequence[str]) -> int:
 def _take_streams() -> None:
     """Make the standard streams take whatever is printed, and be there.
 
-    A terminal that lacks a letter shows `?`. What was closed is nothing to write to: the next file that is opened would
-    take its number, and what is printed.
+    A terminal that lacks a letter shows `?`. The number of what was closed is taken, or else the next file that is opened
+    would take it, and what is printed: an output that was closed cannot be written, and errors go nowhere.
     """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    modes = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
+    for number, (name, mode) in enumerate(modes.items()):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            os.open(os.devnull, mode)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -103,6 +103,12 @@ def build(
         output = output or Path("build") / f"{'.'.join(filter(None, (path.stem, model)))}{BUILT}"
         sources = tuple(sources_of(spec, others=[weights, *(plugins or [])]))
         require_writable(output, sources=sources)
+        if output.name == BUILT:
+            raise SpecError.of(
+                "file",
+                f"`{output}` is an ending without a name",
+                help=f"write to `{output.with_name(path.stem + BUILT)}`",
+            )
         if output.suffix != BUILT:
             raise SpecError.of(
                 "file",

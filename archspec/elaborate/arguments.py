@@ -94,7 +94,7 @@ def build(model: type[Built], arguments: Mapping[str, Any]) -> Built:
         return model(**{name: frozen(value) for name, value in arguments.items()})
     except ValidationError as error:
         raise _in_words(model, error, arguments) from None
-    except Exception as error:  # of a validator that an op of the user's own has
+    except (Exception, SystemExit) as error:  # of a validator that an op of the user's own has
         if issubclass(model, Op) and not shipped(model) and not isinstance(error, Mistake):
             message = f"checking the arguments of {model.__name__} fails with {type(error).__name__}: {error}"
             raise Mistake(message, kind=FAULT) from error

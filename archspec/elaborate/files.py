@@ -75,7 +75,7 @@ def read_file(path: Path, root: Path) -> File:
                 f"`{shown}` is a zip file, not a spec",
                 help="built modules are known by their ending: name it .archmod, and `archspec.load` loads it",
             )
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except OSError as error:
         raise SpecError.of("file", f"`{shown}` cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -86,6 +86,7 @@ def read_file(path: Path, root: Path) -> File:
 def read_text(text: str, shown: str, name: str) -> File:
     """The tree of a spec's text. Raises SpecError when it is none."""
     require_text(text, shown)
+    text = text.removeprefix("\ufeff")  # the mark of Unicode's byte order, which some editors write
     if not text.strip():
         raise SpecError.of("file", f"`{shown}` is empty", help="a spec holds at least one `model`")
     return _parsed(shown, text.replace("\r\n", "\n").replace("\r", "\n"), name)
