@@ -153,6 +153,7 @@ _RULES: dict[str, Rule] = {
     "flat": flag,
     "check_inputs": flag,
     "recompute": flag,
+    "check_inputs": flag,
     "compile": flag_or_text,
     "optimize": text,
     "graph": graph,

@@ -119,7 +119,10 @@ class Op(BaseModel):
         if type(self) is not type(other):
             return False
         mine, theirs = self.__dict__.values(), other.__dict__.values()
-        return all(type(a) is type(b) and a == b for a, b in zip(mine, theirs, strict=True))
+        return all(
+            type(a) is type(b) and a == b and (type(a) is not float or repr(a) == repr(b))  # 0.0 is not -0.0
+            for a, b in zip(mine, theirs, strict=True)
+        )
 
     @model_validator(mode="after")
     def _within_reach(self) -> Self:

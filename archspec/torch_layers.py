@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, wraps
-from typing import Any
+from functools import cache, partial, wraps
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.fx import Proxy
+from torch.fx import Proxy, Tracer
 from torch.nn import functional
 
 
@@ -38,9 +38,14 @@ class _Layer(nn.Module):
         """Run it on tensors."""
         for value in inputs:
             if isinstance(value, Proxy):
-                path = value.tracer.path_of_module(self)  # type: ignore[attr-defined]
-                return value.tracer.create_proxy("call_module", path, inputs, options)
+                tracer = cast(Tracer, value.tracer)
+                # Through the tracer's own call of modules, by which those of other libraries name the steps.
+                return tracer.call_module(self, partial(_leaf, tracer, self), inputs, options)
         return super().__call__(*inputs, **options)
+
+
+def _leaf(tracer: Tracer, module: nn.Module, *inputs: Any, **options: Any) -> Any:
+    return tracer.create_proxy("call_module", tracer.path_of_module(module), inputs, options)
 
 
 class _StandardisedWeight(_Layer, nn.modules.conv._ConvNd):

@@ -50,7 +50,11 @@ def test_a_package_refuses_what_it_was_not_compiled_for(tmp_path: Path, batch: i
     package(tmp_path / "net.pt2", batch)
     run = archspec.load_aot(tmp_path / "net.pt2")
     image, scale = torch.randn(2, 3, 16, 16), torch.rand(2, 8)
-    run(image, scale)
+    expected = run(image, scale)
+    for moved in (image.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2), image.repeat(2, 1, 1, 1)[::2]):
+        for a, b in zip(run(moved, scale.t().contiguous().t()), run(moved.contiguous(), scale), strict=True):
+            assert torch.equal(a, b)
+    assert expected[0].shape == (2, 4)
     for tensors in (
         *((image[..., 1:], scale), (image, scale[:, 1:]), (image.double(), scale), (image, scale[:1])),
         *((image[0], scale), (image,), (image, 2), (image, scale, scale), (scale, image)),

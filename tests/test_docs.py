@@ -179,7 +179,7 @@ class ops_of:  # noqa: N801  (reads as what it gives)
         sys.path.remove(self.folder)
         for name in self.names:
             sys.modules.pop(name, None)
-        for name in [name for name, op in Op.known.items() if op.__module__ in self.names]:
+        for name in [name for name, op in Op.known.items() if not op.__module__.startswith("archspec.")]:
             del Op.known[name]
 
 

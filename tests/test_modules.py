@@ -163,6 +163,39 @@ def test_flat_networks_hold_the_values_of_blocks_at_their_names(name: str) -> No
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
+SHARED_BLOCKS = """
+block Inner(out: int):
+    input x: [C]
+    y = x -> fc: Linear(out) -> Tanh
+    return x + y
+
+block Outer(layer: layer):
+    input x
+    return x -> layer -> layer
+
+model M:
+    input x: [4]
+    shared f = [Inner(4), Linear(4), ReLU]
+    shared g = Inner(4)
+    return x -> f -> f -> g -> f -> g -> outer: Outer(g)
+"""
+
+
+def test_each_use_of_a_shared_block_calls_its_one_module() -> None:
+    module = archspec.load(archspec.parse(SHARED_BLOCKS), seed=0)
+    x, fired = torch.randn(2, 4), []
+    f, g = module.f, module.g
+    torch.testing.assert_close(module(x), g(g(g(f(g(f(f(x))))))))
+    for shared in (f, g):
+        shared.register_forward_hook(lambda block, *_: fired.append(block))
+    module(x)
+    assert fired.count(f) == 3 and fired[:3] == [f, f, g]
+    f.append(nn.Tanh())
+    torch.testing.assert_close(module(x), g(g(g(f(g(f(f(x))))))))
+    flat = archspec.load(archspec.parse(SHARED_BLOCKS), seed=0, flat=True)
+    torch.testing.assert_close(flat(x), archspec.load(archspec.parse(SHARED_BLOCKS), seed=0)(x))
+
+
 # ---------------------------------------------------------------- copies
 
 
@@ -376,6 +409,35 @@ def test_inputs_may_have_any_name(flat: bool) -> None:
     free = {"code", "graph", "meta", "operator"}
     named = {name if name in free else f"{name}_": x for name, x in zip(given, tensors, strict=True)}
     torch.testing.assert_close(module(**named), expected)
+
+
+FORMS = [  # of what has the name: a weight of the network and of a block, layers, a block, a member of a group
+    "model N:\n    input x: [4]\n    weight {n}: [4] = ones\n    return x * {n}\n",
+    "block B:\n    input x\n    buffer {n}: [4] = 2\n    return x * {n}\nmodel N:\n    input x: [4]\n    return x -> a: B -> b: B\n",
+    'model N:\n    input x: [4]\n    return x -> "{n}": ReLU -> g: [LayerNorm, "{n}": Linear(4)]\n',
+    'block B:\n    input x\n    return x + (x -> Linear(4))\nmodel N:\n    input x: [4]\n    return x -> "a.{n}": B -> "{n}": B\n',
+    "model N:\n    input x: [4]\n    constant {n}: [4] = 2\n    return x * {n}\n",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["in", "class", "graph", "code", "meta", "_wrapped_call", "self"])
+def test_weights_and_optimised_layers_may_have_such_names(name: str, form: str) -> None:
+    try:
+        graph = archspec.parse(form.format(n=name))
+    except SpecError as error:
+        assert name in ("in", "meta", "code", "_wrapped_call") and name in str(
+            error
+        )  # words of the language, or taken
+        return
+    x = torch.randn(2, 4)
+    modules = [archspec.load(graph, seed=0, **how) for how in ({}, {"flat": True}, {"optimize": "inference"})]
+    expected = modules[0](x)
+    for module in modules:
+        for other in (module, copy.deepcopy(module)):
+            torch.testing.assert_close(other(x), expected)
+    for module in modules[:2]:
+        assert torch.equal(pickle.loads(pickle.dumps(module))(x), expected)
 
 
 SHARED = """

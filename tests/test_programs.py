@@ -120,7 +120,10 @@ def hold(program: Program, folder: Path) -> None:
     weights = drawn(graph)
     for module in (nested, flat):
         module.load_state_dict(weights)
-    everything = {**weights, **{name: value for name, value in flat.named_buffers() if name not in weights}}
+    constants = {
+        name.removesuffix(".value"): value for name, value in flat.named_buffers() if name not in weights
+    }
+    everything = {**weights, **constants}
     trained = {name: w.requires_grad_() for name, w in weights.items() if graph.weights[name].trainable}
 
     wanted, used = program.run(inputs, everything)

@@ -149,7 +149,7 @@ class Package:
                     f"the package was compiled for a `{given.name}` of {given.dtype}{wanted}, the batch in front, not {came}",
                     help="build one for it: `archspec build SPEC --aot`, with --set for other sizes and --batch for other batches",
                 )
-        return self.run(*tensors)
+        return self.run(*(x.contiguous() for x in tensors))  # the code goes by sizes, whatever the strides
 
 
 _INPUTS = "archspec.inputs"

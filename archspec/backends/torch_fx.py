@@ -79,6 +79,9 @@ class _Lowering:
         self.checked = checked
         self.recipe = Recipe(graph, {"flat": flat, "checked": checked})
         self.classes: dict[Any, type[Block]] = {}
+        self.shared: dict[
+            str, tuple[Program, tuple[int, ...], type[Block]]
+        ] = {}  # blocks that are modules, by name
         self.owners: dict[str, tuple[nn.Module, str]] = {}
         # One flat graph is for passes over it, to which its ops are to be pure functions.
         self.written_over: set[str] = set() if flat else written_over(graph)
@@ -139,7 +142,7 @@ class _Lowering:
                 self.node(member, program)
             elif self.stands_alone(member, program, depth):
                 self.block(member, program, depth + 1)
-            else:
+            elif not self.again(member, program, depth + 1):
                 self.write(member, program, depth)
                 if self.flat:
                     self.mark(member, program)
@@ -249,14 +252,14 @@ class _Lowering:
     ) -> None:
         """Call the module of a block."""
         record = self.graph.scopes[scope]
-        short = record.name.removeprefix(program.base)
+        short = first_use(record.name).removeprefix(program.base)
         program.add(
             Instruction(
                 "call_module",
                 short,
                 tuple(program.numbers[ref] for ref in takes),
                 record.location,
-                re.sub(r"\W", "_", short),
+                re.sub(r"\W", "_", record.name.removeprefix(program.base)),
                 self.graph.scopes[record.parent or 0].block,
                 means=means,
                 as_one=as_one,
@@ -420,8 +423,40 @@ class _Lowering:
         cls = self.class_of(record.name, record.block or LIST, program, results)
         owner, key = self.home(outer, record.name.removeprefix(outer.base), record.location)
         owner._modules[key] = program.module
+        self.shared[record.name] = program, results, cls
         if gives:
             self.call(outer, scope, takes, gives, cls)
+
+    def again(self, scope: int, outer: Program, depth: int) -> bool:
+        """Call the module of a shared block's first use once more, if this use runs the same program."""
+        record = self.graph.scopes[scope]
+        name = first_use(record.name)
+        if self.flat or name == record.name or name not in self.shared or not name.startswith(outer.base):
+            return False
+        first, results, cls = self.shared[name]
+        nodes = list(self.graph.inside(scope))
+        made = {node.name for node in nodes}
+        # Named as the first use is, and written once more only to compare: what it shares is there already.
+        program = Program(f"{name}.", nn.Module(), is_chain=first.is_chain)
+        takes = self.takes(scope)
+        if not all(first_use(node.name).startswith(program.base) for node in nodes):
+            return False
+        for ref in takes:
+            program.take(ref)
+        known = dict(self.first_uses)
+        self.write(scope, program, depth)
+        gives = list(dict.fromkeys(ref for ref in record.outputs if ref.producer in made))
+        same = (
+            not any(True for _ in program.module.children())
+            and program.placeholders == first.placeholders
+            and list(map(_meaning, program.instructions)) == list(map(_meaning, first.instructions))
+            and tuple(program.numbers[ref] for ref in gives) == results
+        )
+        if same:
+            self.call(outer, scope, takes, gives, cls)
+        else:
+            self.first_uses = known
+        return same
 
     def is_chain(self, scope: int, program: Program, depth: int) -> bool:
         """Whether a scope is a list of layers, or a block that is one: each takes all that the one before it gives, no more.
@@ -491,6 +526,11 @@ class _Lowering:
 
 
 _EMPTY = nn.Module()
+
+
+def _meaning(i: Instruction) -> tuple[Any, ...]:
+    """What an instruction does, wherever it stands in the spec: without places, and names with the number of the use in them."""
+    return i.kind, i.target, i.arguments, i.options, repr(i.settings), i.means, i.as_one
 
 
 @functools.lru_cache(maxsize=10_000)

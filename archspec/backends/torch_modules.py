@@ -6,7 +6,7 @@ import copy
 import linecache
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from keyword import iskeyword
 from types import TracebackType
 from typing import Any, ClassVar, cast
@@ -161,10 +161,14 @@ class Network(GraphModule):
         """A copy, given its state and its program; its class is new, as that of any GraphModule."""
         type(self).__name__ = state["meta"]["archspec"].name
         self.__dict__.update({name: value for name, value in state.items() if name not in _PROGRAM})
-        for key in self._modules:
-            attribute(self, key)
         self.run(graph)
+        self.name_children()
         return self
+
+    def name_children(self) -> None:
+        """Give its class an attribute for each child and weight that generated code cannot call by its name."""
+        for key in (*self._modules, *self._parameters, *self._buffers):
+            attribute(self, key)
 
     def run(self, program: FxGraph) -> None:
         """Make it run a program: what `self.graph = program` does, also where a child is named `graph`."""
@@ -252,11 +256,16 @@ def own_dicts(module: nn.Module) -> dict[str, Any]:
 
 
 class Child(property):
-    """Another name for a child whose own cannot be written in Python, or means something else there."""
+    """Another name for a child or weight whose own cannot be written in Python, or means something else there."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(lambda module: module._modules[key])
+        super().__init__(partial(_held, key))
         self.key = key
+
+
+def _held(key: str, module: nn.Module) -> Any:
+    held = (module._modules, module._parameters, module._buffers)
+    return next(part[key] for part in held if key in part)
 
 
 class Group(nn.Module):
@@ -271,7 +280,7 @@ class Group(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        for key in self._modules:
+        for key in (*self._modules, *self._parameters, *self._buffers):
             attribute(self, key)
 
 
@@ -288,7 +297,8 @@ def attribute(module: nn.Module, key: str) -> str:
     """What generated code calls a child of a module: by its key, or `class_` where `class` cannot be written."""
     name, cls = key, type(module)
     while not (isinstance(found := getattr(cls, name, None), Child) and found.key == key):
-        others = name != key and (name in module._modules or name in module._parameters)
+        held = (module._modules, module._parameters, module._buffers)
+        others = name != key and any(name in part for part in held)
         if not (iskeyword(name) or found is not None or name in module.__dict__ or others):
             if name != key:
                 if cls is nn.Module or cls is nn.Identity:

@@ -276,6 +276,8 @@ def identity(value: Any, tensors: list[Tensor]) -> Hashable:
             return (SharedLayer, value.prefix, value.name)
         case Function():
             return (Function, value.name)
+        case float():
+            return (float, repr(value))  # 0.0 is not -0.0
         case _:
             return (type(value), value)
 

@@ -208,6 +208,10 @@ class Index(_Movement):
                 _require_place(at, size)
             else:
                 sizes.append(_places(at, size))
+            # By its number from the front, the last place is that of this size alone: of a longer axis the rest would be left.
+            ends = at if isinstance(at, int) else (at[1] or 0) - 1
+            if isinstance(size, int) and ends == size - 1:
+                use(size)
         return x.with_shape((*sizes, *x.shape[len(self.at) :]))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:

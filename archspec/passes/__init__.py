@@ -14,15 +14,19 @@ from archspec.backends.torch_modules import Network
 from archspec.errors import SpecError
 from archspec.passes.channels_last import channels_last
 from archspec.passes.compile_blocks import compile_network
+from archspec.passes.drop_marks import drop_marks
 from archspec.passes.drop_training import drop_training
 from archspec.passes.fold_norms import fold_norms
 from archspec.passes.fuse_parallel import fuse_parallel
 from archspec.passes.pack_layers import leaves_little, pack_layers
+from archspec.passes.plain_names import plain_names
 from archspec.passes.precompute import precompute
 from archspec.passes.standardise_weights import standardise_weights
 from archspec.passes.write_over import write_over
 
 PASSES: tuple[Callable[[Network], None], ...] = (
+    plain_names,
+    drop_marks,
     drop_training,
     standardise_weights,
     fold_norms,
