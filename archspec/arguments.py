@@ -153,7 +153,6 @@ _RULES: dict[str, Rule] = {
     "flat": flag,
     "check_inputs": flag,
     "recompute": flag,
-    "check_inputs": flag,
     "compile": flag_or_text,
     "optimize": text,
     "graph": graph,
