@@ -86,12 +86,17 @@ class Drawing:
 
 def _rendered(text: str, format: str) -> bytes:
     """What `dot` makes of a text. Raises SpecError when it is not there, fails, takes too long, or makes something else."""
+    from graphviz import CalledProcessError, ExecutableNotFound
+    from graphviz.backend import dot_command, execute
+
     mend = "install Graphviz (`apt install graphviz`, `brew install graphviz`), or write a .dot file"
+    command = dot_command.command("dot", format)
     try:
-        done = subprocess.run(
-            ["dot", f"-T{format}"], input=text.encode(), capture_output=True, check=False, timeout=LONGEST
-        )
-    except FileNotFoundError:
+        # `Source.pipe` takes no time limit.
+        data: bytes = execute.run_check(
+            command, input=text.encode(), capture_output=True, quiet=True, timeout=LONGEST
+        ).stdout
+    except ExecutableNotFound:
         raise SpecError.of("file", "Graphviz's `dot` is not installed", help=mend) from None
     except subprocess.TimeoutExpired:
         raise SpecError.of(
@@ -99,13 +104,12 @@ def _rendered(text: str, format: str) -> bytes:
             f"Graphviz cannot draw it: `dot` was ended after {LONGEST} seconds",
             help="draw a part of it (`--focus NAME`), or write a .dot file",
         ) from None
+    except CalledProcessError as error:
+        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"`dot` ended with status {error.returncode}, and without a word"
+        raise SpecError.of("file", f"Graphviz cannot draw it: {reason}", help=mend) from None
     except OSError as error:
         raise SpecError.of("file", f"Graphviz's `dot` does not run: {error.strerror}", help=mend) from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[-1] if said else f"`dot` ended with status {done.returncode}, and without a word"
-        raise SpecError.of("file", f"Graphviz cannot draw it: {reason}", help=mend)
-    data = done.stdout
     begins, ends = _FRAMES[format]
     if not re.search(begins, data[:1000]) or not re.search(ends, data[-1000:]):
         if not data:
