@@ -4,7 +4,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,13 +28,20 @@ PRODUCT = "model M:\n    input q: [free S, 8]\n    return (q, q, q) -> Attention
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     for name, text in (("m", SPEC), ("free", FREE), ("product", PRODUCT)):
         Path(f"{name}.arch").write_text(text)
     for name, text in (("zero", "1 / 0"), ("syntax", "def"), ("leaves", "raise SystemExit(3)")):
         Path(f"{name}.py").write_text(text)
-    return tmp_path
+    yield tmp_path
+    # Folders 1,500 deep, which pytest cannot remove when it tidies up after later runs: they are taken apart level by level.
+    while (tmp_path / "x" / "x").exists():
+        (tmp_path / "x").rename(tmp_path / "outer")
+        (tmp_path / "outer" / "x").rename(tmp_path / "x")
+        for left in (tmp_path / "outer").iterdir():
+            left.unlink()
+        (tmp_path / "outer").rmdir()
 
 
 # ------------------------------------------------------------------ hostile arguments
