@@ -447,7 +447,7 @@ class _Lowering:
         self.write(scope, program, depth)
         gives = list(dict.fromkeys(ref for ref in record.outputs if ref.producer in made))
         same = (
-            not any(True for _ in program.module.children())
+            not program.module._modules
             and program.placeholders == first.placeholders
             and list(map(_meaning, program.instructions)) == list(map(_meaning, first.instructions))
             and tuple(program.numbers[ref] for ref in gives) == results
