@@ -23,8 +23,9 @@ from archspec.api import (
     resize_positions,
     scale,
 )
-from archspec.errors import Problem, SpecError
 from archspec.graph import Graph
+from archspec.ground.errors import Problem, SpecError
+from archspec.moved import keep_old_names
 from archspec.op import Op
 from archspec.version import __version__
 
@@ -49,3 +50,5 @@ __all__ = [
     "resize_positions",
     "scale",
 ]
+
+keep_old_names()

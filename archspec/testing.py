@@ -20,12 +20,12 @@ from archspec.api import parse
 from archspec.backends.torch_conformance import require_callable, require_results, require_weights
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import draw, empty
-from archspec.errors import Mistake
 from archspec.graph import Graph, Node, Ref
-from archspec.inference import infer
+from archspec.ground.errors import Mistake
+from archspec.ground.tensor import TensorType, dtype, torch_name
 from archspec.op import Op
-from archspec.reach import Reach
-from archspec.tensor import TensorType, dtype, torch_name
+from archspec.op.dependence import Reach
+from archspec.op.inference import infer
 
 __all__ = [
     "CHECKS",

@@ -66,7 +66,7 @@ def forward() -> Iterator[Row]:
 def built() -> Iterator[Row]:
     """`archspec.load` of a built ViT-B/16 against constructing it by hand, and by timm, with first weights."""
     import archspec
-    from archspec.artifact import save_artifact
+    from archspec.api.artifact import save_artifact
     from benchmarks.peers import timm
     from benchmarks.peers.vit import ViT
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from archspec.elaborate.modules import Module
+from archspec.elaboration.modules import Module
 from archspec.graph import Graph
-from archspec.validation import validate
+from archspec.graph.validation import validate
 
 # One process for each core: the threads of each would only wait for those of another.
 if "PYTEST_XDIST_WORKER" in os.environ:

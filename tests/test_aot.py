@@ -13,7 +13,7 @@ import archspec
 from archspec.api import torch_dtype
 from archspec.backends.torch_aot import save_package
 from archspec.cli import app
-from archspec.errors import InputError, SpecError
+from archspec.ground.errors import InputError, SpecError
 from archspec.passes import optimize_for_inference
 
 SPEC = """

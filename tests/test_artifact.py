@@ -15,9 +15,9 @@ import torch
 from hostile import PWNED, mutate
 
 import archspec
-from archspec.artifact import GRAPH, MANIFEST, WEIGHTS, read_artifact, save_artifact
-from archspec.artifact import _hash as hash_of
-from archspec.artifact import _write as write_entries
+from archspec.api.artifact import GRAPH, MANIFEST, WEIGHTS, read_artifact, save_artifact
+from archspec.api.artifact import _hash as hash_of
+from archspec.api.artifact import _write as write_entries
 
 SPEC = "model M(width: int = 8):\n    input x: [3, 8, 8]\n    constant factor: [1] = 0.5\n    return (x -> c: Conv(width, 3) -> BatchNorm -> GlobalAvgPool) * factor\n"
 

@@ -5,8 +5,8 @@ import torch
 
 import archspec
 from archspec.backends.graphviz import DIRECTIONS, VIEWS
-from archspec.errors import Mistake
 from archspec.graph import Graph, Ref
+from archspec.ground.errors import Mistake
 
 BARE = {
     "an image as it came": "input x: [3, 8, 8]\n    return x",

@@ -22,7 +22,7 @@ from archspec.api import torch_dtype
 from archspec.backends.torch_blocks import lone, own_code
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
-from archspec.errors import SpecError
+from archspec.ground.errors import SpecError
 from archspec.passes.compile_blocks import plan_of
 
 VIT: dict[str, Any] = {"layers": 4, "dim": 32, "heads": 2, "resolution": 32, "classes": 5}

@@ -131,7 +131,7 @@ def test_wrong_usage_is_status_two(here: Path) -> None:
 def test_a_plugin_brings_an_op(here: Path) -> None:
     (here / "ops.py").write_text(
         "from archspec.op import Op\n"
-        "from archspec.tensor import TensorType\n\n"
+        "from archspec.ground.tensor import TensorType\n\n"
         "class Cube(Op):\n"
         "    def infer(self, x: TensorType) -> TensorType:\n"
         "        return x\n\n"

@@ -15,7 +15,7 @@ from archspec import SpecError
 from archspec.analyses.scaling import Base, Rule
 from archspec.backends.graphviz import MOST_ROWS_CROSSED
 from archspec.cli import app, invoke
-from archspec.errors import Mistake
+from archspec.ground.errors import Mistake
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEC = (

@@ -22,7 +22,7 @@ from archspec.analyses.paths import depth, path_count, path_lengths
 from archspec.analyses.roofline import DEVICES, estimated_seconds
 from archspec.api import shipped
 from archspec.backends.torch_counts import compare
-from archspec.errors import Mistake
+from archspec.ground.errors import Mistake
 from archspec.op import Op
 from archspec.ops.pooling import GlobalAvgPool
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from archspec.ground.tensor import TensorType
 from archspec.ops.deform import DeformConv
 from archspec.ops.window import per_axis, slide
-from archspec.tensor import TensorType
 
 CASES: dict[str, dict[str, Any]] = {
     "plain": {"channels": 3, "out": 2},

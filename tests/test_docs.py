@@ -40,11 +40,11 @@ from archspec.analyses.roofline import DEVICES
 from archspec.api import check, shipped
 from archspec.cli.claims import claims_table as table_of_claims
 from archspec.cli.tables import as_markdown
-from archspec.elaborate.functions import FUNCTIONS
-from archspec.elaborate.values import describe
-from archspec.errors import SpecError
-from archspec.initialisation import Initialiser
+from archspec.elaboration.functions import FUNCTIONS
+from archspec.elaboration.values import describe
+from archspec.ground.errors import SpecError
 from archspec.op import Op, family
+from archspec.op.initialisation import Initialiser
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

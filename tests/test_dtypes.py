@@ -17,12 +17,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import archspec
 from archspec.api import torch_dtype
-from archspec.artifact import save_artifact
+from archspec.api.artifact import save_artifact
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
-from archspec.errors import Mistake, SpecError
+from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.tensor import DType, TensorType, torch_name
 from archspec.op import Op
-from archspec.tensor import DType, TensorType, torch_name
 
 DTYPES = get_args(DType)
 REAL = ("f16", "bf16", "f32", "f64")

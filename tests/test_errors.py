@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import archspec
 from archspec import SpecError
-from archspec.elaborate import shipped_specs
+from archspec.elaboration import shipped_specs
 from archspec.graph import Graph
 
 ERRORS = Path(__file__).parent / "errors"

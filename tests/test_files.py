@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 import archspec
 from archspec import SpecError
 from archspec.cli import invoke
-from archspec.writing import replacing
+from archspec.ground.atomic import replacing
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = "block Stem(width: int):\n    input x: [*S]\n    return x -> c: Conv(width, 3)\n"
@@ -287,7 +287,8 @@ for name in ("SIGTERM", "SIGHUP"):  # which who started the tests may have ignor
     signal.signal(getattr(signal, name), signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from archspec import cli, writing
+from archspec import cli
+from archspec.ground import atomic as writing
 from archspec.cli import main
 
 real = os.fsync

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 import archspec
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import draw
-from archspec.errors import Mistake, SpecError
 from archspec.graph import Graph
-from archspec.size import Free, Size, always_equal, require_place
+from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.size import Free, Size, always_equal, require_place
 
 S, T = Free.named("S"), Free.named("T")
 

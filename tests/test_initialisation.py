@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import archspec
 from archspec import SpecError
 from archspec.api import parse_value
-from archspec.tensor import dtype, limits, torch_name
+from archspec.ground.tensor import dtype, limits, torch_name
 
 DTYPES = ("f16", "bf16", "f32", "f64", "i8", "u8", "i16", "i32", "i64", "bool")
 NASTY = ["0", "1", "-1", "2", "0.5", "-0.0", "1e-30", "1e5", "1e10", "1e38", "1e200", "1e308", "5e-324"]

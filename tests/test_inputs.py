@@ -14,11 +14,11 @@ from nets import outputs
 from torch import nn
 
 import archspec
-from archspec.artifact import save_artifact
-from archspec.errors import InputError, SpecError
+from archspec.api.artifact import save_artifact
 from archspec.graph import Graph
+from archspec.ground.errors import InputError, SpecError
+from archspec.ground.tensor import torch_name
 from archspec.op import Op
-from archspec.tensor import torch_name
 
 TYPE = r"(\w+)\[([^\]]*)\]"
 EXAMPLES = [(name, example) for name in sorted(Op.names()) for example in Op.known[name].examples]
@@ -624,8 +624,8 @@ def test_uses_that_are_read_are_axes_of_the_input(uses: str) -> None:
 
 
 def test_an_op_of_the_user_is_held_to_the_sizes_of_its_weights() -> None:
-    from archspec.initialisation import zeros
     from archspec.op import Weight
+    from archspec.op.initialisation import zeros
 
     class RowTable(Op):
         def infer(self, x: Any) -> Any:

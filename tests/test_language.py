@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 
 import archspec
-from archspec.elaborate.repeats import Application
+from archspec.elaboration.repeats import Application
 from archspec.graph import Graph, Node
-from archspec.source import Source
+from archspec.ground.source import Source
 from archspec.syntax import tree
 from archspec.syntax.parse import parse as parse_tree
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import archspec
 from archspec.backends.torch_modules import Block
-from archspec.errors import SpecError
+from archspec.ground.errors import SpecError
 
 SMALL = """
 block Residual(out: int, stride: int = 1):

@@ -13,7 +13,7 @@ from archspec.analyses.memory import peak_memory, saved_memory, written_over
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
 from archspec.graph import Graph
-from archspec.tensor import torch_name
+from archspec.ground.tensor import torch_name
 
 BATCH = 2
 

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.optim.swa_utils import AveragedModel
 
 import archspec
-from archspec.errors import SpecError
+from archspec.ground.errors import SpecError
 
 RESNET: dict[str, Any] = {"width": 0.125, "classes": 5}
 

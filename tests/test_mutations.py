@@ -8,8 +8,8 @@ import pytest
 
 import archspec
 from archspec import SpecError
-from archspec.errors import Mistake
 from archspec.graph import Graph
+from archspec.ground.errors import Mistake
 
 ERRORS = Path(__file__).parent / "errors"
 CASES = sorted(path.stem for path in ERRORS.glob("*.arch") if not path.stem.startswith("bomb_"))

@@ -8,7 +8,7 @@ from torch import nn
 
 import archspec
 from archspec import SpecError
-from archspec.names import is_taken
+from archspec.ground.names import is_taken
 
 OF_MODULES = dir(nn.Module())
 DECLARED = {
@@ -59,7 +59,7 @@ def test_a_name_of_modules_is_refused_at_its_place(name: str, declared: str) -> 
 
 
 def test_no_shipped_op_gives_its_step_such_a_name() -> None:
-    from archspec.elaborate.builder import snake
+    from archspec.elaboration.builder import snake
     from archspec.op import Op
 
     assert [name for name in Op.names() if is_taken(snake(name))] == []

@@ -12,8 +12,8 @@ from archspec import SpecError
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
 from archspec.graph import Graph
+from archspec.ground.tensor import torch_name
 from archspec.op import Op
-from archspec.tensor import torch_name
 
 TYPE = r"(\w+)\[([^\]]*)\]"
 HOSTILE = [

@@ -5,15 +5,15 @@ import re
 import pytest
 from test_ops import EXAMPLES
 
-from archspec.errors import Mistake
 from archspec.graph import Graph
+from archspec.ground.errors import Mistake
+from archspec.ground.size import Free
+from archspec.ground.tensor import TensorType
 from archspec.op import Op
 from archspec.ops.activation import Softmax
 from archspec.ops.conv import Conv
 from archspec.ops.norm import LayerNorm
 from archspec.ops.pooling import AdaptiveAvgPool
-from archspec.size import Free
-from archspec.tensor import TensorType
 from archspec.testing import graph_of, layer
 
 BY_HAND = [

@@ -4,8 +4,8 @@ import pytest
 from test_ops import EXAMPLES
 from torch.nn.modules.dropout import _DropoutNd
 
+from archspec.ground.tensor import TensorType
 from archspec.op import Op
-from archspec.tensor import TensorType
 from archspec.testing import check_saved, check_view, graph_of, layer
 
 # What no example of an op shows: other kernels, other arguments.

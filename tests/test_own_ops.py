@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import archspec
-from archspec.errors import Mistake, SpecError
+from archspec.ground.errors import Mistake, SpecError
 from archspec.op import Op
 
 RIGHT = """
@@ -18,9 +18,9 @@ from functools import partial
 import torch
 from torch import nn
 from archspec import Op
-from archspec.initialisation import ones, zeros
+from archspec.op.initialisation import ones, zeros
 from archspec.op import Weight
-from archspec.tensor import TensorType
+from archspec.ground.tensor import TensorType
 
 class Gain(Op):
     times: int = 2
@@ -246,7 +246,7 @@ def test_what_cannot_run_without_numbers_runs_on_the_cpu() -> None:
 
 def test_a_mistake_of_an_op_is_told_as_it_is() -> None:
     define(
-        infer="from archspec.errors import Mistake; raise Mistake('too thin', kind='shape', help='use more')"
+        infer="from archspec.ground.errors import Mistake; raise Mistake('too thin', kind='shape', help='use more')"
     )
     with pytest.raises(SpecError, match=r"error\[shape\]: too thin") as caught:
         archspec.parse(SPEC)
@@ -325,7 +325,7 @@ def test_the_shell_tells_it_without_a_traceback(tmp_path: Path) -> None:
             "its backward pass reads it",
         ),
         ({"reach": "return (None,)"}, "reach", "sees [0, 0] of `x0`"),
-        ({"reach": "from archspec.reach import points; return (points(x),)", "lower": "return Scaled((4,), run=lambda x: x.cumsum(1))"}, "reach", "the value at [1, 0] sees [0, 0]"),
+        ({"reach": "from archspec.op.dependence import points; return (points(x),)", "lower": "return Scaled((4,), run=lambda x: x.cumsum(1))"}, "reach", "the value at [1, 0] sees [0, 0]"),
     ],
 )  # fmt: skip
 def test_each_check_finds_what_is_not_so(parts: dict[str, str], check: str, said: str) -> None:

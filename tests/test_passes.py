@@ -20,8 +20,9 @@ from archspec.api import shipped
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_modules import Network
 from archspec.backends.torch_weights import draw
-from archspec.errors import SpecError
 from archspec.graph import Graph
+from archspec.ground.errors import SpecError
+from archspec.op.torch_layers import DeformConv, DropPath, WSConv2d
 from archspec.passes import PASSES, Inference, optimize_for_inference
 from archspec.passes.channels_last import channels_last
 from archspec.passes.drop_marks import drop_marks
@@ -32,7 +33,6 @@ from archspec.passes.pack_layers import MOST, MKLLinear, PackedConv, PackedLinea
 from archspec.passes.precompute import precompute
 from archspec.passes.standardise_weights import standardise_weights
 from archspec.passes.write_over import OVER, write_over
-from archspec.torch_layers import DeformConv, DropPath, WSConv2d
 
 
 @pytest.fixture(autouse=True)

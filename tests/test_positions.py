@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 import archspec
-from archspec.errors import SpecError
+from archspec.ground.errors import SpecError
 
 Grid = tuple[int, int]
 

@@ -13,9 +13,9 @@ from random_programs import programs
 from torch import Tensor
 
 import archspec
-from archspec.artifact import save_artifact
-from archspec.elaborate import builder
-from archspec.elaborate.repeats import Application
+from archspec.api.artifact import save_artifact
+from archspec.elaboration import builder
+from archspec.elaboration.repeats import Application
 from archspec.graph import Graph, Node
 from archspec.ops.weights import Own, Tied
 

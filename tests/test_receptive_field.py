@@ -23,9 +23,9 @@ from archspec.analyses.receptive_field import (
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import draw
 from archspec.graph import Graph, Ref
+from archspec.ground.tensor import TensorType
 from archspec.op import Op
-from archspec.reach import WHOLE, Along, Slide, everything
-from archspec.tensor import TensorType
+from archspec.op.dependence import WHOLE, Along, Slide, everything
 from archspec.testing import check_reach, graph_of, layer
 
 

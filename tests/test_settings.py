@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import archspec
-from archspec.elaborate import shipped_names
-from archspec.errors import SpecError
+from archspec.elaboration import shipped_names
+from archspec.ground.errors import SpecError
 from archspec.op import Op
 
 CLASH = """

@@ -17,9 +17,9 @@ from archspec.analyses.cost import macs
 from archspec.api import check
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
-from archspec.elaborate import builder, shipped_names, shipped_specs
-from archspec.errors import SpecError
+from archspec.elaboration import builder, shipped_names, shipped_specs
 from archspec.graph import Graph
+from archspec.ground.errors import SpecError
 
 NAMES = [name for name, _ in shipped_names()]
 FILES = sorted(shipped_specs().rglob("*.arch"))

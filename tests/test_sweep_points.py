@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archspec.cli.sweep import parse_points
-from archspec.elaborate.values import describe
+from archspec.elaboration.values import describe
 
 PIECES = [
     "n",

@@ -15,10 +15,10 @@ from torch import nn
 import archspec
 from archspec import Graph, Op, SpecError
 from archspec.graph import Ref
-from archspec.initialisation import zeros
+from archspec.ground.size import Free
+from archspec.ground.tensor import TensorType, torch_name
 from archspec.op import Weight
-from archspec.size import Free
-from archspec.tensor import TensorType, torch_name
+from archspec.op.initialisation import zeros
 
 SPECS = {
     "blocks": """
@@ -143,7 +143,7 @@ def test_a_copy_with_changes_is_checked_and_the_graph_itself_is_not_again(
     assert not hasattr(builtins, "PWNED")
     assert graph.inputs[0].name == "image"
     monkeypatch.setattr(
-        "archspec.validation.validate", lambda graph: pytest.fail("it was made by elaboration")
+        "archspec.graph.validation.validate", lambda graph: pytest.fail("it was made by elaboration")
     )
     archspec.load(graph)
 

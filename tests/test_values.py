@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import archspec
 from archspec.api import parse_value
-from archspec.literals import written
+from archspec.ground.literals import written
 from archspec.op import Op
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import archspec
-from archspec.errors import SpecError
+from archspec.ground.errors import SpecError
 
 SPEC = """
 model Net(classes: int = 4):

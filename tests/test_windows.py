@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from archspec.errors import Mistake
+from archspec.ground.errors import Mistake
+from archspec.ground.tensor import TensorType
 from archspec.op import Op
 from archspec.ops.reshape import Pad
-from archspec.tensor import TensorType
 
 SIZES, KERNELS, STRIDES = range(1, 8), range(1, 5), range(1, 5)
 POOLS: dict[str, list[Any]] = {

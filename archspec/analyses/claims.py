@@ -9,9 +9,9 @@ from typing import Literal
 
 from archspec.analyses.cost import macs, network_cost
 from archspec.analyses.paths import depth
-from archspec.errors import Mistake, suggest
 from archspec.graph import Claim, Graph, Output
-from archspec.tensor import show
+from archspec.ground.errors import Mistake, suggest
+from archspec.ground.tensor import show
 
 _UNITS = {"K": 3, "M": 6, "G": 9, "B": 9, "T": 12}
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
 
-from archspec.errors import Mistake
 from archspec.graph import Graph, Node
-from archspec.guarding import at_step
+from archspec.ground.errors import Mistake
+from archspec.ground.guarding import at_step
+from archspec.ground.tensor import DType, TensorType, fixed
 from archspec.op import Op
 from archspec.ops.weights import Own
-from archspec.tensor import DType, TensorType, fixed
 
 _MACS = "the number of multiply-adds"
 

@@ -11,10 +11,10 @@ from archspec.analyses.cost import Cost, total, weights_only
 from archspec.analyses.hierarchy import Folding, Part, hierarchy, made_of
 from archspec.analyses.summary import Summary
 from archspec.analyses.words import FOLLOWERS
-from archspec.errors import Mistake
 from archspec.graph import Graph, Node, Ref
+from archspec.ground.errors import Mistake
+from archspec.ground.tensor import TensorType
 from archspec.op import Op, family
-from archspec.tensor import TensorType
 
 Member = Node | int
 Frames = Literal["all", "needed", "repeated"]

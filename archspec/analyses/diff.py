@@ -9,10 +9,10 @@ from math import prod
 from typing import Any
 
 from archspec.analyses.summary import Summary
-from archspec.errors import Mistake
 from archspec.graph import Graph, Node, Ref
-from archspec.literals import written
-from archspec.tensor import show
+from archspec.ground.errors import Mistake
+from archspec.ground.literals import written
+from archspec.ground.tensor import show
 
 _MOST_ALIGNED = 2_000  # siblings; to align longer rows takes too long, and their names say enough
 

@@ -9,7 +9,7 @@ from functools import reduce
 
 from archspec.analyses.cost import Cost, total
 from archspec.graph import Graph, Node, Ref
-from archspec.tensor import TensorType
+from archspec.ground.tensor import TensorType
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 
 from archspec.analyses.cost import batch_bytes, is_activation
-from archspec.errors import Mistake
 from archspec.graph import Graph, Node, Ref
-from archspec.guarding import at_step
+from archspec.ground.errors import Mistake
+from archspec.ground.guarding import at_step
+from archspec.ground.size import Size
+from archspec.ground.tensor import DType, Shape, TensorType
 from archspec.ops.weights import Tied
-from archspec.size import Size
-from archspec.tensor import DType, Shape, TensorType
 
 
 @dataclass(frozen=True, slots=True)

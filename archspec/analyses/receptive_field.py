@@ -26,12 +26,12 @@ from fractions import Fraction
 from math import gcd, lcm
 from typing import Any, NamedTuple
 
-from archspec.errors import Mistake
 from archspec.graph import Graph, Node, Ref
-from archspec.guarding import at_step
-from archspec.reach import POINT, WHOLE, Along, Reach, Slide
-from archspec.size import Size
-from archspec.tensor import Shape
+from archspec.ground.errors import Mistake
+from archspec.ground.guarding import at_step
+from archspec.ground.size import Size
+from archspec.ground.tensor import Shape
+from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
 
 _MOST_PHASES = 4096  # windows that repeat after no fewer positions are not followed any further
 

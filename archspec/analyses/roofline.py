@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from archspec.analyses.cost import Cost
-from archspec.errors import Mistake, suggest
-from archspec.tensor import DType
+from archspec.ground.errors import Mistake, suggest
+from archspec.ground.tensor import DType
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from itertools import product
 from numbers import Real
 
 from archspec.analyses.cost import macs
-from archspec.errors import Mistake, Problem, SpecError
 from archspec.graph import Graph
+from archspec.ground.errors import Mistake, Problem, SpecError
 
 AXES = ("depth", "width", "resolution")
 MOST_STEPS = 100

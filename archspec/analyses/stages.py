@@ -10,9 +10,9 @@ from archspec.analyses.diagram import MOST_IN_STAGE, Box, diagram, stages_open
 from archspec.analyses.summary import Summary
 from archspec.analyses.words import operator
 from archspec.graph import Graph
-from archspec.literals import written
-from archspec.size import Size
-from archspec.tensor import TensorType
+from archspec.ground.literals import written
+from archspec.ground.size import Size
+from archspec.ground.tensor import TensorType
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from archspec.analyses.memory import Peak, peak_memory, saved_memory
 from archspec.analyses.paths import depth, path_count, path_lengths
 from archspec.analyses.roofline import Device, estimated_seconds, find_device
 from archspec.graph import Graph, Ref
-from archspec.tensor import DType
+from archspec.ground.tensor import DType
 
 if TYPE_CHECKING:
     from archspec.analyses.receptive_field import ReceptiveField

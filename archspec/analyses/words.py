@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from archspec.literals import written
+from archspec.ground.literals import written
+from archspec.ground.tensor import TensorType, show
 from archspec.op import Op
-from archspec.tensor import TensorType, show
 
 FOLLOWERS = frozenset({"norm", "activation", "regularisation", "identity"})
 """Families of ops that papers name together with the layer that they follow."""

@@ -22,9 +22,9 @@ from archspec.analyses.diagram import (
 from archspec.analyses.summary import Summary
 from archspec.backends.dot import Style, dot, dot_sheet
 from archspec.backends.palette import find_theme
-from archspec.errors import SpecError, suggest
 from archspec.graph import Graph
-from archspec.writing import replacing, require_writable
+from archspec.ground.atomic import replacing, require_writable
+from archspec.ground.errors import SpecError, suggest
 
 FORMATS = ("svg", "png", "pdf", "dot", "html")
 SHADE_NAMES = {"params": "params", "macs": "macs", "memory": "activations"}

@@ -16,13 +16,13 @@ from archspec.analyses.figures import short
 from archspec.analyses.summary import Summary
 from archspec.analyses.words import sizes, title
 from archspec.backends.palette import THEMES, sign
-from archspec.elaborate import shipped_specs
-from archspec.elaborate.files import LARGEST
-from archspec.errors import SpecError
+from archspec.elaboration import shipped_specs
+from archspec.elaboration.files import LARGEST
 from archspec.graph import Graph
-from archspec.literals import written
-from archspec.regular import require_regular
-from archspec.source import Location
+from archspec.ground.errors import SpecError
+from archspec.ground.literals import written
+from archspec.ground.regular import require_regular
+from archspec.ground.source import Location
 
 EVERYTHING = 1000  # levels of blocks
 

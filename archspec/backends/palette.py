@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archspec.errors import SpecError, suggest
+from archspec.ground.errors import SpecError, suggest
 from archspec.op import Op, family
 
 # The palette of Okabe & Ito [2008], which the colour-blind tell apart, and what each stands for.

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from archspec.errors import SpecError
-from archspec.writing import replacing
+from archspec.ground.atomic import replacing
+from archspec.ground.errors import SpecError
 
 _PANELS = (
     ("params", "parameters"),

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import torch
 
 from archspec.backends.torch_modules import Network
-from archspec.errors import InputError, SpecError
 from archspec.graph import Graph
-from archspec.regular import require_regular
-from archspec.size import Free
-from archspec.tensor import torch_name
-from archspec.writing import replacing
+from archspec.ground.atomic import replacing
+from archspec.ground.errors import InputError, SpecError
+from archspec.ground.regular import require_regular
+from archspec.ground.size import Free
+from archspec.ground.tensor import torch_name
 
 SUFFIX = ".pt2"
 

@@ -15,8 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from archspec.backends.torch_modules import Block, Network
-from archspec.errors import SpecError
 from archspec.graph import Graph
+from archspec.ground.errors import SpecError
 
 Kind = tuple[type[nn.Module], tuple[Any, ...], tuple[str, ...]]
 

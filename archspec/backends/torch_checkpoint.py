@@ -10,11 +10,11 @@ from torch import Tensor
 
 from archspec.analyses.precision import rounded_weights
 from archspec.backends.torch_weights import constants
-from archspec.errors import SpecError
 from archspec.graph import Graph
+from archspec.ground.errors import SpecError
+from archspec.ground.regular import require_regular
+from archspec.ground.tensor import DType, torch_name
 from archspec.ops.norm import BatchNorm
-from archspec.regular import require_regular
-from archspec.tensor import DType, torch_name
 
 MOST_SAID = 3
 REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

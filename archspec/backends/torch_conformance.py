@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archspec.errors import Mistake
-from archspec.guarding import FAULT
-from archspec.inference import infer
+from archspec.ground.errors import Mistake
+from archspec.ground.guarding import FAULT
+from archspec.ground.size import Free
+from archspec.ground.tensor import TensorType, torch_name
 from archspec.op import Lowered, Op, Weight, shipped
-from archspec.size import Free
-from archspec.tensor import TensorType, torch_name
+from archspec.op.inference import infer
 
 BATCH = 2
 A_FREE_SIZE = 16  # what stands for it

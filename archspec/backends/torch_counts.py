@@ -18,8 +18,8 @@ from archspec.backends.torch_fx import lower
 from archspec.backends.torch_modules import Network
 from archspec.backends.torch_weights import empty
 from archspec.graph import Graph, Node
+from archspec.ground.tensor import TensorType, torch_name
 from archspec.ops.weights import Own, Tied
-from archspec.tensor import TensorType, torch_name
 
 
 @dataclass

@@ -36,16 +36,16 @@ from archspec.backends.torch_modules import (
 from archspec.backends.torch_precision import Exact, Real, Rounded, Unnarrowed, rounded
 from archspec.backends.torch_program import Instruction, Program, fx_graph
 from archspec.backends.torch_weights import constant_values, dtype_of
-from archspec.errors import Mistake, SpecError
-from archspec.garbage import uncollected
 from archspec.graph import Graph, Node, Output, Ref, Scope
-from archspec.guarding import at_step
-from archspec.names import first_use
+from archspec.ground.collection import uncollected
+from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.guarding import at_step
+from archspec.ground.names import first_use
+from archspec.ground.source import Location
+from archspec.ground.tensor import DType, TensorType, promote, torch_name
 from archspec.op import Op
+from archspec.op.torch_layers import one_step
 from archspec.ops.weights import Own, Tied
-from archspec.source import Location
-from archspec.tensor import DType, TensorType, promote, torch_name
-from archspec.torch_layers import one_step
 
 DEEPEST = 30  # modules within modules; what is deeper is inlined, since fx recurses over them
 

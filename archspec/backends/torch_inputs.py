@@ -10,10 +10,10 @@ from torch.fx import Graph as FxGraph
 from torch.fx import Node as FxNode
 from torch.overrides import handle_torch_function, has_torch_function
 
-from archspec.errors import InputError
 from archspec.graph import Graph, Input
-from archspec.size import Free
-from archspec.tensor import DType, torch_name
+from archspec.ground.errors import InputError
+from archspec.ground.size import Free
+from archspec.ground.tensor import DType, torch_name
 
 Terms = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]  # a sum of products of sizes: (tensor, axis)
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.fx import Graph as FxGraph
 from torch.fx import GraphModule
 
-from archspec.errors import SpecError
 from archspec.graph import Graph
-from archspec.source import Location
+from archspec.ground.errors import SpecError
+from archspec.ground.source import Location
 
 
 class Block(nn.Module):

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from archspec.analyses.positions import Grid, Table, tables
-from archspec.errors import Mistake, SpecError, suggest
 from archspec.graph import Graph
+from archspec.ground.errors import Mistake, SpecError, suggest
 
 MOST_TOKENS = 2  # before a grid that only the caller knows: one for the class, one for distillation
 MOST_SAID = 5

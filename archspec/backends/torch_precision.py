@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from archspec.torch_layers import _Layer
+from archspec.op.torch_layers import _Layer
 
 
 class _Following(_Layer):

@@ -14,7 +14,7 @@ from torch.fx import Node as FxNode
 
 from archspec.backends.torch_modules import target
 from archspec.graph import Node, Ref
-from archspec.source import Location
+from archspec.ground.source import Location
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from math import prod
 import torch
 
 from archspec.analyses.figures import short_bytes
-from archspec.errors import SpecError
 from archspec.graph import Graph
+from archspec.ground.errors import SpecError
+from archspec.ground.tensor import byte_size, torch_name
 from archspec.op import Weight
-from archspec.tensor import byte_size, torch_name
 
 LARGE = 1 << 15  # values; smaller tensors are filled without handing them to a thread
 

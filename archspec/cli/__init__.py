@@ -18,7 +18,7 @@ import typer
 import typer.main
 
 from archspec.cli.app import app
-from archspec.errors import SpecError
+from archspec.ground.errors import SpecError
 
 __all__ = ["app", "invoke", "main"]
 

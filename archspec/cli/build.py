@@ -23,8 +23,8 @@ from archspec.cli.options import (
     sources_of,
 )
 from archspec.cli.summary import echo_summary
-from archspec.errors import SpecError
-from archspec.writing import require_writable
+from archspec.ground.atomic import require_writable
+from archspec.ground.errors import SpecError
 
 if TYPE_CHECKING:
     from archspec.backends.torch_modules import Network
@@ -94,7 +94,7 @@ def build(
     import_plugins(plugins)
     with progress() as say:
         from archspec.api import BUILT, load, read, torch_dtype
-        from archspec.elaborate import locate
+        from archspec.elaboration import locate
 
         say("reading the spec")
         path, model = locate(spec)
@@ -116,7 +116,7 @@ def build(
                 help=f"write to `{output.with_name(output.name + BUILT)}`",
             )
         say("importing torch")
-        from archspec.artifact import save_artifact
+        from archspec.api.artifact import save_artifact
 
         if dtype is not None:
             torch_dtype(dtype)

@@ -8,7 +8,7 @@ import typer
 
 from archspec.cli.app import app
 from archspec.cli.options import BUDGET, Budget, Plugins, import_plugins
-from archspec.errors import SpecError
+from archspec.ground.errors import SpecError
 
 
 @app.command()

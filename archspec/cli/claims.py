@@ -91,6 +91,6 @@ def claims_table(found: list[tuple[str, Verdict]]) -> Table:
 
 
 def _plain(value: Any) -> str:
-    from archspec.literals import written
+    from archspec.ground.literals import written
 
     return written(value)

@@ -22,7 +22,7 @@ from archspec.cli.options import (
     sources_of,
 )
 from archspec.cli.tables import Table, TableFormat, print_table
-from archspec.errors import Mistake
+from archspec.ground.errors import Mistake
 
 if TYPE_CHECKING:
     from archspec.analyses.hierarchy import Part
@@ -150,8 +150,8 @@ def cost(
 
 
 def _float_dtype(name: str | None) -> Any:
-    from archspec.tensor import TensorType
-    from archspec.tensor import dtype as find
+    from archspec.ground.tensor import TensorType
+    from archspec.ground.tensor import dtype as find
 
     if name is None:
         return None
@@ -194,7 +194,7 @@ def _print_one(
 
 def _table(summary: Summary, by: By, depth: int, sort: Sort | None) -> Table:
     from archspec.analyses.figures import percent, short, short_bytes
-    from archspec.tensor import show
+    from archspec.ground.tensor import show
 
     rows = _rows(summary, by, depth, sort)
     whole = summary.total

@@ -21,8 +21,8 @@ from archspec.cli.options import (
     refuse_idle,
     sources_of,
 )
-from archspec.errors import Mistake
-from archspec.writing import replacing
+from archspec.ground.atomic import replacing
+from archspec.ground.errors import Mistake
 
 if TYPE_CHECKING:
     from archspec.backends.graphviz import Drawing
@@ -109,7 +109,7 @@ def draw(
         draw_all(output or Path("gallery"), view, options, plugins or [])
         return
     from archspec.api import read
-    from archspec.elaborate import locate
+    from archspec.elaboration import locate
 
     graph = read(spec, budget=budget, settings=parse_settings(settings))
     sources = tuple(sources_of(spec, others=plugins or []))

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from archspec.errors import SpecError
+from archspec.ground.errors import SpecError
 
 Spec = Annotated[
     str,
@@ -76,7 +76,7 @@ def refuse_idle(context: typer.Context, why: str, *names: str) -> None:
 
 def setting_texts(settings: list[str] | None) -> dict[str, str]:
     """The settings as a spec writes them: as they were given, bare words as strings."""
-    from archspec.literals import written
+    from archspec.ground.literals import written
 
     given = {
         name.strip(): text.strip() for name, _, text in (setting.partition("=") for setting in settings or [])
@@ -123,7 +123,7 @@ def _line_in(path: Path, error: BaseException) -> str:
 
 def sources_of(*specs: str, others: Iterable[Path | None] = ()) -> Iterator[Path]:
     """Every file that a result is made from: the specs, what they import, and others such as weights and plugins."""
-    from archspec.elaborate import locate, source_files
+    from archspec.elaboration import locate, source_files
 
     yield from (path for path in others if path is not None)
     for spec in specs:

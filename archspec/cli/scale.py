@@ -70,8 +70,8 @@ def scale(
     """
     from archspec.analyses import scaling
     from archspec.api import read
-    from archspec.errors import Mistake
-    from archspec.writing import require_writable
+    from archspec.ground.atomic import require_writable
+    from archspec.ground.errors import Mistake
 
     import_plugins(plugins)
     if search:
@@ -161,10 +161,10 @@ def _write(
     sources: Sequence[Path],
 ) -> None:
     """A spec of the scaled model, which imports the one that it is made from; `given` are its other settings."""
-    from archspec.elaborate import SUFFIX, elaborate, locate, read_text, shipped_specs
-    from archspec.errors import SpecError
-    from archspec.literals import written
-    from archspec.writing import replacing
+    from archspec.elaboration import SUFFIX, elaborate, locate, read_text, shipped_specs
+    from archspec.ground.atomic import replacing
+    from archspec.ground.errors import SpecError
+    from archspec.ground.literals import written
 
     path, _ = locate(spec)
     if path.parent != shipped_specs() and path.parent.resolve() != output.parent.resolve():

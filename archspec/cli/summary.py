@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from archspec.errors import Mistake
+from archspec.ground.errors import Mistake
 
 if TYPE_CHECKING:
     from archspec.graph import Graph

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from archspec.cli.tables import Table, TableFormat, print_table
-from archspec.errors import SpecError
+from archspec.ground.errors import SpecError
 
 if TYPE_CHECKING:
     from archspec.analyses.summary import Summary

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from archspec.initialisation import Init, constant
+from archspec.ground.tensor import TensorType, fixed
 from archspec.op import Op, Weight
+from archspec.op.dependence import Reach, points
+from archspec.op.initialisation import Init, constant
 from archspec.ops.inputs import channels_of, require_real
-from archspec.reach import Reach, points
-from archspec.tensor import TensorType, fixed
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from archspec.errors import Mistake
+from archspec.ground.errors import Mistake
+from archspec.ground.size import always_equal
+from archspec.ground.tensor import TensorType, broadcast, fixed, show
 from archspec.op import Lowered, Op
+from archspec.op.dependence import WHOLE, Along, Reach, aligned, points
 from archspec.ops.inputs import require_held
-from archspec.reach import WHOLE, Along, Reach, aligned, points
-from archspec.size import always_equal
-from archspec.tensor import TensorType, broadcast, fixed, show
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from archspec.declared import use_unless_same
-from archspec.errors import Mistake
+from archspec.ground.declared import use_unless_same
+from archspec.ground.errors import Mistake
+from archspec.ground.size import always_equal
+from archspec.ground.tensor import TensorType, broadcast, fixed, show
 from archspec.op import Lowered, Op
+from archspec.op.dependence import WHOLE, Reach, aligned, points
 from archspec.ops.arithmetic import with_ones
 from archspec.ops.inputs import require_real
-from archspec.reach import WHOLE, Reach, aligned, points
-from archspec.size import always_equal
-from archspec.tensor import TensorType, broadcast, fixed, show
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -211,7 +211,7 @@ class Attention(Op):
         settings["batched"] = tuple(x is not None and x.batched for x in given)
         if not self.dropout:
             return partial(attend, **settings)
-        from archspec.torch_layers import Attention as Module
+        from archspec.op.torch_layers import Attention as Module
 
         return Module(attend, self.dropout, **settings)
 

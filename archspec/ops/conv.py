@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from archspec.errors import Mistake
-from archspec.initialisation import Init, ones
+from archspec.ground.errors import Mistake
+from archspec.ground.size import Size, require_least
+from archspec.ground.tensor import TensorType, show
 from archspec.op import Op, PositiveInt, Weight
+from archspec.op.dependence import WHOLE, Along, Reach, Slide
+from archspec.op.initialisation import Init, ones
 from archspec.ops.inputs import by_axes, channels_of, space_of
 from archspec.ops.linear import weight_and_bias
 from archspec.ops.norm import standardising
 from archspec.ops.window import Margin, Padding, Window, padded, per_axis, seen_by, slide
-from archspec.reach import WHOLE, Along, Reach, Slide
-from archspec.size import Size, require_least
-from archspec.tensor import TensorType, show
 
 if TYPE_CHECKING:
     from torch import nn
@@ -149,7 +149,7 @@ class WSConv(_Conv):
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`, its weight standardised before each use."""
-        from archspec import torch_layers as layers
+        from archspec.op import torch_layers as layers
 
         module = by_axes(x, layers.WSConv1d, layers.WSConv2d, layers.WSConv3d)
         return module(self.eps, self.gain, **self._settings(x))

@@ -5,17 +5,17 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from archspec.declared import use_unless_same
-from archspec.errors import Mistake
-from archspec.initialisation import Init
+from archspec.ground.declared import use_unless_same
+from archspec.ground.errors import Mistake
+from archspec.ground.size import always_equal
+from archspec.ground.tensor import DType, Shape, TensorType, show
 from archspec.op import Op, PositiveInt, Weight
+from archspec.op.dependence import WHOLE, Along, Reach
+from archspec.op.initialisation import Init
 from archspec.ops.conv import require_groups
 from archspec.ops.inputs import channels_of, require_real
 from archspec.ops.linear import weight_and_bias
 from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
-from archspec.reach import WHOLE, Along, Reach
-from archspec.size import always_equal
-from archspec.tensor import DType, Shape, TensorType, show
 
 if TYPE_CHECKING:
     from torch import nn
@@ -120,7 +120,7 @@ class DeformConv(Op):
 
     def lower(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> "nn.Module":
         """`torch_layers.DeformConv`."""
-        from archspec.torch_layers import DeformConv as Module
+        from archspec.op.torch_layers import DeformConv as Module
 
         kernel, stride = per_axis(self.kernel, 2, "kernel"), per_axis(self.stride, 2, "stride")
         dilation = per_axis(self.dilation, 2, "dilation")

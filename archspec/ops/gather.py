@@ -3,11 +3,11 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from archspec.errors import Mistake
+from archspec.ground.errors import Mistake
+from archspec.ground.tensor import TensorType, show
 from archspec.op import Lowered
+from archspec.op.dependence import WHOLE, Along, Reach, points
 from archspec.ops.movement import _Movement
-from archspec.reach import WHOLE, Along, Reach, points
-from archspec.tensor import TensorType, show
 
 if TYPE_CHECKING:
     from torch import Tensor

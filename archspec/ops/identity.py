@@ -4,11 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from archspec.ground.tensor import TensorType
+from archspec.op.dependence import Reach, points
 from archspec.ops.inputs import channels_of
 from archspec.ops.movement import _Movement
 from archspec.ops.window import Window, per_axis, slide
-from archspec.reach import Reach, points
-from archspec.tensor import TensorType
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

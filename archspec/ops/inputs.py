@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from archspec.errors import Mistake
+from archspec.ground.errors import Mistake
+from archspec.ground.tensor import Shape, TensorType, fixed, limits, show
 from archspec.op import Op
-from archspec.tensor import Shape, TensorType, fixed, limits, show
 
 Choice = TypeVar("Choice", bound=Callable[..., object])
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from archspec.declared import use
-from archspec.errors import Mistake
+from archspec.ground.declared import use
+from archspec.ground.errors import Mistake
+from archspec.ground.size import Size, always_equal
+from archspec.ground.tensor import Shape, TensorType, promote, show
 from archspec.op import Lowered, Op, PositiveInt
+from archspec.op.dependence import POINT, Along, Reach, points
 from archspec.ops.movement import _Movement
-from archspec.reach import POINT, Along, Reach, points
-from archspec.size import Size, always_equal
-from archspec.tensor import Shape, TensorType, promote, show
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from math import prod
 from typing import TYPE_CHECKING
 
-from archspec.errors import Mistake
-from archspec.initialisation import Init, normal, torch_default, zero_row
+from archspec.ground.errors import Mistake
+from archspec.ground.tensor import DType, TensorType, fixed
 from archspec.op import NonNegativeInt, Op, PositiveInt, Weight
+from archspec.op.dependence import Reach, points
+from archspec.op.initialisation import Init, normal, torch_default, zero_row
 from archspec.ops.inputs import require_real
 from archspec.ops.movement import _Movement
-from archspec.reach import Reach, points
-from archspec.tensor import DType, TensorType, fixed
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from archspec.errors import Mistake
-from archspec.initialisation import Init, ones, zeros
+from archspec.ground.errors import Mistake
+from archspec.ground.tensor import DType, TensorType, fixed, show
 from archspec.op import Op, PositiveInt, Probability, Weight
+from archspec.op.dependence import Along, Reach, Slide, normalised, points
+from archspec.op.initialisation import Init, ones, zeros
 from archspec.ops.inputs import by_axes, channels_of, require_real, space_of
 from archspec.ops.window import Extent
-from archspec.reach import Along, Reach, Slide, normalised, points
-from archspec.tensor import DType, TensorType, fixed, show
 
 if TYPE_CHECKING:
     from torch import nn
@@ -142,7 +142,7 @@ class LayerNorm(Op):
         """`nn.LayerNorm`, or the same along another axis."""
         from torch import nn
 
-        from archspec.torch_layers import LayerNormAlong
+        from archspec.op.torch_layers import LayerNormAlong
 
         axis = x.axis(self.axis) - x.rank
         module = nn.LayerNorm if axis == -1 else partial(LayerNormAlong, axis)
@@ -209,7 +209,7 @@ class GroupNorm(Op):
         """`nn.GroupNorm`, also of single values where sizes are free."""
         from torch import nn
 
-        from archspec.torch_layers import GroupNormOfAny
+        from archspec.op.torch_layers import GroupNormOfAny
 
         several = x.shape[0] != self.groups or any(isinstance(size, int) and size > 1 for size in x.shape[1:])
         module = nn.GroupNorm if several else GroupNormOfAny
@@ -267,7 +267,7 @@ class InstanceNorm(Op):
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.InstanceNorm1d`, `nn.InstanceNorm2d` or `nn.InstanceNorm3d`, of any number of samples and values."""
-        from archspec import torch_layers as layers
+        from archspec.op import torch_layers as layers
 
         module = by_axes(x, layers.InstanceNorm1d, layers.InstanceNorm2d, layers.InstanceNorm3d)
         return module(channels_of(x), self.eps, affine=self.affine, device="meta")
@@ -312,7 +312,7 @@ class LocalResponseNorm(Op):
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.LocalResponseNorm`, computed in f32 for values in half precision."""
-        from archspec.torch_layers import LocalResponseNorm
+        from archspec.op.torch_layers import LocalResponseNorm
 
         return LocalResponseNorm(**dict(self))
 

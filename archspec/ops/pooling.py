@@ -5,13 +5,13 @@ from fractions import Fraction
 from math import ceil, floor, prod
 from typing import TYPE_CHECKING, Any
 
-from archspec.errors import Mistake
+from archspec.ground.errors import Mistake
+from archspec.ground.size import Size
+from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Op
+from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
 from archspec.ops.inputs import by_axes, space_of
 from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
-from archspec.reach import POINT, WHOLE, Along, Reach, Slide
-from archspec.size import Size
-from archspec.tensor import TensorType, fixed, show
 
 if TYPE_CHECKING:
     from torch import nn
@@ -144,7 +144,7 @@ class AvgPool(_Pool):
         """`nn.AvgPool1d`, `nn.AvgPool2d` or `nn.AvgPool3d`."""
         from torch import nn
 
-        from archspec.torch_layers import AvgPool3d
+        from archspec.op.torch_layers import AvgPool3d
 
         pool = by_axes(x, nn.AvgPool1d, nn.AvgPool2d, AvgPool3d)
         made: nn.Module = pool(**self._settings(x), count_include_pad=self.count_include_pad)
@@ -191,7 +191,7 @@ class GlobalAvgPool(_GlobalPool):
         """The mean of all axes behind the channels; where they stay, `nn.AdaptiveAvgPool1d` and its like of size 1."""
         from torch import nn
 
-        from archspec.torch_layers import GlobalAvgPool
+        from archspec.op.torch_layers import GlobalAvgPool
 
         if self.keep:
             pool: nn.Module = by_axes(x, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)(1)
@@ -221,7 +221,7 @@ class GlobalMaxPool(_GlobalPool):
 
     def lower(self, x: TensorType) -> "nn.Module":
         """The largest value of all axes behind the channels: PyTorch's pools keep where it stands, too."""
-        from archspec.torch_layers import GlobalMaxPool
+        from archspec.op.torch_layers import GlobalMaxPool
 
         return GlobalMaxPool(x.rank - 1, self.keep)
 

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from archspec.declared import use_unless_same
-from archspec.errors import Mistake
+from archspec.ground.declared import use_unless_same
+from archspec.ground.errors import Mistake
+from archspec.ground.size import always_equal
+from archspec.ground.tensor import TensorType
 from archspec.op import Op, Probability
+from archspec.op.dependence import Reach, points
 from archspec.ops.inputs import by_axes, require_real, space_of
 from archspec.ops.movement import _Movement
-from archspec.reach import Reach, points
-from archspec.size import always_equal
-from archspec.tensor import TensorType
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,7 +121,7 @@ class DropPath(_Movement):
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`torch_layers.DropPath`."""
-        from archspec.torch_layers import DropPath
+        from archspec.op.torch_layers import DropPath
 
         return DropPath(self.p)
 
@@ -171,6 +171,6 @@ class Shake(Op):
 
     def lower(self, left: TensorType, right: TensorType) -> "nn.Module":
         """`torch_layers.Shake`."""
-        from archspec.torch_layers import Shake
+        from archspec.op.torch_layers import Shake
 
         return Shake()

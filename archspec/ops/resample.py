@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from archspec.declared import derived, number
-from archspec.errors import Mistake
+from archspec.ground.declared import derived, number
+from archspec.ground.errors import Mistake
+from archspec.ground.size import Free, Size, always_equal
+from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Lowered, Op, PositiveInt
+from archspec.op.dependence import WHOLE, Along, Reach, Slide
 from archspec.ops.inputs import channels_of, require_rank, require_real, space_of
 from archspec.ops.movement import _Movement
 from archspec.ops.window import WIDEST, Extent, Padding, Window, padded, per_axis, seen_by, slide
-from archspec.reach import WHOLE, Along, Reach, Slide
-from archspec.size import Free, Size, always_equal
-from archspec.tensor import TensorType, fixed, show
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -183,7 +183,7 @@ class PixelUnshuffle(_Movement):
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.PixelUnshuffle`, for batches of no samples too."""
-        from archspec.torch_layers import PixelUnshuffle
+        from archspec.op.torch_layers import PixelUnshuffle
 
         return PixelUnshuffle(self.factor)
 

@@ -5,15 +5,15 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
-from archspec.declared import Declared, derived, use
-from archspec.errors import Mistake
+from archspec.ground.declared import Declared, derived, use
+from archspec.ground.errors import Mistake
+from archspec.ground.size import Free, Size, always_equal, require_least, undecided
+from archspec.ground.tensor import Shape, TensorType, show
 from archspec.op import Lowered, PositiveInt
+from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
 from archspec.ops.inputs import require_held, require_rank
 from archspec.ops.movement import _Movement
 from archspec.ops.window import Margin, Window, per_axis
-from archspec.reach import POINT, WHOLE, Along, Reach, Slide
-from archspec.size import Free, Size, always_equal, require_least, undecided
-from archspec.tensor import Shape, TensorType, show
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

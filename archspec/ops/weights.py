@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from archspec.ground.tensor import DType, TensorType
 from archspec.op import Lowered, Weight
 from archspec.ops.movement import _Movement
-from archspec.tensor import DType, TensorType
 
 
 class Own(_Movement):

@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from archspec.declared import derived, number
-from archspec.errors import Mistake
-from archspec.reach import Along, Slide
-from archspec.size import Size, require_least
-from archspec.tensor import Shape, show
+from archspec.ground.declared import derived, number
+from archspec.ground.errors import Mistake
+from archspec.ground.size import Size, require_least
+from archspec.ground.tensor import Shape, show
+from archspec.op.dependence import Along, Slide
 
 WIDEST = 2**24  # kernels of PyTorch compute windows in words of 32 bits, some of two axes at once
 Extent = Annotated[int, Field(ge=1, le=WIDEST)]

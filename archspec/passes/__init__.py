@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from archspec.backends.torch_modules import Network
-from archspec.errors import SpecError
+from archspec.ground.errors import SpecError
 from archspec.passes.channels_last import channels_last
 from archspec.passes.compile_blocks import compile_network
 from archspec.passes.drop_marks import drop_marks

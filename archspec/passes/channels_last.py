@@ -10,8 +10,8 @@ from archspec.analyses.cost import node_costs
 from archspec.backends.torch_inputs import checked
 from archspec.backends.torch_modules import Network
 from archspec.graph import Graph
+from archspec.op.torch_layers import DeformConv
 from archspec.ops.conv import Conv, WSConv
-from archspec.torch_layers import DeformConv
 
 SHARE = 0.5  # of the multiply-adds, in convolutions, from which on it pays
 

@@ -13,8 +13,8 @@ import torch
 from archspec.backends.torch_aot import freezes, require_compiler
 from archspec.backends.torch_blocks import alike, lone, own_code
 from archspec.backends.torch_modules import Network
-from archspec.errors import SpecError
 from archspec.graph import Graph
+from archspec.ground.errors import SpecError
 from archspec.passes.channels_last import channels_last
 
 COVERED = 0.7

@@ -13,9 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from archspec.backends.torch_modules import Network
+from archspec.ground.tensor import TensorType
+from archspec.op.torch_layers import DeformConv
 from archspec.passes.rewriting import hand_on, module_of, modules
-from archspec.tensor import TensorType
-from archspec.torch_layers import DeformConv
 
 CONVOLUTIONS = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, DeformConv),

@@ -7,8 +7,8 @@ from typing import cast
 from torch import nn
 
 from archspec.backends.torch_modules import Network
+from archspec.op.torch_layers import WSConv1d, WSConv2d, WSConv3d
 from archspec.passes.rewriting import modules
-from archspec.torch_layers import WSConv1d, WSConv2d, WSConv3d
 
 PLAIN: dict[type[nn.Module], type[nn.Module]] = {
     WSConv1d: nn.Conv1d,

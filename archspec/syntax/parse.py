@@ -12,8 +12,8 @@ from typing import Any
 import lark
 from lark.indenter import DedentError
 
-from archspec.errors import SpecError
-from archspec.source import Source, Span
+from archspec.ground.errors import SpecError
+from archspec.ground.source import Source, Span
 from archspec.syntax import tree as t
 from archspec.syntax.tables import BracketedIndenter, parser
 from archspec.syntax.unexpected import indentation_help, unexpected

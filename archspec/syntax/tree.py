@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
-from archspec.source import Source, Span
+from archspec.ground.source import Source, Span
 
 
 @dataclass_transform(eq_default=False, frozen_default=True)

@@ -1,0 +1,43 @@
+"""The doors for Python: what `import archspec` offers."""
+
+from archspec.api.functions import (
+    BUILT,
+    blocks,
+    check,
+    claims,
+    cost,
+    diff,
+    draw,
+    graph_of,
+    load,
+    load_aot,
+    models,
+    parse,
+    parse_value,
+    read,
+    resize_positions,
+    scale,
+    shipped,
+    torch_dtype,
+)
+
+__all__ = [
+    "BUILT",
+    "blocks",
+    "check",
+    "claims",
+    "cost",
+    "diff",
+    "draw",
+    "graph_of",
+    "load",
+    "load_aot",
+    "models",
+    "parse",
+    "parse_value",
+    "read",
+    "resize_positions",
+    "scale",
+    "shipped",
+    "torch_dtype",
+]

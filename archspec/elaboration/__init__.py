@@ -1,0 +1,186 @@
+"""Elaboration: from the tree of a spec to its graph, with every shape known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from archspec.elaboration.blocks import Blocks, Stopped
+from archspec.elaboration.builder import BUDGET, GraphBuilder
+from archspec.elaboration.catalogue import Entry, catalogue
+from archspec.elaboration.expressions import Poisoned
+from archspec.elaboration.files import SUFFIX, locate, read_file, require_text, shipped_names, shipped_specs
+from archspec.elaboration.functions import DEEPEST_VALUE, within_reason
+from archspec.elaboration.modules import Module, Modules
+from archspec.elaboration.values import Environment, OpLayer, is_layer
+from archspec.graph import Graph
+from archspec.ground.collection import uncollected
+from archspec.ground.errors import Mistake, SpecError, suggest
+from archspec.ground.literals import of_python
+from archspec.ground.source import Source
+from archspec.op import Op
+from archspec.op.inference import require_few_constants
+from archspec.op.initialisation import Initialiser
+from archspec.syntax.parse import parse_expression
+from archspec.syntax.tree import Definition, Name
+
+__all__ = [
+    "BUDGET",
+    "SUFFIX",
+    "Entry",
+    "Module",
+    "catalogue",
+    "elaborate",
+    "locate",
+    "parameters_of",
+    "pick_model",
+    "read_file",
+    "read_module",
+    "read_text",
+    "read_value",
+    "shipped_names",
+    "shipped_specs",
+    "source_files",
+]
+
+
+def read_module(path: Path) -> Module:
+    """A spec file with all that it imports, its names looked up. Raises SpecError when it is wrong."""
+    return Modules(path).load(path)
+
+
+def source_files(path: Path) -> list[Path]:
+    """The spec file and every file that it imports. Raises SpecError when one is wrong."""
+    modules = Modules(path)
+    modules.load(path)
+    return list(modules.loaded)
+
+
+@uncollected()
+def elaborate(
+    module: Module,
+    model: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    budget: int = BUDGET,
+) -> Graph:
+    """The graph of a model: of the one named, or of the last in the file, with the given parameters.
+
+    Raises SpecError, with everything found wrong, when the model or a setting does not fit.
+    """
+    definition = pick_model(module, model)
+    settings = settings_of(settings or {})
+    builder = GraphBuilder(budget)
+    blocks = Blocks(builder, checked=True)
+    try:
+        layer = module.layer(definition)
+        if settings:
+            try:
+                layer = blocks.call(layer, [], settings, definition.span)
+            except Mistake as mistake:
+                raise mistake.at(definition.span) from None
+        builder.when_large = partial(blocks.count, layer)
+        outputs, inner = blocks.run_model(layer)
+    except SpecError as error:
+        raise SpecError([*blocks.problems, *error.problems]) from None
+    except (Poisoned, Stopped):
+        raise SpecError(blocks.problems) from None
+    except RecursionError:
+        raise SpecError.of("recursion", "this is nested too deeply", definition.span) from None
+    finally:
+        blocks.release()
+    if blocks.problems:
+        raise SpecError(blocks.problems)
+    try:
+        require_few_constants(builder.weights.values())
+    except Mistake as mistake:
+        raise mistake.at(definition.span) from None
+    return module.graph(definition, inner.definition, settings, blocks, outputs)
+
+
+def read_text(text: str, path: str = "spec.arch") -> Module:
+    """A spec written in a string, as if it stood at `path`; imports look beside it. Raises SpecError when it is wrong."""
+    return Modules(Path.cwd() / path).load_text(text, path)
+
+
+def read_value(text: str) -> Any:
+    """The value of an expression that stands alone; a bare word that means nothing is a string.
+
+    Raises SpecError when the text is no expression, or has no value.
+    """
+    require_text(text, "value")
+    source = Source("value", text)
+    expression = parse_expression(source, 0, len(text))
+    try:
+        return Blocks(GraphBuilder()).evaluate(expression, Environment())
+    except SpecError:
+        if isinstance(expression, Name):
+            return expression.name
+        raise
+
+
+def settings_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings given from Python, as values of the language. Raises SpecError for what it has not."""
+    return {name: _value(name, value) for name, value in settings.items()}
+
+
+def _value(name: str, value: Any, depth: int = 0) -> Any:
+    if depth > DEEPEST_VALUE:
+        raise SpecError.of("budget", f"the setting `{name}` is nested more than {DEEPEST_VALUE} deep")
+    value = of_python(value)
+    if isinstance(value, type) and issubclass(value, Op):
+        return OpLayer(value)
+    if isinstance(value, list):
+        return [_value(name, item, depth + 1) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_value(name, item, depth + 1) for item in value)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise SpecError.of(
+                "value", f"the setting `{name}` is not text: half a character at {error.start}"
+            ) from None
+    if type(value) in (int, float):
+        try:
+            return within_reason(value)
+        except Mistake:
+            raise SpecError.of(
+                "value", f"the setting `{name}` is not a number that a net could need"
+            ) from None
+    if value is None or type(value) in (bool, str) or is_layer(value) or isinstance(value, Initialiser):
+        return value
+    raise SpecError.of(
+        "type",
+        f"the setting `{name}` cannot be of Python's type `{type(value).__name__}`",
+        help="numbers, strings, lists and ops can",
+    )
+
+
+def pick_model(module: Module, model: str | None = None) -> Definition:
+    """The model of that name, or the last one of the file. Raises SpecError when there is none."""
+    models = [d for d in module.file.definitions if d.kind == "model"]
+    if model is None:
+        if not models:
+            raise SpecError.of(
+                "name",
+                f"{module.file.source.path} defines no model",
+                help="a model is a block with inputs of known shape: `model Net:`",
+            )
+        return models[-1]
+    for definition in models:
+        if definition.name == model:
+            return definition
+    names = [d.name for d in models]
+    raise SpecError.of(
+        "name",
+        f"{module.file.source.path} has no model `{model}`",
+        help=suggest(model, names) or f"it has {', '.join(names) or 'none'}",
+    )
+
+
+def parameters_of(definition: Definition) -> list[str]:
+    """The names of a block's or model's own parameters; a short form takes those of what it stands for besides."""
+    return [parameter.name for parameter in definition.parameters]

@@ -1,0 +1,282 @@
+"""Binding arguments to the parameters of ops and blocks, and checking them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from archspec.elaboration.functions import number
+from archspec.elaboration.values import BlockLayer, OpLayer, Tensor, describe, frozen, is_layer, kind, same
+from archspec.ground.errors import Mistake, suggest
+from archspec.ground.guarding import FAULT
+from archspec.ground.size import Free
+from archspec.op import Op, shipped
+from archspec.syntax import tree as t
+
+Evaluate = Callable[[t.Expression], Any]
+Built = TypeVar("Built", bound=BaseModel)
+
+
+class ArgumentMistake(Mistake):
+    """A mistake in one argument, so that the place can be that argument and not the whole call."""
+
+    def __init__(self, name: str, message: str, *, help: str = "", kind: str = "argument") -> None:
+        super().__init__(message, kind=kind, help=help)
+        self.argument = name
+
+
+def place(
+    what: str,
+    parameters: Iterable[str],
+    bound: Mapping[str, Any],
+    already: int,
+    positional: Iterable[Any],
+) -> dict[str, Any]:
+    """Arguments given by position, by the names of the parameters that they fall on.
+
+    They fill the parameters in order, after those that earlier positions filled. Mistake when there
+    are too many, or when one falls on a parameter that was bound by name.
+    """
+    names = list(parameters)
+    placed: dict[str, Any] = {}
+    for i, value in enumerate(positional, already):
+        if i >= len(names):
+            most = f"at most {len(names)} argument{'s' * (len(names) != 1)}" if names else "no arguments"
+            raise Mistake(f"{what} takes {most}", help=takes(what, names) if names else "")
+        if names[i] in bound:
+            raise Mistake(
+                f"`{names[i]}` of {what} is bound already, to {describe(bound[names[i]])}",
+                help=f"to change it, give it by name: `{names[i]}={describe(value)}`",
+            )
+        placed[names[i]] = value
+    return placed
+
+
+def once(what: str, placed: Mapping[str, Any], named: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments given by name; ArgumentMistake when one of them was given by position too."""
+    for name in named:
+        if name in placed:
+            raise ArgumentMistake(name, f"`{name}` of {what} is given twice, by position and by name")
+    return named
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentMistake:
+    """The mistake of naming a parameter that is not there."""
+    names = list(known)
+    return ArgumentMistake(
+        name, f"{what} has no argument `{name}`", help=suggest(name, names) or takes(what, names)
+    )
+
+
+def takes(what: str, names: Iterable[str]) -> str:
+    """What arguments there are, for a help line."""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f"{what} takes {listed}" if listed else f"{what} takes no arguments"
+
+
+# ------------------------------------------------------------------ ops
+
+
+def build_op(layer: OpLayer) -> Op:
+    """The op with its arguments, checked. Raises Mistake when one is missing or wrong."""
+    for name, value in layer.arguments.items():
+        if isinstance(value, Tensor) or (is_layer(value) and value != []):  # the empty list is of anything
+            raise ArgumentMistake(name, f"`{name}` of {layer.name} cannot be {kind(value)}", kind="type")
+    return build(layer.op, layer.arguments)
+
+
+def build(model: type[Built], arguments: Mapping[str, Any]) -> Built:
+    """An op or an initialisation with its arguments, checked. Raises Mistake when one is missing or wrong."""
+    try:
+        return model(**{name: frozen(value) for name, value in arguments.items()})
+    except ValidationError as error:
+        raise _in_words(model, error, arguments) from None
+    except (Exception, SystemExit) as error:  # of a validator that an op of the user's own has
+        if issubclass(model, Op) and not shipped(model) and not isinstance(error, Mistake):
+            message = f"checking the arguments of {model.__name__} fails with {type(error).__name__}: {error}"
+            raise Mistake(message, kind=FAULT) from error
+        raise
+
+
+def complete(layer: OpLayer) -> bool:
+    """Whether every argument without a default is bound."""
+    return all(
+        name in layer.arguments or not field.is_required() for name, field in layer.op.model_fields.items()
+    )
+
+
+def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping[str, Any]) -> Mistake:
+    """What pydantic found, in the words of specs."""
+    what, problems = model.__name__, error.errors(include_url=False)
+    name = str(problems[0]["loc"][0]) if problems[0]["loc"] else ""
+    if problems[0]["type"] == "missing":
+        missing = [f"`{p['loc'][0]}`" for p in problems if p["type"] == "missing"]
+        return Mistake(f"{what} needs {' and '.join(missing)}", help=takes(what, model.model_fields))
+    if problems[0]["type"] in ("value_error", "assertion_error"):
+        cause = problems[0].get("ctx", {}).get("error")
+        if isinstance(cause, Mistake):
+            return cause
+        return ArgumentMistake(name, str(cause) if cause else problems[0]["msg"])
+    problems = [p for p in problems if p["loc"] and str(p["loc"][0]) == name]
+    value, subject = arguments.get(name), f"`{name}` of {what}"
+    if isinstance(value, list | tuple):  # of what the list could have been, only a list is of interest
+        inside = [p for p in problems if isinstance(p["loc"][-1], int)]
+        if inside:
+            value, subject = _item(value, inside[0]["loc"]), f"each number of {subject}"
+            problems = [p for p in inside if p["loc"] == inside[0]["loc"]]
+    wanted = list(dict.fromkeys(words for p in problems for words in _wanted(p)))
+    if len(wanted) > 1:
+        wanted = [words for words in wanted if words != "none"]
+    if isinstance(value, Free):
+        return ArgumentMistake(
+            name,
+            f"{subject} must be known, but {value} is free",
+            help="give the input a number there, or a parameter of the model",
+            kind="free",
+        )
+    return ArgumentMistake(
+        name,
+        f"{subject} must be {_either(wanted)}, not {describe(value)}",
+        help=whole_help(value) if "a whole number" in wanted else "",
+        kind="value" if any(p["type"] in _BOUNDS for p in problems) else "type",
+    )
+
+
+def whole_help(value: Any) -> str:
+    """The mend for a decimal number where a whole one is needed, if that is the mistake."""
+    if isinstance(value, float) and value.is_integer():
+        return f"write {int(value)}; `//` divides whole numbers, round, floor and ceil make them"
+    return ""
+
+
+def _item(value: Any, loc: tuple[int | str, ...]) -> Any:
+    """The item of a list in lists that an error is about."""
+    for step in loc:
+        if isinstance(step, int) and isinstance(value, list | tuple) and step < len(value):
+            value = value[step]
+    return value
+
+
+def _either(wanted: list[str]) -> str:
+    *others, last = wanted or ["something else"]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+_WANTED = {
+    "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
+    "bool_type": "true or false", "string_type": "a string", "none_required": "none", "tuple_type": "a list",
+    "list_type": "a list", "model_type": "an initialisation", "is_instance_of": "a size",
+    "finite_number": "a finite number", "model_attributes_type": "an initialisation",
+}  # fmt: skip
+
+
+def _wanted(problem: ErrorDetails) -> list[str]:
+    """What would have been right, one phrase for each way."""
+    context = problem.get("ctx", {})
+    if problem["type"] == "literal_error":
+        return str(context["expected"]).replace("'", '"').replace(" or ", ", ").split(", ")
+    if problem["type"] in _BOUNDS:
+        words, key = _BOUNDS[problem["type"]]
+        return [f"{words} {context[key]}"]
+    return [_WANTED[problem["type"]]] if problem["type"] in _WANTED else []
+
+
+# ------------------------------------------------------------------ blocks
+
+
+def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Evaluate) -> None:
+    """ArgumentMistake when the value is not of the parameter's type, or not in its domain."""
+    optional = isinstance(parameter.default, t.Literal_) and parameter.default.value is None
+    if value is None and optional:
+        return
+    if parameter.type is not None and not _is(value, parameter.type):
+        raise ArgumentMistake(
+            parameter.name,
+            f"`{parameter.name}` of {block} must be {_type_words(parameter.type)}, not {kind(value)}",
+            kind="type",
+            help=whole_help(value) if parameter.type.name == "int" else "",
+        )
+    match parameter.domain:
+        case t.Choices(values=values):
+            choices = [evaluate(choice) for choice in values]
+            if isinstance(value, Free) or not any(same(value, choice) for choice in choices):
+                wanted = ", ".join(map(describe, choices))
+                raise ArgumentMistake(
+                    parameter.name,
+                    f"`{parameter.name}` of {block} must be one of {wanted}, not {describe(value)}",
+                    kind="value",
+                )
+        case t.Range(low=low, high=high):
+            least, most = (_bound(bound, evaluate) for bound in (low, high))
+            if (
+                isinstance(value, bool | str)
+                or not isinstance(value, int | float)
+                or not least <= value <= most
+            ):
+                wanted = f"{describe(least)}..{describe(most)}"
+                raise ArgumentMistake(
+                    parameter.name,
+                    f"`{parameter.name}` of {block} must lie in {wanted}, not {describe(value)}",
+                    kind="value",
+                )
+
+
+def _bound(expression: t.Expression, evaluate: Evaluate) -> Any:
+    """An end of a range. SpecError when it is no number."""
+    try:
+        return number(evaluate(expression), "a range")
+    except Mistake as mistake:
+        raise mistake.at(expression.span) from None
+
+
+def _is(value: Any, type_: t.TypeName) -> bool:
+    match type_.name:
+        case "int":
+            return isinstance(value, int | Free) and not isinstance(value, bool)
+        case "float":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "bool":
+            return isinstance(value, bool)
+        case "str":
+            return isinstance(value, str)
+        case "layer":
+            return is_layer(value)
+        case "list":
+            return isinstance(value, list | tuple) and (
+                type_.item is None or all(_is(item, type_.item) for item in value)
+            )
+    raise Mistake(
+        f"there is no type `{type_.name}`",
+        kind="name",
+        help=suggest(type_.name, _TYPES) or f"the types are {', '.join(_TYPES)}",
+    )
+
+
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a string",
+    "layer": "a layer",
+    "list": "a list",
+}
+
+
+def _type_words(type_: t.TypeName) -> str:
+    if type_.name == "list" and type_.item is not None:
+        return f"a list, each item {_type_words(type_.item)}"
+    return _TYPES[type_.name]
+
+
+def parameter_names(layer: BlockLayer) -> list[str]:
+    """The names of a block's parameters, in order."""
+    return [parameter.name for parameter in layer.definition.parameters]

@@ -1,0 +1,177 @@
+"""Finding and reading spec files: by path, by name among the shipped ones, and by import."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from errno import ENAMETOOLONG
+from functools import lru_cache
+from pathlib import Path
+
+from archspec.ground.errors import SpecError, suggest
+from archspec.ground.regular import require_regular
+from archspec.ground.source import Source, Span
+from archspec.syntax.parse import parse
+from archspec.syntax.tree import File, Import
+
+SUFFIX = ".arch"
+LARGEST = 250_000  # bytes of a spec file
+_ZIP = b"PK\x03\x04"
+
+
+def shipped_specs() -> Path:
+    """The folder of the specs that come with archspec."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "specs"
+    return inside if inside.is_dir() else package.parent / "specs"
+
+
+def shipped_names() -> Iterator[tuple[str, Path]]:
+    """Name and path of every shipped model, in alphabetical order."""
+    for path in sorted(shipped_specs().glob(f"*{SUFFIX}")):
+        yield path.stem, path
+
+
+def locate(spec: str) -> tuple[Path, str | None]:
+    """The file that a user means by `path`, `name`, `path:Model` or `name:Model`, and the model.
+
+    What has neither folder nor suffix is the name of a shipped spec where there is one: a file or
+    folder of that name beside it is meant by `./name`. Raises SpecError when there is no such file, with the nearest shipped name.
+    """
+    if "\0" in spec:
+        raise SpecError.of("file", "a path cannot hold a NUL character")
+    candidates: list[tuple[str, str | None]] = [(spec, None)]
+    head, colon, tail = spec.rpartition(":")
+    if colon and head and tail.isidentifier():
+        candidates.append((head, tail))
+    for text, model in candidates:
+        path = Path(text)
+        shipped = shipped_specs() / f"{text}{SUFFIX}"
+        if path.name == text and not path.suffix and _is_file(shipped):
+            return shipped, model
+        if _exists(path):
+            return path, model
+    text = candidates[-1][0]
+    help_ = suggest(Path(text).stem, (name for name, _ in shipped_names()))
+    raise SpecError.of(
+        "file", f"there is no file `{text}`", help=help_ or "`archspec list` shows the shipped specs"
+    )
+
+
+def read_file(path: Path, root: Path) -> File:
+    """The tree of a spec file; its name is its path below `root`. Raises SpecError when it is none."""
+    shown = _shown(path)
+    try:
+        if path.is_dir():
+            raise SpecError.of("file", f"`{shown}` is a folder, not a spec")
+        require_regular(path, shown)
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise _too_large(shown)
+        if data.startswith(_ZIP):
+            raise SpecError.of(
+                "file",
+                f"`{shown}` is a zip file, not a spec",
+                help="built modules are known by their ending: name it .archmod, and `archspec.load` loads it",
+            )
+        text = data.decode()
+    except OSError as error:
+        raise SpecError.of("file", f"`{shown}` cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SpecError.of("file", f"`{shown}` is not text: byte {error.start} is not UTF-8") from None
+    return read_text(text, shown, _name(path, root))
+
+
+def read_text(text: str, shown: str, name: str) -> File:
+    """The tree of a spec's text. Raises SpecError when it is none."""
+    require_text(text, shown)
+    text = text.removeprefix("\ufeff")  # the mark of Unicode's byte order, which some editors write
+    if not text.strip():
+        raise SpecError.of("file", f"`{shown}` is empty", help="a spec holds at least one `model`")
+    return _parsed(shown, text.replace("\r\n", "\n").replace("\r", "\n"), name)
+
+
+def require_text(text: str, shown: str) -> None:
+    """SpecError when the text is none that a spec could have, or too much of it."""
+    if len(text) > LARGEST:
+        raise _too_large(shown)
+    if "\0" in text:
+        raise SpecError.of("file", f"`{shown}` is not text: it holds NUL characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SpecError.of("file", f"`{shown}` is not text: half a character at {error.start}") from None
+
+
+def _too_large(shown: str) -> SpecError:
+    return SpecError.of("file", f"`{shown}` has more than {LARGEST:,} bytes, which no spec needs")
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: str, text: str, name: str) -> File:
+    """The tree of a text; families and library files are read again for every spec that imports them."""
+    return parse(Source(path, text, name))
+
+
+def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -> tuple[Path, Path]:
+    """The file that an import names, and the root it was found under.
+
+    Looked up beside the importing file, then below each root. Raises SpecError when there is none,
+    or when a link leads out of the folder that it was found in.
+    """
+    relative = Path(*statement.path).with_suffix(SUFFIX)
+    near: set[str] = set()
+    for root in dict.fromkeys((importer.parent.resolve(), *(root.resolve() for root in roots))):
+        path = root / relative
+        if _is_file(path):
+            if not path.resolve().is_relative_to(root):
+                raise SpecError.of(
+                    "import",
+                    f"`{'.'.join(statement.path)}` leads out of the folder it was found in",
+                    statement.span,
+                    help="imports stay below the file's own folder and the shipped specs; remove the link",
+                )
+            return path, root
+        near |= {path.stem for path in path.parent.glob(f"*{SUFFIX}")} - {importer.stem}
+    help_ = suggest(statement.path[-1], near)
+    if not help_:
+        help_ = f"looked for {relative.as_posix()} beside the importing file and among the shipped specs"
+    raise SpecError.of("import", f"there is no spec `{'.'.join(statement.path)}`", statement.span, help=help_)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        # What may not be looked into is there: reading it will say what is wrong.
+        return error.errno != ENAMETOOLONG
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        return False
+
+
+def cycle(files: Iterable[Path], span: Span) -> SpecError:
+    """The error of files that import each other."""
+    return SpecError.of("import", "files import each other: " + " -> ".join(map(_shown, files)), span)
+
+
+def _shown(path: Path) -> str:
+    """The path as seen from here when it lies below, else whole."""
+    try:
+        return Path(os.path.abspath(path)).relative_to(Path.cwd()).as_posix()  # noqa: PTH100 (keeps links)
+    except ValueError:
+        return str(path)
+
+
+def _name(path: Path, root: Path) -> str:
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100
+    root = root.resolve()
+    for candidate in (absolute, path.resolve()):
+        if candidate.is_relative_to(root):
+            return candidate.relative_to(root).as_posix()
+    return path.name

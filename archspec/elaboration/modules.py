@@ -1,0 +1,293 @@
+"""Modules: spec files with their imports loaded and their names looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from archspec.elaboration.blocks import Blocks, Stopped
+from archspec.elaboration.builder import DEEPEST, GraphBuilder, plain_type
+from archspec.elaboration.expressions import POISON, WORDS, Poisoned, builtin, builtins
+from archspec.elaboration.files import cycle, read_file, read_text, resolve_import, shipped_specs
+from archspec.elaboration.values import BlockLayer, Environment, Outputs, plain
+from archspec.graph import Claim, Graph, Output
+from archspec.ground.errors import MOST_PROBLEMS, Problem, SpecError, suggest
+from archspec.ground.source import Span
+from archspec.syntax import tree as t
+
+
+class Module:
+    """A spec file, its top-level names, and the modules it imports from."""
+
+    def __init__(self, file: t.File) -> None:
+        self.file = file
+        self.env = Environment()
+        self.imports: list[Module] = []
+
+    def layer(self, definition: t.Definition) -> BlockLayer:
+        """A block or model of this file, nothing bound yet."""
+        return BlockLayer(definition, self.env)
+
+    def claims(self, model: str) -> Iterator[Claim]:
+        """The claims about a model, in order. Raises SpecError when a setting has no value."""
+        expressions = Blocks(GraphBuilder())
+        for statement in self.file.statements:
+            if not isinstance(statement, t.Claims) or statement.model != model:
+                continue
+            settings = {
+                s.name or "": plain(expressions.evaluate(s.value, self.env)) for s in statement.settings
+            }
+            for claim in statement.claims:
+                shape = None
+                if claim.shape is not None:
+                    sizes = [expressions.evaluate(size, self.env) for size in claim.shape]
+                    for size, part in zip(sizes, claim.shape, strict=True):
+                        if isinstance(size, bool) or not isinstance(size, int):
+                            raise SpecError.of("claim", "a claimed size is a whole number", part.span)
+                    shape = tuple(sizes)
+                yield Claim(
+                    quantity=claim.quantity,
+                    subject=claim.subject or "",
+                    figure=claim.figure or "",
+                    shape=shape,
+                    known=claim.known or "",
+                    reason=claim.reason,
+                    source=statement.source,
+                    settings=settings,
+                    location=claim.span.location,
+                )
+
+    def claim_spans(self) -> Iterator[Span]:
+        """Where each claim of the file stands."""
+        for statement in self.file.statements:
+            if isinstance(statement, t.Claims):
+                yield from (claim.span for claim in statement.claims)
+
+    def sources(self) -> dict[str, str]:
+        """The SHA-256 of this file and of every file that went in, by name."""
+        found: dict[str, str] = {}
+        waiting: list[Module] = [self]
+        while waiting:
+            module = waiting.pop()
+            if module.file.source.name not in found:
+                found[module.file.source.name] = module.file.source.digest
+                waiting += module.imports
+        return dict(sorted(found.items()))
+
+    def graph(
+        self,
+        model: t.Definition,
+        long_form: t.Definition,
+        settings: Mapping[str, Any],
+        blocks: Blocks,
+        outputs: Outputs,
+    ) -> Graph:
+        """The finished graph of a model."""
+        builder = blocks.builder
+        return Graph(
+            name=model.name,
+            doc=model.doc or self.file.doc or long_form.doc,
+            settings={name: plain(value) for name, value in settings.items()},
+            inputs=blocks.declared_inputs(),
+            outputs=tuple(
+                Output(name=name, value=tensor.ref, type=plain_type(tensor.type))
+                for tensor, name in zip(outputs, outputs.names, strict=True)
+            ),
+            nodes=tuple(builder.nodes),
+            scopes=tuple(builder.scopes),
+            weights=builder.weights,
+            claims=tuple(self.claims(model.name)),
+            sources=self.sources(),
+        ).known_valid()
+
+
+class Modules:
+    """Loads a spec file and its imports, each once."""
+
+    def __init__(self, entry: Path) -> None:
+        self.shipped = shipped_specs()
+        self.roots = (entry.parent, self.shipped)
+        self.loaded: dict[Path, Module] = {}
+        self.loading: list[Path] = []
+        self.wrong: dict[Path, SpecError] = {}
+
+    def load(self, path: Path, root: Path | None = None) -> Module:
+        """The module of a file. Raises SpecError, with all that is wrong in it."""
+        if root is None:
+            root = self.shipped if path.resolve().is_relative_to(self.shipped.resolve()) else path.parent
+        return self._module(read_file(path, root), path)
+
+    def load_text(self, text: str, path: str) -> Module:
+        """The module of a text, as if it stood at `path` below the present folder."""
+        return self._module(read_text(text, path, path), Path.cwd() / path)
+
+    def _module(self, file: t.File, path: Path) -> Module:
+        module = Module(file)
+        self.loading.append(path.resolve())
+        problems: list[Problem] = []
+        evaluator = Blocks(GraphBuilder())
+        for statement in file.statements:
+            try:
+                match statement:
+                    case t.Import():
+                        self._import(statement, module, path)
+                    case t.Assign():
+                        value = evaluator.evaluate(statement.value, module.env)
+                        evaluator.bind(statement.target, value, module.env)
+                    case t.Definition():
+                        if isinstance(module.env.names.get(statement.name), BlockLayer):
+                            raise SpecError.of("name", f"`{statement.name}` is defined twice", statement.span)
+                        module.env.names[statement.name] = module.layer(statement)
+            except SpecError as error:
+                problems += error.problems
+            except (Poisoned, Stopped):
+                pass
+            except RecursionError:
+                problems.append(Problem("recursion", "this is nested too deeply", statement.span))
+            else:
+                continue
+            module.env.names.update(dict.fromkeys(_top_names(statement), POISON))
+            if len(problems) > MOST_PROBLEMS:
+                break
+        self.loading.pop()
+        problems += _Names(module).problems
+        if problems:
+            # Those of imported files come first, then those of this one from top to bottom.
+            problems.sort(key=lambda p: p.span.start if p.span and p.span.source is file.source else -1)
+            self.wrong[path.resolve()] = SpecError(problems)
+            raise self.wrong[path.resolve()]
+        self.loaded[path.resolve()] = module
+        return module
+
+    def _import(self, statement: t.Import, module: Module, path: Path) -> None:
+        found, root = resolve_import(statement, path, self.roots)
+        key = found.resolve()
+        if key in self.loading:
+            raise cycle((*self.loading[self.loading.index(key) :], key), statement.span)
+        if len(self.loading) > DEEPEST:
+            raise SpecError.of("import", f"imports are nested more than {DEEPEST} deep", statement.span)
+        if key in self.wrong:
+            raise self.wrong[key]
+        if key not in self.loaded:
+            shared_root = next((r for r in self.roots if key.is_relative_to(r.resolve())), root)
+            self.load(found, shared_root)
+        imported = self.loaded[key]
+        module.imports.append(imported)
+        for name in statement.names:
+            if name.name not in imported.env.names:
+                raise SpecError.of(
+                    "import",
+                    f"`{'.'.join(statement.path)}` has no `{name.name}`",
+                    name.span,
+                    help=suggest(name.name, imported.env.names),
+                )
+            module.env.names[name.alias] = imported.env.names[name.name]
+
+
+def _top_names(statement: t.Statement) -> Iterator[str]:
+    match statement:
+        case t.Import(names=names):
+            yield from (name.alias for name in names)
+        case t.Assign(target=target):
+            yield from _targets(target)
+
+
+def _targets(target: t.Target) -> Iterator[str]:
+    if target.name is not None:
+        yield target.name
+    for part in target.targets:
+        yield from _targets(part)
+
+
+class _Names:
+    """Checks, without running anything, that every name in a file means something, and that no block
+    uses itself, directly or through others."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.problems: list[Problem] = []
+        uses: dict[str, list[tuple[str, Span]]] = {}
+        models = {d.name for d in module.file.definitions if d.kind == "model"}
+        for statement in module.file.statements:
+            if len(self.problems) > MOST_PROBLEMS:
+                break
+            if isinstance(statement, t.Definition):
+                uses[statement.name] = self._definition(statement)
+            elif isinstance(statement, t.Claims) and statement.model not in models:
+                self._say(
+                    "name",
+                    f"there is no model `{statement.model}` here",
+                    statement.span,
+                    suggest(statement.model, models),
+                )
+        self._recursion(uses)
+
+    def _say(self, kind: str, message: str, span: Span, help: str = "") -> None:
+        self.problems.append(Problem(kind, message, span, help=help))
+
+    def _definition(self, definition: t.Definition) -> list[tuple[str, Span]]:
+        """Check the names in a definition; gives those of this file's blocks that it uses."""
+        local = {parameter.name for parameter in definition.parameters}
+        seen: set[str] = set()
+        for parameter in definition.parameters:
+            if parameter.name in seen:
+                self._say("name", f"two parameters are named `{parameter.name}`", parameter.span)
+            seen.add(parameter.name)
+        local |= set(_all_bound(definition))
+        used: list[tuple[str, Span]] = []
+        stack: list[t.Tree] = [definition]
+        while stack and len(self.problems) <= MOST_PROBLEMS:
+            node = stack.pop()
+            if isinstance(node, t.Name) and node.name not in local:
+                value = self.module.env.names.get(node.name)
+                if isinstance(value, BlockLayer):
+                    used.append((node.name, node.span))
+                elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
+                    known = local | set(self.module.env.names) | builtins() | WORDS
+                    self._say("name", f"there is no `{node.name}`", node.span, suggest(node.name, known))
+            stack.extend(reversed(list(node.children())))
+        return used
+
+    def _recursion(self, uses: Mapping[str, list[tuple[str, Span]]]) -> None:
+        done: set[str] = set()
+        for start in uses:
+            path: list[str] = []
+            stack: list[tuple[str, Iterator[tuple[str, Span]]]] = []
+            if start not in done:
+                path.append(start)
+                stack.append((start, iter(uses[start])))
+            while stack:
+                name, rest = stack[-1]
+                step = next(rest, None)
+                if step is None:
+                    stack.pop()
+                    path.pop()
+                    done.add(name)
+                    continue
+                callee, span = step
+                if callee in path:
+                    ring = [*path[path.index(callee) :], callee]
+                    message = f"`{callee}` uses itself" + (": " + " -> ".join(ring) if len(ring) > 2 else "")
+                    self._say(
+                        "recursion", message, span, "blocks cannot recur; repeat with a list: `n * [Block]`"
+                    )
+                elif callee in uses and callee not in done:
+                    path.append(callee)
+                    stack.append((callee, iter(uses[callee])))
+
+
+def _all_bound(node: t.Tree) -> Iterator[str]:
+    """Every name that is bound somewhere below a node."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        match current:
+            case t.Target(name=str(name)):
+                yield name
+            case t.Own(name=name) | t.Shared(name=name) | t.FreeSize(name=name) | t.RestSizes(name=name):
+                yield name
+            case t.Input(name=name, pattern=pattern):
+                yield name
+                yield from (part.name for part in pattern or () if isinstance(part, t.Name))
+        stack.extend(current.children())

@@ -1,0 +1,1 @@
+"""What everything stands on: sizes, tensor types, names, places in text, errors, files."""

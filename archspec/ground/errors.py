@@ -1,0 +1,154 @@
+"""What is wrong with a spec, where, and how it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from unicodedata import combining, east_asian_width
+
+import archspec.namesake  # noqa: F401  (nearly every module imports this one)
+from archspec.ground.source import Span
+
+MOST_PROBLEMS = 20
+
+
+class Mistake(ValueError):  # noqa: N818  (an error only once it has a place)
+    """Something is wrong, said by a rule that does not know where it is being applied.
+
+    `kind` is one word (`shape`, `argument`, `name` ...), `label` what stands beside the underline,
+    `help` the mend. Whoever knows the place turns it into a `Problem`.
+    """
+
+    def __init__(self, message: str, *, kind: str = "argument", label: str = "", help: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.label = label
+        self.help = help
+
+    def at(self, span: Span | None) -> SpecError:
+        """The same mistake with its place."""
+        return SpecError([Problem(self.kind, self.message, span, self.label, self.help)])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong: what, where, the blocks that led there (innermost first), and the mend."""
+
+    kind: str
+    message: str
+    span: Span | None = None
+    label: str = ""
+    help: str = ""
+    trail: tuple[tuple[str, Span], ...] = field(default=())
+
+    def render(self) -> str:
+        """The problem as a person reads it: message, place, underlined line, trail and help."""
+        lines = [f"error[{self.kind}]: {_printable(self.message)}"]
+        margin = " "
+        if self.span is not None:
+            number, column = self.span.source.position(self.span.start)
+            text = self.span.source.line(number)
+            margin = " " * len(str(number))
+            length = max(1, min(self.span.end - self.span.start, len(text) - column + 1))
+            before, marked, after = _window(text, column - 1, length)
+            underline = " " * _columns(before) + "^" * max(1, _columns(marked))
+            lines += [
+                f"{margin}--> {_printable(self.span.place)}",
+                f"{margin} |",
+                f"{number} | {before}{marked}{after}".rstrip(),
+                f"{margin} | {underline} {_printable(self.label)}".rstrip(),
+            ]
+        notes = [f"in {_printable(text)}, called at {_printable(span.place)}" for text, span in self.trail]
+        if len(notes) > _LONGEST_TRAIL:
+            left_out = len(notes) - _LONGEST_TRAIL + 1
+            notes[_LONGEST_TRAIL - 3 : -2] = [f"... {left_out} more blocks ..."]
+        if self.help:
+            first, *rest = self.help.splitlines()
+            notes += [f"help: {_printable(first)}", *(f"      {_printable(line)}" for line in rest)]
+        if notes and self.span is not None:
+            lines.append(f"{margin} |")
+        lines += [f"{margin} = {note}".rstrip() for note in notes]
+        return "\n".join(lines)
+
+
+_LONGEST_TRAIL = 8
+_LONGEST_TEXT = 400
+_WIDEST = 160
+
+
+def _printable(text: str) -> str:
+    """The text with whatever could command a terminal written as an escape, and cut where it is very long."""
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[: _LONGEST_TEXT - 100]} ... {text[-90:]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _window(text: str, start: int, length: int) -> tuple[str, str, str]:
+    """A line in three parts, the middle one underlined; of a long line, only what stands around that.
+
+    Tabs and control characters would shift the underline or worse, so each is shown as one blank.
+    """
+    left = 0
+    if len(text) > _WIDEST:
+        left = max(0, min(start - 40, len(text) - _WIDEST))
+    shown = "".join(c if c.isprintable() else " " for c in text[left : left + _WIDEST])
+    start -= left
+    return shown[:start], shown[start : start + length], shown[start + length :]
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal the text takes: wide characters take two, combining ones none."""
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+class SpecError(Exception):
+    """A spec is wrong, or cannot be read. Carries every problem found, each with its place.
+
+    `str(error)` is the whole report as the command line prints it.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        first: dict[object, Problem] = {}
+        for problem in problems:
+            # A block used in many ways may be wrong in each: one report of the place is enough.
+            first.setdefault((problem.kind, problem.span) if problem.span else problem, problem)
+        found = list(first.values())
+        self.problems = tuple(found[:MOST_PROBLEMS])
+        report = [problem.render() for problem in self.problems]
+        if len(found) > MOST_PROBLEMS:
+            report.append(f"There may be more mistakes; these are the first {MOST_PROBLEMS}.")
+        super().__init__("\n\n".join(report))
+
+    @classmethod
+    def of(
+        cls, kind: str, message: str, span: Span | None = None, *, label: str = "", help: str = ""
+    ) -> SpecError:
+        """An error with one problem."""
+        return cls([Problem(kind, message, span, label, help)])
+
+    def inside(self, what: str, span: Span) -> SpecError:
+        """The same error, seen from one block further out: `what` was called at `span`."""
+        return SpecError(replace(problem, trail=(*problem.trail, (what, span))) for problem in self.problems)
+
+
+class InputError(SpecError, ValueError):
+    """A network was given tensors that its spec does not allow."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`did you mean ...?`, or an empty string when nothing known is near."""
+    lowered = {candidate.lower(): candidate for candidate in sorted(known)}
+    wanted = name.lower()[:_LONGEST_NAME]
+    near = get_close_matches(wanted, lowered, n=1, cutoff=0.6)
+    if not near:  # an abbreviation, or a name that was abbreviated: `Conv` for `Convolution`
+        near = [
+            n
+            for n in lowered
+            if min(len(n), len(wanted)) > 3 and (n.startswith(wanted) or wanted.startswith(n))
+        ]
+    return f"did you mean `{lowered[near[0]]}`?" if near else ""
+
+
+_LONGEST_NAME = 100

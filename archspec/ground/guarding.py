@@ -1,0 +1,150 @@
+"""Ops of a user's own: what breaks in them, or is not what such a method gives, becomes a mistake that names the op."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, get_args
+
+from archspec.ground.declared import Declared
+from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.size import Free
+from archspec.ground.source import Location
+from archspec.ground.tensor import DType, TensorType
+
+FAULT = "op"  # the kind of these mistakes
+
+
+def guard(op: type, weight: type) -> None:
+    """Guard the methods that a class of ops defines itself; `weight` is the class of what its `weights` gives."""
+    checks: dict[str, Wrong] = {**_WRONG, "weights": partial(_no_weights, weight)}
+    for name, wrong in checks.items():
+        method = vars(op).get(name)
+        if inspect.isfunction(method):
+            setattr(op, name, _guarded(method, name, wrong))
+
+
+def at_step(mistake: Mistake, step: str, location: Location) -> Mistake:
+    """The mistake with the place in the spec, when it is one of an op and does not have it."""
+    if mistake.kind != FAULT or "in the spec:" in mistake.message:
+        return mistake
+    message = f"{mistake.message} (in the spec: {location}, step `{step}`)"
+    return Mistake(message, kind=mistake.kind, label=mistake.label, help=mistake.help)
+
+
+def _guarded(method: Callable[..., Any], name: str, wrong: Wrong) -> Callable[..., Any]:
+    @wraps(method)
+    def guarded(self: Any, *inputs: TensorType, **options: TensorType) -> Any:
+        op = type(self).__name__
+        try:
+            result = method(self, *inputs, **options)
+        except (Mistake, SpecError):
+            raise
+        except (Exception, SystemExit) as error:
+            said = f": {error}" if str(error) else ""
+            raise Mistake(
+                f"`{name}` of {op} fails with {type(error).__name__}{said}",
+                kind=FAULT,
+                help=_line(method, error),
+            ) from error
+        problem = wrong(result, self, (*inputs, *options.values()))
+        if problem:
+            file = Path(method.__code__.co_filename).name
+            raise Mistake(
+                f"`{name}` of {op} gives {problem}",
+                kind=FAULT,
+                help=f"see {file}, line {method.__code__.co_firstlineno}",
+            )
+        return result
+
+    return guarded
+
+
+def _line(method: Callable[..., Any], error: BaseException) -> str:
+    """The innermost line of the op's own file that the error came through."""
+    file = method.__code__.co_filename
+    lines = [step.lineno for step in extract_tb(error.__traceback__) if step.filename == file]
+    return f"see {Path(file).name}, line {lines[-1]}" if lines else ""
+
+
+Wrong = Callable[[Any, Any, tuple[TensorType, ...]], str]
+
+
+def _no_types(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
+    types = result if isinstance(result, tuple) else (result,)
+    if not types or not all(isinstance(type_, TensorType) for type_ in types):
+        return f"{_shown(result)}, not a TensorType or a tuple of some"
+    for type_ in types:
+        if type_.dtype not in get_args(DType):
+            return f"the dtype {_shown(type_.dtype)}; there are {', '.join(get_args(DType))}"
+        if not isinstance(type_.shape, tuple) or not all(map(_is_size, type_.shape)):
+            return f"the shape {_shown(type_.shape)}, not a tuple of whole numbers"
+    return ""
+
+
+def _no_weights(weight: type, result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
+    if not isinstance(result, Mapping) or not all(isinstance(value, weight) for value in result.values()):
+        return f"{_shown(result)}, not a mapping of names to `Weight`s"
+    for key, value in result.items():
+        if not isinstance(key, str) or not re.fullmatch(r"\w+(\.\w+)*", key, re.ASCII):
+            return f"a weight the name {_shown(key)}; a name is made of letters, digits and `_`, with dots between its parts"
+        if not all(map(_is_size, value.shape)):
+            return f"`{key}` the shape {_shown(value.shape)}, not of whole numbers"
+    return ""
+
+
+def _no_count(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
+    return "" if _is_size(result) else f"{_shown(result)}, not a whole number from 0 on"
+
+
+def _not_saved(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
+    if not isinstance(result, tuple) or not all(isinstance(part, str | TensorType) for part in result):
+        return f"{_shown(result)}, not a tuple of names and TensorTypes"
+    takes = op.signature()
+    known = {"inputs", "outputs", *takes.required, *takes.optional}
+    strange = [part for part in result if isinstance(part, str) and part not in known]
+    return (
+        f"{strange[0]!r}, which `infer` does not take; there are {', '.join(sorted(known))}"
+        if strange
+        else ""
+    )
+
+
+def _no_reach(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
+    if not isinstance(result, tuple) or len(result) != len(inputs):
+        return f"{_shown(result)}, not a tuple with an item for each tensor"
+    for reach, type_ in zip(result, inputs, strict=True):
+        if reach is not None and (not isinstance(reach, tuple) or len(reach) != type_.rank):
+            return f"{_shown(reach)} for a tensor of {type_.rank} axes"
+    return ""
+
+
+def _nothing(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
+    return ""
+
+
+_WRONG: dict[str, Wrong] = {
+    "infer": _no_types,
+    "macs": _no_count,
+    "flops": _no_count,
+    "saved": _not_saved,
+    "reach": _no_reach,
+    "lower": _nothing,  # what it gives is for a backend to judge
+}
+
+
+def _is_size(size: Any) -> bool:
+    return isinstance(size, Free) or (type(size) in (int, Declared) and size >= 0)
+
+
+def _shown(value: Any) -> str:
+    """A value as Python writes it, of its type only where that is long."""
+    try:
+        text = repr(value)
+    except (Exception, SystemExit) as error:
+        text = f"what cannot be printed ({type(error).__name__})"
+    return text if len(text) <= 80 else f"{text[:60]} ..."

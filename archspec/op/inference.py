@@ -1,0 +1,84 @@
+"""What an op makes of tensors of some types: held to what every op must keep to, whoever wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import prod
+
+from archspec.ground.errors import Mistake
+from archspec.ground.size import require_place
+from archspec.ground.tensor import Shape, TensorType, is_real, show
+from archspec.op import Op, Weight
+
+MOST_AXES = 64
+MOST_VALUES = 2**63 - 1
+MOST_CONSTANTS = 2**28  # values of all constants of a network, which no file holds
+
+Inferred = tuple[tuple[TensorType, ...], Mapping[str, Weight]]
+
+
+def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorType]) -> Inferred:
+    """The types of what an op gives, and the weights it owns. Raises Mistake when the tensors do not fit it."""
+    name, signature = type(op).__name__, op.signature()
+    if not signature.variadic and len(types) != len(signature.required):
+        raise Mistake(
+            f"{name} takes {tensors(len(signature.required))}, not {len(types)}",
+            kind="shape",
+            help=f"give it ({', '.join(signature.required)}) in this order"
+            if len(signature.required) > 1
+            else "",
+        )
+    if signature.variadic and not types:
+        raise Mistake(f"{name} takes at least one tensor", kind="shape")
+    if types and not op.without_batch and not any(type_.batched for type_ in types):
+        raise Mistake(
+            f"{name} cannot run on weights alone, which have no batch",
+            kind="shape",
+            help="combine them with a tensor of the data first",
+        )
+    inferred = op.infer(*types, **options)
+    outputs = inferred if isinstance(inferred, tuple) else (inferred,)
+    weights = op.weights(*types, **options)
+    for shape in (*(type_.shape for type_ in outputs), *(weight.shape for weight in weights.values())):
+        require_possible(shape)
+    for key, weight in weights.items():
+        subject = f"the `{key}` of {name}" if key else "the weight"
+        if weight.trainable and not (is_real(weight.dtype) and weight.saved):
+            raise Mistake(f"{subject} is trained, so it must be saved and hold real numbers", kind="dtype")
+        require_start(weight, subject)
+    return outputs, weights
+
+
+def require_start(weight: Weight, subject: str) -> None:
+    """Mistake, about the weight as it is called, when one of its shape and dtype cannot start as it says."""
+    try:
+        weight.init.check(weight.shape, weight.dtype)
+    except Mistake as mistake:
+        raise Mistake(f"{subject} {mistake.message}", kind=mistake.kind, help=mistake.help) from None
+
+
+def require_few_constants(weights: Iterable[Weight]) -> None:
+    """Mistake when the constants among a network's weights hold more values than are to be made at each load."""
+    values = sum(prod(weight.shape) for weight in weights if not weight.saved)
+    if values > MOST_CONSTANTS:
+        raise Mistake(
+            f"its constants hold {values:,} values, and a network's at most {MOST_CONSTANTS:,}",
+            kind="budget",
+            help="declare a `buffer`, which is saved, or compute the values from smaller constants",
+        )
+
+
+def require_possible(shape: Shape) -> None:
+    """Mistake when an axis has no place for some values of its free sizes, or no computer could hold the tensor."""
+    if len(shape) > MOST_AXES:
+        raise Mistake(f"a tensor has at most {MOST_AXES} axes, not {len(shape)}", kind="shape")
+    for size in shape:
+        require_place(size)
+    values = prod(size for size in shape if isinstance(size, int))
+    if values > MOST_VALUES:
+        raise Mistake(f"a tensor {show(shape)} has more values than any computer can hold", kind="shape")
+
+
+def tensors(count: int) -> str:
+    """`1 tensor`, `2 tensors`."""
+    return f"{count} tensor" + "s" * (count != 1)

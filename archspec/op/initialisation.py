@@ -1,0 +1,428 @@
+"""How a weight gets its first values: each way is one class, written in specs by its name."""
+
+from collections.abc import Sequence
+from math import erf, prod, sqrt
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
+
+from archspec.ground.errors import Mistake, suggest
+from archspec.ground.literals import written
+from archspec.ground.tensor import DType, is_real, limits
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+FanMode = Literal["fan_in", "fan_out"]
+_TAIL = 10  # deviations from the mean; no generator of normal numbers goes so far
+_OFTEN = 0.6  # 2 * 0.3: of so many normal numbers that lie inside, PyTorch's redrawing ends soon
+Values = tuple[bool | int | float, ...]
+Word = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # a whole number that a 64-bit word holds
+
+
+class Initialiser(BaseModel):
+    """A rule for the first values of a weight. A subclass is known by its class name in specs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True, allow_inf_nan=False)
+
+    known: ClassVar[dict[str, type["Initialiser"]]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        Initialiser.known[cls.__name__] = cls
+
+    @classmethod
+    def find(cls, name: str) -> "type[Initialiser]":
+        """The class of that name; Mistake when there is none."""
+        if name not in cls.known:
+            raise Mistake(f"there is no initialisation `{name}`", kind="name", help=suggest(name, cls.known))
+        return cls.known[name]
+
+    @model_serializer(mode="wrap")
+    def _with_name(self, handler: Any) -> dict[str, Any]:
+        return {"name": type(self).__name__, **handler(self)}
+
+    def check(self, shape: tuple[int, ...], dtype: DType) -> None:
+        """Mistake, with the weight as its subject, when one of that shape and dtype cannot start so."""
+        self.fit(shape)
+        least, most = limits(dtype)
+        drawn = self.drawn(shape)
+        if drawn is not None and not is_real(dtype):
+            raise Mistake(
+                f"is of {dtype}, and `{type(self).__name__}` gives real numbers",
+                kind="dtype",
+                help="`zeros`, `ones`, a number or a list of numbers can be whole",
+            )
+        numbers = self.given() if drawn is None else (*self.given(), *drawn)
+        if (
+            not is_real(dtype)
+            and (found := next((n for n in numbers if isinstance(n, float)), None)) is not None
+        ):
+            raise Mistake(f"is of {dtype}, which holds no decimal numbers such as {found}", kind="dtype")
+        for number in (min(numbers), max(numbers)) if numbers else ():
+            if not least <= number <= most:
+                raise Mistake(
+                    f"is of {dtype}, which holds numbers from {least} to {most}, not {number}",
+                    kind="dtype",
+                    help="" if drawn is None else f"`{self}` may come as far as that",
+                )
+
+    def fit(self, shape: tuple[int, ...]) -> None:
+        """Mistake, with the weight as its subject, when one of that shape cannot start so."""
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float] | None:
+        """Between which numbers its values lie, when they are drawn or computed; None when they are `given`."""
+        return None
+
+    def given(self) -> Sequence[bool | int | float]:
+        """Numbers of the spec that the weight will hold, so that its dtype must: none where they are drawn."""
+        return ()
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Write the first values into a CPU tensor in place."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        shown = []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if field.is_required() or value != field.default:
+                shown.append(f"{name}={written(value)}")
+        return f"{type(self).__name__}({', '.join(shown)})" if shown else type(self).__name__
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, dict):
+        arguments = dict(value)
+        name = arguments.pop("name", None)
+        if not isinstance(name, str):
+            raise ValueError("an initialisation is its name and its arguments")
+        return Initialiser.find(name).model_validate(arguments, strict=False)
+    return value
+
+
+_SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+
+Init = Annotated[SerializeAsAny[Initialiser], BeforeValidator(_read), WithJsonSchema(_SCHEMA)]
+
+
+class zeros(Initialiser):  # noqa: N801  (specs write it so, as PyTorch does)
+    """All 0."""
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Write 0 everywhere."""
+        tensor.zero_()
+
+
+class ones(Initialiser):  # noqa: N801
+    """All 1."""
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Write 1 everywhere."""
+        tensor.fill_(1)
+
+
+class constant(Initialiser):  # noqa: N801
+    """All the same value."""
+
+    value: bool | int | float
+
+    def given(self) -> Sequence[bool | int | float]:
+        """The value."""
+        return (self.value,)
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Write the value everywhere."""
+        tensor.fill_(float(self.value) if tensor.is_floating_point() else self.value)
+
+
+class values(Initialiser):  # noqa: N801
+    """The values themselves, listed in row-major order."""
+
+    listed: Values
+
+    def fit(self, shape: tuple[int, ...]) -> None:
+        """Mistake when there are more or fewer values than the weight has."""
+        if len(self.listed) != prod(shape):
+            raise Mistake(f"takes {prod(shape)} values, not {len(self.listed)}", kind="shape")
+
+    def given(self) -> Sequence[bool | int | float]:
+        """The values."""
+        return self.listed
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Write the listed values."""
+        listed = map(float, self.listed) if tensor.is_floating_point() else self.listed
+        tensor.copy_(tensor.new_tensor(list(listed)).view(tensor.shape))
+
+
+class outer_sum(Initialiser):  # noqa: N801
+    """At each place the sum of one number for each axis: `parts[0][i] + parts[1][j]` at row i and column j."""
+
+    parts: tuple[tuple[Word | float, ...], ...]
+
+    def fit(self, shape: tuple[int, ...]) -> None:
+        """Mistake when there is not one list for each axis, as long as the axis."""
+        lengths = [len(part) for part in self.parts]
+        if lengths != list(shape):
+            raise Mistake(
+                f"of shape {list(shape)} cannot start as an outer sum of lists of {lengths} numbers",
+                kind="shape",
+                help="it takes a list of numbers for each axis",
+            )
+
+    def given(self) -> Sequence[bool | int | float]:
+        """Its least and its greatest value, and the decimal numbers of which it is made."""
+        decimal = [number for part in self.parts for number in part if isinstance(number, float)]
+        return (*(sum(map(best, self.parts)) for best in (min, max) if all(self.parts)), *decimal)
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Add up the numbers, and round the sums to the weight's dtype."""
+        import torch
+
+        exact = all(isinstance(number, int) and -(2**63) <= number < 2**63 for number in self.given())
+        total = torch.zeros((), dtype=torch.int64 if exact else torch.float64)
+        for axis, part in enumerate(self.parts):
+            total = total + total.new_tensor(part).view(-1, *[1] * (len(self.parts) - 1 - axis))
+        tensor.copy_(total)
+
+
+class uniform(Initialiser):  # noqa: N801
+    """Uniform between `low` and `high`."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        _require_order(self.low, self.high, self)
+        return self
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """From `low` to `high`."""
+        return self.low, self.high
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Draw the values."""
+        _uniform(tensor, self.low, self.high, generator)
+
+
+class normal(Initialiser):  # noqa: N801
+    """Normal with the given standard deviation and mean."""
+
+    std: NonNegativeFloat = 1.0
+    mean: float = 0.0
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """As far as `_TAIL` deviations from the mean."""
+        return self.mean - _TAIL * self.std, self.mean + _TAIL * self.std
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Draw the values."""
+        tensor.normal_(self.mean, self.std, generator=generator)
+
+
+class trunc_normal(Initialiser):  # noqa: N801
+    """Normal, redrawn outside `low` to `high` (both absolute, as in PyTorch)."""
+
+    std: PositiveFloat = 1.0
+    mean: float = 0.0
+    low: float = -2.0
+    high: float = 2.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        _require_order(self.low, self.high, self)
+        if not self.low - 2 * self.std <= self.mean <= self.high + 2 * self.std:
+            raise Mistake(
+                f"{self} leaves next to nothing: the mean lies more than two deviations outside",
+                kind="value",
+                help="`low` and `high` are absolute: give them with the mean",
+            )
+        return self
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """From `low` to `high`."""
+        return self.low, self.high
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Draw the values."""
+        from torch.nn import init
+
+        least, most = (erf((end - self.mean) / self.std / sqrt(2)) for end in (self.low, self.high))
+        if most - least > _OFTEN:
+            init.trunc_normal_(tensor, self.mean, self.std, self.low, self.high, generator=generator)
+            return
+        # PyTorch redraws what lies outside, which might take forever: here each number is drawn once.
+        drawn = tensor.double().uniform_(least, most, generator=generator).erfinv_()
+        drawn.mul_(sqrt(2)).mul_(self.std).add_(self.mean).clamp_(self.low, self.high)
+        tensor.copy_(drawn)
+
+
+class kaiming_uniform(Initialiser):  # noqa: N801
+    """Uniform, of a variance that keeps a rectified signal's scale [He et al., 2015]."""
+
+    a: float = 0.0
+    mode: FanMode = "fan_in"
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Draw the values."""
+        low, high = self.drawn(tuple(tensor.shape))
+        _uniform(tensor, low, high, generator)
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """Up to sqrt(6 / ((1 + a^2) fan))."""
+        bound = sqrt(2 / (1 + self.a * self.a)) * sqrt(3 / _fan(shape, self.mode))
+        return -bound, bound
+
+
+class kaiming_normal(Initialiser):  # noqa: N801
+    """Normal, of a variance that keeps a rectified signal's scale [He et al., 2015]."""
+
+    a: float = 0.0
+    mode: FanMode = "fan_in"
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Draw the values."""
+        tensor.normal_(0.0, self._std(tuple(tensor.shape)), generator=generator)
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """As far as `_TAIL` deviations from 0."""
+        return -_TAIL * self._std(shape), _TAIL * self._std(shape)
+
+    def _std(self, shape: tuple[int, ...]) -> float:
+        return sqrt(2 / (1 + self.a * self.a) / _fan(shape, self.mode))
+
+
+class xavier_uniform(Initialiser):  # noqa: N801
+    """Uniform, of a variance between forward and backward signal [Glorot & Bengio, 2010]."""
+
+    gain: NonNegativeFloat = 1.0
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Draw the values."""
+        low, high = self.drawn(tuple(tensor.shape))
+        _uniform(tensor, low, high, generator)
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """Up to gain sqrt(6 / (fan_in + fan_out))."""
+        bound = self.gain * sqrt(6 / (_fan(shape, "fan_in") + _fan(shape, "fan_out")))
+        return -bound, bound
+
+
+class xavier_normal(Initialiser):  # noqa: N801
+    """Normal, of a variance between forward and backward signal [Glorot & Bengio, 2010]."""
+
+    gain: NonNegativeFloat = 1.0
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Draw the values."""
+        tensor.normal_(0.0, self._std(tuple(tensor.shape)), generator=generator)
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """As far as `_TAIL` deviations from 0."""
+        return -_TAIL * self._std(shape), _TAIL * self._std(shape)
+
+    def _std(self, shape: tuple[int, ...]) -> float:
+        return self.gain * sqrt(2 / (_fan(shape, "fan_in") + _fan(shape, "fan_out")))
+
+
+class identity(Initialiser):  # noqa: N801
+    """Each of `groups` of channels goes on as it is, shared among its outputs, with noise [Yu & Koltun, 2016, eq. 4 and 5]."""
+
+    groups: PositiveInt
+    std: NonNegativeFloat = 0.0
+
+    def fit(self, shape: tuple[int, ...]) -> None:
+        """A weight [out, in, *kernel], whose channels the groups divide."""
+        if len(shape) < 2 or shape[0] % self.groups or shape[1] % self.groups:
+            raise Mistake(
+                f"of shape {list(shape)} cannot start as the identity of {self.groups} groups of channels",
+                kind="shape",
+            )
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """The noise, and shares of up to 1."""
+        return -_TAIL * self.std, max(1.0, _TAIL * self.std)
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Draw the noise; at the middle of the window, an output adds up its share of its group's inputs."""
+        if self.std:
+            tensor.normal_(0.0, self.std, generator=generator)
+        else:
+            tensor.zero_()
+        out, channels = tensor.shape[:2]
+        taps = tensor.view(out, channels, -1)
+        for group in range(self.groups):
+            outputs = slice(group * out // self.groups, (group + 1) * out // self.groups)
+            inputs = slice(group * channels // self.groups, (group + 1) * channels // self.groups)
+            taps[outputs, inputs, taps.shape[2] // 2] = self.groups / out
+
+
+class zero_row(Initialiser):  # noqa: N801
+    """As `init`, but 0 in one row."""
+
+    init: Init
+    row: Annotated[int, Field(ge=0)]
+
+    def fit(self, shape: tuple[int, ...]) -> None:
+        """Mistake when there is no such row, or `init` does not fit the weight."""
+        if not shape or self.row >= shape[0]:
+            raise Mistake(f"has no row {self.row}", kind="shape", help="rows are counted from 0")
+        self.init.fit(shape)
+
+    def drawn(self, shape: tuple[int, ...]) -> tuple[float, float] | None:
+        """Those of `init`."""
+        return self.init.drawn(shape)
+
+    def given(self) -> Sequence[bool | int | float]:
+        """Those of `init`."""
+        return self.init.given()
+
+    def fill(self, tensor: "Tensor", generator: "Generator") -> None:
+        """Write the values of `init`, then the row."""
+        self.init.fill(tensor, generator)
+        tensor[self.row] = 0
+
+
+def torch_default(fan_in: int) -> uniform:
+    """PyTorch's first values of Linear and Conv, weights and biases alike: U(-1, 1) / sqrt(fan_in)."""
+    bound = 1 / sqrt(fan_in) if fan_in else 0.0
+    return uniform(low=-bound, high=bound)
+
+
+def _uniform(tensor: "Tensor", low: float, high: float, generator: "Generator") -> None:
+    """Draw uniform values; PyTorch takes no two ends that are further apart than the dtype's greatest number."""
+    import torch
+
+    halves = 1 if high - low <= torch.finfo(tensor.dtype).max else 2
+    tensor.uniform_(low / halves, high / halves, generator=generator)
+    if halves > 1:
+        tensor.mul_(halves)
+
+
+def _fan(shape: tuple[int, ...], mode: FanMode) -> int:
+    """Inputs or outputs that one value of a weight [out, in, *window] is connected to, at least 1."""
+    if not shape:
+        return 1
+    axis = 1 if mode == "fan_in" else 0
+    return max(1, shape[min(axis, len(shape) - 1)] * prod(shape[2:]))
+
+
+def _require_order(low: float, high: float, init: Initialiser) -> None:
+    if low > high:
+        raise Mistake(
+            f"{init} goes from {low} down to {high}", kind="value", help="`low` comes before `high`"
+        )
