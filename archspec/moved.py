@@ -1,4 +1,4 @@
-"""Modules under the names that they had before 0.4: they still import, for one version, and say where they are now."""
+"""Modules under the names that they had before 0.2: they still import, for one version, and say where they are now."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.guarding import at_step
 from archspec.ground.source import Location
 from archspec.ground.tensor import TensorType
 from archspec.op import Op, Weight
@@ -98,6 +99,7 @@ class Record(BaseModel):
 
 
 Made = TypeVar("Made", bound=Record)
+Answer = TypeVar("Answer")
 
 
 def made_like(record: Made, **changed: Any) -> Made:
@@ -294,6 +296,21 @@ class Graph(Record):
     def option_types(self, node: Node) -> dict[str, TensorType]:
         """The types of a node's optional inputs, by name."""
         return {name: self.types[value] for name, value in node.options.items()}
+
+    def ask(self, node: Node, question: Callable[..., Answer]) -> Answer:
+        """What a node's op says of it: `graph.ask(node, Op.macs)`, given the types of its inputs and options.
+
+        Raises Mistake, with the step's name, when it cannot be said, as of free sizes.
+        """
+        method: Callable[..., Answer] = getattr(node.op, question.__name__)
+        try:
+            return method(*self.input_types(node), **self.option_types(node))
+        except Mistake as mistake:
+            raise at_step(mistake, node.name, node.location) from mistake.__cause__
+
+    def weights_of(self, node: Node) -> dict[str, Weight]:
+        """The weights that a node computes with, by their key below its name; its own unless it `shares` them."""
+        return self.ask(node, Op.weights)
 
     @property
     def parameters(self) -> int:
