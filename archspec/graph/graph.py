@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from math import prod
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
@@ -308,7 +308,7 @@ class Graph(Record):
         except Mistake as mistake:
             raise at_step(mistake, node.name, node.location) from mistake.__cause__
 
-    def weights_of(self, node: Node) -> dict[str, Weight]:
+    def weights_of(self, node: Node) -> Mapping[str, Weight]:
         """The weights that a node computes with, by their key below its name; its own unless it `shares` them."""
         return self.ask(node, Op.weights)
 
