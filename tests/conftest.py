@@ -23,7 +23,7 @@ settings.load_profile("archspec")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--bless", action="store_true", help="write the expected messages anew; review them by reading"
+        "--bless", action="store_true", help="write anew what tests compare with; review it by reading"
     )
 
 

@@ -5,6 +5,7 @@ from math import prod
 
 import pytest
 import torch
+from examples import EXAMPLES
 from torch import nn
 
 from archspec.backends.torch_fx import lower
@@ -21,8 +22,6 @@ from archspec.testing import (
     graph_of,
     layer,
 )
-
-EXAMPLES = [(name, example) for name in sorted(Op.names()) for example in Op.known[name].examples]
 
 
 def test_every_op_has_examples() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import archspec
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = "[console_scripts]\narchspec = archspec.cli:main\n"
 OTHER = {  # the layout of archspec 0.2.7 on PyPI
     "archspec/__init__.py": '"""Init file to avoid namespace packages"""\n\n__version__ = "0.2.7"\n',

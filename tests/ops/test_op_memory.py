@@ -1,7 +1,7 @@
 """Every op against autograd: what it keeps for the backward pass, what is a view, what can be written over."""
 
 import pytest
-from test_ops import EXAMPLES
+from examples import EXAMPLES
 from torch.nn.modules.dropout import _DropoutNd
 
 from archspec.ground.tensor import TensorType

@@ -21,7 +21,7 @@ from archspec import SpecError
 from archspec.cli import invoke
 from archspec.ground.atomic import replacing
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = "block Stem(width: int):\n    input x: [*S]\n    return x -> c: Conv(width, 3)\n"
 SPEC = "from stem import Stem\n\nmodel M:\n    input x: [3, 8, 8]\n    return x -> stem: Stem(4)\n"
 SCALED = "model M(depth: float = 1.0, width: float = 1.0, resolution: int = 8):\n    input x: [3, resolution, resolution]\n    return x -> Conv(4, 3)\n"

@@ -10,7 +10,7 @@ import pytest
 
 import archspec
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SPEC = "model M(width: int = 4):\n    input x: [3, 8, 8]\n    return x -> c: Conv(width, 3)\n"
 
 

@@ -7,9 +7,9 @@ from math import prod
 
 import pytest
 import torch
+from examples import EXAMPLES
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_ops import EXAMPLES
 
 import archspec
 from archspec.analyses.receptive_field import (

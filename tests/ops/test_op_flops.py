@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_ops import EXAMPLES
+from examples import EXAMPLES
 
 from archspec.graph import Graph
 from archspec.ground.errors import Mistake

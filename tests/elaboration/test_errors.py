@@ -122,7 +122,7 @@ def measured(folder: Path, paths: list[str]) -> dict[str, tuple[str, int, float]
         text=True,
         env={
             **os.environ,
-            "PYTHONPATH": f"{Path(archspec.__file__).parent.parent}{os.pathsep}{Path(__file__).parent}",
+            "PYTHONPATH": f"{Path(archspec.__file__).parent.parent}{os.pathsep}{Path(__file__).parents[1]}",
         },
         check=False,
     )

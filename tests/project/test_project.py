@@ -8,10 +8,12 @@ from archspec.op import Op, family, load_ops
 from archspec.syntax import tables
 
 
-def test_the_kept_parser_tables_are_those_of_the_grammar() -> None:
+def test_the_kept_parser_tables_are_those_of_the_grammar(bless: bool) -> None:
+    if bless:
+        tables.write()
     kept, made = json.loads(tables.TABLES.read_text()), json.loads(tables.tables())
     assert kept["made_from"].split("grammar")[1] == made["made_from"].split("grammar")[1], (
-        'run `python -c "from archspec.syntax import tables; tables.write()"`'
+        "`pytest tests/project/test_project.py --bless` writes them anew"
     )
 
 
@@ -22,6 +24,11 @@ def test_ops_are_found_without_importing_them_all() -> None:
         assert (Path(tables.__file__).parent.parent / "ops" / f"{family(Op.find(name))}.py").is_file()
 
 
-def test_the_schema_of_graphs_is_written_down() -> None:
-    kept = Path(__file__).parent.parent / "docs" / "graph.schema.json"
-    assert json.loads(kept.read_text()) == Graph.model_json_schema(), "write docs/graph.schema.json anew"
+def test_the_schema_of_graphs_is_written_down(bless: bool) -> None:
+    kept = Path(__file__).parents[2] / "docs" / "graph.schema.json"
+    schema = Graph.model_json_schema()
+    if bless:
+        kept.write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
+    assert json.loads(kept.read_text()) == schema, (
+        "`pytest tests/project/test_project.py --bless` writes it anew"
+    )

@@ -17,7 +17,7 @@ from archspec.backends.graphviz import MOST_ROWS_CROSSED
 from archspec.cli import app, invoke
 from archspec.ground.errors import Mistake
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SPEC = (
     "model M(act: layer = ReLU, depth: float = 1.0, width: float = 1.0, resolution: int = 8):\n"
     "    input x: [3, resolution, resolution]\n"

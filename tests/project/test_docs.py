@@ -13,7 +13,7 @@ The kinds of code block, by the words after the three backticks:
 - `console`: commands behind `$ `, each with what it prints; `...` stands for any lines.
 - `text`, `json`: only shown.
 
-`python tests/test_docs.py` writes the tables anew.
+`pytest tests/project/test_docs.py --bless` writes the tables anew.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from archspec.ground.errors import SpecError
 from archspec.op import Op, family
 from archspec.op.initialisation import Initialiser
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CHECKPOINTS = ROOT / "tests" / "checkpoints.json"
 INERT = {"text", "json"}
@@ -239,9 +239,13 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_tables_are_those_of_the_classes(page: Path) -> None:
+def test_the_tables_are_those_of_the_classes(page: Path, bless: bool) -> None:
     text = page.read_text(encoding="utf-8")
-    assert with_tables(text) == text, "`python tests/test_docs.py` writes the tables anew"
+    made = with_tables(text)
+    if bless:
+        page.write_text(made, encoding="utf-8")
+    else:
+        assert text == made, "`pytest tests/project/test_docs.py --bless` writes the tables anew"
 
 
 def with_tables(text: str) -> str:
@@ -406,8 +410,3 @@ def first_line(doc: str | None) -> str:
 
 def row(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-if __name__ == "__main__":
-    for changed in PAGES:
-        changed.write_text(with_tables(changed.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from examples import EXAMPLES
 from nets import batch_of, outputs, randomised, small
-from test_ops import EXAMPLES, graph_of, layer
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -23,6 +23,7 @@ from archspec.backends.torch_weights import empty
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.tensor import DType, TensorType, torch_name
 from archspec.op import Op
+from archspec.testing import graph_of, layer
 
 DTYPES = get_args(DType)
 REAL = ("f16", "bf16", "f32", "f64")
