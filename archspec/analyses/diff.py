@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
-from math import prod
 from typing import Any
 
 from archspec.analyses.summary import Summary
@@ -13,6 +12,7 @@ from archspec.graph import Graph, Node, Ref
 from archspec.ground.errors import Mistake
 from archspec.ground.literals import written
 from archspec.ground.tensor import show
+from archspec.op import trained_values
 
 _MOST_ALIGNED = 2_000  # siblings; to align longer rows takes too long, and their names say enough
 
@@ -245,10 +245,7 @@ def _below(name: str, base: str) -> str:
 
 def _piece(graph: Graph, member: Member) -> Piece:
     nodes = [member] if isinstance(member, Node) else list(graph.inside(member))
-    params = 0
-    for node in nodes:
-        held = node.op.weights(*graph.input_types(node), **graph.option_types(node)).values()
-        params += 0 if node.shares else sum(prod(w.shape) for w in held if w.trainable)
+    params = sum(trained_values(graph.weights_of(node).values()) for node in nodes if not node.shares)
     kind = str(member.op) if isinstance(member, Node) else graph.scopes[member].block
     return Piece(_name(graph, member), kind, len(nodes), params)
 
@@ -382,7 +379,7 @@ def _weights(left: Graph, right: Graph, pairs: list[tuple[Node, Node]]) -> Weigh
     theirs = {name: weight for name, weight in right.weights.items() if weight.saved}
     source: dict[str, str] = {}
     for a, b in pairs:
-        for key in b.op.weights(*right.input_types(b), **right.option_types(b)):
+        for key in right.weights_of(b):
             new, old = (f"{node.name}.{key}" if key else node.name for node in (b, a))
             if new in theirs and old in ours:
                 source[new] = old
@@ -396,7 +393,7 @@ def _weights(left: Graph, right: Graph, pairs: list[tuple[Node, Node]]) -> Weigh
         if (before.shape, before.dtype) != (after.shape, after.dtype):
             reshaped.append((old, new, f"{show(before.shape)} -> {show(after.shape)}"))
             continue
-        filled += prod(after.shape) if after.trainable else 0
+        filled += trained_values([after])
         if old == new:
             kept.append(new)
         else:

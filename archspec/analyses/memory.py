@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from archspec.analyses.cost import batch_bytes, is_activation
 from archspec.graph import Graph, Node, Ref
-from archspec.ground.errors import Mistake
-from archspec.ground.guarding import at_step
 from archspec.ground.size import Size
 from archspec.ground.tensor import DType, Shape, TensorType
+from archspec.op import Op
 from archspec.ops.weights import Tied
 
 
@@ -68,20 +67,15 @@ def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
     kept: set[Ref] = set()
     extra = 0
     for node in graph.nodes:
-        inputs, options = graph.input_types(node), graph.option_types(node)
         given = dict(zip(node.op.signature().required, node.inputs, strict=False)) | node.options
         results = [Ref(node.name, index) for index in range(len(node.types))]
-        held = node.op.weights(*inputs, **options).values()
-        if isinstance(node.op, Tied) or any(weight.trainable for weight in held):
+        trains = any(weight.trainable for weight in graph.weights_of(node).values())
+        if trains or isinstance(node.op, Tied):
             trained.update(results)
         if not any(ref in trained for ref in (*node.operands, *results)):
             continue
         trained.update(results)
-        try:
-            parts = node.op.saved(*inputs, **options)
-        except Mistake as mistake:
-            raise at_step(mistake, node.name, node.location) from mistake.__cause__
-        for part in parts:
+        for part in graph.ask(node, Op.saved):
             match part:
                 case TensorType():
                     extra += batch_bytes(part, batch, dtype)
@@ -150,4 +144,4 @@ def _only_splits(before: Shape, after: Shape) -> bool:
 
 def _makes_noise(graph: Graph, node: Node) -> bool:
     """Whether a node that hands its input on at inference changes it in training, and keeps how."""
-    return bool(node.op.saved(*graph.input_types(node), **graph.option_types(node)))
+    return bool(graph.ask(node, Op.saved))

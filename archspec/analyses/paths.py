@@ -48,8 +48,7 @@ def weighted_layers(graph: Graph) -> set[str]:
     def weighted(node: Node) -> bool:
         if type(node.op).macs is Op.macs:
             return False
-        held = node.op.weights(*graph.input_types(node), **graph.option_types(node))
-        return any(weight.trainable for weight in held.values())
+        return any(weight.trainable for weight in graph.weights_of(node).values())
 
     return {node.name for node in graph.nodes if weighted(node)}
 

@@ -47,7 +47,7 @@ def rounded_weights(graph: Graph) -> set[str]:
 
 def owns_weights(graph: Graph, node: Node) -> bool:
     """Whether a node computes with weights of its own."""
-    return bool(node.op.weights(*graph.input_types(node), **graph.option_types(node)))
+    return bool(graph.weights_of(node))
 
 
 def _is_exact(graph: Graph, node: Node, exact: set[Ref]) -> bool:

@@ -27,10 +27,9 @@ from math import gcd, lcm
 from typing import Any, NamedTuple
 
 from archspec.graph import Graph, Node, Ref
-from archspec.ground.errors import Mistake
-from archspec.ground.guarding import at_step
 from archspec.ground.size import Size
 from archspec.ground.tensor import Shape
+from archspec.op import Op
 from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
 
 _MOST_PHASES = 4096  # windows that repeat after no fewer positions are not followed any further
@@ -170,16 +169,12 @@ class _Layer(NamedTuple):
     @classmethod
     def of(cls, node: Node, graph: Graph, number: int) -> _Layer:
         """What the node's op says of its inputs."""
-        inputs, options = graph.input_types(node), graph.option_types(node)
-        try:
-            reaches = node.op.reach(*inputs, **options)
-        except Mistake as mistake:
-            raise at_step(mistake, node.name, node.location) from mistake.__cause__
+        reaches = graph.ask(node, Op.reach)
         unmoved = tuple(
             reach is not None and all(along == Along((axis,)) for axis, along in enumerate(reach))
             for reach in reaches
         )
-        shapes = tuple(type_.shape for type_ in (*inputs, *options.values()))
+        shapes = tuple(graph.types[ref].shape for ref in node.operands)
         return cls(reaches, unmoved, shapes, node.types[0].shape if node.types else (), number)
 
     def carry(self, operands: list[_State]) -> _State:

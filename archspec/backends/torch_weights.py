@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from math import prod
 
 import torch
 
@@ -33,7 +32,7 @@ def draw(graph: Graph, seed: int | None = None) -> dict[str, torch.Tensor]:
     for name, weight in graph.weights.items():
         if not weight.saved:
             tensors[name].copy_(constant_values(name, weight))
-        elif prod(weight.shape) < LARGE:
+        elif weight.size < LARGE:
             _fill(tensors[name], weight, seed, name)
         else:
             large.append(name)
@@ -46,7 +45,7 @@ def draw(graph: Graph, seed: int | None = None) -> dict[str, torch.Tensor]:
 
 
 def _require_room(graph: Graph) -> None:
-    needed = sum(prod(weight.shape) * byte_size(weight.dtype) for weight in graph.weights.values())
+    needed = sum(weight.size * byte_size(weight.dtype) for weight in graph.weights.values())
     try:
         there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not every system says

@@ -66,6 +66,8 @@ def _taken(given: Input) -> str:
 
 def _lines(graph: Graph) -> Iterator[str]:
     """The graph as text: a line for each node, indented under the blocks that made it."""
+    from archspec.op import trained_values
+
     rows: list[tuple[str, str, str, str]] = []
     open_scopes: list[int] = [0]
     for node in graph.nodes:
@@ -77,12 +79,7 @@ def _lines(graph: Graph) -> Iterator[str]:
             rows.append((f"{'  ' * (depth - 1)}{name}", record.block, "", ""))
         open_scopes = path
         here = graph.scopes[path[-1]].name
-        own = {
-            key: w
-            for key, w in node.op.weights(*graph.input_types(node), **graph.option_types(node)).items()
-            if w.trainable
-        }
-        count = 0 if node.shares else sum(_product(weight.shape) for weight in own.values())
+        count = 0 if node.shares else trained_values(graph.weights_of(node).values())
         label = node.name.removeprefix(f"{here}." if here else "")
         shapes = ", ".join(str(type_) for type_ in node.types)
         note = f"weights of {node.shares}" if node.shares else f"{count:,}" if count else ""
@@ -90,12 +87,6 @@ def _lines(graph: Graph) -> Iterator[str]:
     widths = [min(60, max((len(row[i]) for row in rows), default=0)) for i in range(3)]
     for row in rows:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, (*widths, 0), strict=True)).rstrip()
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    from math import prod
-
-    return prod(shape)
 
 
 def _scopes(graph: Graph, node: Node) -> list[int]:

@@ -11,6 +11,7 @@ from archspec.op.contract import (
     family,
     load_ops,
     shipped,
+    trained_values,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "family",
     "load_ops",
     "shipped",
+    "trained_values",
 ]

@@ -5,9 +5,10 @@
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
@@ -43,6 +44,16 @@ class Weight(BaseModel):
     dtype: DType = "f32"
     trainable: bool = True
     saved: bool = True
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return prod(self.shape)
+
+
+def trained_values(weights: Iterable[Weight]) -> int:
+    """How many trained numbers there are in weights: what is counted as parameters."""
+    return sum(weight.size for weight in weights if weight.trainable)
 
 
 class Signature(NamedTuple):

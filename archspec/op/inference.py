@@ -59,7 +59,7 @@ def require_start(weight: Weight, subject: str) -> None:
 
 def require_few_constants(weights: Iterable[Weight]) -> None:
     """Mistake when the constants among a network's weights hold more values than are to be made at each load."""
-    values = sum(prod(weight.shape) for weight in weights if not weight.saved)
+    values = sum(weight.size for weight in weights if not weight.saved)
     if values > MOST_CONSTANTS:
         raise Mistake(
             f"its constants hold {values:,} values, and a network's at most {MOST_CONSTANTS:,}",
