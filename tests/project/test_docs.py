@@ -47,7 +47,13 @@ from archspec.op import Op, family
 from archspec.op.initialisation import Initialiser
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "benchmarks" / "NOTES.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 CHECKPOINTS = ROOT / "tests" / "checkpoints.json"
 INERT = {"text", "json"}
 
