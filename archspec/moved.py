@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Sequence
-from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 MOVED = {
     "archspec.artifact": "archspec.api.artifact",
@@ -24,13 +24,22 @@ MOVED = {
 }
 
 
-class _Moved(MetaPathFinder, Loader):
+class _Moved:
+    """A finder and loader; not `MetaPathFinder`'s child, since importing that takes longer than all else here."""
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self) if fullname in MOVED else None
+        if fullname not in MOVED:
+            return None
+        from importlib.machinery import ModuleSpec
+
+        return ModuleSpec(fullname, self)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
+        import warnings
+        from importlib import import_module
+
         now = MOVED[spec.name]
         warnings.warn(f"{spec.name} is {now} now", DeprecationWarning, stacklevel=2)
         module = import_module(now)

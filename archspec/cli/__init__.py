@@ -9,24 +9,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
-from pkgutil import iter_modules
 from types import FrameType
 from typing import Any, NoReturn
 
-import typer
-import typer.main
+import archspec.namesake  # noqa: F401  (before typer, which may not be there beside the other distribution)
+from archspec.cli.commands import overview
+from archspec.version import __version__
 
-from archspec.cli.app import app
-from archspec.ground.errors import SpecError
+__all__ = ["invoke", "main"]
 
-__all__ = ["app", "invoke", "main"]
-
-for _module in iter_modules(__path__, f"{__name__}."):
-    import_module(_module.name)
-
-# Of typer's copy of click, or of click itself, by version.
-_UsageError: Any = typer.BadParameter.__base__
 _UNREAD = 141  # as a shell tells of a program that SIGPIPE ended: nobody reads on
 
 
@@ -58,7 +49,7 @@ def _run() -> int:
     except OSError as error:
         _drop_output()
         with suppress(OSError):  # where errors cannot be written either, the status has to do
-            typer.echo(f"error[file]: the output cannot be written: {error.strerror or error}", err=True)
+            print(f"error[file]: the output cannot be written: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -69,13 +60,27 @@ def invoke(arguments: Sequence[str]) -> int:
 
     Of typer's own way, a broken pipe comes out as any error does.
     """
-    command = typer.main.get_command(app)
+    if [*arguments] == ["--help"]:
+        print(overview())
+        return 0
+    if [*arguments] == ["--version"]:
+        print(f"archspec {__version__}")
+        return 0
+
+    import typer
+    import typer.main
+
+    from archspec.cli.app import load
+    from archspec.ground.errors import SpecError
+
+    usage_error: Any = typer.BadParameter.__base__  # of typer's copy of click, or of click itself, by version
+    command = typer.main.get_command(load(next(iter(arguments), None)))
     try:
         with command.make_context("archspec", [*arguments]) as context:
             command.invoke(context)
     except typer.Exit as left:
         return int(left.exit_code)
-    except _UsageError as error:
+    except usage_error as error:
         error.show()
         return int(error.exit_code)
     except SpecError as error:

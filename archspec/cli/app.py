@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+
+from archspec.cli.commands import A_SPEC, SUMMARY, commands, overview
+
+
+class _Commands(TyperGroup):
+    """The group of all commands, which says of itself what `archspec --help` does without importing them."""
+
+    def get_help(self, ctx: object) -> str:
+        return overview()
+
 
 app = typer.Typer(
     name="archspec",
-    help="Neural architectures as text: check them, look at them, build PyTorch modules from them.",
-    epilog="A SPEC is the path of an .arch file, the name of a shipped spec (`archspec list`), or either with :Model behind it.",
+    cls=_Commands,
+    help=SUMMARY,
+    epilog=A_SPEC,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def load(name: str | None = None) -> typer.Typer:
+    """The app with the command of that name in it; with all commands when there is none of that name."""
+    known = commands()
+    for command in [known[name]] if name in known else known.values():
+        import_module(command.module)
+    return app
 
 
 @app.callback(invoke_without_command=True)
@@ -25,7 +46,7 @@ def archspec(
 ) -> None:
     """Neural architectures as text: check them, look at them, build PyTorch modules from them."""
     if version:
-        import archspec
+        from archspec.version import __version__
 
-        typer.echo(f"archspec {archspec.__version__}")
+        typer.echo(f"archspec {__version__}")
         raise typer.Exit

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import archspec
 from archspec.api import torch_dtype
 from archspec.backends.torch_aot import save_package
-from archspec.cli import app
+from archspec.cli.app import load
 from archspec.ground.errors import InputError, SpecError
 from archspec.passes import optimize_for_inference
 
@@ -69,7 +69,7 @@ SMALL = [f"--set={setting}" for setting in ("layers=1", "dim=16", "hidden=16", "
 def test_a_free_size_cannot_be_compiled_for(tmp_path: Path) -> None:
     command = ["build", "transformer_base", "--aot", "-o", str(tmp_path / "net.archmod"), *SMALL]
     with pytest.raises(SpecError, match="the input `source` of TransformerBase has a free size"):
-        CliRunner().invoke(app, command, catch_exceptions=False)
+        CliRunner().invoke(load(), command, catch_exceptions=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -79,7 +79,7 @@ def test_a_network_is_built_and_compiled_with_weights_of_a_file(tmp_path: Path) 
     trained = randomised(archspec.load(spec, seed=5)).eval()
     save_file(trained.state_dict(), weights)
     command = ["build", str(spec), "--weights", str(weights), "-o", str(built)]
-    assert CliRunner().invoke(app, [*command, "--aot"], catch_exceptions=False).exit_code == 0
+    assert CliRunner().invoke(load(), [*command, "--aot"], catch_exceptions=False).exit_code == 0
     inputs = torch.randn(1, 3, 16, 16), torch.rand(1, 8)
     with torch.no_grad():
         expected = trained(*inputs)
@@ -90,9 +90,9 @@ def test_a_network_is_built_and_compiled_with_weights_of_a_file(tmp_path: Path) 
             for a, b in zip(expected, made, strict=True):
                 torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
     first = built.read_bytes()
-    assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+    assert CliRunner().invoke(load(), command, catch_exceptions=False).exit_code == 0
     assert built.read_bytes() == first
-    refused = CliRunner().invoke(app, [*command, "--seed", "1"])
+    refused = CliRunner().invoke(load(), [*command, "--seed", "1"])
     assert refused.exit_code == 2 and "need no seed" in refused.output
 
 

@@ -537,11 +537,11 @@ def test_what_is_no_tensor_is_refused() -> None:
 def test_what_is_fixed_is_shown(shape: str, layer: str, shown: str, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from archspec.cli.app import app
+    from archspec.cli.app import load
 
     path = tmp_path / "net.arch"
     path.write_text(f"model Net:\n    input x: {shape}\n    return x -> {layer}\n", encoding="utf-8")
-    result = CliRunner().invoke(app, ["show", str(path)])
+    result = CliRunner().invoke(load(), ["show", str(path)])
     assert result.output.splitlines()[0] == shown
 
 

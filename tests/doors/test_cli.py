@@ -173,3 +173,83 @@ def test_reading_from_python_keeps_torch_out() -> None:
     code = "import sys, archspec; archspec.read('resnet18').to_json(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "False"
+
+
+# ------------------------------------------------------------------ start-up and completion
+
+HEAVY = ("typer", "pydantic", "lark", "torch")
+
+
+@pytest.mark.parametrize(
+    ("code", "out"),
+    [
+        ("import archspec", HEAVY),
+        ("import archspec; archspec.SpecError, archspec.namesake", HEAVY),
+        ("from archspec.cli import invoke; invoke(['--help'])", HEAVY),
+        ("from archspec.cli import invoke; invoke(['--version'])", HEAVY),
+        ("from archspec.cli import invoke; invoke(['completion', 'bash'])", ("torch",)),
+        ("from archspec.cli import invoke; invoke(['check', 'lenet5'])", ("archspec.cli.cost", "torch")),
+    ],
+)
+def test_only_what_is_asked_for_is_imported(code: str, out: tuple[str, ...]) -> None:
+    code = f"import sys; {code}; print([name for name in {out!r} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_commands_are_found_without_importing_them() -> None:
+    from typer.main import get_command
+
+    from archspec.cli.app import load
+    from archspec.cli.commands import commands, overview
+
+    registered = get_command(load()).commands  # type: ignore[attr-defined]
+    assert sorted(registered) == list(commands())
+    for name, command in commands().items():
+        assert registered[name].callback.__module__ == command.module
+        assert (registered[name].help or "").split("\n\n")[0].split() == command.summary.split()
+        assert f"\n  {name} " in overview()
+
+
+def test_help_is_as_wide_as_the_terminal(here: Path) -> None:
+    assert run("--help", cwd=here).stdout == run(cwd=here, status=2).stderr
+    assert 78 - 10 < max(map(len, run("--help", cwd=here).stdout.splitlines())) <= 78
+
+
+def test_public_names_are_found_when_asked_for() -> None:
+    assert set(archspec.__all__) <= set(dir(archspec))
+    for name in archspec.__all__:
+        assert getattr(archspec, name) is not None
+    assert archspec.elaboration.__name__ == "archspec.elaboration"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        archspec.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("ch", "check"),
+        ("check lene", "lenet5"),
+        ("check none_such", ""),
+        ("cost --form", "--format"),
+        ("cost --format m", "markdown"),
+        ("cost lenet5 --format ta", "table"),
+        ("build lenet5 --seed ", ""),
+        ("--v", "--version"),
+    ],
+)
+def test_a_shell_completes_what_is_typed(words: str, completed: str) -> None:
+    shell = (
+        'eval "$SCRIPT"; COMP_WORDS=(archspec $TYPED); '
+        '[[ $TYPED == *" " ]] && COMP_WORDS+=(""); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); '
+        '_archspec; echo "${COMPREPLY[*]}"'
+    )
+    script = run("completion", "bash").stdout
+    done = subprocess.run(
+        ["bash", "-c", shell],
+        env={**os.environ, "SCRIPT": script, "TYPED": words},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout.strip(), done.stderr) == (completed, "")

@@ -14,7 +14,8 @@ import archspec
 from archspec import SpecError
 from archspec.analyses.scaling import Base, Rule
 from archspec.backends.graphviz import MOST_ROWS_CROSSED
-from archspec.cli import app, invoke
+from archspec.cli import invoke
+from archspec.cli.app import load
 from archspec.ground.errors import Mistake
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +51,7 @@ SPECS = {
     "build": ["m.arch"],
     "check": ["m.arch"],
     "claims": ["m.arch"],
+    "completion": ["bash"],
     "cost": ["m.arch"],
     "diff": ["m.arch", "m.arch"],
     "draw": ["m.arch"],
@@ -57,7 +59,7 @@ SPECS = {
     "scale": ["m.arch"],
     "show": ["m.arch"],
 }
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(load()).commands  # type: ignore[attr-defined]
 OPTIONS = [
     (name, option.opts[-1])
     for name, command in COMMANDS.items()
