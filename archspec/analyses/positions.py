@@ -9,13 +9,14 @@ from math import isqrt
 from typing import Literal
 
 from archspec.graph import Graph, Node, Ref
-from archspec.op import family
+from archspec.op import Movement, family
 from archspec.ops.activation import Softmax
-from archspec.ops.arithmetic import Add, MatMul, _Pairwise
+from archspec.ops.arithmetic import Add, _Pairwise
 from archspec.ops.gather import Gather
 from archspec.ops.joining import Concat
-from archspec.ops.movement import _Movement
-from archspec.ops.reshape import Flatten, Index, Reshape
+from archspec.ops.matmul import MatMul
+from archspec.ops.reshape import Flatten, Reshape
+from archspec.ops.slicing import Index
 from archspec.ops.weights import Constant, Own
 
 Grid = tuple[int, int]  # height, width
@@ -221,7 +222,7 @@ class _Reading:
 
 
 def _moves(node: Node) -> bool:
-    return isinstance(node.op, _Movement) and len(node.operands) == 1
+    return isinstance(node.op, Movement) and len(node.operands) == 1
 
 
 def _only_channels(shape: tuple[int, ...]) -> bool:

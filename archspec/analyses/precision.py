@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archspec.graph import Graph, Node, Ref
-from archspec.ops.movement import _Movement
+from archspec.op import Movement
 from archspec.ops.weights import Constant, Own, Tied
 
 
@@ -40,7 +40,7 @@ def rounded_weights(graph: Graph) -> set[str]:
             graph.types[x].floating and x not in exact for x in node.operands
         ):
             found |= constants
-        elif isinstance(node.op, _Movement):
+        elif isinstance(node.op, Movement):
             held.update({Ref(node.name, i): constants for i in range(len(node.types))})
     return found.union(*(held.get(output.value, ()) for output in graph.outputs))
 

@@ -1,4 +1,4 @@
-"""Op: what one class says about one kind of layer."""
+"""Op: the contract of one kind of layer, as one class."""
 
 # Annotations here are evaluated, not kept as strings: pydantic evaluates those of a base again for each op.
 
@@ -32,9 +32,9 @@ Lowered = Callable[..., "Tensor"] | Callable[..., "tuple[Tensor, ...]"]
 
 
 class Weight(BaseModel):
-    """A tensor that a layer owns: the exact shape it has in the `state_dict`, and its first values.
+    """A tensor that a layer owns: its shape in the `state_dict`, and how it is initialised.
 
-    Trained unless `trainable` is False (a buffer); in the `state_dict` unless `saved` is False.
+    It is trained unless `trainable` is False (a buffer), and in the `state_dict` unless `saved` is False.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,7 +57,7 @@ def trained_values(weights: Iterable[Weight]) -> int:
 
 
 class Signature(NamedTuple):
-    """The tensors that an op takes: required ones in order, or any number, and optional ones by name."""
+    """The tensors that an op takes: the required ones in order, or any number, and the optional ones by name."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -65,52 +65,56 @@ class Signature(NamedTuple):
 
 
 class Op(BaseModel):
-    """One kind of layer; a subclass states all there is to know about it, in one place.
+    """One kind of layer; a subclass says everything about it in one place.
 
-    The fields are its arguments, in the order in which specs may give them by position. `infer`'s
-    positional parameters are the tensors it takes, its keyword-only ones the tensors it may take.
-    `lower` is the meaning; `infer`, `weights` and `macs` are claims about it, and `examples` the
-    cases on which they are tested: `"f32[3, 32, 32] -> Conv(8, 3) -> f32[8, 32, 32]"`.
+    The fields are its arguments, in the order in which a spec may pass them by position. The positional
+    parameters of `infer` are the tensors it requires, the keyword-only ones those it accepts.
+    `lower` defines what the op means; `infer`, `weights` and `macs` are claims about it, and `examples`
+    the cases that test them: `"f32[3, 32, 32] -> Conv(8, 3) -> f32[8, 32, 32]"`.
 
-    A subclass whose name starts with an underscore is a common base, not an op.
+    A subclass whose name starts with an underscore is a base of ops, not an op.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True, allow_inf_nan=False)
 
     examples: ClassVar[tuple[str, ...]] = ()
-    without_batch: ClassVar[bool] = False  # whether it can run on weights alone, which have no batch
-    overwritable: ClassVar[bool] = (
-        False  # whether it makes a new tensor, which its backward pass does not read
-    )
-    overwrites: ClassVar[bool] = False  # whether it can write its result over its input
-    view: ClassVar[bool] = (
-        False  # whether what it gives at inference is its input's memory, seen in another way
-    )
-    only_trains: ClassVar[bool] = False  # whether at inference it hands on its input
-    needs_order: ClassVar[bool] = False  # whether, where it merges axes, it is a view only of values in order
-    autocasts: ClassVar[bool] = False  # whether it has no weights, and autocast computes it in half precision
-    saves: ClassVar[tuple[str, ...]] = ("inputs",)  # what its backward pass needs, as `saved` has it
+    without_batch: ClassVar[bool] = False
+    """Whether it accepts weights as its only inputs, which have no batch."""
+    overwritable: ClassVar[bool] = False
+    """Whether it returns a new tensor that its backward pass does not read."""
+    overwrites: ClassVar[bool] = False
+    """Whether it can compute in place: its module or function has an `inplace` argument."""
+    view: ClassVar[bool] = False
+    """Whether its output at inference is a view of its input."""
+    only_trains: ClassVar[bool] = False
+    """Whether it returns its input unchanged at inference."""
+    needs_order: ClassVar[bool] = False
+    """Whether it merges axes, so that its output is a view only of an input that is contiguous."""
+    autocasts: ClassVar[bool] = False
+    """Whether it has no weights and autocast runs it in half precision."""
+    saves: ClassVar[tuple[str, ...]] = ("inputs",)
+    """What the backward pass needs, in the terms of `saved`."""
     known: ClassVar[dict[str, type["Op"]]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         if not shipped(cls):
             guard(cls, Weight)
-        if not cls.__name__.startswith("_"):
+        if not (cls.__name__.startswith("_") or cls.__module__.startswith("archspec.op.")):
             if cls.flops is Op.flops:
                 raise TypeError(
-                    f"the op {cls.__name__} does not say what it computes: define `flops`, with the parameters of"
-                    " its `infer`, for its floating-point operations a sample; 0 if it only moves values"
+                    f"the op {cls.__name__} does not define `flops`: return its floating-point operations per sample,"
+                    " given the parameters of `infer`; derive from `Movement` if it only moves values"
                 )
             cls._register()
 
     @classmethod
     def _register(cls) -> None:
-        """Make the op known by its name. TypeError when another has it: the order of imports would choose between them."""
+        """Make the op known by its name. TypeError if the name is taken: the order of imports would decide which op it means."""
         name, known = cls.__name__, Op.known  # a subclass may have a field of that name
         if not name[0].isupper():
             raise TypeError(
-                f"the name of the op {name} must begin with a capital letter; functions have the others"
+                f"the name of the op {name} must start with a capital letter: lower-case names are functions"
             )
         if not shipped(cls) and name in _homes() and name not in known:
             import_module(_homes()[name])
@@ -119,14 +123,14 @@ class Op(BaseModel):
             where = (
                 "comes with archspec"
                 if shipped(known[name])
-                else f"is defined in {_origins[name][0]} already"
+                else f"is already defined in {_origins[name][0]}"
             )
-            raise TypeError(f"an op named {name} {where}: give this one another name")
+            raise TypeError(f"an op named {name} {where}: rename this one")
         _origins[name] = origin
         known[name] = cls
 
     def __eq__(self, other: object) -> bool:
-        """Equal when of one class, with equal arguments of equal types: Scale(1) keeps integers, Scale(1.0) does not."""
+        """Equal if of the same class, with equal arguments of equal types: Scale(1) keeps integers, Scale(1.0) does not."""
         if type(self) is not type(other):
             return False
         mine, theirs = self.__dict__.values(), other.__dict__.values()
@@ -137,7 +141,7 @@ class Op(BaseModel):
 
     @model_validator(mode="after")
     def _within_reach(self) -> Self:
-        """Mistake when an argument is beyond the numbers that PyTorch's functions take: words of 64 bits, and f32."""
+        """Mistake if an argument is out of range for PyTorch: integers have 64 bits, real numbers are f32."""
         for name, value in self.__dict__.items():
             for number in _numbers(value):
                 least, most = limits("f32" if isinstance(number, float) else "i64")
@@ -147,12 +151,12 @@ class Op(BaseModel):
                         kind="value",
                         help=""
                         if isinstance(number, float)
-                        else "whole numbers have 64 bits there; decimal ones reach further",
+                        else "integers have 64 bits; a decimal number can be larger",
                     )
         return self
 
     def infer(self, *inputs: Any, **optional: Any) -> TensorType | tuple[TensorType, ...]:
-        """The type of what comes out. Raises Mistake when the inputs do not fit."""
+        """The type of the output, or a tuple of types. Raises Mistake if the inputs do not fit."""
         raise NotImplementedError
 
     def weights(self, *inputs: Any, **optional: Any) -> Mapping[str, Weight]:
@@ -160,50 +164,46 @@ class Op(BaseModel):
         return {}
 
     def macs(self, *inputs: Any, **optional: Any) -> int:
-        """Multiply-adds a sample, of convolutions and matrix products; 0 for everything else."""
+        """Multiply-adds per sample of convolutions and matrix products; 0 for everything else."""
         return 0
 
     def flops(self, *inputs: Any, **optional: Any) -> int:
-        """Floating-point operations a sample at inference: twice `macs`, and all other arithmetic (docs/cost.md).
+        """Floating-point operations per sample at inference: twice `macs`, plus all other arithmetic (docs/cost.md).
 
-        A sum, difference, product, quotient, comparison, sign, exp, log, root, tanh, erf and power are one
-        each, whatever the dtype; moving and indexing values is none. Raises Mistake when it depends on a
-        free size.
+        A sum, difference, product, quotient, comparison, sign, exp, log, root, tanh, erf or power counts as
+        one, whatever the dtype; moving and indexing values is free. Raises Mistake if the count depends on
+        a free size.
         """
         raise NotImplementedError
 
     def saved(self, *inputs: Any, **optional: Any) -> tuple[str | TensorType, ...]:
-        """What its forward pass in training keeps for the backward pass, besides weights: `saves`.
+        """What the forward pass in training keeps for the backward pass, besides weights: `saves` by default.
 
-        A string is one of its own tensors, by the name that `infer` gives it; "inputs" are all of them,
-        "outputs" what comes out. A type is a tensor made besides: a mask, indices, statistics; one that
-        is not `batched` is made once for the batch. Where the kernels differ, it is what those of the
-        CPU keep. It is for results that come of some weight: what does not is kept by nothing.
+        A string names a tensor of the op: a parameter of `infer`, "inputs" for all of them, "outputs" for
+        the results. A type is a tensor made on the way, such as a mask, indices or statistics; one that is
+        not `batched` is made once per batch. Where kernels differ, the CPU's count. Nothing is kept for a
+        result that no weight contributes to, whatever this says.
         """
         return self.saves
 
     def reach(self, *inputs: Any, **optional: Any) -> tuple[Reach, ...]:
-        """What each value of an output sees of each input, in order, optional ones last; all of it unless told.
+        """Which part of each input an output value depends on, optional inputs last; by default all of it.
 
-        For an op with several outputs, what a value of any of them sees.
+        For an op with several outputs, what a value of any of them depends on.
         """
         return tuple(everything(x) for x in (*inputs, *optional.values()))
 
     def lower(self, *inputs: Any, **optional: Any) -> Lowered:
         """What runs: an `nn.Module` on the meta device, a function, or a `functools.partial` of one.
 
-        It is called with the input tensors by position, then optional ones by name. A module's
-        parameters are replaced by those of `weights`, which have the same names.
+        It is called with the input tensors by position, then the optional ones by name. The parameters of a
+        module are replaced by those of `weights`, which have the same names.
         """
         raise NotImplementedError
 
-    def epilogue(self) -> tuple[str, list[float], str] | None:
-        """What oneDNN calls it where it follows a convolution in one kernel: its name, numbers and algorithm."""
-        return None
-
     @classmethod
     def find(cls, name: str) -> "type[Op]":
-        """The op of that name; Mistake when there is none."""
+        """The op of that name. Raises Mistake if there is none."""
         if name not in cls.known and name in _homes():
             import_module(_homes()[name])
         if name not in cls.known:
@@ -218,17 +218,17 @@ class Op(BaseModel):
 
     @classmethod
     def signature(cls) -> Signature:
-        """Which tensors the op takes, read off `infer`."""
+        """Which tensors the op takes, read off `infer`'s parameters."""
         return _signature(cls)
 
     @property
     def arguments(self) -> dict[str, JsonValue]:
-        """All arguments, defaults too, as JSON values."""
+        """All arguments, defaults included, as JSON values."""
         dumped: dict[str, JsonValue] = self.model_dump(mode="json")
         return dumped
 
     def __str__(self) -> str:
-        """As a spec would write it, arguments at their defaults left out: `Conv(64, 3, stride=2)`."""
+        """As a spec would write it, without arguments at their defaults: `Conv(64, 3, stride=2)`."""
         shown = []
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
@@ -240,12 +240,12 @@ class Op(BaseModel):
 
     @classmethod
     def of(cls, arguments: Mapping[str, JsonValue]) -> "Op":
-        """The op that `arguments` described; raises pydantic's ValidationError on anything else."""
+        """The op with these arguments, as `arguments` gave them; raises pydantic's ValidationError."""
         return cls.model_validate(arguments, strict=False)
 
 
 def _numbers(value: object) -> Iterator[int | float]:
-    """The numbers in an argument, those in lists within lists too."""
+    """The numbers in an argument, those in nested lists included."""
     if isinstance(value, int | float):
         yield value
     elif isinstance(value, tuple):
@@ -266,7 +266,7 @@ def _signature(cls: type[Op]) -> Signature:
 
 @cache
 def _homes() -> dict[str, str]:
-    """Where each class of `archspec.ops` is defined, found without importing what no spec asks for."""
+    """The module of each class in `archspec.ops`, found without importing families that no spec uses."""
     package = import_module("archspec.ops")
     homes = {}
     for path in sorted(Path(package.__path__[0]).glob("*.py")):
@@ -277,28 +277,28 @@ def _homes() -> dict[str, str]:
 
 @cache
 def load_ops() -> None:
-    """Import every file of `archspec.ops`, so that each op there is known."""
+    """Import every module of `archspec.ops`, so that all its ops are known."""
     for module in sorted(set(_homes().values())):
         import_module(module)
 
 
 def shipped(op: type[Op]) -> bool:
-    """Whether the op comes with archspec, so that its tests hold it to what it says."""
-    return op.__module__.startswith("archspec.ops.")
+    """Whether the op comes with archspec, whose tests check its claims."""
+    return op.__module__.startswith(("archspec.op.", "archspec.ops."))
 
 
-_origins: dict[str, tuple[str, str]] = {}  # of the ops that are known
+_origins: dict[str, tuple[str, str]] = {}  # of the known ops
 
 
 def _origin(op: type[Op]) -> tuple[str, str]:
-    """Where a class is written: its file, or its module where there is none, as in notebooks; and its name there.
+    """Where a class is written: its file, or its module in a notebook, and its qualified name.
 
-    What is imported again, or run again in a notebook, is written where it was before.
+    A class that is imported or run again has the origin it had before.
     """
     file = getattr(sys.modules.get(op.__module__), "__file__", None)
     return str(Path(file).resolve()) if file else op.__module__, op.__qualname__
 
 
 def family(op: type[Op]) -> str:
-    """The file that an op stands in, which is its family: `conv`, `norm`, `activation` ..."""
+    """The family of an op, which is the name of its file: `conv`, `norm`, `activation` ..."""
     return op.__module__.rpartition(".")[2]

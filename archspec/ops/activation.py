@@ -1,41 +1,22 @@
 """Activations: the functions between the layers that make a net more than one linear map."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from archspec.ground.tensor import TensorType, fixed
-from archspec.op import Op, Weight
+from archspec.op import Elementwise, Weight
 from archspec.op.dependence import Reach, points
 from archspec.op.initialisation import Init, constant
-from archspec.ops.inputs import channels_of, require_real
+from archspec.op.inputs import channels_of
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class _Activation(Op):
+class _Activation(Elementwise):
     """A module of PyTorch of the same name and with the same arguments; it leaves the shape as it is."""
 
-    flops_per_value: ClassVar[int]
-    onednn: ClassVar[str] = ""  # its name there, where it has no arguments
     without_batch = True
-
-    def infer(self, x: TensorType) -> TensorType:
-        """[*S] -> [*S]."""
-        require_real(x, self)
-        return x
-
-    def flops(self, x: TensorType) -> int:
-        """`flops_per_value`, for each value."""
-        return self.flops_per_value * x.values
-
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place."""
-        return (points(x),)
-
-    def epilogue(self) -> tuple[str, list[float], str] | None:
-        """`onednn`, where that has the function."""
-        return (self.onednn, [], "") if self.onednn else None
 
     def lower(self, x: TensorType) -> "nn.Module":
         """The module of that name."""
@@ -57,7 +38,6 @@ class ReLU(_Activation):
     Raises: when the values are not real numbers
     """
 
-    onednn = "relu"
     examples = ("f32[8, 4, 4] -> ReLU -> f32[8, 4, 4]", "f32[5] -> ReLU -> f32[5]")
     flops_per_value = 1  # the larger
     overwrites = True
@@ -75,10 +55,6 @@ class ReLU6(_Activation):
     examples = ("f32[8, 4, 4] -> ReLU6 -> f32[8, 4, 4]", "f32[5] -> ReLU6 -> f32[5]")
     flops_per_value = 2  # the larger, the smaller
     overwrites = True
-
-    def epilogue(self) -> tuple[str, list[float], str]:
-        """Cut off at 0 and 6."""
-        return "hardtanh", [0.0, 6.0], ""
 
 
 class LeakyReLU(_Activation):
@@ -167,10 +143,6 @@ class GELU(_Activation):
 
     examples = ("f32[8, 4, 4] -> GELU -> f32[8, 4, 4]", 'f32[5] -> GELU("tanh") -> f32[5]')
 
-    def epilogue(self) -> tuple[str, list[float], str]:
-        """`gelu`, by its algorithm."""
-        return "gelu", [], self.approximate
-
     def flops(self, x: TensorType) -> int:
         """5 for each value: x / sqrt(2), erf, + 1, * 0.5, * x; 9 by tanh, which takes a cubic polynomial."""
         return (9 if self.approximate == "tanh" else 5) * x.values
@@ -184,7 +156,6 @@ class SiLU(_Activation):
     Raises: when the values are not real numbers
     """
 
-    onednn = "swish"
     examples = ("f32[8, 4, 4] -> SiLU -> f32[8, 4, 4]", "f32[5] -> SiLU -> f32[5]")
     flops_per_value = 5  # a Sigmoid, and a product
     overwrites = True
@@ -211,7 +182,6 @@ class Sigmoid(_Activation):
     Raises: when the values are not real numbers
     """
 
-    onednn = "sigmoid"
     examples = ("f32[8, 1, 1] -> Sigmoid -> f32[8, 1, 1]", "f32[5] -> Sigmoid -> f32[5]")
     flops_per_value = 4  # sign, exp, sum, quotient
     saves = ("outputs",)
@@ -225,7 +195,6 @@ class Tanh(_Activation):
     Raises: when the values are not real numbers
     """
 
-    onednn = "tanh"
     examples = ("f32[8, 4, 4] -> Tanh -> f32[8, 4, 4]", "f32[5] -> Tanh -> f32[5]")
     flops_per_value = 1  # tanh
     saves = ("outputs",)
@@ -239,7 +208,6 @@ class Hardswish(_Activation):
     Raises: when the values are not real numbers
     """
 
-    onednn = "hardswish"
     examples = ("f32[8, 4, 4] -> Hardswish -> f32[8, 4, 4]", "f32[5] -> Hardswish -> f32[5]")
     flops_per_value = 5  # sum, the larger, the smaller, product, quotient
     overwrites = True

@@ -13,8 +13,8 @@ from archspec.ground.size import always_equal
 from archspec.ground.tensor import TensorType, broadcast, fixed, show
 from archspec.op import Lowered, Op
 from archspec.op.dependence import WHOLE, Reach, aligned, points
+from archspec.op.inputs import require_real
 from archspec.ops.arithmetic import with_ones
-from archspec.ops.inputs import require_real
 
 if TYPE_CHECKING:
     from torch import Tensor

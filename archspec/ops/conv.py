@@ -13,10 +13,10 @@ from archspec.ground.tensor import TensorType, show
 from archspec.op import Op, PositiveInt, Weight
 from archspec.op.dependence import WHOLE, Along, Reach, Slide
 from archspec.op.initialisation import Init, ones
-from archspec.ops.inputs import by_axes, channels_of, space_of
+from archspec.op.inputs import by_axes, channels_of, space_of
+from archspec.op.window import Margin, Padding, Window, padded, per_axis, seen_by, slide
 from archspec.ops.linear import weight_and_bias
 from archspec.ops.norm import standardising
-from archspec.ops.window import Margin, Padding, Window, padded, per_axis, seen_by, slide
 
 if TYPE_CHECKING:
     from torch import nn

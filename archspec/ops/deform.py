@@ -12,10 +12,10 @@ from archspec.ground.tensor import DType, Shape, TensorType, show
 from archspec.op import Op, PositiveInt, Weight
 from archspec.op.dependence import WHOLE, Along, Reach
 from archspec.op.initialisation import Init
+from archspec.op.inputs import channels_of, require_real
+from archspec.op.window import Padding, Window, padded, per_axis, seen_by, slide
 from archspec.ops.conv import require_groups
-from archspec.ops.inputs import channels_of, require_real
 from archspec.ops.linear import weight_and_bias
-from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
 
 if TYPE_CHECKING:
     from torch import nn

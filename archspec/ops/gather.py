@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType, show
-from archspec.op import Lowered
+from archspec.op import Lowered, Movement
 from archspec.op.dependence import WHOLE, Along, Reach, points
-from archspec.ops.movement import _Movement
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Gather(_Movement):
+class Gather(Movement):
     """Pick the rows of a table that `index` numbers, as `table[index]` in NumPy [Harris et al., 2020].
 
     Shapes: [n, *S], [*I] -> [*I, *S]
@@ -53,7 +52,7 @@ class Gather(_Movement):
         return partial(rows, batched=(table.batched, index.batched))
 
 
-class Positions(_Movement):
+class Positions(Movement):
     """The numbers 0, 1, 2 ... of the places along an axis, of a length that may be free [Vaswani et al., 2017].
 
     Shapes: [*S, n, *T] -> i64[n]

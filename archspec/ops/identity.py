@@ -5,16 +5,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archspec.ground.tensor import TensorType
-from archspec.op.dependence import Reach, points
-from archspec.ops.inputs import channels_of
-from archspec.ops.movement import _Movement
-from archspec.ops.window import Window, per_axis, slide
+from archspec.op import Elementwise, Movement
+from archspec.op.dependence import Reach
+from archspec.op.inputs import channels_of
+from archspec.op.window import Window, per_axis, slide
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Identity(_Movement):
+class Identity(Movement, Elementwise):
     """What came in, unchanged [He et al., 2016].
 
     Shapes: [*S] -> [*S]
@@ -30,10 +30,6 @@ class Identity(_Movement):
         """[*S] -> [*S]."""
         return x
 
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place."""
-        return (points(x),)
-
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Identity`."""
         from torch import nn
@@ -41,7 +37,7 @@ class Identity(_Movement):
         return nn.Identity()
 
 
-class Zero(_Movement):
+class Zero(Movement):
     """Zeros of the shape that a pool of that stride gives: an edge left out of a cell [Liu et al., 2019].
 
     Shapes: [C, *S] -> [C, *S'], S' = (S - 1) // stride + 1

@@ -8,9 +8,8 @@ from archspec.ground.declared import use
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Size, always_equal
 from archspec.ground.tensor import Shape, TensorType, promote, show
-from archspec.op import Lowered, Op, PositiveInt
+from archspec.op import Lowered, Movement, Op, PositiveInt
 from archspec.op.dependence import POINT, Along, Reach, points
-from archspec.ops.movement import _Movement
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +18,7 @@ CHANNELS = -3
 """The axis of an image's channels."""
 
 
-class Concat(_Movement):
+class Concat(Movement):
     """Join tensors along an axis, in order.
 
     Shapes: [*A, n, *B], [*A, m, *B], ... -> [*A, n + m + ..., *B]
@@ -59,7 +58,7 @@ class Concat(_Movement):
         return partial(concat, axis=xs[0].axis(self.axis) - xs[0].rank, **_mixed(xs))
 
 
-class Stack(_Movement):
+class Stack(Movement):
     """Join tensors along a new axis, in order.
 
     Shapes: n times [*A, *B] -> [*A, n, *B]
@@ -99,7 +98,7 @@ class Stack(_Movement):
 _MOST_PARTS = 1_000_000  # as many as a list of the language may have items
 
 
-class Split(_Movement):
+class Split(Movement):
     """Cut a tensor along an axis into as many equal parts, or into parts of the sizes listed.
 
     Shapes: [*A, n, *B] -> [*A, n / parts, *B], ...; or [*A, part, *B] for each of `parts`

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, TensorType, fixed
-from archspec.op import NonNegativeInt, Op, PositiveInt, Weight
+from archspec.op import Movement, NonNegativeInt, Op, PositiveInt, Weight
 from archspec.op.dependence import Reach, points
 from archspec.op.initialisation import Init, normal, torch_default, zero_row
-from archspec.ops.inputs import require_real
-from archspec.ops.movement import _Movement
+from archspec.op.inputs import require_real
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +71,7 @@ class Linear(Op):
         return fixed(x.shape[x.axis(-1)], "the size of the last axis")
 
 
-class Embedding(_Movement):
+class Embedding(Movement):
     """Look up a learned vector for each index [Bengio et al., 2003]; that of `padding` stays 0.
 
     Shapes: i64[*S] -> f32[*S, width], also from i32

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, TensorType, fixed, show
-from archspec.op import Op, PositiveInt, Probability, Weight
-from archspec.op.dependence import Along, Reach, Slide, normalised, points
+from archspec.op import Elementwise, Op, PositiveInt, Probability, Weight
+from archspec.op.dependence import Along, Reach, Slide, normalised
 from archspec.op.initialisation import Init, ones, zeros
-from archspec.ops.inputs import by_axes, channels_of, require_real, space_of
-from archspec.ops.window import Extent
+from archspec.op.inputs import by_axes, channels_of, require_real, space_of
+from archspec.op.window import Extent
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Epsilon = Annotated[float, Field(ge=0)]
 
 
-class BatchNorm(Op):
+class BatchNorm(Elementwise):
     """Normalise each channel over the batch, and at inference by running averages [Ioffe & Szegedy, 2015].
 
     Shapes: [C, *S] -> [C, *S]
@@ -41,14 +41,14 @@ class BatchNorm(Op):
         "f32[2, 3, 4, 5] -> BatchNorm(momentum=0.01, init=zeros) -> f32[2, 3, 4, 5]",
     )
     overwritable = True
+    flops_per_value = 2  # running averages, `weight` and `bias` make one factor and one offset per channel
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S]."""
-        require_real(x, self)
         channels_of(x)
         if x.rank > 4:
             raise Mistake(f"BatchNorm takes [C] to [C, D, H, W], not {show(x.shape)}", kind="shape")
-        return x
+        return super().infer(x)
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
         """`weight` and `bias` [C], 1 and 0 unless given; running averages [C], and of how many batches."""
@@ -64,18 +64,10 @@ class BatchNorm(Op):
             "num_batches_tracked": Weight(shape=(), init=zeros(), dtype="i64", trainable=False),
         }
 
-    def flops(self, x: TensorType) -> int:
-        """2 for each value: averages, `weight` and `bias` make one factor and one offset for each channel."""
-        return 2 * x.values
-
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """The input, and for each channel the mean and the deviation over the batch."""
         channel = TensorType((channels_of(x),), x.dtype, batched=False)
         return "inputs", channel, channel
-
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place: statistics are running averages."""
-        return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.BatchNorm1d`, `nn.BatchNorm2d` or `nn.BatchNorm3d`."""

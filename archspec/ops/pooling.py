@@ -10,8 +10,8 @@ from archspec.ground.size import Size
 from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Op
 from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
-from archspec.ops.inputs import by_axes, space_of
-from archspec.ops.window import Padding, Window, padded, per_axis, seen_by, slide
+from archspec.op.inputs import by_axes, space_of
+from archspec.op.window import Padding, Window, padded, per_axis, seen_by, slide
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,16 +6,15 @@ from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
 from archspec.ground.size import always_equal
 from archspec.ground.tensor import TensorType
-from archspec.op import Op, Probability
+from archspec.op import Elementwise, Movement, Op, Probability
 from archspec.op.dependence import Reach, points
-from archspec.ops.inputs import by_axes, require_real, space_of
-from archspec.ops.movement import _Movement
+from archspec.op.inputs import by_axes, require_real, space_of
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Dropout(_Movement):
+class Dropout(Movement, Elementwise):
     """Zero each value with probability `p` in training, and scale up the rest [Srivastava et al., 2014].
 
     Shapes: [*S] -> [*S]
@@ -30,19 +29,10 @@ class Dropout(_Movement):
     view = True
     only_trains = True
 
-    def infer(self, x: TensorType) -> TensorType:
-        """[*S] -> [*S]."""
-        require_real(x, self)
-        return x
-
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """What each value was multiplied by, unless nothing is dropped."""
         # The CPU keeps it in the dtype of the input; CUDA keeps a byte for each.
         return (x,) if self.p else ()
-
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place."""
-        return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Dropout`."""
@@ -51,7 +41,7 @@ class Dropout(_Movement):
         return nn.Dropout(self.p)
 
 
-class ChannelDropout(_Movement):
+class ChannelDropout(Movement, Elementwise):
     """Zero each channel with probability `p` in training, and scale up the rest [Tompson et al., 2015].
 
     Shapes: [C, *S] -> [C, *S]
@@ -78,10 +68,6 @@ class ChannelDropout(_Movement):
         """What each channel was multiplied by, unless nothing is dropped."""
         return (x.with_shape(x.shape[:1]),) if self.p else ()
 
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place."""
-        return (points(x),)
-
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Dropout1d`, `nn.Dropout2d` or `nn.Dropout3d`."""
         from torch import nn
@@ -89,7 +75,7 @@ class ChannelDropout(_Movement):
         return by_axes(x, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)(self.p)
 
 
-class DropPath(_Movement):
+class DropPath(Movement, Elementwise):
     """Zero whole samples with probability `p` in training, and scale up the rest [Huang et al., 2016].
 
     Shapes: [*S] -> [*S]
@@ -106,18 +92,9 @@ class DropPath(_Movement):
     view = True
     only_trains = True
 
-    def infer(self, x: TensorType) -> TensorType:
-        """[*S] -> [*S]."""
-        require_real(x, self)
-        return x
-
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """What each sample was multiplied by, unless nothing is dropped."""
         return (x.with_shape(()),) if self.p else ()
-
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place."""
-        return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`torch_layers.DropPath`."""

@@ -11,11 +11,10 @@ from archspec.ground.declared import derived, number
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free, Size, always_equal
 from archspec.ground.tensor import TensorType, fixed, show
-from archspec.op import Lowered, Op, PositiveInt
+from archspec.op import Lowered, Movement, Op, PositiveInt
 from archspec.op.dependence import WHOLE, Along, Reach, Slide
-from archspec.ops.inputs import channels_of, require_rank, require_real, space_of
-from archspec.ops.movement import _Movement
-from archspec.ops.window import WIDEST, Extent, Padding, Window, padded, per_axis, seen_by, slide
+from archspec.op.inputs import channels_of, require_rank, require_real, space_of
+from archspec.op.window import WIDEST, Extent, Padding, Window, padded, per_axis, seen_by, slide
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 Factor: TypeAlias = Extent | Annotated[float, Field(gt=0, le=WIDEST)]
 
 
-class Unfold(_Movement):
+class Unfold(Movement):
     """Lay out the window at each place of an image as a column, as `nn.Unfold` [Chellapilla et al., 2006].
 
     Shapes: [C, H, W] -> [C * prod(kernel), L], L = places of the window, as Conv has them
@@ -116,7 +115,7 @@ class Fold(Op):
         return nn.Fold(per_axis(self.output_size, 2, "output_size"), **_window_settings(self))
 
 
-class PixelShuffle(_Movement):
+class PixelShuffle(Movement):
     """Spread channels over squares of `factor` x `factor` pixels [Shi et al., 2016].
 
     Shapes: [C * factor^2, H, W] -> [C, H * factor, W * factor]
@@ -152,7 +151,7 @@ class PixelShuffle(_Movement):
         return nn.PixelShuffle(self.factor)
 
 
-class PixelUnshuffle(_Movement):
+class PixelUnshuffle(Movement):
     """Gather squares of `factor` x `factor` pixels into channels: PixelShuffle's inverse [Shi et al., 2016].
 
     Shapes: [C, H, W] -> [C * factor^2, H / factor, W / factor]
@@ -188,7 +187,7 @@ class PixelUnshuffle(_Movement):
         return PixelUnshuffle(self.factor)
 
 
-class ChannelShuffle(_Movement):
+class ChannelShuffle(Movement):
     """Deal the channels of each group out over all groups [Zhang et al., 2018].
 
     Shapes: [C, *S] -> [C, *S]; channel i of group g becomes channel i * groups + g

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 from archspec.ground.tensor import DType, TensorType
-from archspec.op import Lowered, Weight
-from archspec.ops.movement import _Movement
+from archspec.op import Lowered, Movement, Weight
 
 
-class Own(_Movement):
+class Own(Movement):
     """A weight or buffer of a block: `weight table: [169, heads] = trunc_normal(0.02)`.
 
     Shapes: () -> the weight's, without a batch
@@ -38,7 +37,7 @@ class Constant(Own):
     """
 
 
-class Tied(_Movement):
+class Tied(Movement):
     """The weight of a shared layer as a tensor, such as `embed.weight` [Press & Wolf, 2017].
 
     Shapes: () -> the weight's, without a batch

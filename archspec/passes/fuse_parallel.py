@@ -11,7 +11,8 @@ from torch import nn
 from torch.fx import Node
 
 from archspec.backends.torch_modules import Network
-from archspec.ops.arithmetic import Add, MatMul
+from archspec.ops.arithmetic import Add
+from archspec.ops.matmul import MatMul
 from archspec.passes.rewriting import add_module, hand_on, modules, op_of
 
 

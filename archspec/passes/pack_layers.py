@@ -16,15 +16,13 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from archspec.backends.torch_modules import Network
+from archspec.op import Movement
 from archspec.ops.arithmetic import Add
-from archspec.ops.movement import _Movement
 from archspec.passes.channels_last import dominated_by_convolutions
+from archspec.passes.epilogues import NOTHING, RELU, Epilogue, epilogue_of
 from archspec.passes.rewriting import add_module, modules, op_of
 
-Epilogue = tuple[str, list[float], str]
 Follower = Callable[[Tensor], Tensor] | None
-NOTHING: Epilogue = ("none", [], "")
-
 
 LEFT = 0.5
 """How many other steps to a packed layer make compiling worth it: ResNet-50 has 0.1 and is slower compiled, NASNet-A 0.6."""
@@ -108,14 +106,14 @@ class PackedConv(_Packed):
         """[N, C, H, W] -> [N, out, H', W'], to which `other` of that shape is added."""
         if not self.suits(x) or (other is not None and other.shape[2:].numel() == 1):
             return self.plain(x, other)  # torch 2.11 adds nothing to images of one place
-        name, numbers, algorithm = self.epilogue
+        epilogue = self.epilogue.arguments
         (weight, bias), kernels = self.packed(x), torch.ops.mkldnn
         result: Tensor
         if other is None:
-            result = kernels._convolution_pointwise(x, weight, bias, *self.settings, name, numbers, algorithm)
+            result = kernels._convolution_pointwise(x, weight, bias, *self.settings, *epilogue)
         else:
-            follows = None if name == "none" else name
-            how = (weight, bias, *self.settings, "add", 1.0, follows, numbers, algorithm)
+            follows = None if self.epilogue == NOTHING else self.epilogue.name
+            how = (weight, bias, *self.settings, "add", 1.0, follows, *epilogue[1:])
             if self.over:
                 result = kernels._convolution_pointwise_.binary(other, x, *how)
             else:
@@ -138,7 +136,7 @@ class PackedLinear(_Packed):
         """[*S, in] -> [*S, out]."""
         if not self.suits(x):
             return self.plain(x)
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *self.packed(x), *self.epilogue)
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *self.packed(x), *self.epilogue.arguments)
         return result
 
 
@@ -195,7 +193,7 @@ def leaves_little(network: Network) -> bool:
     """
     packed = sum(isinstance(module, _Packed) for module in network.modules())
     others = sum(
-        op is not None and not isinstance(op, _Movement)
+        op is not None and not isinstance(op, Movement)
         for node in network.graph.nodes
         if node.op == "call_function" or not _calls_packed(network, node)
         for op in [op_of(node)]
@@ -221,7 +219,7 @@ def _pack_conv(network: Network, node: Node, layer: nn.Conv2d, places: dict[Node
     if other is not None:
         last = next(iter(node.users))
         after, end = _following(last)
-        if after[0] == "relu":
+        if after == RELU:
             epilogue, last = after, end
     follows = _function(network, node if other is None else next(iter(node.users)), last)
     _put(network, node, PackedConv(layer, epilogue, follows), last, other, places)
@@ -242,7 +240,7 @@ def _following(node: Node) -> tuple[Epilogue, Node]:
     if len(node.users) == 1:
         after = next(iter(node.users))
         op = op_of(after)
-        epilogue = op.epilogue() if op is not None else None
+        epilogue = epilogue_of(op) if op is not None else None
         if epilogue is not None:
             return epilogue, after
     return NOTHING, node

@@ -388,3 +388,20 @@ def test_an_example_of_another_op_is_found() -> None:
     Op.known["Gain"].examples = ("f32[3] -> ReLU -> f32[3]",)
     with pytest.raises(AssertionError, match="is no example of Gain"):
         check_op(Op.known["Gain"])
+
+
+def test_an_op_that_derives_from_a_shipped_one_is_not_optimised_as_that() -> None:
+    """oneDNN computes a ReLU in the kernel of the convolution before it; what derives from ReLU computes something else."""
+    from archspec.ops.activation import ReLU
+
+    class Doubled(ReLU):
+        overwrites = False
+
+        def lower(self, x: Any) -> Any:
+            return lambda x: 2 * torch.relu(x)
+
+    graph = archspec.parse("model Net:\n    input x: [3, 8, 8]\n    return x -> Conv(4, 3) -> Doubled\n")
+    x = torch.randn(2, 3, 8, 8)
+    plain, optimised = (archspec.load(graph, seed=0, optimize=how) for how in (None, "inference"))
+    torch.testing.assert_close(optimised(x), plain.eval()(x))
+    Op.known.pop("Doubled")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from archspec.ground.tensor import TensorType
+from archspec.op.window import per_axis, slide
 from archspec.ops.deform import DeformConv
-from archspec.ops.window import per_axis, slide
 
 CASES: dict[str, dict[str, Any]] = {
     "plain": {"channels": 3, "out": 2},

@@ -13,7 +13,7 @@ from torch.nn import functional
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType
 from archspec.op import Op
-from archspec.ops.reshape import Pad
+from archspec.ops.padding import Pad
 
 SIZES, KERNELS, STRIDES = range(1, 8), range(1, 5), range(1, 5)
 POOLS: dict[str, list[Any]] = {

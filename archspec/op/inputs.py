@@ -1,34 +1,42 @@
-"""What ops ask of their inputs: real numbers, channels, axes to slide over."""
+"""What ops require of their inputs: real numbers, channels, spatial axes."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import Shape, TensorType, fixed, limits, show
-from archspec.op import Op
+from archspec.op.contract import Op
 
 Choice = TypeVar("Choice", bound=Callable[..., object])
 
 
 def require_real(x: TensorType, op: Op) -> None:
-    """Mistake when the values are whole numbers or truths."""
+    """Mistake unless the values are real numbers."""
     if not x.floating:
         raise Mistake(
             f"{type(op).__name__} takes real numbers, not {x.dtype}",
             kind="shape",
-            help="" if x.dtype == "bool" else "use Embedding to make vectors of indices",
+            help="" if x.dtype == "bool" else "map indices to vectors with Embedding",
+        )
+
+
+def require_numbers(x: TensorType, op: Op) -> None:
+    """Mistake if the values are bool."""
+    if x.dtype == "bool":
+        raise Mistake(
+            f"{type(op).__name__} takes numbers, not bool", kind="shape", help="multiply by 1 first"
         )
 
 
 def require_held(x: TensorType, number: float) -> None:
-    """Mistake when the tensor's dtype holds neither the number nor its negative: PyTorch would wrap it, or make it infinite."""
+    """Mistake if the number is out of the dtype's range: PyTorch would wrap it around, or make it infinite."""
     most = limits(x.dtype)[1]
     if abs(number) > most:
         raise Mistake(f"{x.dtype} holds numbers up to {most}, not {number}", kind="dtype")
 
 
 def space_of(x: TensorType, op: Op) -> Shape:
-    """The sizes behind the channels of a signal, an image or a volume; Mistake for anything else."""
+    """The spatial sizes of a signal, an image or a volume, after the channels; Mistake for anything else."""
     require_real(x, op)
     if not 2 <= x.rank <= 4:
         raise Mistake(
@@ -40,7 +48,7 @@ def space_of(x: TensorType, op: Op) -> Shape:
 
 
 def channels_of(x: TensorType) -> int:
-    """The number of channels, which come first; Mistake when there are none or they are free."""
+    """The number of channels, the first size; Mistake if there is none or it is free."""
     if not x.rank:
         raise Mistake("a single number has no channels", kind="shape", help="Reshape it to [1] first")
     return fixed(x.shape[0], "the number of channels")
@@ -52,7 +60,7 @@ def by_axes(x: TensorType, *choices: Choice) -> Choice:
 
 
 def require_rank(x: TensorType, rank: int, op: Op, form: str) -> None:
-    """Mistake when the tensor has not so many axes; `form` is what it should look like."""
+    """Mistake unless the tensor has `rank` axes; `form` shows what it should look like."""
     if x.rank != rank:
         raise Mistake(
             f"{type(op).__name__} takes {form}, not {show(x.shape)}", kind="shape", help="Reshape first"

@@ -1,0 +1,168 @@
+"""Padding: values added around a tensor."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from archspec.ground.declared import use
+from archspec.ground.errors import Mistake
+from archspec.ground.size import require_least
+from archspec.ground.tensor import TensorType, show
+from archspec.op import Lowered, Movement
+from archspec.op.dependence import Along, Reach, Slide
+from archspec.op.inputs import require_held
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Pad(Movement):
+    """Add values before and after the last axes, or crop where an amount is negative.
+
+    One number pads all axes but the first alike, a list the last axes in order: a number for both
+    ends, or [before, after]. `mode` says what is added: `value`, a mirror image without its edge,
+    the edge itself, or the other end.
+
+    Shapes: [*A, n, ...] -> [*A, before + n + after, ...]
+    FLOPs: 0
+    Raises: when nothing is left, when there is too little to mirror or wrap, and when other modes than
+            "constant" are given a `value`, or more than three axes or those of weights without channels, and
+            when "reflect" or "replicate" is given bool
+    """
+
+    amounts: int | tuple[int | tuple[int, int], ...]
+    mode: Literal["constant", "reflect", "replicate", "circular"] = "constant"
+    value: int | float = 0
+
+    examples = (
+        "f32[3, 8, 8] -> Pad(1) -> f32[3, 10, 10]",
+        "f32[3, 8, 8] -> Pad([[0, 1], 2]) -> f32[3, 9, 12]",
+        "f32[3, 8, 8] -> Pad([-1], value=1.0) -> f32[3, 8, 6]",
+        'f32[3, 8, 8] -> Pad([1], "reflect") -> f32[3, 8, 10]',
+        'f32[3, 8, 8, 8] -> Pad([[2, 1], 1], mode="circular") -> f32[3, 8, 11, 10]',
+        'f32[5, 6] -> Pad([1, [0, 2]], "replicate") -> f32[7, 8]',
+        "i64[5] -> Pad([[1, 0]], value=7) -> i64[6]",
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*A, n, ...] -> [*A, before + n + after, ...]."""
+        pairs = self._pairs(x)
+        if self.mode != "constant" and self.value:
+            raise Mistake(f'mode "{self.mode}" takes no `value`')
+        if self.mode in ("reflect", "replicate") and x.dtype == "bool":
+            raise Mistake(
+                f'mode "{self.mode}" pads numbers, not bool', kind="shape", help="multiply by 1 first"
+            )
+        if isinstance(self.value, float) and not x.floating:
+            raise Mistake(
+                f"a `value` of {self.value} is no {x.dtype}", kind="shape", help="give a whole number"
+            )
+        require_held(x, self.value)
+        sizes = list(x.shape)
+        for axis, (before, after) in zip(range(-len(pairs), 0), pairs, strict=True):
+            cropped = min(before, 0) + min(after, 0)
+            left = sizes[axis] + cropped
+            sizes[axis] += before + after
+            if cropped and (self.mode != "constant" or cropped < -1 or before + after < 0):
+                use(x.shape[axis])  # PyTorch would crop all of a smaller one
+            wrong = f"cropping {show(x.shape)} by {max(-before, 0)} and {max(-after, 0)} leaves nothing"
+            require_least(left, 0, wrong)
+            require_least(sizes[axis], 1, wrong)
+            # Of what is cropped PyTorch wraps the rest, and where that is too little, what memory happens to hold.
+            room = {"reflect": x.shape[axis] - 1, "circular": left}.get(self.mode)
+            if room is not None:
+                most = max(before, after)
+                wrong = f"{show(x.shape)} has too little to {_VERB[self.mode]} by {most}"
+                require_least(room - most, 0, wrong)
+        return x.with_shape(sizes)
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input where it is mirrored or its edge repeated; nothing else."""
+        return ("inputs",) if self.mode in ("reflect", "replicate") else ()
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place, moved; what is added sees nothing, but around the ends if it is circular.
+
+        What is mirrored lies no further apart than what it stands for, so a window sees no more for it.
+        """
+        pairs = self._pairs(x)
+        amounts = (*((0, 0),) * (x.rank - len(pairs)), *pairs)
+        wraps = self.mode == "circular"
+        return (
+            tuple(
+                Along((axis,), Slide.window(1, 1, pair[0]), mixed=wraps and max(pair) > 0)
+                for axis, pair in enumerate(amounts)
+            ),
+        )
+
+    def lower(self, x: TensorType) -> Lowered:
+        """`nn.ConstantPad1d`, `nn.ReflectionPad2d` ... by mode and axes; `functional.pad` for more than three axes."""
+        from torch import nn
+        from torch.nn import functional
+
+        pairs = self._pairs(x)
+        amounts = tuple(amount for pair in reversed(pairs) for amount in pair)
+        if abs(self.value) > LARGEST_HALF:
+            return partial(pad_within, pad=amounts, value=self.value)
+        if len(pairs) > 3:
+            return partial(functional.pad, pad=amounts, value=self.value)
+        if self.mode != "constant" and len(pairs) == x.rank and x.batched:
+            # Without an axis between them, PyTorch takes the batch for channels, of which there must be some.
+            return partial(pad_behind_batch, pad=amounts, mode=self.mode)
+        module = getattr(nn, f"{_PADS[self.mode]}Pad{len(pairs)}d")
+        padded: nn.Module = module(amounts, self.value) if self.mode == "constant" else module(amounts)
+        return padded
+
+    def _pairs(self, x: TensorType) -> tuple[tuple[int, int], ...]:
+        """[before, after] for the last axes, in order."""
+        amounts = (self.amounts,) * max(x.rank - 1, 0) if isinstance(self.amounts, int) else self.amounts
+        if not 1 <= len(amounts) <= x.rank:
+            raise Mistake(
+                f"`amounts` is for {len(amounts)} axes, but {show(x.shape)} has {x.rank}",
+                kind="shape",
+                help="one number is for all axes but the first, a list for as many of the last as it is long",
+            )
+        pairs = tuple((amount, amount) if isinstance(amount, int) else amount for amount in amounts)
+        if self.mode == "constant":
+            return pairs
+        # PyTorch's other modes want every axis but one or two at the front.
+        pairs = ((0, 0),) * (x.rank - 1 - len(pairs)) + pairs
+        if len(pairs) > 3 or len(pairs) == x.rank + x.offset:
+            raise Mistake(
+                f'mode "{self.mode}" cannot pad {len(pairs)} axes of {show(x.shape)}',
+                kind="shape",
+                help="it pads up to three axes, behind one that it leaves alone; Reshape first",
+            )
+        return pairs
+
+
+LARGEST_HALF = 65504
+
+
+_VERB = {"reflect": "mirror", "circular": "wrap"}
+
+
+_PADS = {
+    "constant": "Constant",
+    "reflect": "Reflection",
+    "replicate": "Replication",
+    "circular": "Circular",
+}
+
+
+def pad_within(x: "Tensor", *, pad: tuple[int, ...], value: float) -> "Tensor":
+    """`functional.pad`, with the number of the tensor's dtype that is nearest to the value: PyTorch refuses to pad f16 by 1e5."""
+    import torch
+    from torch.nn import functional
+
+    if x.is_floating_point():
+        info = torch.finfo(x.dtype)
+        value = min(max(value, info.min), info.max)
+    return functional.pad(x, pad, value=value)
+
+
+def pad_behind_batch(x: "Tensor", *, pad: tuple[int, ...], mode: str) -> "Tensor":
+    """`functional.pad` of all axes but the first, which is the batch."""
+    from torch.nn import functional
+
+    return functional.pad(x.unsqueeze(1), pad, mode).squeeze(1)

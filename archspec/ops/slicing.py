@@ -1,0 +1,176 @@
+"""Slicing: a part of a tensor."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from archspec.ground.declared import Declared, derived, use
+from archspec.ground.errors import Mistake
+from archspec.ground.size import Free, Size, require_least, undecided
+from archspec.ground.tensor import TensorType, show
+from archspec.op import Movement
+from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
+from archspec.op.window import Window
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+Slice = tuple[int | None, int | None, int | None]
+
+
+class Index(Movement):
+    """Take a part along each axis: what `x[0]`, `x[1:]` and `x[:, ::2]` mean, axes not named left whole.
+
+    Shapes: [n, *S] -> [*S] for a number; [(stop - start) / step rounded up, *S] for [start, stop, step]
+    FLOPs: 0
+    Raises: when there is no such place, when nothing is left, and when a step is not positive
+    """
+
+    at: tuple[int | Slice, ...]
+
+    examples = (
+        "f32[8, 4] -> Index([0]) -> f32[4]",
+        "f32[8, 4] -> Index([[1, none, none]]) -> f32[7, 4]",
+        "f32[8, 4] -> Index([[none, none, none], -1]) -> f32[8]",
+        "i64[8, 4, 6] -> Index([[none, -1, 2], 0, [none, 100, none]]) -> i64[4, 6]",
+        "f32[8] -> Index([3]) -> f32[]",
+    )
+    without_batch = True
+    view = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """The shape of what is taken."""
+        if len(self.at) > x.rank:
+            raise Mistake(
+                f"{show(x.shape)} has no {len(self.at)} axes", kind="shape", help="the batch is not counted"
+            )
+        sizes: list[Size] = []
+        for size, at in zip(x.shape, self.at, strict=False):
+            if isinstance(at, int):
+                _require_place(at, size)
+            else:
+                sizes.append(_places(at, size))
+            # By its number from the front, the last place is that of this size alone: of a longer axis the rest would be left.
+            ends = at if isinstance(at, int) else (at[1] or 0) - 1
+            if isinstance(size, int) and ends == size - 1:
+                use(size)
+        return x.with_shape((*sizes, *x.shape[len(self.at) :]))
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees the one that it was."""
+        seen, kept = [], 0
+        for size, at in zip(x.shape, (*self.at, *((None, None, None),) * x.rank), strict=False):
+            if isinstance(at, int):
+                place = at + size if at < 0 else at
+                seen.append(Along((), Slide.at(place)) if isinstance(place, int) else WHOLE)
+                continue
+            start, step = at[0] or 0, at[2] or 1
+            if isinstance(size, int):
+                start = slice(*at).indices(size)[0]
+            straight = start >= 0  # where the end of a free size is, is not known
+            seen.append(Along((kept,), Slide.window(1, step, -start), straight))
+            kept += 1
+        return (tuple(seen),)
+
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
+        """Indexing, behind the batch if there is one."""
+        return partial(take, at=((None, None, None), *self.at) if x.batched else self.at)
+
+
+class Crop(Movement):
+    """Cut the centre out of the last axes; where the rest is odd, one more is left behind it than before.
+
+    Shapes: [*A, ...] -> [*A, *size]; one number is for all axes but the first
+    FLOPs: 0
+    Raises: when an axis is smaller than that
+    """
+
+    size: Window
+
+    examples = (
+        "f32[3, 8, 8] -> Crop(5) -> f32[3, 5, 5]",
+        "f32[3, 8, 8] -> Crop([4, 8]) -> f32[3, 4, 8]",
+        "f32[3, 8, 8] -> Crop([4]) -> f32[3, 8, 4]",
+    )
+    without_batch = True
+    view = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*A, ...] -> [*A, *size]."""
+        sizes = self._sizes(x)
+        kept = x.rank - len(sizes)
+        wrong = f"cannot crop {show(x.shape)} to {show(sizes)}"
+        if not sizes or kept < 0:
+            raise Mistake(wrong, kind="shape")
+        for have, size in zip(x.shape[kept:], sizes, strict=True):
+            require_least(have - size, 0, wrong)
+        return x.with_shape((*x.shape[:kept], *sizes))
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each value sees its own place, moved."""
+        seen = []
+        for axis, (have, size) in enumerate(zip(x.shape, self.infer(x).shape, strict=True)):
+            known = isinstance(have, int) and isinstance(size, int)
+            before = (have - size) // 2 if known or have == size else 0
+            slide = Slide.window(1, 1, -before) if isinstance(before, int) else POINT
+            seen.append(Along((axis,), slide, known or have == size))
+        return (tuple(seen),)
+
+    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
+        """A part of each axis, from wherever its centre is."""
+        return partial(crop, sizes=self._sizes(x))
+
+    def _sizes(self, x: TensorType) -> tuple[int, ...]:
+        return (self.size,) * max(x.rank - 1, 0) if isinstance(self.size, int) else self.size
+
+
+def take(x: "Tensor", *, at: tuple[int | Slice, ...]) -> "Tensor":
+    """`x[at]`, slices given as [start, stop, step]. Raises ValueError when nothing is left."""
+    return _left_of(x, x[tuple(place if isinstance(place, int) else slice(*place) for place in at)])
+
+
+def _left_of(x: "Tensor", part: "Tensor") -> "Tensor":
+    """A part of a tensor; ValueError when it is empty, as it may be at other sizes than the declared."""
+    if not part.numel() and x.numel():
+        raise ValueError(f"nothing is left of {show(x.shape)}, of which a part is taken")
+    return part
+
+
+def crop(x: "Tensor", *, sizes: tuple[int, ...]) -> "Tensor":
+    """The centre of the last axes."""
+    for axis, size in zip(range(-len(sizes), 0), sizes, strict=True):
+        x = x.narrow(axis, (x.shape[axis] - size) // 2, size)
+    return x
+
+
+def _require_place(at: int, size: Size) -> None:
+    wrong = f"there is no place {at} on an axis of {size}"
+    require_least(size, -at if at < 0 else at + 1, wrong, help="the first is 0, the last -1")
+
+
+def _places(at: Slice, size: Size) -> Size:
+    """How many places a slice takes."""
+    start, stop, step = at[0] or 0, at[1], at[2] or 1
+    if step < 1 or at[2] == 0:
+        raise Mistake(f"a step of {at[2]} is not positive", help="only steps forward can be taken")
+    if isinstance(size, int):
+        left = len(range(*slice(start, stop, step).indices(size)))
+        count: Size = left
+        if type(size) is Declared and start >= 0 and (stop is None or stop < 0) and step == 1 and left:
+            count = size - start + (stop or 0)
+        else:
+            count = derived(left, size, how=f"places of {start}, {stop}, {step}")
+    else:
+        first, last = _bound(start, size), size if stop is None else _bound(stop, size)
+        count = (last - first + step - 1) // step
+    require_least(count, 1, f"nothing is left of an axis of {size}")
+    return count
+
+
+def _bound(at: int, size: Free) -> Size:
+    """Where a bound of a slice lies on an axis of free size. Mistake when it may lie outside."""
+    bound = at if at >= 0 else size + at
+    if bound < 0 or size < bound:
+        raise undecided(f"{bound} <= {size}")
+    return bound
