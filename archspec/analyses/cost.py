@@ -1,50 +1,52 @@
-"""What a network costs, counted from its graph: parameters, multiply-adds, FLOPs and bytes."""
+"""What a network costs, counted from its graph: parameters, multiply-adds, FLOPs and bytes.
+
+Which quantities there are, and what each counts of a step, is told in `quantities`; here steps are asked, and summed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from math import prod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from archspec.analyses.quantities import SUMMED
 from archspec.graph import Graph, Node
 from archspec.ground.errors import Mistake
 from archspec.ground.guarding import at_step
 from archspec.ground.tensor import DType, TensorType, fixed
-from archspec.op import Op
+from archspec.op import Op, Weight
 from archspec.ops.weights import Own
 
-_MACS = "the number of multiply-adds"
+_POSITIONS = {quantity.key: position for position, quantity in enumerate(SUMMED)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Cost:
-    """What a part of a network costs for one batch; costs of parts add up.
+    """What a part of a network costs for one batch: `cost.params`, `cost.macs` ...; costs of parts add up.
 
-    `params` are trained numbers, `buffers` all others that the network holds, `weight_bytes` what both
-    take. `macs` are multiply-adds of convolutions and matrix products, the figure that papers print as
-    "FLOPs"; `flops` are twice these and all other arithmetic. `activations` are the bytes of the tensors
-    that the nodes make, `moved` the bytes that they read and write, weights included.
+    It has a number for each of `SUMMED`, in that order.
     """
 
-    params: int = 0
-    buffers: int = 0
-    weight_bytes: int = 0
-    macs: int = 0
-    flops: int = 0
-    activations: int = 0
-    moved: int = 0
+    numbers: tuple[int, ...] = (0,) * len(SUMMED)
+
+    def __getattr__(self, key: str) -> int:
+        if key not in _POSITIONS:
+            raise AttributeError(f"a cost has no `{key}`")
+        return self.numbers[_POSITIONS[key]]
+
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *_POSITIONS]
+
+    def __repr__(self) -> str:
+        return f"Cost({', '.join(f'{key}={number}' for key, number in self.as_dict().items())})"
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.params + other.params,
-            self.buffers + other.buffers,
-            self.weight_bytes + other.weight_bytes,
-            self.macs + other.macs,
-            self.flops + other.flops,
-            self.activations + other.activations,
-            self.moved + other.moved,
-        )
+        return total((self, other))
+
+    def as_dict(self) -> dict[str, int]:
+        """The numbers by their keys."""
+        return dict(zip(_POSITIONS, self.numbers, strict=True))
 
     @property
     def intensity(self) -> float:
@@ -52,7 +54,79 @@ class Cost:
         return self.flops / self.moved if self.moved else 0.0
 
 
-QUANTITIES = tuple(field.name for field in fields(Cost))
+# ------------------------------------------------------------------ one step
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An op applied to tensors of these types, for a batch, with real numbers kept as `dtype`: what costs depend on.
+
+    With `shares`, it computes with the weights of another step.
+    """
+
+    op: Op
+    inputs: tuple[TensorType, ...]
+    options: Mapping[str, TensorType]
+    outputs: tuple[TensorType, ...]
+    shares: bool = False
+    batch: int = 1
+    dtype: DType | None = None
+
+    def ask(self, question: Callable[[Op], Callable[..., int]], what: str) -> int:
+        """What the op counts of a sample, times the batch. Raises Mistake, about `what`, when a free size decides."""
+        each = fixed(question(self.op)(*self.inputs, **self.options), what)
+        return each * (self.batch if any(type_.batched for type_ in self._operands) else 1)
+
+    @cached_property
+    def weights(self) -> tuple[Weight, ...]:
+        """The weights and buffers that it computes with."""
+        return tuple(self.op.weights(*self.inputs, **self.options).values())
+
+    @property
+    def own_weights(self) -> tuple[Weight, ...]:
+        """Those that no other step holds."""
+        return () if self.shares else self.weights
+
+    def weight_bytes(self, weight: Weight) -> int:
+        """What a weight takes."""
+        return TensorType(weight.shape, weight.dtype).kept_as(self.dtype).bytes
+
+    @property
+    def taken(self) -> int:
+        """The bytes of the tensors that it reads."""
+        return sum(batch_bytes(type_, self.batch, self.dtype) for type_ in self._operands)
+
+    @cached_property
+    def made(self) -> int:
+        """The bytes of the tensors that it computes; none when it only shows its input in another way."""
+        if self.op.view or not is_activation(self.op):
+            return 0
+        return sum(batch_bytes(type_, self.batch, self.dtype) for type_ in self.outputs)
+
+    @property
+    def _operands(self) -> tuple[TensorType, ...]:
+        return (*self.inputs, *self.options.values())
+
+    def cost(self) -> Cost:
+        """All that is counted of it. Raises Mistake when it depends on a free size."""
+        return Cost(tuple(quantity.of_step(self) for quantity in SUMMED))
+
+    def cost_of_weights(self) -> Cost:
+        """What is known of its cost whatever the free sizes are, and 0 else."""
+        return Cost(tuple(quantity.of_step(self) if quantity.of_weights else 0 for quantity in SUMMED))
+
+
+def batch_bytes(type_: TensorType, batch: int, dtype: DType | None) -> int:
+    """What a tensor takes for a batch, its real numbers kept as `dtype`."""
+    return type_.kept_as(dtype).bytes * (batch if type_.batched else 1)
+
+
+def is_activation(op: Op) -> bool:
+    """Whether an op computes what it gives, rather than holding it as a weight of the network."""
+    return not isinstance(op, Own) and bool(op.signature().required or op.signature().variadic)
+
+
+# ------------------------------------------------------------------ networks
 
 
 def node_costs(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> dict[str, Cost]:
@@ -60,35 +134,40 @@ def node_costs(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> d
 
     Raises Mistake when it depends on a free size.
     """
+    return _each(graph, batch, dtype, Applied.cost)
+
+
+def weights_only(graph: Graph, dtype: DType | None = None) -> dict[str, Cost]:
+    """What is known of each node's cost whatever its free sizes are: the costs of its weights."""
+    return _each(graph, 1, dtype, Applied.cost_of_weights)
+
+
+def _each(graph: Graph, batch: int, dtype: DType | None, count: Callable[[Applied], Cost]) -> dict[str, Cost]:
     # Nodes of repeated blocks share their ops and types: to compare these by identity is enough to count
     # most of them once, and far faster than to compare what they hold.
     known: dict[Any, Cost] = {}
     costs, types = {}, graph.types
     for node in graph.nodes:
-        key = (id(node.op), *(id(types[ref]) for ref in node.inputs), *node.options, bool(node.shares))
-        if key not in known or node.options:
+        key = (id(node.op), *(id(types[ref]) for ref in node.operands), *node.options, bool(node.shares))
+        if key not in known:
             try:
-                known[key] = _cost(node, graph.input_types(node), graph.option_types(node), batch, dtype)
+                known[key] = count(applied(graph, node, batch, dtype))
             except Mistake as mistake:
                 raise at_step(mistake, node.name, node.location) from mistake.__cause__
         costs[node.name] = known[key]
     return costs
 
 
-def weights_only(graph: Graph) -> dict[str, Cost]:
-    """What is known of each node's cost whatever its free sizes are: its trained numbers."""
-    costs = {}
-    for node in graph.nodes:
-        weights = node.op.weights(*graph.input_types(node), **graph.option_types(node)).values()
-        params = sum(prod(weight.shape) for weight in weights if weight.trainable)
-        costs[node.name] = Cost() if node.shares else Cost(params=params)
-    return costs
+def applied(graph: Graph, node: Node, batch: int = 1, dtype: DType | None = None) -> Applied:
+    """A node's op with the types of what it takes and gives."""
+    inputs, options = graph.input_types(node), graph.option_types(node)
+    return Applied(node.op, inputs, options, node.types, bool(node.shares), batch, dtype)
 
 
 def total(costs: Iterable[Cost]) -> Cost:
     """The sum of costs."""
-    rows = [(c.params, c.buffers, c.weight_bytes, c.macs, c.flops, c.activations, c.moved) for c in costs]
-    return Cost(*(sum(column) for column in zip(*rows, strict=True))) if rows else Cost()
+    columns = zip(*(cost.numbers for cost in costs), strict=True)
+    return Cost(tuple(map(sum, columns)) or Cost().numbers)
 
 
 def network_cost(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> Cost:
@@ -99,15 +178,9 @@ def network_cost(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
 def macs(graph: Graph) -> int:
     """Multiply-adds of convolutions, linears, matrix products and attention, for one sample.
 
-    It is the figure that papers print as "FLOPs". Raises Mistake when it depends on a free size.
+    Papers print them as "FLOPs". Raises Mistake when they depend on a free size.
     """
-    counts = []
-    for node in graph.nodes:
-        try:
-            counts.append(node.op.macs(*graph.input_types(node), **graph.option_types(node)))
-        except Mistake as mistake:
-            raise at_step(mistake, node.name, node.location) from mistake.__cause__
-    return fixed(sum(counts), _MACS)
+    return fixed(sum(graph.ask(node, Op.macs) for node in graph.nodes), "the number of multiply-adds")
 
 
 def weight_bytes(graph: Graph, dtype: DType | None = None) -> dict[DType, int]:
@@ -117,38 +190,3 @@ def weight_bytes(graph: Graph, dtype: DType | None = None) -> dict[DType, int]:
         kept = TensorType(weight.shape, weight.dtype).kept_as(dtype)
         sizes[kept.dtype] = sizes.get(kept.dtype, 0) + kept.bytes
     return sizes
-
-
-def batch_bytes(type_: TensorType, batch: int, dtype: DType | None) -> int:
-    """What a tensor takes for a batch, its real numbers kept as `dtype`."""
-    return type_.kept_as(dtype).bytes * (batch if type_.batched else 1)
-
-
-def is_activation(op: Op) -> bool:
-    """Whether what an op gives is computed, and is no weight of the network itself."""
-    return not isinstance(op, Own) and bool(op.signature().required or op.signature().variadic)
-
-
-def _cost(
-    node: Node,
-    inputs: tuple[TensorType, ...],
-    options: dict[str, TensorType],
-    batch: int,
-    dtype: DType | None,
-) -> Cost:
-    op = node.op
-    held = op.weights(*inputs, **options).values()
-    weights = [TensorType(weight.shape, weight.dtype).kept_as(dtype).bytes for weight in held]
-    own = not node.shares  # a repeated use reads the weights of the first, and holds none
-    times = batch if any(type_.batched for type_ in (*inputs, *options.values())) else 1
-    made = 0 if op.view or not is_activation(op) else sum(batch_bytes(t, batch, dtype) for t in node.types)
-    taken = sum(batch_bytes(type_, batch, dtype) for type_ in (*inputs, *options.values()))
-    return Cost(
-        params=own * sum(prod(weight.shape) for weight in held if weight.trainable),
-        buffers=own * sum(prod(weight.shape) for weight in held if not weight.trainable),
-        weight_bytes=own * sum(weights),
-        macs=times * fixed(op.macs(*inputs, **options), _MACS),
-        flops=times * fixed(op.flops(*inputs, **options), "the number of operations"),
-        activations=made,
-        moved=taken + made + sum(weights) if made else 0,
-    )

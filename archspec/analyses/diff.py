@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any
 
+from archspec.analyses.quantities import shown_in
 from archspec.analyses.summary import Summary
 from archspec.graph import Graph, Node, Ref
 from archspec.ground.errors import Mistake
@@ -354,19 +355,12 @@ def _ends(left: list[str], right: list[str]) -> tuple[Values, ...]:
 
 def _costs(left: Graph, right: Graph) -> dict[str, tuple[int, int] | None]:
     ours, theirs = Summary(left), Summary(right)
-    found: dict[str, tuple[int, int] | None] = {"params": (left.parameters, right.parameters)}
-    counts: dict[str, Callable[[Summary], int]] = {
-        "macs": lambda summary: summary.total.macs,
-        "flops": lambda summary: summary.total.flops,
-        "peak_memory": lambda summary: summary.peak.bytes,
-        "saved_memory": lambda summary: summary.saved,
-        "depth": lambda summary: summary.depth,
-    }
-    for name, count in counts.items():
+    found: dict[str, tuple[int, int] | None] = {}
+    for quantity in shown_in("diff"):
         try:
-            found[name] = count(ours), count(theirs)
+            found[quantity.key] = quantity.of_network(ours), quantity.of_network(theirs)
         except Mistake:
-            found[name] = None
+            found[quantity.key] = None
     return found
 
 

@@ -10,6 +10,7 @@ from itertools import product
 from numbers import Real
 
 from archspec.analyses.cost import macs
+from archspec.analyses.summary import Summary
 from archspec.graph import Graph
 from archspec.ground.errors import Mistake, Problem, SpecError
 
@@ -111,8 +112,7 @@ class Scaled:
     rule: Rule
     phi: float
     settings: dict[str, float | int]
-    params: int
-    macs: int
+    summary: Summary
     ratio: float
     """Its multiply-adds over those of the base."""
 
@@ -194,7 +194,7 @@ def search(read: Read, rules: list[Rule]) -> Iterator[Scaled]:
 
 
 def _measured(base: Graph, graph: Graph, rule: Rule, phi: float, settings: dict[str, float | int]) -> Scaled:
-    cost, before = macs(graph), macs(base)
+    before = macs(base)
     if not before:
         raise Mistake(f"{base.name} cannot be scaled: it has no multiply-adds, by which a step is measured")
-    return Scaled(rule, phi, settings, graph.parameters, cost, cost / before)
+    return Scaled(rule, phi, settings, Summary(graph), macs(graph) / before)

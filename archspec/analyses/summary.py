@@ -1,15 +1,16 @@
-"""Everything that is counted of a network, in one place: what `archspec cost` prints."""
+"""The costs of a network, each counted when it is first asked for: what `archspec.cost` gives."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from archspec.analyses.cost import Cost, node_costs, total, weight_bytes
+from archspec.analyses.cost import Cost, node_costs, total, weight_bytes, weights_only
 from archspec.analyses.hierarchy import Part, hierarchy
 from archspec.analyses.memory import Peak, peak_memory, saved_memory
 from archspec.analyses.paths import depth, path_count, path_lengths
+from archspec.analyses.quantities import QUANTITIES
 from archspec.analyses.roofline import Device, estimated_seconds, find_device
 from archspec.graph import Graph, Ref
 from archspec.ground.tensor import DType
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 class Summary:
     """The costs of a network for a batch, each counted when it is first asked for.
 
-    Sizes are in bytes, times in seconds. Counting raises Mistake where it depends on a free size.
+    Sizes are in bytes, times in seconds, those of `device`. Counting raises Mistake where it depends on a free size.
     """
 
     graph: Graph
     batch: int = 1
     dtype: DType | None = None
+    device: Device | None = None
 
     @cached_property
     def nodes(self) -> dict[str, Cost]:
@@ -38,6 +40,11 @@ class Summary:
     def total(self) -> Cost:
         """The cost of all nodes."""
         return total(self.nodes.values())
+
+    @cached_property
+    def of_weights(self) -> Cost:
+        """What is known of the total whatever the free sizes are: the cost of the weights."""
+        return total(weights_only(self.graph, self.dtype).values())
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -82,23 +89,11 @@ class Summary:
         return receptive_fields(self.graph)
 
     def seconds(self, device: Device) -> float:
-        """The least time of one pass on a device, by its peak rates: an estimate."""
+        """A lower bound on the time of one pass on a device, by its peak rates."""
         return estimated_seconds(self.nodes.values(), device, self.dtype or "f32")
 
     def figures(self, device: str | None = None) -> dict[str, Any]:
-        """All totals under the names that JSON has for them. Raises Mistake for an unknown device."""
-        found: dict[str, Any] = {
-            **asdict(self.total),
-            "intensity": round(self.total.intensity, 3),
-            "weight_bytes_by_dtype": dict(self.weight_bytes),
-            "peak_memory": self.peak.bytes,
-            "peak_node": self.peak.node,
-            "saved_memory": self.saved,
-            "depth": self.depth,
-            "paths": self.paths,
-            "path_lengths": self.path_lengths,
-        }
-        if device is not None:
-            found["device"] = find_device(device).name
-            found["estimated_seconds"] = self.seconds(find_device(device))
-        return found
+        """All that is counted of the network, under the names that JSON has. Raises Mistake for an unknown device."""
+        summary = self if device is None else replace(self, device=find_device(device))
+        values = {quantity.key: quantity.of_network(summary) for quantity in QUANTITIES}
+        return {key: value for key, value in values.items() if value is not None}

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+from archspec.analyses.quantities import shown_in
 from archspec.ground.atomic import replacing
 from archspec.ground.errors import SpecError
-
-_PANELS = (
-    ("params", "parameters"),
-    ("macs", "multiply-adds"),
-    ("peak_memory", "peak activation memory (bytes)"),
-    ("saved_memory", "kept for a backward pass (bytes)"),
-)
 
 
 def plot_growth(
     rows: Sequence[dict[str, Any]], varied: Sequence[str], path: Path, *, sources: Iterable[Path] = ()
 ) -> None:
-    """Draw parameters, multiply-adds and memory over the first varied parameter, a line for each
-    combination of the others and each model.
+    """Draw how quantities grow over the first varied parameter, a line for each combination of the others and each model.
 
     The format follows from the ending of `path`: `.svg`, `.png` or `.pdf`; `sources` are not written over. Raises
     SpecError when matplotlib is missing, the ending is another or the file cannot be written.
@@ -48,11 +42,17 @@ def plot_growth(
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "archspec"}):
         figure = Figure(figsize=(9, 6), layout="constrained")
         FigureCanvasAgg(figure)
-        for axes, (quantity, title) in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
+        panels = [q for q in shown_in("plot") if all(q.key in row for row in rows)]
+        grid = figure.subplots(ceil(len(panels) / 2), 2, squeeze=False).flat
+        for axes in grid[len(panels) :]:
+            axes.remove()
+        for axes, quantity in zip(grid, panels, strict=False):
             for label, points in lines.items():
                 xs = [point[first] for point in points]
-                axes.plot(xs, [point[quantity] for point in points], marker="o", markersize=3, label=label)
-            axes.set_title(title, fontsize=10)
+                axes.plot(
+                    xs, [point[quantity.key] for point in points], marker="o", markersize=3, label=label
+                )
+            axes.set_title(quantity.panel, fontsize=10)
             axes.set_xlabel(first)
             axes.yaxis.set_major_formatter(EngFormatter(sep=""))
             axes.set_ylim(bottom=0)

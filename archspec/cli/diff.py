@@ -14,6 +14,7 @@ from archspec.cli.options import BUDGET, Budget, Plugins, Settings, import_plugi
 
 if TYPE_CHECKING:
     from archspec.analyses.diff import Change, Difference, Piece
+    from archspec.analyses.quantities import Quantity
 
 _MOST = 12  # lines of a kind, unless all are asked for
 
@@ -133,7 +134,7 @@ def _sections(found: Difference, most: int) -> Iterator[tuple[str, Rows]]:
         consequences.append([f"{_steps(len(found.reshaped))} on other shapes, else the same"])
     if consequences:
         yield "in consequence", consequences
-    yield "cost", [_cost(name, values) for name, values in found.cost.items()]
+    yield "cost", _costs(found)
     yield "weights", _weights(found, most)
 
 
@@ -186,15 +187,18 @@ def _cut(rows: Rows, most: int) -> Rows:
     )
 
 
-def _cost(name: str, values: tuple[int, int] | None) -> Sequence[str]:
-    from archspec.analyses.figures import short, short_bytes
+def _costs(found: Difference) -> Rows:
+    from archspec.analyses.quantities import shown_in
 
+    return [_cost(quantity, found.cost[quantity.key]) for quantity in shown_in("diff")]
+
+
+def _cost(quantity: Quantity, values: tuple[int, int] | None) -> Sequence[str]:
     if values is None:
-        return [name, "depends on a free size", "", ""]
-    shown = short_bytes if name.endswith("memory") else short
+        return [quantity.heading, "depends on a free size", "", ""]
     before, after = values
     ratio = f"x {after / before:.3g}" if before and after != before else "" if before == after else "new"
-    return [name, shown(before), f"-> {shown(after)}", ratio]
+    return [quantity.heading, quantity.text(before), f"-> {quantity.text(after)}", ratio]
 
 
 def _weights(found: Difference, most: int) -> Rows:

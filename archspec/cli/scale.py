@@ -125,25 +125,24 @@ def _growth(rule: Rule) -> str:
 
 
 def _table(rows: Sequence[Scaled], first: Iterable[str]) -> Table:
-    from archspec.analyses.figures import short
+    from archspec.analyses.quantities import shown_in
+    from archspec.analyses.scaling import AXES
 
-    first = list(first)
-    headings = [*first, "depth", "width", "resolution", "params", "MACs", "times"]
+    first, quantities = list(first), shown_in("scale")
+    headings = [*first, *AXES, *(quantity.heading for quantity in quantities), "times"]
     raw = [
         {
             **{name: getattr(row if name == "phi" else row.rule, name) for name in first},
             **row.settings,
-            "params": row.params,
-            "macs": row.macs,
+            **{quantity.key: quantity.of_network(row.summary) for quantity in quantities},
             "times": row.ratio,
         }
         for row in rows
     ]
     shown = [
         [
-            *(f"{values[name]:g}" for name in [*first, "depth", "width", "resolution"]),
-            short(values["params"]),
-            short(values["macs"]),
+            *(f"{values[name]:g}" for name in [*first, *AXES]),
+            *(quantity.text(values[quantity.key]) for quantity in quantities),
             f"{values['times']:.2f}",
         ]
         for values in raw

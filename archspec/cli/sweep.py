@@ -1,84 +1,19 @@
-"""`archspec cost --at`: how cost grows with the parameters of a model and with the batch."""
+"""`archspec cost --at` with ranges: how cost grows with the parameters of a model and with the batch."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from archspec.cli.tables import Table, TableFormat, print_table
-from archspec.ground.errors import SpecError
+from archspec.cli.comparison import flat, totals
+from archspec.cli.points import Point
+from archspec.cli.tables import TableFormat, print_table
 
 if TYPE_CHECKING:
     from archspec.analyses.summary import Summary
-
-MOST_POINTS = 1000
-Point = dict[str, Any]
-
-
-def parse_points(at: str | None, batch: int) -> list[Point]:
-    """The settings that `--at` names, one for each combination of the values of its ranges.
-
-    `resolution=224:512:32` is from 224 to 512, both included, in steps of 32; `act=[ReLU, GELU]` is
-    one value, a list. Raises typer.BadParameter for what is no such thing.
-    """
-    from archspec.api import parse_value
-
-    ranges: dict[str, list[Any]] = {}
-    for setting in _split(at, ",") if at else []:
-        name, equals, text = (part.strip() for part in setting.partition("="))
-        if not equals or not name.isidentifier():
-            raise _wrong(f"`{setting}` is not NAME=VALUE or NAME=FIRST:LAST:STEP")
-        if name in ranges:
-            raise _wrong(f"`{name}` is given twice")
-        parts = _split(text, ":")
-        try:
-            values = [parse_value(part) for part in parts]
-        except SpecError as error:
-            raise _wrong(f"in `{setting}`: {error.problems[0].message}") from None
-        ranges[name] = values if len(values) == 1 else _range(setting, values)
-    if not all(type(size) is int and size >= 1 for size in ranges.get("batch", [])):
-        raise _wrong("a batch is a positive whole number")
-    points = [dict(zip(ranges, values, strict=True)) for values in product(*ranges.values())]
-    if len(points) > MOST_POINTS:
-        raise _wrong(f"{len(points):,} points are too many; the most is {MOST_POINTS:,}")
-    return points if "batch" in ranges else [{**point, "batch": batch} for point in points]
-
-
-_STRING_OR_SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[()\[\]{},:]', re.S)
-
-
-def _split(text: str, sign: str) -> list[str]:
-    """The parts between the signs that stand neither in brackets nor in a string."""
-    parts, start, depth = [], 0, 0
-    for match in _STRING_OR_SIGN.finditer(text):
-        depth += (match.group() in "([{") - (match.group() in ")]}")
-        if match.group() == sign and depth <= 0:
-            parts.append(text[start : match.start()])
-            start = match.end()
-    return [*parts, text[start:]]
-
-
-def _range(setting: str, values: list[Any]) -> list[Any]:
-    if len(values) not in (2, 3) or not all(type(value) in (int, float) for value in values):
-        raise _wrong(f"`{setting}` is not NAME=FIRST:LAST:STEP, in numbers")
-    first, last, step = (*values, 1)[:3]
-    if step <= 0 or last < first:
-        raise _wrong(f"`{setting}` never gets from {first} to {last}")
-    reach = (last - first) / step + 1e-9
-    if reach >= MOST_POINTS:
-        raise _wrong(f"`{setting}` has too many values; the most is {MOST_POINTS:,}")
-    count = int(reach) + 1
-    steps = [first + i * step for i in range(count)]
-    return [round(value, 10) if isinstance(value, float) else value for value in steps]
-
-
-def _wrong(message: str) -> typer.BadParameter:
-    return typer.BadParameter(message, param_hint="--at")
 
 
 def print_sweep(
@@ -86,57 +21,31 @@ def print_sweep(
     points: list[Point],
     summary: Callable[[str, Point], Summary],
     format: TableFormat,
-    device: str | None,
     plot: Path | None,
     sources: Iterable[Path] = (),
 ) -> None:
     """Print a row of totals for each model at each point, and plot them if asked to, over none of the `sources`."""
-    from archspec.analyses.figures import short, short_bytes, short_seconds
-
     varied = [name for name in points[0] if len({repr(point[name]) for point in points}) > 1]
-    headings = ["model", *varied, "params", "MACs", "FLOPs", "peak memory", "kept for backward"]
-    if device:
-        headings.append("estimate")
-    rows: list[list[str]] = []
+    rows: list[tuple[list[str], dict[str, Any]]] = []
     raw: list[dict[str, Any]] = []
     for spec in specs:
         for point in points:
             counted = summary(spec, point)
-            figures = counted.figures(device)
-            rows.append(
-                [
-                    counted.graph.name,
-                    *(str(point[name]) for name in varied),
-                    short(figures["params"]),
-                    short(figures["macs"]),
-                    short(figures["flops"]),
-                    short_bytes(figures["peak_memory"]),
-                    short_bytes(figures["saved_memory"]),
-                    *([short_seconds(figures["estimated_seconds"])] if device else []),
-                ]
-            )
-            raw.append(
-                {
-                    "model": counted.graph.name,
-                    "at": {k: _plain(v) for k, v in point.items()},
-                    "total": figures,
-                }
-            )
-    flat = [{"model": row["model"], **row["at"], **_flat(row["total"])} for row in raw]
-    table = Table(headings, rows, frozenset(headings[1:]), flat)
+            name, figures = counted.graph.name, counted.figures()
+            rows.append(([name, *(str(point[parameter]) for parameter in varied)], figures))
+            at = {parameter: _plain(value) for parameter, value in point.items()}
+            raw.append({"model": name, "at": at, "total": figures})
+    table = totals(["model", *varied], rows, "sweep")
+    table.raw = [{"model": row["model"], **row["at"], **flat(row["total"])} for row in raw]
     print_table(table, format, raw)
     if plot is not None:
         if not varied:
             raise typer.BadParameter("nothing in --at has several values", param_hint="--plot")
         from archspec.backends.plot import plot_growth
 
-        plot_growth(flat, varied, plot, sources=sources)
+        plot_growth(table.raw, varied, plot, sources=sources)
         typer.echo(f"written to {plot}", err=True)
 
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, int | float | str | bool | None) else str(value)
-
-
-def _flat(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in figures.items() if not isinstance(value, dict)}

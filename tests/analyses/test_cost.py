@@ -15,10 +15,11 @@ import pytest
 from nets import sized
 
 import archspec
-from archspec.analyses.cost import QUANTITIES, network_cost, node_costs, total
+from archspec.analyses.cost import network_cost, node_costs, total
 from archspec.analyses.figures import percent, short, short_bytes, short_seconds
 from archspec.analyses.hierarchy import Folding, Part, hierarchy
 from archspec.analyses.paths import depth, path_count, path_lengths
+from archspec.analyses.quantities import SUMMED
 from archspec.analyses.roofline import DEVICES, estimated_seconds
 from archspec.api import shipped
 from archspec.backends.torch_counts import compare
@@ -75,7 +76,7 @@ def test_the_parts_of_a_network_cost_what_the_whole_does(name: str) -> None:
 
     def consistent(part: Part) -> bool:
         one = total(inner.cost for inner in part.parts)
-        times = all(getattr(part.cost, q) == part.count * getattr(one, q) for q in QUANTITIES)
+        times = all(getattr(part.cost, q.key) == part.count * getattr(one, q.key) for q in SUMMED)
         return not part.parts or (times and all(map(consistent, part.parts)))
 
     assert all(consistent(part) for part in hierarchy(graph, costs))

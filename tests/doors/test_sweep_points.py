@@ -5,7 +5,7 @@ import typer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from archspec.cli.sweep import parse_points
+from archspec.cli.points import parse_points
 from archspec.elaboration.values import describe
 
 PIECES = [

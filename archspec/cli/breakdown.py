@@ -1,0 +1,240 @@
+"""One network, broken down: the tree of its blocks, or rows by stage, block, op or node, with what each costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from archspec.cli.tables import Table
+
+if TYPE_CHECKING:
+    from archspec.analyses.cost import Cost
+    from archspec.analyses.hierarchy import Part
+    from archspec.analyses.summary import Summary
+    from archspec.ground.tensor import TensorType
+
+
+class By(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by value)
+    """What a row stands for."""
+
+    tree = "tree"
+    stage = "stage"
+    block = "block"
+    op = "op"
+    node = "node"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: `count` parts of one kind, what they cost together, and what the last gives."""
+
+    name: str
+    label: str
+    kind: str
+    count: int
+    cost: Cost
+    types: tuple[TensorType, ...]
+    level: int
+
+    @classmethod
+    def of(cls, part: Part, level: int = 0, label: str = "") -> Row:
+        """The line of a part, indented by its level."""
+        return cls(part.name, label or part.label, part.kind, part.count, part.cost, part.types, level)
+
+
+def breakdown(summary: Summary, by: By, depth: int, sort: str | None) -> Table:
+    """The rows of a network with what each costs, and its total."""
+    rows = _rows(summary, by, depth, sort)
+    columns = [
+        (heading, cells)
+        for heading, cells in (*_names(rows, by), *_costs(rows, summary.total), *_fields(rows, summary, by))
+        if heading not in _ONLY_IF_USED or any(cells)
+    ]
+    headings = [heading for heading, _ in columns]
+    return Table(
+        headings,
+        list(zip(*(cells for _, cells in columns), strict=True)),
+        right=frozenset(headings) - {"name", "kind", "output", "sees", _BAR},
+        raw=[_raw(row, summary, by) for row in rows],
+        title=f"{summary.graph.name}, batch {summary.batch}",
+        notes=["rows under `x N` are for one of the N\n"] if _opens_repeated(rows) else [],
+        last_is_total=True,
+    )
+
+
+# ------------------------------------------------------------------ rows
+
+
+def _rows(summary: Summary, by: By, depth: int, sort: str | None) -> list[Row]:
+    from archspec.analyses.hierarchy import Folding, hierarchy
+
+    def ordered(parts: tuple[Part, ...]) -> list[Part]:
+        return list(parts) if sort is None else sorted(parts, key=lambda part: -getattr(part.cost, sort))
+
+    def tree(parts: tuple[Part, ...], level: int) -> Iterator[Row]:
+        for part in ordered(parts):
+            yield Row.of(part, level)
+            if level + 1 < depth:
+                yield from tree(part.parts, level + 1)
+
+    if by is By.tree:
+        return list(tree(summary.parts, 0))
+    if by is By.stage:
+        return [Row.of(part) for part in ordered(summary.parts)]
+    unfolded = _inside(hierarchy(summary.graph, summary.nodes, folding=Folding(repeats=False)))
+    wanted = [part for part in unfolded if part.kind and (part.node is None) == (by is By.block)]
+    parts = tuple(wanted) if by is By.node else _gathered(wanted)
+    return [Row.of(part, label=part.name) for part in ordered(parts)]
+
+
+def _opens_repeated(rows: list[Row]) -> bool:
+    """Whether the rows below one that stands for several show what one of these is made of."""
+    return any(row.count > 1 and below.level > row.level for row, below in pairwise(rows))
+
+
+def _inside(parts: tuple[Part, ...]) -> Iterator[Part]:
+    for part in parts:
+        yield part
+        yield from _inside(part.parts)
+
+
+def _gathered(parts: list[Part]) -> tuple[Part, ...]:
+    """One part for all of a kind, in the order of their first appearance; the kind is its name."""
+    from dataclasses import replace
+
+    from archspec.analyses.cost import total
+
+    kinds: dict[str, list[Part]] = {}
+    for part in parts:
+        kinds.setdefault(part.kind, []).append(part)
+    return tuple(
+        replace(
+            alike[0], name=kind, kind="", types=(), count=len(alike), cost=total(part.cost for part in alike)
+        )
+        for kind, alike in kinds.items()
+    )
+
+
+# ------------------------------------------------------------------ columns
+
+Column = tuple[str, list[str]]
+"""A heading and the cells below it, the last of which is that of the total."""
+
+_BAR = " "
+_ONLY_IF_USED = ("", "kind", "output", "sees")
+
+
+def _names(rows: list[Row], by: By) -> Iterator[Column]:
+    from archspec.ground.tensor import show
+
+    gathered = by in (By.block, By.op)
+    yield "name", [*("  " * row.level + row.label for row in rows), "total"]
+    yield "", [*(f"x {row.count}" if row.count > 1 or gathered else "" for row in rows), ""]
+    yield "kind", [*(row.kind for row in rows), ""]
+    outputs = [
+        [show(type_.shape) if type_.dtype == "f32" else str(type_) for type_ in row.types] for row in rows
+    ]
+    yield "output", [*map(", ".join, outputs), ""]
+
+
+def _costs(rows: list[Row], whole: Cost) -> Iterator[Column]:
+    """A column for each quantity of the tree, and those of its shares; what is 0 is left empty."""
+    from archspec.analyses.figures import percent
+    from archspec.analyses.quantities import SUMMED
+
+    for quantity in SUMMED:
+        if "tree" not in quantity.places:
+            continue
+        everything: int = getattr(whole, quantity.key)
+        counts: list[int] = [getattr(row.cost, quantity.key) for row in rows]
+        yield (
+            quantity.heading,
+            [*(quantity.text(count) if count else "" for count in counts), quantity.text(everything)],
+        )
+        if quantity.share:
+            yield "%", [*(percent(count, everything) if count else "" for count in counts), ""]
+        if quantity.share == "bar":
+            outer = [count if row.level == 0 else 0 for row, count in zip(rows, counts, strict=True)]
+            yield _BAR, [*(_bar(count, max(outer)) for count in outer), ""]
+
+
+def _bar(part: int, most: int, width: int = 12) -> str:
+    eighths = round(8 * width * part / most) if most else 0
+    return "█" * (eighths // 8) + (" ▏▎▍▌▋▊▉"[eighths % 8] if eighths % 8 else "")
+
+
+def _fields(rows: list[Row], summary: Summary, by: By) -> Iterator[Column]:
+    """The receptive field of each node in a few characters; of the first input that it sees."""
+    from archspec.analyses.receptive_field import described
+
+    if by is By.node:
+        sees = {
+            ref.producer: described(next(iter(fields.values())))
+            for ref, fields in summary.receptive_fields.items()
+            if fields and ref.output == 0
+        }
+        yield "sees", [*(sees.get(row.name, "") for row in rows), ""]
+
+
+# ------------------------------------------------------------------ for programs
+
+
+def _raw(row: Row, summary: Summary, by: By) -> dict[str, Any]:
+    raw = {
+        "name": row.name,
+        "level": row.level,
+        "kind": row.kind,
+        "count": row.count,
+        "output": [str(type_) for type_ in row.types],
+        **row.cost.as_dict(),
+    }
+    return raw if by is not By.node else {**raw, "receptive_field": _field(summary, row.name)}
+
+
+def _field(summary: Summary, node: str) -> dict[str, Any]:
+    """The receptive field of a node's first output for each input of the model, axis by axis."""
+    from archspec.graph import Ref
+
+    return {
+        given: [
+            {
+                "smallest": axis.smallest if isinstance(axis.smallest, int) else str(axis.smallest),
+                "largest": axis.largest if isinstance(axis.largest, int) else str(axis.largest),
+                "whole": axis.whole,
+                "stride": float(axis.stride),
+                "padding": axis.padding,
+            }
+            for axis in axes
+        ]
+        for given, axes in summary.receptive_fields[Ref(node)].items()
+    }
+
+
+# ------------------------------------------------------------------ below the table
+
+
+def notes(summary: Summary) -> list[str]:
+    """What a network costs as a whole, in a few lines."""
+    from archspec.analyses.figures import short, short_bytes, short_seconds
+    from archspec.analyses.receptive_field import summary as seen
+
+    total, graph = summary.total, summary.graph
+    kept = " + ".join(f"{short_bytes(size)} {name}" for name, size in summary.weight_bytes.items())
+    lines = [
+        f"parameters       {total.params:,} trained, {total.buffers:,} in buffers: {kept}",
+        f"multiply-adds    {total.macs:,}; {total.flops:,} FLOPs",
+        f"activations      at most {short_bytes(summary.peak.bytes)} at once"
+        + (f", in {summary.peak.node}" if summary.peak.node else "")
+        + f"; {short_bytes(summary.saved)} kept for a backward pass",
+        f"memory traffic   {short_bytes(total.moved)}, {total.intensity:.1f} FLOPs a byte",
+        f"depth            {summary.depth} weighted layers; {short(summary.paths)} paths from input to output",
+    ]
+    for given in graph.inputs:
+        lines.append(f"receptive field  {seen(summary.receptive_fields, graph, given.name)}")
+    if summary.device is not None:
+        seconds = short_seconds(summary.seconds(summary.device))
+        lines.append(f"estimate         at least {seconds} on {summary.device.name}, by its peak rates")
+    return lines
