@@ -151,7 +151,7 @@ def test_wrong_specs_are_reported_as_shown(block: Block, message: Block | None, 
     assert f"{caught.value}\n" == message.text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_programs_and_commands_run(page: Path, folder: Path) -> None:
     namespace: dict[str, object] = {"__name__": "__main__"}
     with ops_of(page, folder, imported=False):
@@ -219,7 +219,7 @@ def run_console(block: Block, folder: Path) -> None:
 # ---------------------------------------------------------------- links
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     broken = []
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", prose(page)):
@@ -244,7 +244,7 @@ def anchors(page: Path) -> set[str]:
 # ---------------------------------------------------------------- tables
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_tables_are_those_of_the_classes(page: Path, bless: bool) -> None:
     text = page.read_text(encoding="utf-8")
     made = with_tables(text)
