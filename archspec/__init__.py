@@ -14,71 +14,47 @@ from archspec.version import __version__
 __distribution__ = "archspec-nn"
 
 if TYPE_CHECKING:
-    from archspec.api import (
-        blocks,
-        check,
-        claims,
-        cost,
-        diff,
-        draw,
-        graph_of,
-        load,
-        load_aot,
-        models,
-        parse,
-        read,
-        resize_positions,
-        scale,
-    )
+    from archspec import api
+    from archspec.api import *  # noqa: F403
     from archspec.graph import Graph
     from archspec.ground.errors import Problem, SpecError
     from archspec.op import Op
 
-__all__ = [
-    "Graph",
-    "Op",
-    "Problem",
-    "SpecError",
-    "__version__",
-    "blocks",
-    "check",
-    "claims",
-    "cost",
-    "diff",
-    "draw",
-    "graph_of",
-    "load",
-    "load_aot",
-    "models",
-    "parse",
-    "read",
-    "resize_positions",
-    "scale",
-]
+    __all__ = ["Graph", "Op", "Problem", "SpecError", "__version__"]
+    __all__ += api.__all__
 
 _HOMES = {"Graph": "graph", "Op": "op", "Problem": "ground.errors", "SpecError": "ground.errors"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name, or a room, when it is first asked for: the command line rarely needs all of them."""
-    if name in __all__:
-        found = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'api')}"), name)
-    elif name.startswith("_"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    else:
-        room = f"{__name__}.{name}"
-        try:
-            found = import_module(room)
-        except ModuleNotFoundError as error:
-            if error.name != room:
-                raise
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    """Import a public name, or a room, when it is first asked for: the command line rarely needs all of them.
+
+    Which functions there are, `archspec.api` says.
+    """
+    if name == "__all__":
+        return [*_HOMES, "__version__", *import_module("archspec.api").__all__]
+    missing = AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name.startswith("_"):
+        raise missing
+    room = f"{__name__}.{name}"
+    try:
+        found = (
+            getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+            if name in _HOMES
+            else import_module(room)
+        )
+    except ModuleNotFoundError as error:
+        if error.name != room:
+            raise
+        found = getattr(import_module("archspec.api"), name, None)
+        if found is None:
+            raise missing from None
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__getattr__("__all__")})
 
 
 keep_old_names()

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from archspec.api import parse
+from archspec.api import read_text
 from archspec.backends.torch_conformance import require_callable, require_results, require_weights
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import draw, empty
@@ -94,7 +94,7 @@ def graph_of(example: str) -> tuple[Graph, list[TensorType]]:
     lines = [f"    input {line}" for line in inputs]
     taken = f"({', '.join(names)})" if len(names) > 1 else names[0]
     text = "\n".join(["model Example:", *lines, f"    return {taken} -> layer: {call}", ""])
-    return parse(text), _types(expected)
+    return read_text(text), _types(expected)
 
 
 def layer(graph: Graph) -> Node:

@@ -50,7 +50,7 @@ model Deep(depth: int):
     runs: dict[int, list[float]] = {1_000: [], 10_000: [], 100_000: []}
     for _ in range(5):  # in turns, so that a slow minute of the machine meets all sizes
         for count, times in runs.items():
-            times.append(timed(lambda count=count: archspec.parse(text, depth=count // 5)))
+            times.append(timed(lambda count=count: archspec.read_text(text, depth=count // 5)))
     took = {count: min(times) for count, times in runs.items()}
     for small in (1_000, 10_000):
         growth = took[10 * small] / took[small]
@@ -112,7 +112,7 @@ model Deep(depth: int):
     input x: [8, 8, 8]
     return x -> blocks: [Residual(i + 1) for i in range(depth)]
 """
-    graph = archspec.parse(text, depth=1430)
+    graph = archspec.read_text(text, depth=1430)
     seconds = [timed(lambda: archspec.draw(graph, "full").dot) for _ in range(5)]
     yield Row(
         f"DOT of {len(graph.nodes):,} nodes that all differ, seconds",

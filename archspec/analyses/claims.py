@@ -35,18 +35,19 @@ MEASURES: dict[str, Callable[[Graph], int]] = {
 class Verdict:
     """A claim, what was measured instead of it, and whether it `holds`.
 
-    It holds as `printed`, or it `differs` from what is printed just as the spec says; otherwise it is `wrong`.
+    It holds as `printed`, or it `differs` from what is printed just as the spec says; otherwise it is `wrong`, or
+    `unmeasured` where it is about other settings than those of the graph at hand.
     """
 
     claim: Claim
     measured: str
-    finding: Literal["printed", "differs", "wrong"]
+    finding: Literal["printed", "differs", "wrong", "unmeasured"]
     mend: str = ""
 
     @property
     def holds(self) -> bool:
-        """Whether the spec tells the truth."""
-        return self.finding != "wrong"
+        """Whether it was measured, and is what the spec says."""
+        return self.finding in ("printed", "differs")
 
     @property
     def claimed(self) -> str:
@@ -57,6 +58,11 @@ class Verdict:
 def check_claims(graph: Graph, claims: tuple[Claim, ...]) -> list[Verdict]:
     """The verdict on each claim. Raises Mistake for a claim about what cannot be measured."""
     return [_check(graph, claim) for claim in claims]
+
+
+def unmeasured(claim: Claim) -> Verdict:
+    """The verdict on a claim about settings that no graph at hand has."""
+    return Verdict(claim, "", "unmeasured")
 
 
 def bounds(figure: str) -> tuple[Decimal, Decimal]:

@@ -9,7 +9,8 @@ from inspect import Parameter, signature
 from math import isfinite
 from operator import index
 from reprlib import repr as shown
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from warnings import warn
 
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
@@ -44,6 +45,39 @@ def checked(**own: Rule) -> Callable[[Callable[P, R]], Callable[P, R]]:
             positional = [held(p.name, value) for p, value in zip(parameters, args, strict=False)]
             by_name = {name: held(name, value) for name, value in kwargs.items()}
             return function(*positional, *args[len(positional) :], **by_name)  # type: ignore[arg-type]
+
+        return inner
+
+    return decorated
+
+
+def told(function: Callable[Concatenate[frozenset[str], P], R]) -> Callable[P, R]:
+    """A decorator: the function's first argument says which of the others were given by name. A default does not tell."""
+    others = list(signature(function).parameters.values())[1:]
+    with_defaults = {p.name for p in others if p.default is not Parameter.empty}
+
+    @wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(with_defaults.intersection(kwargs), *args, **kwargs)  # type: ignore[arg-type]
+
+    inner.__signature__ = signature(function).replace(parameters=others)  # type: ignore[attr-defined]
+    return inner
+
+
+def renamed(old: str, new: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: for one version, the argument `new` may still be given under its `old` name."""
+
+    def decorated(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+            if old in kwargs and new not in kwargs and not args:
+                warn(
+                    f"`{old}` of `archspec.{function.__name__}` is `{new}` now",
+                    DeprecationWarning,
+                    stacklevel=2,
+                )
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
 
         return inner
 
@@ -112,9 +146,9 @@ def number(name: str, value: Any) -> float:
 def path(name: str, value: Any) -> str | os.PathLike[str]:
     """A path, as a string or a `Path`."""
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
-        help_ = "`archspec.load` takes graphs, too" if isinstance(value, Graph) else ""
+        help_ = "a graph cannot be read again" if isinstance(value, Graph) else ""
         raise wrong(
-            name, "the path or the name of a spec" if name == "spec" else "the path of a file", value, help_
+            name, "the path or name of a spec" if name == "spec" else "the path of a file", value, help_
         )
     if not os.fspath(value):
         raise wrong(name, "a path", value)
@@ -122,8 +156,12 @@ def path(name: str, value: Any) -> str | os.PathLike[str]:
 
 
 def path_or_graph(name: str, value: Any) -> str | os.PathLike[str] | Graph:
-    """A path, or a graph."""
-    return value.validated() if isinstance(value, Graph) else path(name, value)
+    """A path, or a graph that a spec could have: one from elsewhere is checked."""
+    if isinstance(value, Graph):
+        return value.validated()
+    if not isinstance(value, str | os.PathLike):
+        raise wrong(name, "a graph, or the path or name of a spec", value, _of_module(value))
+    return path(name, value)
 
 
 def graph(name: str, value: Any) -> Graph:
@@ -131,10 +169,13 @@ def graph(name: str, value: Any) -> Graph:
     if isinstance(value, Graph):
         return value.validated()
     help_ = "`archspec.read` gives the graph of a spec" if isinstance(value, str | os.PathLike) else ""
+    raise wrong(name, "a graph", value, help_ or _of_module(value))
+
+
+def _of_module(value: Any) -> str:
     meta = getattr(value, "meta", None)
-    if isinstance(meta, dict) and "archspec" in meta:
-        help_ = "`archspec.graph_of` gives the graph of a loaded module"
-    raise wrong(name, "a graph", value, help_)
+    loaded = isinstance(meta, dict) and "archspec" in meta
+    return "`archspec.graph_of` gives the graph of a loaded module" if loaded else ""
 
 
 def mapping(name: str, value: Any) -> Mapping[str, Any]:
@@ -156,8 +197,8 @@ _RULES: dict[str, Rule] = {
     "compile": flag_or_text,
     "optimize": text,
     "graph": graph,
-    "left": graph,
-    "right": graph,
+    "left": path_or_graph,
+    "right": path_or_graph,
     "batch": positive,
     "phi": number,
     "alpha": number,

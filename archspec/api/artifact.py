@@ -5,23 +5,16 @@ Nothing in it is ever executed or unpickled. The same spec and seed give the sam
 
 from __future__ import annotations
 
-import mmap
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 
+from archspec.api.archive import GRAPH, MANIFEST, WEIGHTS, digest, not_whole, read_archive, write_archive
 from archspec.graph import Graph, graph_of, told
-from archspec.ground.atomic import replacing
 from archspec.ground.errors import Mistake, SpecError
-from archspec.ground.regular import require_regular
 from archspec.ground.tensor import DType, byte_size, is_real, show, torch_name
 from archspec.ground.tensor import dtype as short_name
 from archspec.version import __version__
@@ -29,17 +22,8 @@ from archspec.version import __version__
 if TYPE_CHECKING:
     import torch
 
-GRAPH, WEIGHTS, MANIFEST = "graph.json", "weights.safetensors", "manifest.json"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry, so that equal contents are equal bytes
 _FORMAT: Final = 2
-_LARGEST_JSON = 1 << 30
-_MOST_REPETITIVE = 250  # times that JSON becomes smaller; what claims more would fill the memory
 _LARGEST_HEADER = 100_000_000  # bytes, as safetensors itself has it
-_PIECE = 1 << 23  # bytes that are hashed in one go
-_LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip entry: at its end, the lengths of name and extra field
-_EXTRA_HEADER = struct.Struct("<HH")
-_PADDING_FIELD = 0xA5C5  # no registered kind of extra field
-_ALIGNMENT = 64
 
 
 Real = Literal["f16", "bf16", "f32", "f64"]
@@ -103,39 +87,11 @@ def save_artifact(
         optimize=optimize,
         compile=compile,
         sources=graph.sources,
-        hashes={name: _hash(data) for name, data in entries.items()},
+        hashes={name: digest(data) for name, data in entries.items()},
     )
     entries[MANIFEST] = manifest.model_dump_json(indent=2).encode()
-    _write(path, entries, sources)
+    write_archive(path, entries, sources)
     return manifest
-
-
-def _hash(data: bytes | memoryview) -> str:
-    """The SHA-256 of the SHA-256 of each piece, which several processors take at once: it is most of the time to load."""
-    view = memoryview(data)
-    pieces = (view[start : start + _PIECE] for start in range(0, len(view), _PIECE))
-    with ThreadPoolExecutor() as threads:
-        digests = threads.map(lambda piece: sha256(piece).digest(), pieces)
-        return sha256(b"".join(digests)).hexdigest()
-
-
-def _write(path: Path, entries: dict[str, bytes], sources: Iterable[Path] = ()) -> None:
-    """Write a zip, in one step."""
-    with replacing(path, sources=sources) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, data in entries.items():
-            info = zipfile.ZipInfo(name, _EPOCH)
-            info.external_attr = 0o644 << 16
-            # Weights hardly compress, and stored they can be mapped into memory.
-            info.compress_type = zipfile.ZIP_STORED if name == WEIGHTS else zipfile.ZIP_DEFLATED
-            if name == WEIGHTS:
-                info.extra = _aligning(file.tell() + _LOCAL_HEADER.size + len(name))
-            archive.writestr(info, data)
-
-
-def _aligning(start: int) -> bytes:
-    """An extra field behind which data begin at a multiple of `_ALIGNMENT` bytes, where processors read them best."""
-    padding = -(start + _EXTRA_HEADER.size) % _ALIGNMENT
-    return _EXTRA_HEADER.pack(_PADDING_FIELD, padding) + bytes(padding)
 
 
 def read_artifact(path: Path) -> tuple[Graph, dict[str, torch.Tensor], Manifest]:
@@ -143,21 +99,21 @@ def read_artifact(path: Path) -> tuple[Graph, dict[str, torch.Tensor], Manifest]
 
     Raises SpecError when the file is missing, not a built module, truncated or altered.
     """
-    entries, weights = _entries(path)
+    entries, weights = read_archive(path)
     manifest = _manifest(path, entries[MANIFEST])
     for name, data in ((GRAPH, entries[GRAPH]), (WEIGHTS, weights)):
-        if _hash(data) != manifest.hashes[name]:
-            raise _bad(path, f"was altered: `{name}` is not what the manifest says")
+        if digest(data) != manifest.hashes[name]:
+            raise not_whole(path, f"was altered: `{name}` is not what the manifest says")
     graph = Graph.from_json(entries[GRAPH])
     if (manifest.name, manifest.sources) != (graph.name, graph.sources):
-        raise _bad(path, "has a manifest of another network")
+        raise not_whole(path, "has a manifest of another network")
     try:
         places, values = _places(weights)
     except ValueError as error:
-        raise _bad(path, f"has weights that are not safetensors: {error}") from None
+        raise not_whole(path, f"has weights that are not safetensors: {error}") from None
     kept = {name: (place.dtype.lower(), place.shape) for name, place in places.items()}
     for problem in _misfits(kept, graph, manifest.dtype):
-        raise _bad(path, problem)
+        raise not_whole(path, problem)
     return graph, {name: _tensor(values, place) for name, place in places.items()}, manifest
 
 
@@ -173,12 +129,12 @@ def _manifest(path: Path, data: bytes) -> Manifest:
         except ValidationError:
             made = _FORMAT
         if made != _FORMAT:
-            raise _bad(path, f"has format {made}, and this archspec reads format {_FORMAT}") from None
-        raise _bad(path, f"has a manifest that is not one: {told(error)[0]}") from None
+            raise not_whole(path, f"has format {made}, and this archspec reads format {_FORMAT}") from None
+        raise not_whole(path, f"has a manifest that is not one: {told(error)[0]}") from None
     if isinstance(manifest.compile, str) and manifest.compile not in CHOICES:
-        raise _bad(path, f"has a manifest that is not one: nothing is compiled as `{manifest.compile}`")
+        raise not_whole(path, f"has a manifest that is not one: nothing is compiled as `{manifest.compile}`")
     if manifest.hashes.keys() != {GRAPH, WEIGHTS}:
-        raise _bad(
+        raise not_whole(
             path,
             "has a manifest that is not one: it has other hashes than those of the graph and the weights",
         )
@@ -275,67 +231,3 @@ def _real(name: str) -> Real:
             "argument", f"weights cannot be {name}", help="f16, bf16, f32 and f64 hold real numbers"
         )
     return cast(Real, found)
-
-
-def _entries(path: Path) -> tuple[dict[str, bytes], memoryview]:
-    """The manifest and the graph, and the weights as they lie in the file."""
-    if path.is_dir():
-        raise SpecError.of("file", f"`{path}` is a folder, not a built module")
-    require_regular(path)
-    try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            names = {info.filename: info for info in archive.infolist()}
-            if len(names) < len(archive.infolist()):
-                raise _bad(path, "holds a file twice")
-            missing = [name for name in (MANIFEST, GRAPH, WEIGHTS) if name not in names]
-            if missing:
-                raise _bad(path, f"lacks `{missing[0]}`")
-            if names[WEIGHTS].file_size > path.stat().st_size:
-                raise _bad(path, "has weights larger than itself")
-            if names[WEIGHTS].compress_type != zipfile.ZIP_STORED:
-                raise _bad(path, "has compressed weights")
-            entries = {name: _unpacked(path, archive, names[name]) for name in (MANIFEST, GRAPH)}
-            return entries, _mapped(file, names[WEIGHTS])
-    except FileNotFoundError:
-        raise SpecError.of(
-            "file", f"there is no file `{path}`", help="`archspec build SPEC` makes one"
-        ) from None
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        struct.error,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,  # an offset before the file's start, a name that is not text
-        OverflowError,
-    ) as error:
-        raise _bad(path, f"is not a whole zip file ({error})") from None
-    except OSError as error:
-        raise SpecError.of("file", f"`{path}` cannot be read: {error.strerror}") from None
-
-
-def _unpacked(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """An entry of JSON. SpecError when it says that it is, or turns out, larger than any graph."""
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise _bad(path, f"has a `{info.filename}` that is compressed in an unusual way")
-    most = min(_LARGEST_JSON, max(1 << 24, _MOST_REPETITIVE * info.compress_size))
-    if info.file_size > most:
-        raise _bad(path, f"has a `{info.filename}` of {info.file_size:,} bytes")
-    with archive.open(info) as entry:
-        return entry.read(info.file_size + 1)  # so many at most: `archive.read` unpacks whatever there is
-
-
-def _mapped(file: BinaryIO, info: zipfile.ZipInfo) -> memoryview:
-    """The data of a stored entry, mapped into memory: what is written there stays in this process."""
-    file.seek(info.header_offset)
-    name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
-    start = info.header_offset + _LOCAL_HEADER.size + name + extra
-    data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))[start : start + info.file_size]
-    if len(data) < info.file_size:
-        raise zipfile.BadZipFile("its weights are cut off")
-    return data
-
-
-def _bad(path: Path, what: str) -> SpecError:
-    return SpecError.of("artifact", f"`{path}` {what}", help="build it again with `archspec build`")

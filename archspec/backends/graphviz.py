@@ -38,6 +38,7 @@ class Drawing:
     its diagrams.
     """
 
+    graph: Graph = field(repr=False)
     dot: str
     page: Callable[[Sequence[Path]], str] = field(repr=False)
     rows_crossed: int = 0
@@ -178,7 +179,7 @@ def draw(
             (title, diagram(summary, blocks_open, scope=scope, frames="repeated")) for title, scope in scopes
         ]
         crossed = sum(found.rows_crossed for _, found in sheet)
-        return Drawing(dot_sheet(sheet, style), partial(_page, graph, to_depth(2), 0), crossed)
+        return Drawing(graph, dot_sheet(sheet, style), partial(_page, graph, to_depth(2), 0), crossed)
     scope = _scope(graph, focus, block=view == "block")
     full, stages = view == "full", view in ("overview", "cost") and not focus
     opens = to_depth(depth) if depth else to_depth(1000) if full else stages_open if stages else blocks_open
@@ -194,7 +195,7 @@ def draw(
         most=MOST_IN_STAGE if stages else None,
     )
     style = replace(style, hurried=found.rows_crossed > _UNHURRIED)
-    return Drawing(dot(found, style), partial(_page, graph, opens, scope), found.rows_crossed)
+    return Drawing(graph, dot(found, style), partial(_page, graph, opens, scope), found.rows_crossed)
 
 
 def _page(graph: Graph, opens: Opens, scope: int, folders: Sequence[Path]) -> str:

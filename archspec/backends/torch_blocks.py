@@ -60,7 +60,7 @@ def lone(network: Network, among: set[str], beside: set[str]) -> list[str]:
 
 
 def blocks(module: Network) -> dict[str, nn.Module]:
-    """The repeated units of a network by name. See `archspec.blocks`."""
+    """The repeated units of a network by name. See `archspec.repeated_blocks`."""
     found = kinds(module)
     kind_of = {path: kind for kind, paths in found.items() for path in paths}
     # Lists of layers are no units, nor is what has a list in which two are alike, as stages do: those are.

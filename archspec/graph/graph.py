@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from math import prod
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -220,11 +220,11 @@ class Graph(Record):
     claims: Several[Claim]
     sources: dict[str, str]
 
-    picture: ClassVar[Callable[[Graph], str | None]] = staticmethod(lambda graph: None)
-    """What draws a graph as SVG for notebooks; set by the room that can, since it stands below this one."""
-
     def _repr_svg_(self) -> str | None:
-        return type(self).picture(self)
+        """The overview, for notebooks; the drawing room stands above this one, so it is called in."""
+        from archspec.backends.graphviz import overview_svg
+
+        return overview_svg(self)
 
     @property
     def _fields(self) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def test_batch_and_dtype_scale_what_they_should() -> None:
 
 
 def test_weights_shared_by_several_steps_count_once() -> None:
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 model Net:
     input x: [8]
     shared twice = Linear(8)
@@ -112,7 +112,7 @@ model Net:
 
 
 def test_a_free_size_is_a_mistake_not_a_guess() -> None:
-    graph = archspec.parse("model Net:\n    input x: [free S, 4]\n    return x -> Linear(2)\n")
+    graph = archspec.read_text("model Net:\n    input x: [free S, 4]\n    return x -> Linear(2)\n")
     with pytest.raises(Mistake, match="S is free"):
         network_cost(graph)
 
@@ -127,7 +127,7 @@ def test_an_op_without_a_rule_cannot_be_defined() -> None:
 
 
 def residual(blocks: int) -> archspec.Graph:
-    return archspec.parse(
+    return archspec.read_text(
         """
 block Residual:
     input x: [C]
@@ -156,7 +156,7 @@ def test_paths_stay_exact_when_there_are_more_than_numbers_hold() -> None:
 
 
 def test_every_edge_is_a_way_and_dead_ends_are_none() -> None:
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 model Net:
     input x: [4]
     unused = x + x + x + x
@@ -177,7 +177,7 @@ def test_depth_is_what_names_and_papers_say(name: str, layers: int) -> None:
 
 
 def test_each_node_takes_as_long_as_the_slower_of_arithmetic_and_traffic() -> None:
-    graph = archspec.parse(
+    graph = archspec.read_text(
         "model Net:\n    input x: [1000]\n    return x -> Linear(1000, bias=false) -> ReLU\n"
     )
     costs = list(node_costs(graph, batch=10**6).values())

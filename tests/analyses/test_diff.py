@@ -34,7 +34,7 @@ model Net(gates: list = [], depth: int = 4, hidden: int = 4, skip: bool = false,
 
 
 def chain(**settings: Any) -> archspec.Graph:
-    return archspec.parse(CHAIN, **settings)
+    return archspec.read_text(CHAIN, **settings)
 
 
 def names(pieces: Any) -> list[str]:
@@ -144,7 +144,7 @@ def test_costs_are_those_of_each() -> None:
 
 
 def test_a_free_size_leaves_costs_open() -> None:
-    graph = archspec.parse("model Net:\n    input x: [free S, 4]\n    return x -> Linear(2)\n")
+    graph = archspec.read_text("model Net:\n    input x: [free S, 4]\n    return x -> Linear(2)\n")
     assert archspec.diff(graph, graph).cost["macs"] is None
 
 

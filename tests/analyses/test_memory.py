@@ -119,7 +119,7 @@ def test_attention_without_a_bias_keeps_what_the_kernel_of_the_cpu_does() -> Non
 
 
 def test_writing_over_saves_memory_and_says_where() -> None:
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 model Net:
     input x: [1, 8, 8]
     y = x -> Conv(4, 3) -> ReLU
@@ -133,7 +133,7 @@ model Net:
 
 
 def test_views_take_no_memory_until_they_must_be_copied() -> None:
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 model Net:
     input x: [4, 8, 8]
     y = x -> Permute([1, 2, 0])

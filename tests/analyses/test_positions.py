@@ -50,7 +50,7 @@ def net(height: int, width: int, tokens: int = 1, *, last: bool = False) -> arch
     )
     own = f"    weight cls: [{tokens}, 5] = normal(1)\n" if tokens else ""
     z = "concat(cls, x)" if tokens else "x"
-    return archspec.parse(
+    return archspec.read_text(
         f"model Net:\n    input image: [3, {2 * height}, {2 * width}]\n    x = image -> {patches}\n{own}"
         f"    weight pos: [1, {tokens + height * width}, 5] = normal(1)\n"
         f"    return {z} + pos[0] -> Linear(2)\n"
@@ -128,14 +128,14 @@ model Net(length: int):
 
 def test_a_network_of_sequences_takes_both_grids() -> None:
     """Its graph shows no grid, and so only what is told is done."""
-    weights = archspec.load(archspec.parse(SEQUENCE, length=18), seed=0).state_dict()
+    weights = archspec.load(archspec.read_text(SEQUENCE, length=18), seed=0).state_dict()
     del weights["queries"]
-    longer = archspec.parse(SEQUENCE, length=20)
+    longer = archspec.read_text(SEQUENCE, length=20)
     assert "also give `after" in str(refused(weights, longer, (3, 6)))
     found = archspec.resize_positions(weights, longer, (3, 6), (4, 5))
     torch.testing.assert_close(found["wpe"], by_pillow(weights["wpe"], (3, 6), (4, 5)), rtol=1e-4, atol=1e-4)
     assert "not 4 x 6" in str(refused(weights, longer, (3, 6), (4, 6)))
-    same = archspec.parse(SEQUENCE, length=18)
+    same = archspec.read_text(SEQUENCE, length=18)
     assert "of which grid a table is: `wpe`" in str(refused(weights, same))
     assert archspec.resize_positions(weights, same, {})["wpe"] is weights["wpe"]
     assert "name it" in str(refused(weights, same, (3, 6), (2, 9)))
@@ -151,7 +151,7 @@ def test_a_network_of_sequences_takes_both_grids() -> None:
 def own(body: str, grid: Grid, before: str = "") -> archspec.Graph:
     """Patches `t` of 2 x 2, and a table `pos` with a row for a token `cls` beside those of the grid."""
     height, width = grid
-    return archspec.parse(
+    return archspec.read_text(
         f"model Net:\n    input image: [3, {2 * height}, {2 * width}]\n"
         "    t = image -> Conv(6, 2, stride=2) -> Flatten(1) -> Permute([1, 0])\n    weight cls: [1, 1, 6] = normal(1)\n"
         f"    weight pos: [1, {1 + height * width}, 6] = normal(1)\n{before}    return {body} -> Linear(2)\n"
@@ -223,14 +223,14 @@ def test_weights_that_can_be_no_tables_need_no_word(body: str) -> None:
     used = "".join(
         f"    input {i}\n" for i in ("image: [3, 4, 4]", "index: i64[5]") if i.split(":")[0] in body
     )
-    graph = archspec.parse(f"model Net:\n    input x: [16, 6]\n{used}    {body}\n")
+    graph = archspec.read_text(f"model Net:\n    input x: [16, 6]\n{used}    {body}\n")
     weights = archspec.load(graph, seed=0).state_dict()
     assert archspec.resize_positions(weights, graph) == weights
 
 
 def test_a_table_that_is_laid_out_as_a_map_is_not_handed_on_unasked() -> None:
     """16 rows are reshaped to 4 x 4 as well as to 2 x 8."""
-    graph = archspec.parse(
+    graph = archspec.read_text(
         "model Net:\n    input x: [3, 4, 4]\n    weight pos: [16, 6] = normal\n"
         "    return (x -> Conv(6, 1)) * (pos -> Permute([1, 0]) -> Reshape([6, 4, 4]))\n"
     )
@@ -238,7 +238,7 @@ def test_a_table_that_is_laid_out_as_a_map_is_not_handed_on_unasked() -> None:
 
 
 def test_keys_of_places_that_queries_are_scored_by_are_not_handed_on_unasked() -> None:
-    graph = archspec.parse(
+    graph = archspec.read_text(
         "model Net:\n    input x: [16, 6]\n    weight keys: [16, 6] = normal\n"
         "    return (x @ (keys -> Permute([1, 0]))) -> Softmax\n"
     )
@@ -267,8 +267,8 @@ model Net(h: int, w: int):
     after=st.tuples(st.integers(1, 6), st.integers(1, 6)),
 )
 def test_relative_positions_are_resized_as_pillow_does(before: Grid, after: Grid) -> None:
-    weights = archspec.load(archspec.parse(WINDOWS, h=before[0], w=before[1]), seed=0).state_dict()
-    graph = archspec.parse(WINDOWS, h=after[0], w=after[1])
+    weights = archspec.load(archspec.read_text(WINDOWS, h=before[0], w=before[1]), seed=0).state_dict()
+    graph = archspec.read_text(WINDOWS, h=after[0], w=after[1])
     refused(weights, graph)
     if after[0] != after[1]:  # which side is which, the graph does not show
         assert "after" in str(refused(weights, graph, before))
@@ -280,8 +280,8 @@ def test_relative_positions_are_resized_as_pillow_does(before: Grid, after: Grid
 
 
 def test_windows_that_do_not_fit_are_refused() -> None:
-    weights = archspec.load(archspec.parse(WINDOWS, h=3, w=3), seed=0).state_dict()
-    graph = archspec.parse(WINDOWS, h=4, w=4)
+    weights = archspec.load(archspec.read_text(WINDOWS, h=3, w=3), seed=0).state_dict()
+    graph = archspec.read_text(WINDOWS, h=4, w=4)
     assert "`before=(3, 3)`" in str(refused(weights, graph))
     assert "has 25 rows, not those of a window of 2 x 4" in str(refused(weights, graph, (2, 4)))
 
@@ -290,7 +290,7 @@ def test_windows_that_do_not_fit_are_refused() -> None:
 @given(before=GRIDS, after=GRIDS)
 def test_a_map_shows_its_grid(before: Grid, after: Grid) -> None:
     def graph(height: int, width: int) -> archspec.Graph:
-        return archspec.parse(
+        return archspec.read_text(
             f"model Net:\n    input image: [3, {height}, {width}]\n    weight pos: [1, 4, {height}, {width}] = normal(1)\n"
             f"    return (image -> Conv(4, 3)) + pos[0] -> GlobalAvgPool\n"
         )
@@ -328,9 +328,11 @@ def test_tables_keep_their_dtype(dtype: torch.dtype) -> None:
 )
 def test_weights_of_layers_are_no_tables(body: str, sizes: tuple[int, int]) -> None:
     spec = f"model Net(n: int):\n    input x: [2, 8, 8]\n    return {body}\n"
-    weights = archspec.load(archspec.parse(spec, n=sizes[0]), seed=0).state_dict()
-    assert "no tables of positions" in str(refused(weights, archspec.parse(spec, n=sizes[1])))
-    assert "no tables of positions" in str(refused(weights, archspec.parse(spec, n=sizes[1]), (7, 7), (3, 3)))
+    weights = archspec.load(archspec.read_text(spec, n=sizes[0]), seed=0).state_dict()
+    assert "no tables of positions" in str(refused(weights, archspec.read_text(spec, n=sizes[1])))
+    assert "no tables of positions" in str(
+        refused(weights, archspec.read_text(spec, n=sizes[1]), (7, 7), (3, 3))
+    )
 
 
 def test_a_bias_for_each_two_places_is_no_map() -> None:
@@ -341,8 +343,8 @@ model Net(n: int):
     q = x -> Reshape([n, 2, 2]) -> Permute([1, 0, 2])
     return (q @ (q -> Permute([0, 2, 1]))) + bias -> Softmax
 """
-    weights = archspec.load(archspec.parse(spec, n=16), seed=0).state_dict()
-    assert "no tables of positions" in str(refused(weights, archspec.parse(spec, n=25)))
+    weights = archspec.load(archspec.read_text(spec, n=16), seed=0).state_dict()
+    assert "no tables of positions" in str(refused(weights, archspec.read_text(spec, n=25)))
 
 
 def test_what_is_no_table_of_positions_is_refused() -> None:

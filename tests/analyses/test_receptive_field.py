@@ -32,7 +32,9 @@ from archspec.testing import check_reach, graph_of, layer
 def net(body: str, size: int = 64, channels: int = 1) -> Graph:
     """A model of one image, whose layers are lines of a spec."""
     lines = [f"    {line}" for line in body.strip().split("\n")]
-    return archspec.parse("\n".join(["model Net:", f"    input x: [{channels}, {size}, {size}]", *lines, ""]))
+    return archspec.read_text(
+        "\n".join(["model Net:", f"    input x: [{channels}, {size}, {size}]", *lines, ""])
+    )
 
 
 def chain(layers: str, size: int = 64) -> Graph:
@@ -79,7 +81,7 @@ def test_dilation_spreads_the_window() -> None:
 @pytest.mark.parametrize(("pool", "size", "stride"), [(False, 196, 16), (True, 212, 32)])
 def test_vgg16(pool: bool, size: int, stride: int) -> None:
     # [Araujo et al., 2019, Table 1] prints 212 and 32, with padding 90.
-    found = field(archspec.parse(VGG, pool=pool), given="image")
+    found = field(archspec.read_text(VGG, pool=pool), given="image")
     assert (found.smallest, found.largest, found.stride, found.padding) == (size, size, stride, 90)
 
 
@@ -179,7 +181,7 @@ def test_a_zero_is_no_path() -> None:
 
 
 def test_two_inputs_are_told_apart() -> None:
-    graph = archspec.parse(
+    graph = archspec.read_text(
         "model Net:\n    input x: [1, 9, 9]\n    input y: [1, 9, 9]\n    return (x -> Conv(1, 3)) + y\n"
     )
     found = receptive_field(graph)
@@ -188,13 +190,13 @@ def test_two_inputs_are_told_apart() -> None:
 
 
 def test_axes_of_a_signal_and_a_vector() -> None:
-    assert [str(axis) for axis in receptive_field(archspec.parse("model M:\n    input x: [4]\n    return x -> Linear(2)\n"))["x"]] == ["whole"]  # fmt: skip
-    signal = archspec.parse("model M:\n    input x: [4, 99]\n    return x -> Conv(2, 5, stride=3)\n")
+    assert [str(axis) for axis in receptive_field(archspec.read_text("model M:\n    input x: [4]\n    return x -> Linear(2)\n"))["x"]] == ["whole"]  # fmt: skip
+    signal = archspec.read_text("model M:\n    input x: [4, 99]\n    return x -> Conv(2, 5, stride=3)\n")
     assert [str(axis) for axis in receptive_field(signal)["x"]] == ["5"]
 
 
 def test_a_free_size_is_whole_too() -> None:
-    graph = archspec.parse(
+    graph = archspec.read_text(
         "model M:\n    input x: [4, free H, 8]\n    return x -> Conv(2, 3) -> GlobalAvgPool\n"
     )
     assert [str(axis.largest) for axis in receptive_field(graph)["x"]] == ["H", "8"]
@@ -323,9 +325,9 @@ def test_impulses_through_any_layers(trunk: list[str], branch: list[str]) -> Non
         f"z = y -> b{i}: {text}" if i == 0 else f"z = z -> b{i}: {text}" for i, text in enumerate(branch)
     ]
     head = ["model Net:", "    input x: [1, 216]", *(f"    {line}" for line in lines)]
-    graph = archspec.parse("\n".join([*head, f"    return {'z' if branch else 'y'}", ""]))
+    graph = archspec.read_text("\n".join([*head, f"    return {'z' if branch else 'y'}", ""]))
     if branch and len({node.types[0].shape for node in graph.nodes[len(trunk) - 1 :]}) == 1:
-        graph = archspec.parse("\n".join([*head, "    return y + z", ""]))
+        graph = archspec.read_text("\n".join([*head, "    return y + z", ""]))
     (found,) = receptive_field(graph)["x"]
     assume(graph.outputs[0].type.values <= 700)  # the others take long, and show no more
     module = lower(graph, lambda g: {n: t.double().abs() + 0.1 for n, t in draw(g, 0).items()})
@@ -388,7 +390,7 @@ def test_no_value_sees_more_than_is_said(steps: list[str], size: tuple[int, int]
     """Change one pixel at a time, and see which values change: through all that is done to images, in any order."""
     lines = [f"    {line}" for line in "\n".join([*steps, "return x"]).split("\n")]
     try:
-        graph = archspec.parse(
+        graph = archspec.read_text(
             "\n".join(["model Net:", f"    input x: [2, {size[0]}, {size[1]}]", *lines, ""])
         )
     except archspec.SpecError:

@@ -27,8 +27,8 @@ model Net:
 
 def package(path: Path, batch: int | None, dtype: str = "f32") -> torch.nn.Module:
     """Write the package of a network, and give the network."""
-    network = randomised(archspec.load(archspec.parse(SPEC), seed=0, dtype=dtype)).eval()
-    flat = archspec.load(archspec.parse(SPEC), flat=True, dtype=dtype)
+    network = randomised(archspec.load(archspec.read_text(SPEC), seed=0, dtype=dtype)).eval()
+    flat = archspec.load(archspec.read_text(SPEC), flat=True, dtype=dtype)
     flat.load_state_dict(network.state_dict())
     save_package(optimize_for_inference(flat), path, batch=batch)  # type: ignore[arg-type]
     return network

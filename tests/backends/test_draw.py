@@ -119,7 +119,7 @@ def test_blocks_that_grow_are_folded_where_a_page_would_not_hold_them() -> None:
 
 
 def test_equal_branches_stand_side_by_side() -> None:
-    graph = archspec.parse(
+    graph = archspec.read_text(
         "block Branch:\n    input x: [C]\n    return x -> Linear(C) -> ReLU -> Linear(C) -> ReLU -> Linear(C)\n"
         "model Net:\n    input x: [4]\n    return (x -> branch1: Branch) + (x -> branch2: Branch)\n"
     )
@@ -172,7 +172,9 @@ def test_what_is_not_there_is_told(option: str) -> None:
 
 
 def test_free_sizes_are_drawn_without_their_costs() -> None:
-    graph = archspec.parse("model Net:\n    input x: [free n, 8]\n    return x -> Linear(4) -> LayerNorm\n")
+    graph = archspec.read_text(
+        "model Net:\n    input x: [free n, 8]\n    return x -> Linear(4) -> LayerNorm\n"
+    )
     assert "n × 8" in archspec.draw(graph).dot
     assert "44" in archspec.draw(graph).dot  # 8 * 4 + 4 + 2 * 4 parameters
 
@@ -218,7 +220,7 @@ def test_a_part_is_drawn_by_the_name_of_the_step_or_of_the_block() -> None:
     "text", ["</td><script>alert(1)</script>", '"]; evil [label="', "a&b<c>", "back\\slash"]
 )
 def test_hostile_names_break_neither_dot_nor_svg(text: str) -> None:
-    graph = archspec.parse("model Net:\n    input x: [3, 8, 8]\n    return x -> conv: Conv(4, 3)\n")
+    graph = archspec.read_text("model Net:\n    input x: [3, 8, 8]\n    return x -> conv: Conv(4, 3)\n")
     node = graph.nodes[0].model_copy(update={"name": text})
     output = graph.outputs[0].model_copy(update={"value": Ref(text)})
     scope = graph.scopes[0].model_copy(update={"outputs": (Ref(text),)})

@@ -98,7 +98,7 @@ def test_ops_run_in_every_dtype_that_they_take(name: str, example: str) -> None:
 
 # ---------------------------------------------------------------- positions, angles, constants
 
-NET = archspec.parse("""
+NET = archspec.read_text("""
 block Angles:
     input x: [N, D]
     constant rates: [D // 2] = [10000.0 ** (-2 * i / D) for i in range(D // 2)]
@@ -228,7 +228,7 @@ def test_built_modules_keep_what_is_exact(name: str, told: bool, tmp_path: Path)
 
 
 def test_a_random_constant_is_the_same_in_a_built_module(tmp_path: Path) -> None:
-    graph = archspec.parse(
+    graph = archspec.read_text(
         "model Net:\n    input x: [4]\n    constant noise: [4] = normal\n    return x + noise\n"
     )
     net, path = archspec.load(graph, seed=5), tmp_path / "net.archmod"
@@ -239,7 +239,7 @@ def test_a_random_constant_is_the_same_in_a_built_module(tmp_path: Path) -> None
 
 
 def test_autocast_leaves_angles_alone() -> None:
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 model Net:
     input x: [600, 4]
     constant rates: [1, 2] = [[1.0, 0.7]]
@@ -255,7 +255,7 @@ model Net:
 
 
 def test_what_the_spec_writes_wider_stays_wider_until_the_module_is_cast() -> None:
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 model Net:
     input x: [2]
     constant fine: f64[2] = [0.1, 0.2]
@@ -270,7 +270,7 @@ model Net:
 def test_a_bool_is_not_subtracted() -> None:
     for line in ("x - m", "m - x", "m - m"):
         with pytest.raises(SpecError, match="Sub takes numbers, not bool"):
-            archspec.parse(f"model Net:\n    input x: [2]\n    input m: bool[2]\n    return {line}\n")
+            archspec.read_text(f"model Net:\n    input x: [2]\n    input m: bool[2]\n    return {line}\n")
 
 
 # ---------------------------------------------------------------- ops that PyTorch has for single precision only
@@ -280,7 +280,7 @@ def test_a_bool_is_not_subtracted() -> None:
 @pytest.mark.parametrize("layer", ["LocalResponseNorm(5, k=2.0, alpha=1e-2)", "AvgPool(3, 1)"])
 @pytest.mark.parametrize("shape", ["8, 6, 6", "8, 5, 6, 6"])
 def test_ops_agree_with_double_precision_in_half(layer: str, shape: str, name: str) -> None:
-    graph = archspec.parse(f"model Net:\n    input x: [{shape}]\n    return x -> {layer}\n")
+    graph = archspec.read_text(f"model Net:\n    input x: [{shape}]\n    return x -> {layer}\n")
     x = (400 * torch.randn(2, *map(int, shape.split(",")))).to(torch_dtype(name))  # its squares are no f16
     found = archspec.load(graph, dtype=name)(x)
     truth = archspec.load(graph, dtype="f64")(x.double())
@@ -291,7 +291,7 @@ def test_ops_agree_with_double_precision_in_half(layer: str, shape: str, name: s
 
 @pytest.mark.parametrize("name", REAL)
 def test_padding_beyond_what_a_dtype_holds_is_its_largest_number(name: str) -> None:
-    graph = archspec.parse(
+    graph = archspec.read_text(
         "model Net:\n    input x: [3, 4]\n    return x -> Pad([1], value=-1e38) -> MaxPool(2, 2)\n"
     )
     dtype = torch_dtype(name)
@@ -348,7 +348,7 @@ SMALL = ("lenet5", "transformer", "swin", "densenet40_k12_cifar")
 def shrunk(name: str) -> archspec.Graph:
     if name == "transformer":
         text = "from families.transformer import Transformer\nmodel Net = Transformer(dim=32, words=50, heads=4, hidden=64, layers=2, length=12)\n"
-        return archspec.parse(text)
+        return archspec.read_text(text)
     if name == "swin":
         return archspec.read("swin_t", dim=24, layers=[2, 2], heads=[3, 6], resolution=64, classes=10)
     return small(name)
@@ -415,7 +415,7 @@ CANNOT = "has a number that {} cannot hold in `{}` (spec.arch:{})"
 def test_numbers_that_only_the_dtype_asked_for_makes_infinite_are_refused(
     body: str, name: str, said: str, tmp_path: Path
 ) -> None:
-    graph = archspec.parse(f"model Net:\n    input x: [4]\n    {body}\n")
+    graph = archspec.read_text(f"model Net:\n    input x: [4]\n    {body}\n")
     with pytest.raises(SpecError) as caught:
         archspec.load(graph, dtype=name, seed=0)
     assert said in str(caught.value)
@@ -431,7 +431,7 @@ def test_numbers_that_only_the_dtype_asked_for_makes_infinite_are_refused(
 
 def test_numbers_that_no_cast_reaches_or_changes_are_taken(tmp_path: Path) -> None:
     """Constants among themselves are computed as they are written; 65 519 is rounded to 65 504; an infinity is meant."""
-    graph = archspec.parse(
+    graph = archspec.read_text(
         "model Net:\n    input x: [4]\n    constant c: [4] = 1e9\n    constant d: [4] = 2e9\n"
         "    weight w: [4] = 65519.0\n    return x * w + c / d\n"
     )

@@ -54,11 +54,11 @@ def run(module: nn.Module, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
 
 def require_equal_or_refused(text: str, other: str, **parameters: Any) -> bool:
     """A network at other sizes than its own is the one declared for those, or refuses; whether it took them."""
-    declared = archspec.load(archspec.parse(text, **parameters), seed=0).eval()
+    declared = archspec.load(archspec.read_text(text, **parameters), seed=0).eval()
     try:
-        graph = archspec.parse(other, **parameters)
+        graph = archspec.read_text(other, **parameters)
     except SpecError:
-        tensors = other_batch(archspec.parse(text, **parameters), other)
+        tensors = other_batch(archspec.read_text(text, **parameters), other)
         with pytest.raises((RuntimeError, ValueError, IndexError)):
             run(declared, tensors)
         return False
@@ -118,7 +118,7 @@ def text_of(inputs: list[tuple[str, list[int]]], call: str) -> str:
 def test_an_op_computes_the_same_at_any_size_that_it_does_not_use(op: str, example: str) -> None:
     inputs, call = spec_of(example)
     text = text_of(inputs, call)
-    for name, axis in sorted(open_axes(archspec.parse(text))):
+    for name, axis in sorted(open_axes(archspec.read_text(text))):
         place = int(name[1:])
         size = inputs[place][1][axis]
         for other in {1, size - 1, size + 1, size + 3, 2 * size, 3 * size} - {0, size}:
@@ -140,7 +140,7 @@ def test_an_op_of_one_tensor_twice_computes_the_same_at_any_size_that_it_does_no
         return
     call = re.sub(r"x\d+", "x0", call)
     text = text_of(inputs[:1], call)
-    for _, axis in sorted(open_axes(archspec.parse(text))):
+    for _, axis in sorted(open_axes(archspec.read_text(text))):
         for other in {1, 2, inputs[0][1][axis] + 1, 2 * inputs[0][1][axis]} - {inputs[0][1][axis]}:
             changed = copy.deepcopy(inputs[:1])
             changed[0][1][axis] = other
@@ -154,7 +154,7 @@ def test_ops_of_images_take_images_of_any_size() -> None:
         "LayerNorm(axis=0)", "Pad(1)", "Pad([1, 1], \"reflect\")", "Unfold(3)", "ConvTranspose(4, 2, stride=2)",
         "Crop(5)", "Reshape([3, 4, -1])", "Index([[none, none, none], [1, none, none], [none, -1, none]])",
     ):  # fmt: skip
-        graph = archspec.parse(f"model Net:\n    input x: [3, 12, 16]\n    return x -> {layer}\n")
+        graph = archspec.read_text(f"model Net:\n    input x: [3, 12, 16]\n    return x -> {layer}\n")
         assert {("x", 1), ("x", 2)} <= open_axes(graph), layer
 
 
@@ -231,7 +231,7 @@ block Both:
 @pytest.mark.parametrize("use", USES)
 def test_a_size_that_is_used_is_checked_where_the_network_is_entered(use: str) -> None:
     text = f"{BLOCKS}\nmodel Net:\n    input x: [3, 8, 8]\n    {USES[use]}\n"
-    graph = archspec.parse(text)
+    graph = archspec.read_text(text)
     module = archspec.load(graph, seed=0).eval()
     (entry,) = graph.inputs
     assert entry.uses is not None
@@ -251,7 +251,7 @@ def test_a_size_that_is_used_is_checked_where_the_network_is_entered(use: str) -
 
 def test_the_place_of_the_first_use_is_told() -> None:
     text = "model Net:\n    input x: [8, 3]\n    y = x -> ReLU\n    return y -> Linear(x.length)\n"
-    module = archspec.load(archspec.parse(text))
+    module = archspec.load(archspec.read_text(text))
     with pytest.raises(ValueError, match=r"`x` is \[8, 3\] behind the batch, and \[8, 5\] came") as caught:
         module(torch.zeros(1, 8, 5))
     assert "the spec uses the number at spec.arch:4:17" in str(caught.value)
@@ -274,7 +274,7 @@ def test_a_parameter_that_declares_a_size_is_a_use_of_it_elsewhere() -> None:
         ("scale: int = 2", "scale * 16", "32", "scale"): {1},
     }
     for (parameters, height, width, channels), wanted in cases.items():
-        graph = archspec.parse(model.format(parameters, height, width, channels))
+        graph = archspec.read_text(model.format(parameters, height, width, channels))
         fixed = {axis for axis in (1, 2) if ("image", axis) not in open_axes(graph)}
         assert fixed == wanted, parameters
 
@@ -289,13 +289,13 @@ model Loose(side: int = 32) = Inner(side=side, width=4)
 
 model Tied(side: int = 32) = Inner(side=side, width=side // 8)
 """
-    assert open_axes(archspec.parse(text, "Loose")) == {("image", 1), ("image", 2)}
-    assert open_axes(archspec.parse(text, "Tied")) == set()
+    assert open_axes(archspec.read_text(text, "Loose")) == {("image", 1), ("image", 2)}
+    assert open_axes(archspec.read_text(text, "Tied")) == set()
 
 
 def test_a_number_of_the_whole_file_fixes_the_size_that_it_declares() -> None:
     text = "SIDE = 32\nwidth = SIDE // 8\n\nmodel Net:\n    input x: [3, SIDE, 16]\n    return x -> Conv(width, 3)\n"
-    assert open_axes(archspec.parse(text)) == {("x", 2)}
+    assert open_axes(archspec.read_text(text)) == {("x", 2)}
 
 
 # ------------------------------------------------------------------ generated networks
@@ -364,7 +364,7 @@ def test_a_network_that_takes_another_size_is_the_one_declared_for_it(
         return f"{GENERATED}\nmodel Net:\n    input x: [3, {height}, {width}]\n    return {chain}\n"
 
     try:
-        archspec.parse(text(*sizes))
+        archspec.read_text(text(*sizes))
     except SpecError:
         return
     for height, width in (*others, (sizes[0], sizes[1] + 1), (sizes[0] + 1, sizes[1])):
@@ -442,7 +442,7 @@ model Net:
         state = state + x[i + 1]
     return state
 """
-    module = archspec.load(archspec.parse(text), seed=0)
+    module = archspec.load(archspec.read_text(text), seed=0)
     with pytest.raises(InputError, match=r"axis 0 must be 24, not 40"):
         module(torch.zeros(1, 40, dtype=torch.int64))
 
@@ -452,7 +452,7 @@ model Net:
 
 def test_a_tensor_of_another_rank_is_refused_before_it_broadcasts() -> None:
     module = archspec.load(
-        archspec.parse("model Net:\n    input x: [8]\n    weight w: [8] = ones\n    return x * w\n")
+        archspec.read_text("model Net:\n    input x: [8]\n    weight w: [8] = ones\n    return x * w\n")
     )
     for shape in ((2, 1), (8,), (2, 8, 8), (2, 2, 8), ()):
         with pytest.raises(InputError):
@@ -470,7 +470,7 @@ model Net:
 
 
 def test_free_sizes_agree_between_inputs() -> None:
-    module = archspec.load(archspec.parse(FREE))
+    module = archspec.load(archspec.read_text(FREE))
     for s, t in product((1, 2, 5), (1, 3)):
         right = [(3, s, 4), (3, s + 1, t), (3, 2 * s * t)]
         assert module(*map(torch.ones, right)).shape == (3,)
@@ -491,7 +491,7 @@ def test_free_sizes_agree_between_inputs() -> None:
 
 def test_empty_axes_are_refused_and_empty_batches_are_not() -> None:
     module = archspec.load(
-        archspec.parse("model Net:\n    input x: [free S, 4]\n    return x -> Linear(2)\n")
+        archspec.read_text("model Net:\n    input x: [free S, 4]\n    return x -> Linear(2)\n")
     )
     with pytest.raises(InputError, match="axis 0 of `x` is empty"):
         module(torch.zeros(2, 0, 4))
@@ -509,7 +509,7 @@ def test_empty_axes_are_refused_and_empty_batches_are_not() -> None:
 )
 def test_other_kinds_of_numbers_are_refused(declared: str, taken: list[str], refused: list[str]) -> None:
     module = archspec.load(
-        archspec.parse(f"model Net:\n    input x: {declared}[4]\n    return x -> Flatten\n")
+        archspec.read_text(f"model Net:\n    input x: {declared}[4]\n    return x -> Flatten\n")
     )
     for name in taken:
         module(torch.zeros(1, 4, dtype=getattr(torch, name)))
@@ -519,7 +519,7 @@ def test_other_kinds_of_numbers_are_refused(declared: str, taken: list[str], ref
 
 
 def test_what_is_no_tensor_is_refused() -> None:
-    module = archspec.load(archspec.parse("model Net:\n    input x: [2]\n    return x -> ReLU\n"))
+    module = archspec.load(archspec.read_text("model Net:\n    input x: [2]\n    return x -> ReLU\n"))
     with pytest.raises(InputError, match="`x` is a tensor, not of Python's type `list`"):
         module([[1.0, 2.0]])
 
@@ -557,7 +557,7 @@ WRONG = torch.zeros(2, 3, 24, 24)
 
 
 def test_the_check_goes_where_the_network_goes(tmp_path: Path) -> None:
-    graph = archspec.parse(SMALL)
+    graph = archspec.read_text(SMALL)
     module = archspec.load(graph, seed=0).eval()
     save_artifact(module, tmp_path / "net.archmod")
     right = torch.rand(2, 3, 16, 16)
@@ -580,14 +580,14 @@ def test_the_check_goes_where_the_network_goes(tmp_path: Path) -> None:
 
 
 def test_the_check_can_be_left_out() -> None:
-    module = archspec.load(archspec.parse(SMALL), seed=0, check_inputs=False).eval()
+    module = archspec.load(archspec.read_text(SMALL), seed=0, check_inputs=False).eval()
     assert module(WRONG).shape == (2, 2)
     assert "as_declared" not in module.code
 
 
 def test_open_sizes_stay_dynamic_in_what_is_exported_and_compiled() -> None:
     text = "model Net:\n    input x: [3, 16, 16]\n    return x -> Conv(4, 3, stride=2) -> GlobalAvgPool\n"
-    module = archspec.load(archspec.parse(text), seed=0).eval()
+    module = archspec.load(archspec.read_text(text), seed=0).eval()
     batch, height = torch.export.Dim("batch", min=1), torch.export.Dim("height", min=4, max=64)
     exported = torch.export.export(
         module, (torch.zeros(2, 3, 16, 16),), dynamic_shapes=({0: batch, 2: height},)
@@ -600,13 +600,13 @@ def test_open_sizes_stay_dynamic_in_what_is_exported_and_compiled() -> None:
 
 def test_the_batch_can_be_mapped_over() -> None:
     text = "model Net:\n    input x: [3, 8, 8]\n    return x -> Conv(4, 3) -> GlobalAvgPool\n"
-    module = archspec.load(archspec.parse(text), seed=0).eval()
+    module = archspec.load(archspec.read_text(text), seed=0).eval()
     x = torch.rand(5, 2, 3, 8, 8)
     torch.testing.assert_close(torch.func.vmap(module)(x), module(x.flatten(0, 1)).unflatten(0, (5, 2)))
 
 
 def test_a_graph_of_an_older_version_says_nothing_of_uses_and_is_checked_for_what_is_certain() -> None:
-    graph = archspec.parse(SMALL)
+    graph = archspec.read_text(SMALL)
     older = Graph.from_json(re.sub(r',"uses":\[.*?\]\}\]', "", graph.to_json()))
     assert older.inputs[0].uses is None
     module = archspec.load(older, seed=0).eval()
@@ -617,8 +617,8 @@ def test_a_graph_of_an_older_version_says_nothing_of_uses_and_is_checked_for_wha
 
 @pytest.mark.parametrize("uses", ['[{"axis": 3, "location": ["a", 1, 1]}]', '[{"axis": 0, "location": ["a", 1, 1]}, {"axis": 0, "location": ["a", 1, 1]}]', '[{"axis": -1, "location": ["a", 1, 1]}]'])  # fmt: skip
 def test_uses_that_are_read_are_axes_of_the_input(uses: str) -> None:
-    text = re.sub(r'"uses":\[.*?\]\}\]', f'"uses":{uses}', archspec.parse(SMALL).to_json())
-    assert text != archspec.parse(SMALL).to_json()
+    text = re.sub(r'"uses":\[.*?\]\}\]', f'"uses":{uses}', archspec.read_text(SMALL).to_json())
+    assert text != archspec.read_text(SMALL).to_json()
     with pytest.raises(SpecError):
         Graph.from_json(text)
 
@@ -638,7 +638,7 @@ def test_an_op_of_the_user_is_held_to_the_sizes_of_its_weights() -> None:
             return 0
 
     try:
-        graph = archspec.parse("model Net:\n    input x: [2, 8, 8]\n    return x -> RowTable\n")
+        graph = archspec.read_text("model Net:\n    input x: [2, 8, 8]\n    return x -> RowTable\n")
     finally:
         del Op.known["RowTable"]
     assert open_axes(graph) == {("x", 2)}

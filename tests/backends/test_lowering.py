@@ -57,7 +57,7 @@ model Tied:
 
 
 def small(**kwargs: Any) -> GraphModule:
-    return archspec.load(archspec.parse(SMALL), seed=0, **kwargs)
+    return archspec.load(archspec.read_text(SMALL), seed=0, **kwargs)
 
 
 def images(count: int = 2) -> torch.Tensor:
@@ -108,7 +108,7 @@ def test_activations_write_over_what_only_they_read_and_gradients_stay_the_same(
 
 def test_what_is_read_again_is_not_written_over() -> None:
     module = archspec.load(
-        archspec.parse(
+        archspec.read_text(
             """
 model Net:
     input x: [3, 8, 8]
@@ -198,7 +198,7 @@ def test_deepcopy_keeps_the_shared_classes_and_shares_no_weight() -> None:
 
 
 def test_state_dict_survives_torch_save() -> None:
-    module, other = small().eval(), archspec.load(archspec.parse(SMALL), seed=1).eval()
+    module, other = small().eval(), archspec.load(archspec.read_text(SMALL), seed=1).eval()
     file = io.BytesIO()
     torch.save(module.state_dict(), file)
     file.seek(0)
@@ -225,7 +225,7 @@ def test_compiles_to_machine_code() -> None:
 
 @pytest.mark.parametrize("text", [SMALL, SHARED, TIED])
 def test_exports_with_a_free_batch(text: str) -> None:
-    module = archspec.load(archspec.parse(text), seed=0).eval()
+    module = archspec.load(archspec.read_text(text), seed=0).eval()
     given = archspec.graph_of(module).inputs[0].type
     shape = [size if isinstance(size, int) else 6 for size in given.shape]
 
@@ -255,7 +255,7 @@ class Called(TorchDispatchMode):
 def test_attention_takes_the_fused_kernel_however_many_axes_there_are_and_however_they_lie() -> None:
     """HaloNet's queries have a place in a block behind block and head, and its keys come out of windows."""
     module = archspec.load(
-        archspec.parse("""
+        archspec.read_text("""
 model M:
     input x: [3, 2, 16, 5]
     input bias: [3, 2, 5, 5]
@@ -274,7 +274,7 @@ model M:
 def test_a_sum_that_stretches_both_tensors_is_dense_however_they_lie() -> None:
     """In the order of their axes in memory it would be moved before anything could read it as a row of values."""
     module = archspec.load(
-        archspec.parse("""
+        archspec.read_text("""
 model M:
     input across: [7, 3, 5]
     input down: [7, 4, 5]
@@ -289,7 +289,9 @@ model M:
 
 def test_windows_with_a_halo_are_those_that_a_convolution_slides_over() -> None:
     module = archspec.load(
-        archspec.parse("model M:\n    input x: [8, 12, 3]\n    return x -> WindowPartition(4, halo=[1, 2])\n")
+        archspec.read_text(
+            "model M:\n    input x: [8, 12, 3]\n    return x -> WindowPartition(4, halo=[1, 2])\n"
+        )
     )
     x = torch.randn(2, 8, 12, 3)
     columns = nn.functional.unfold(x.permute(0, 3, 1, 2), (6, 8), stride=4, padding=(1, 2))  # [N, C * 48, 6]
@@ -297,7 +299,7 @@ def test_windows_with_a_halo_are_those_that_a_convolution_slides_over() -> None:
 
 
 def test_shared_layers_have_their_weights_once() -> None:
-    module = archspec.load(archspec.parse(SHARED), seed=0)
+    module = archspec.load(archspec.read_text(SHARED), seed=0)
     assert [name for name, _ in module.named_parameters()] == [
         f"{block}.mlp.{layer}.{leaf}"
         for block in ("first", "second")
@@ -310,12 +312,12 @@ def test_shared_layers_have_their_weights_once() -> None:
         mlp = nn.Sequential(*(getattr(module.get_submodule(f"{name}.mlp"), i, nn.ReLU()) for i in "012"))
         y = y * torch.sigmoid(mlp(y.mean((2, 3))) + mlp(y.amax((2, 3))))[:, :, None, None]
     assert torch.allclose(module(x), y, atol=1e-6)
-    assert torch.allclose(archspec.load(archspec.parse(SHARED), seed=0, flat=True)(x), y, atol=1e-6)
+    assert torch.allclose(archspec.load(archspec.read_text(SHARED), seed=0, flat=True)(x), y, atol=1e-6)
     assert block is not None
 
 
 def test_tied_weights_and_free_sizes() -> None:
-    module = archspec.load(archspec.parse(TIED), seed=0)
+    module = archspec.load(archspec.read_text(TIED), seed=0)
     assert set(module.state_dict()) == {"embed.weight", "scale", "proj.weight", "proj.bias"}
     for length in (1, 9):
         tokens = torch.randint(50, (3, length))
@@ -326,14 +328,14 @@ def test_tied_weights_and_free_sizes() -> None:
 def test_first_values_follow_from_seed_and_name_alone() -> None:
     once, again = small().state_dict(), small().state_dict()
     assert all(torch.equal(once[key], again[key]) for key in once)
-    other = archspec.load(archspec.parse(SMALL), seed=1).state_dict()
+    other = archspec.load(archspec.read_text(SMALL), seed=1).state_dict()
     assert not torch.equal(once["fc.weight"], other["fc.weight"])
-    longer = archspec.parse(SMALL.replace("2 * [Residual(8)]", "3 * [Residual(8)]"))
+    longer = archspec.read_text(SMALL.replace("2 * [Residual(8)]", "3 * [Residual(8)]"))
     assert torch.equal(archspec.load(longer, seed=0).state_dict()["fc.weight"], once["fc.weight"])
 
 
 def test_without_a_seed_torchs_own_generator_governs() -> None:
-    graph = archspec.parse(SMALL)
+    graph = archspec.read_text(SMALL)
     torch.manual_seed(3)
     first = archspec.load(graph).state_dict()["fc.weight"]
     second = archspec.load(graph).state_dict()["fc.weight"]
@@ -343,10 +345,10 @@ def test_without_a_seed_torchs_own_generator_governs() -> None:
 
 
 def test_named_outputs_are_a_dict_and_several_a_tuple() -> None:
-    named = archspec.load(archspec.parse("model M:\n    input x: [4]\n    return a=x -> ReLU, b=-x\n"))
+    named = archspec.load(archspec.read_text("model M:\n    input x: [4]\n    return a=x -> ReLU, b=-x\n"))
     assert {key: value.shape for key, value in named(torch.ones(2, 4)).items()} == {"a": (2, 4), "b": (2, 4)}
     several = archspec.load(
-        archspec.parse("model M:\n    input x: [4]\n    input y: [4]\n    return x + y, x - y\n")
+        archspec.read_text("model M:\n    input x: [4]\n    input y: [4]\n    return x + y, x - y\n")
     )
     total, difference = several(torch.full((2, 4), 3.0), torch.ones(2, 4))
     assert (total[0, 0].item(), difference[0, 0].item()) == (4, 2)
@@ -356,7 +358,7 @@ def test_deep_nesting_lowers() -> None:
     blocks = ["block B0 = [Linear(4)]"]
     blocks += [f"block B{i}:\n    input x: [C]\n    return x -> b: B{i - 1}" for i in range(1, 45)]
     module = archspec.load(
-        archspec.parse("\n".join([*blocks, "model M:\n    input x: [4]\n    return x -> b: B44\n"]))
+        archspec.read_text("\n".join([*blocks, "model M:\n    input x: [4]\n    return x -> b: B44\n"]))
     )
     assert module(torch.ones(2, 4)).shape == (2, 4)
     assert len(module.state_dict()) == 2
@@ -364,7 +366,7 @@ def test_deep_nesting_lowers() -> None:
 
 def test_constants_are_not_saved_not_even_by_copies() -> None:
     text = "model M:\n    input x: [4]\n    constant two: [1] = 2\n    return x * two -> fc: Linear(4)\n"
-    module = archspec.load(archspec.parse(text))
+    module = archspec.load(archspec.read_text(text))
     assert list(module.state_dict()) == list(copy.deepcopy(module).state_dict()) == ["fc.weight", "fc.bias"]
     assert torch.equal(copy.deepcopy(module)(torch.ones(1, 4)), module.fc(torch.full((1, 4), 2.0)))
 
@@ -375,7 +377,7 @@ def test_runs_at_other_sizes_than_it_was_read_for() -> None:
 
 def test_blocks_that_differ_by_a_number_and_a_decimal_one_are_of_two_classes() -> None:
     module = archspec.load(
-        archspec.parse(
+        archspec.read_text(
             "block Times(factor):\n    input x: [N]\n    return x * factor\n"
             "model M:\n    input x: i64[2]\n    return x -> Times(2), x -> Times(2.0)\n"
         )
@@ -386,7 +388,7 @@ def test_blocks_that_differ_by_a_number_and_a_decimal_one_are_of_two_classes() -
 
 def test_an_outer_sum_adds_one_number_for_each_axis() -> None:
     module = archspec.load(
-        archspec.parse(
+        archspec.read_text(
             "model M:\n    input x: f64[2, 3, 1]\n"
             "    constant whole: i64[2, 3, 1] = outer_sum([[2 ** 40, -7], range(3), [100]])\n"
             "    constant decimal: f64[3] = outer_sum([[0.1, 2, -1e9]])\n"
@@ -417,13 +419,13 @@ def test_an_outer_sum_adds_one_number_for_each_axis() -> None:
 )
 def test_an_outer_sum_that_does_not_fit_is_refused(value: str, words: str) -> None:
     with pytest.raises(SpecError, match=words):
-        archspec.parse(f"model M:\n    input x: [2]\n    constant c: {value}\n    return x\n")
+        archspec.read_text(f"model M:\n    input x: [2]\n    constant c: {value}\n    return x\n")
 
 
 def test_layers_that_start_as_the_identity_hand_on_what_they_are_given() -> None:
     """[Yu & Koltun, 2016, equation 5]: through layers of more channels too, as the shares add up to one."""
     module = archspec.load(
-        archspec.parse(
+        archspec.read_text(
             "start = identity(3)\n"
             "model Net:\n"
             "    input x: [3, 8, 8]\n"
@@ -435,4 +437,6 @@ def test_layers_that_start_as_the_identity_hand_on_what_they_are_given() -> None
     x = torch.rand(2, 3, 8, 8)
     torch.testing.assert_close(module(x), x)
     with pytest.raises(SpecError, match="cannot start as the identity of 4 groups"):
-        archspec.parse("model Net:\n    input x: [3, 8, 8]\n    return x -> Conv(8, 3, init=identity(4))\n")
+        archspec.read_text(
+            "model Net:\n    input x: [3, 8, 8]\n    return x -> Conv(8, 3, init=identity(4))\n"
+        )

@@ -123,7 +123,7 @@ def test_the_children_of_a_straight_network_are_the_network(name: str) -> None:
 
 
 def test_lists_are_sequential() -> None:
-    module = archspec.load(archspec.parse(CHAINS), seed=0)
+    module = archspec.load(archspec.read_text(CHAINS), seed=0)
     assert isinstance(module.body, nn.Sequential) and isinstance(module.first, nn.Sequential)
     assert isinstance(module.body[-1], nn.MaxPool2d) and len(module.body) == 4 and len(module.empty) == 0
     assert type(module.first).__name__ == "Separable" and isinstance(module.first.pointwise, nn.Conv2d)
@@ -182,7 +182,7 @@ model M:
 
 
 def test_each_use_of_a_shared_block_calls_its_one_module() -> None:
-    module = archspec.load(archspec.parse(SHARED_BLOCKS), seed=0)
+    module = archspec.load(archspec.read_text(SHARED_BLOCKS), seed=0)
     x, fired = torch.randn(2, 4), []
     f, g = module.f, module.g
     torch.testing.assert_close(module(x), g(g(g(f(g(f(f(x))))))))
@@ -192,8 +192,8 @@ def test_each_use_of_a_shared_block_calls_its_one_module() -> None:
     assert fired.count(f) == 3 and fired[:3] == [f, f, g]
     f.append(nn.Tanh())
     torch.testing.assert_close(module(x), g(g(g(f(g(f(f(x))))))))
-    flat = archspec.load(archspec.parse(SHARED_BLOCKS), seed=0, flat=True)
-    torch.testing.assert_close(flat(x), archspec.load(archspec.parse(SHARED_BLOCKS), seed=0)(x))
+    flat = archspec.load(archspec.read_text(SHARED_BLOCKS), seed=0, flat=True)
+    torch.testing.assert_close(flat(x), archspec.load(archspec.read_text(SHARED_BLOCKS), seed=0)(x))
 
 
 # ---------------------------------------------------------------- copies
@@ -337,7 +337,7 @@ def test_networks_can_be_traced_by_fx(name: str, flat: bool) -> None:
 def test_layers_with_weights_of_their_own_kind_stay_layers_when_traced() -> None:
     """Traced into, a standardised weight would become a constant."""
     module = archspec.load(
-        archspec.parse(
+        archspec.read_text(
             "model M:\n    input x: [4, 8, 8]\n    y = x -> conv: WSConv(8, 3) -> DropPath(0.5)\n"
             "    return y -> norm: LayerNorm(axis=0) -> GlobalAvgPool\n"
         ),
@@ -376,7 +376,7 @@ def test_steps_and_groups_may_have_any_name_that_a_checkpoint_may(flat: bool) ->
         f'    y = y + (x -> "{where}{n}": Linear(4))\n' for where in ("", "group.") for n in NAMES
     )
     steps = f"    y = x\n{steps}    return y"
-    graph = archspec.parse(
+    graph = archspec.read_text(
         f"block Inner:\n    input x\n{steps}\n\n"
         f'model M:\n    input x: [4]\n{steps} -> class_: Inner -> "code_": Inner\n'
     )
@@ -402,7 +402,7 @@ def test_inputs_may_have_any_name(flat: bool) -> None:
     given = [name for name in NAMES if name not in WORDS]
     lines = "".join(f"    input {name}: [4]\n" for name in given)
     total = " + ".join(f"{i + 1} * {name}" for i, name in enumerate(given))
-    module = archspec.load(archspec.parse(f"model M:\n{lines}    return {total}\n"), flat=flat)
+    module = archspec.load(archspec.read_text(f"model M:\n{lines}    return {total}\n"), flat=flat)
     tensors = [torch.randn(2, 4) for _ in given]
     expected = sum((i + 1) * x for i, x in enumerate(tensors))
     torch.testing.assert_close(module(*tensors), expected)
@@ -423,7 +423,7 @@ FORMS = [  # of what has the name: a weight of the network and of a block, layer
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["in", "class", "graph", "code", "meta", "_wrapped_call", "self"])
 def test_weights_and_optimised_layers_may_have_such_names(name: str, form: str) -> None:
-    graph = archspec.parse(form.format(n=name))
+    graph = archspec.read_text(form.format(n=name))
     x = torch.randn(2, 4)
     modules = [archspec.load(graph, seed=0, **how) for how in ({}, {"flat": True}, {"optimize": "inference"})]
     expected = modules[0](x)
@@ -452,7 +452,7 @@ model Net:
 
 @pytest.mark.parametrize("flat", [False, True])
 def test_a_shared_block_runs_each_use_with_its_own_arguments(flat: bool) -> None:
-    graph = archspec.parse(SHARED)
+    graph = archspec.read_text(SHARED)
     module = archspec.load(graph, seed=0, flat=flat).eval()
     a, b = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 8, 8)
     shapes = [tuple(output.shape[1:]) for output in module(a, b)]
@@ -466,4 +466,4 @@ def test_a_shared_block_runs_each_use_with_its_own_arguments(flat: bool) -> None
 def test_a_layer_that_another_number_of_axes_makes_another_is_not_shared(layer: str) -> None:
     text = f"model M:\n    input a: [3, 8]\n    input b: [3, 8, 3]\n    shared s = [n: {layer}]\n    return a -> s, b -> s\n"
     with pytest.raises(archspec.SpecError, match=r"the shared `s.n` is .* at its first use"):
-        archspec.load(archspec.parse(text))
+        archspec.load(archspec.read_text(text))

@@ -216,7 +216,7 @@ def test_dragging_moves_and_opens_nothing(page: Page, tmp_path: Path) -> None:
     ],
 )
 def test_hostile_names_neither_run_nor_break(text: str, page: Page, tmp_path: Path) -> None:
-    graph = archspec.parse("model Net:\n    input x: [3, 8, 8]\n    return x -> conv: Conv(4, 3)\n")
+    graph = archspec.read_text("model Net:\n    input x: [3, 8, 8]\n    return x -> conv: Conv(4, 3)\n")
     node = graph.nodes[0].model_copy(update={"name": text})
     output = graph.outputs[0].model_copy(update={"value": Ref(text)})
     scope = graph.scopes[0].model_copy(update={"outputs": (Ref(text),)})

@@ -35,7 +35,7 @@ DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32, "f
 def state() -> dict[str, Tensor]:
     """Weights that are numbers of every real dtype, none of them zero."""
     torch.manual_seed(0)
-    state = archspec.load(archspec.parse(SPEC), seed=0).state_dict()
+    state = archspec.load(archspec.read_text(SPEC), seed=0).state_dict()
     state = {
         name: t.bfloat16().half().to(t.dtype) + 1 if t.is_floating_point() else t for name, t in state.items()
     }
@@ -59,7 +59,7 @@ def test_real_numbers_become_of_the_specs_dtype(
     path = saved(
         {n: t.to(DTYPES[kept]) if t.is_floating_point() else t for n, t in state.items()}, tmp_path / "w"
     )
-    graph = archspec.parse(SPEC)
+    graph = archspec.read_text(SPEC)
     module = archspec.load(graph, weights=path, dtype=wanted)
     theirs = archspec.load(graph, seed=1, dtype=wanted)
     theirs.load_state_dict(state)
@@ -76,7 +76,7 @@ def test_real_numbers_become_of_the_specs_dtype(
 
 def test_a_specs_own_dtypes_hold(tmp_path: Path) -> None:
     path = saved({"w": torch.full((3,), 0.1), "v": torch.full((3,), 0.1)}, tmp_path / "w")
-    module = archspec.load(archspec.parse(MIXED), weights=path)
+    module = archspec.load(archspec.read_text(MIXED), weights=path)
     assert (module.w.dtype, module.v.dtype) == (torch.float16, torch.float64)
     assert torch.equal(module.w, torch.full((3,), 0.1).half())
 
@@ -104,10 +104,10 @@ def test_weights_of_the_right_dtype_are_mapped_and_others_are_not(
         places = [t.data_ptr() for t in module.state_dict().values()]
         return max(places) - min(places)
 
-    assert spread(archspec.load(archspec.parse(SPEC), weights=path)) < size
+    assert spread(archspec.load(archspec.read_text(SPEC), weights=path)) < size
     maps = Path("/proc/self/maps")
     if maps.exists():
-        module = archspec.load(archspec.parse(SPEC), weights=path)
+        module = archspec.load(archspec.read_text(SPEC), weights=path)
         assert str(path) in maps.read_text()
         del module
 
@@ -118,9 +118,9 @@ def test_batches_need_not_have_been_counted(
 ) -> None:
     """As in files from before PyTorch 0.4.1, which `load_state_dict(strict=True)` takes."""
     older = {name: tensor for name, tensor in state.items() if name not in left_out}
-    theirs = archspec.load(archspec.parse(SPEC), seed=1)
+    theirs = archspec.load(archspec.read_text(SPEC), seed=1)
     theirs.load_state_dict(older, strict=True)
-    module = archspec.load(archspec.parse(SPEC), weights=saved(older, tmp_path / "w"))
+    module = archspec.load(archspec.read_text(SPEC), weights=saved(older, tmp_path / "w"))
     for name, tensor in theirs.state_dict().items():
         assert torch.equal(module.state_dict()[name], tensor), name
         assert module.state_dict()[name].dtype == tensor.dtype
@@ -130,7 +130,7 @@ def test_a_buffer_of_that_name_elsewhere_is_asked_for(tmp_path: Path) -> None:
     spec = "model Net:\n    input x: [3]\n    buffer num_batches_tracked: i64[] = zeros\n    return x + num_batches_tracked\n"
     path = saved({"other": torch.zeros(1)}, tmp_path / "w")
     with pytest.raises(SpecError, match="lacks `num_batches_tracked`"):
-        archspec.load(archspec.parse(spec), weights=path)
+        archspec.load(archspec.read_text(spec), weights=path)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_other_kinds_of_numbers_are_refused(
     name: str, tensor: Tensor, said: str, state: dict[str, Tensor], tmp_path: Path
 ) -> None:
     with pytest.raises(SpecError) as caught:
-        archspec.load(archspec.parse(SPEC), weights=saved({**state, name: tensor}, tmp_path / "w"))
+        archspec.load(archspec.read_text(SPEC), weights=saved({**state, name: tensor}, tmp_path / "w"))
     assert said in str(caught.value)
     assert caught.value.problems[0].help
 
@@ -162,26 +162,29 @@ def test_whole_numbers_of_another_width_are_taken_where_they_fit(
     state: dict[str, Tensor], tmp_path: Path
 ) -> None:
     narrow = {**state, "seen": torch.tensor([3, -4], dtype=torch.int16)}
-    assert archspec.load(archspec.parse(SPEC), weights=saved(narrow, tmp_path / "w")).seen.tolist() == [3, -4]
+    assert archspec.load(archspec.read_text(SPEC), weights=saved(narrow, tmp_path / "w")).seen.tolist() == [
+        3,
+        -4,
+    ]
     small = SPEC.replace("i64[2]", "i8[2]")
     wide = {**state, "seen": torch.tensor([3, 300])}
     with pytest.raises(SpecError, match="a number in `seen` that int8 cannot hold"):
-        archspec.load(archspec.parse(small), weights=saved(wide, tmp_path / "w"))
+        archspec.load(archspec.read_text(small), weights=saved(wide, tmp_path / "w"))
 
 
 def test_numbers_that_were_infinite_stay_so(state: dict[str, Tensor], tmp_path: Path) -> None:
     """A mask of minus infinity is meant; what only the narrower dtype makes infinite is not."""
     state["fc.weight"][0, 0], state["fc.weight"][0, 1] = -torch.inf, torch.nan
-    module = archspec.load(archspec.parse(SPEC), weights=saved(state, tmp_path / "w"), dtype="f16")
+    module = archspec.load(archspec.read_text(SPEC), weights=saved(state, tmp_path / "w"), dtype="f16")
     assert module.fc.weight[0, 0] == -torch.inf
     assert module.fc.weight[0, 1].isnan()
     state["fc.weight"][0, 0] = 70_000.0
     with pytest.raises(SpecError, match="float16 cannot hold"):
-        archspec.load(archspec.parse(SPEC), weights=saved(state, tmp_path / "w"), dtype="f16")
+        archspec.load(archspec.read_text(SPEC), weights=saved(state, tmp_path / "w"), dtype="f16")
 
 
 def test_what_the_help_says_of_load_state_dict_is_true(state: dict[str, Tensor], tmp_path: Path) -> None:
-    graph = archspec.parse(SPEC)
+    graph = archspec.read_text(SPEC)
     partly = {name: tensor for name, tensor in state.items() if name != "fc.bias"} | {"other": torch.zeros(1)}
     with pytest.raises(SpecError, match=r"strict=False\)` takes what both have"):
         archspec.load(graph, weights=saved(partly, tmp_path / "w"))
@@ -197,4 +200,4 @@ def test_a_pipe_is_no_file_of_weights(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
         with pytest.raises(SpecError, match="not a regular file"):
-            archspec.load(archspec.parse(SPEC), weights=path)
+            archspec.load(archspec.read_text(SPEC), weights=path)

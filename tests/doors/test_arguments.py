@@ -21,14 +21,16 @@ model Net(n: int = 4, depth: float = 1.0, width: float = 1.0, resolution: int = 
     require n >= 1
     return x -> c: Conv(n, 3) -> act
 """
-GRAPH = archspec.parse(SPEC)
+GRAPH = archspec.read_text(SPEC)
 NOTHING_OF_USE: list[Any] = [
     None, 123, 1.5, -1, 0, True, float("nan"), float("inf"), 10**400, "", "x", "\ud800", "a\0b", b"x", [], [1], {},
     {1: 2}, object(), int, print, 1j, Path("no such file"), np.array([1, 2]), np.float32(0.5), np.bool_(True),
     torch.tensor(3), torch.int64, torch.nn.ReLU(), GRAPH, "cuda:99", ("a",), b"\xff", np.array(["a"]), ...,
 ]  # fmt: skip
 FUNCTIONS: list[Callable[..., Any]] = [
-    door for name in api.__all__ if inspect.isfunction(door := getattr(api, name)) and name != "shipped"
+    *(getattr(api, name) for name in api.__all__ if name != "shipped"),
+    api.parse_value,
+    api.torch_dtype,
 ]
 CASES = [
     (function, parameter.name)
@@ -84,7 +86,7 @@ def test_any_argument_is_taken_or_told(
             assert error.problems[0].message
         except TypeError as error:
             # As documented: these take modules, not specs.
-            assert function in (archspec.graph_of, archspec.blocks), value
+            assert function in (archspec.graph_of, archspec.repeated_blocks), value
             assert "was not loaded by archspec" in str(error)
 
 
@@ -93,7 +95,7 @@ def test_any_argument_is_taken_or_told(
 def test_any_setting_is_taken_or_told(setting: str, value: Any) -> None:
     for settings in ({setting: value}, {setting: [value]}, {setting: {"a": value}}):
         try:
-            graph = archspec.parse(SPEC, settings=settings)
+            graph = archspec.read_text(SPEC, settings=settings)
         except SpecError as error:
             assert setting in str(error)
         else:
@@ -108,8 +110,8 @@ def test_a_batch_is_a_positive_whole_number(value: Any) -> None:
 
 @pytest.mark.parametrize("kind", [np.int8, np.int32, np.int64, np.uint64, int])
 def test_numbers_of_numpy_are_numbers(kind: type) -> None:
-    assert archspec.parse(SPEC, n=kind(6)) == archspec.parse(SPEC, n=6)
-    assert archspec.parse(SPEC, budget=kind(50)) == GRAPH
+    assert archspec.read_text(SPEC, n=kind(6)) == archspec.read_text(SPEC, n=6)
+    assert archspec.read_text(SPEC, budget=kind(50)) == GRAPH
     assert archspec.cost(GRAPH, batch=kind(3)).figures() == archspec.cost(GRAPH, batch=3).figures()
     first, second = (archspec.load(GRAPH, seed=seed).state_dict() for seed in (kind(3), 3))
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -117,28 +119,28 @@ def test_numbers_of_numpy_are_numbers(kind: type) -> None:
 
 def test_values_of_numpy_are_values() -> None:
     spec = "model Net(sizes: list[int], rate: float, keep: bool):\n    input x: [3]\n    return x -> ReLU\n"
-    graph = archspec.parse(spec, sizes=np.array([1, 2]), rate=np.float32(0.5), keep=np.bool_(False))
+    graph = archspec.read_text(spec, sizes=np.array([1, 2]), rate=np.float32(0.5), keep=np.bool_(False))
     assert graph.settings == {"sizes": [1, 2], "rate": 0.5, "keep": False}
 
 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: archspec.parse(123), "`text` is a string, not 123"),
-        (lambda: archspec.read(None), "`spec` is the path or the name of a spec, not None"),
-        (lambda: archspec.read(GRAPH), "`archspec.load` takes graphs, too"),
-        (lambda: archspec.cost("resnet18"), "`archspec.read` gives the graph of a spec"),
+        (lambda: archspec.read_text(123), "`text` is a string, not 123"),
+        (lambda: archspec.read(None), "`spec` is the path or name of a spec, not None"),
+        (lambda: archspec.read(GRAPH), "a graph cannot be read again"),
+        (lambda: archspec.resize_positions({}, "resnet18"), "`archspec.read` gives the graph of a spec"),
         (
             lambda: archspec.cost(archspec.load(GRAPH)),
             "`archspec.graph_of` gives the graph of a loaded module",
         ),
-        (lambda: archspec.diff(GRAPH, None), "`right` is a graph, not None"),
+        (lambda: archspec.diff(GRAPH, None), "`right` is a graph, or the path or name of a spec, not None"),
         (lambda: archspec.draw(GRAPH, depth=-1), "`depth` is a whole number of at least 1, not -1"),
         (lambda: archspec.load(GRAPH, flat=1), "`flat` is True or False, not 1"),
         (lambda: archspec.read("resnet18", budget=0), "`budget` is a whole number of at least 1, not 0"),
-        (lambda: archspec.parse(SPEC, act="\ud800"), "half a character"),
+        (lambda: archspec.read_text(SPEC, act="\ud800"), "half a character"),
         (lambda: archspec.read("lenet5", ""), "`model` is the name of a model, not ''"),
-        (lambda: archspec.parse(SPEC, model=""), "`model` is the name of a model, not ''"),
+        (lambda: archspec.read_text(SPEC, model=""), "`model` is the name of a model, not ''"),
         (lambda: archspec.load("lenet5", model=""), "`model` is the name of a model, not ''"),
         (lambda: archspec.read(""), "`spec` is a path, not ''"),
     ],

@@ -15,9 +15,10 @@ import torch
 from hostile import PWNED, mutate
 
 import archspec
-from archspec.api.artifact import GRAPH, MANIFEST, WEIGHTS, read_artifact, save_artifact
-from archspec.api.artifact import _hash as hash_of
-from archspec.api.artifact import _write as write_entries
+from archspec.api.archive import GRAPH, MANIFEST, WEIGHTS
+from archspec.api.archive import digest as hash_of
+from archspec.api.archive import write_archive as write_entries
+from archspec.api.artifact import read_artifact, save_artifact
 
 SPEC = "model M(width: int = 8):\n    input x: [3, 8, 8]\n    constant factor: [1] = 0.5\n    return (x -> c: Conv(width, 3) -> BatchNorm -> GlobalAvgPool) * factor\n"
 
@@ -25,7 +26,7 @@ SPEC = "model M(width: int = 8):\n    input x: [3, 8, 8]\n    constant factor: [
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
     path = tmp_path / "m.archmod"
-    save_artifact(archspec.load(archspec.parse(SPEC), seed=5), path, seed=5)
+    save_artifact(archspec.load(archspec.read_text(SPEC), seed=5), path, seed=5)
     return path
 
 
@@ -41,7 +42,7 @@ def altered(path: Path, **entries: bytes) -> Path:
 
 
 def test_a_built_module_loads_with_its_weights(built: Path) -> None:
-    module, loaded = archspec.load(archspec.parse(SPEC), seed=5).eval(), archspec.load(built).eval()
+    module, loaded = archspec.load(archspec.read_text(SPEC), seed=5).eval(), archspec.load(built).eval()
     x = torch.randn(2, 3, 8, 8)
     assert torch.equal(module(x), loaded(x))
     assert archspec.graph_of(loaded) == archspec.graph_of(module)
@@ -50,15 +51,15 @@ def test_a_built_module_loads_with_its_weights(built: Path) -> None:
 
 def test_a_built_module_keeps_its_dtype(tmp_path: Path) -> None:
     path = tmp_path / "half.archmod"
-    save_artifact(archspec.load(archspec.parse(SPEC), dtype="f16"), path, dtype="f16")
+    save_artifact(archspec.load(archspec.read_text(SPEC), dtype="f16"), path, dtype="f16")
     assert archspec.load(path).c.weight.dtype == torch.float16
 
 
 def test_same_spec_and_seed_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
     again = tmp_path / "again" / "m.archmod"
-    save_artifact(archspec.load(archspec.parse(SPEC), seed=5), again, seed=5)
+    save_artifact(archspec.load(archspec.read_text(SPEC), seed=5), again, seed=5)
     assert again.read_bytes() == built.read_bytes()
-    save_artifact(archspec.load(archspec.parse(SPEC), seed=6), again, seed=6)
+    save_artifact(archspec.load(archspec.read_text(SPEC), seed=6), again, seed=6)
     assert again.read_bytes() != built.read_bytes()
 
 
@@ -130,7 +131,7 @@ def test_settings_of_a_built_module_are_fixed(built: Path) -> None:
 
 
 def test_nothing_is_left_behind_when_writing_fails(tmp_path: Path) -> None:
-    module = archspec.load(archspec.parse(SPEC))
+    module = archspec.load(archspec.read_text(SPEC))
     target = tmp_path / "m.archmod"
     target.mkdir()
     with pytest.raises(archspec.SpecError, match="cannot be written"):
@@ -266,7 +267,7 @@ def test_brackets_without_end_in_a_header_are_refused(built: Path) -> None:
 def test_a_truth_that_is_neither_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.archmod"
     spec = "model M:\n    input x: [2]\n    buffer keep: bool[8] = 1\n    return x + (keep[0:2] * 1.0)\n"
-    save_artifact(archspec.load(archspec.parse(spec)), path)
+    save_artifact(archspec.load(archspec.read_text(spec)), path)
     assert archspec.load(path).keep.all()
     entries = entries_of(path)
     header, _ = header_of(entries[WEIGHTS])
@@ -276,7 +277,7 @@ def test_a_truth_that_is_neither_is_refused(tmp_path: Path) -> None:
 
 def test_weights_of_another_dtype_than_the_manifest_says_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "half.archmod"
-    save_artifact(archspec.load(archspec.parse(SPEC), dtype="f16"), path)
+    save_artifact(archspec.load(archspec.read_text(SPEC), dtype="f16"), path)
     assert read_artifact(path)[2].dtype == "f16"  # found out
     assert archspec.load(path).c.weight.dtype == torch.float16
     with pytest.raises(archspec.SpecError, match="as f16, not as f32"):
@@ -284,7 +285,7 @@ def test_weights_of_another_dtype_than_the_manifest_says_are_refused(tmp_path: P
 
 
 def test_a_module_that_is_no_longer_its_spec_is_not_written(tmp_path: Path) -> None:
-    module = archspec.load(archspec.parse(SPEC))
+    module = archspec.load(archspec.read_text(SPEC))
     module.c = torch.nn.Conv2d(3, 4, 3)
     with pytest.raises(archspec.SpecError, match=r"has no weight `c\.\w+` of shape"):
         save_artifact(module, tmp_path / "m.archmod")

@@ -20,7 +20,7 @@ BARE = {
 
 @pytest.fixture(params=BARE.values(), ids=BARE)
 def graph(request: pytest.FixtureRequest) -> Graph:
-    return archspec.parse(f"model Net:\n    {request.param}\n")
+    return archspec.read_text(f"model Net:\n    {request.param}\n")
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -78,7 +78,7 @@ def test_check_measures_claims_to_the_digits_printed(here: Path) -> None:
     assert "2 claims hold" in run("check", "m.arch", cwd=here).stdout
     (here / "m.arch").write_text(SPEC + claims.format("0.23K"))
     wrong = run("check", "m.arch", cwd=here, status=1).stderr
-    assert "M does not have the params claimed" in wrong
+    assert "M: claimed params 0.23K, measured 224" in wrong
     assert "measured: 224" in wrong
     assert "m.arch:6:5" in wrong
 

@@ -310,7 +310,7 @@ def test_a_dot_that_does_not_draw_is_told(
     assert said in capsys.readouterr().err
     assert not Path("x.svg").exists()
     assert archspec.draw(archspec.read("m.arch")).dot
-    assert archspec.read("m.arch").picture() is None  # a notebook shows text instead
+    assert archspec.read("m.arch")._repr_svg_() is None  # a notebook shows text instead
 
 
 @pytest.mark.parametrize("format", ["svg", "png", "pdf"])
@@ -378,8 +378,8 @@ def test_a_picture_too_large_to_lay_out_is_refused_with_what_to_do(
 
 
 def test_rows_crossed_are_those_between_the_ends_of_edges() -> None:
-    chain = archspec.draw(archspec.parse(tangled(21, lambda i: i - 1)), "full")
-    far = archspec.draw(archspec.parse(tangled(21, lambda i: 0)), "full")
+    chain = archspec.draw(archspec.read_text(tangled(21, lambda i: i - 1)), "full")
+    far = archspec.draw(archspec.read_text(tangled(21, lambda i: 0)), "full")
     edges = far.dot.count("] -> ") or far.dot.count(" -> ")
     assert chain.rows_crossed < far.rows_crossed
     assert far.rows_crossed > edges

@@ -37,7 +37,7 @@ def net(*lines: str) -> str:
 
 def message(text: str, **settings: object) -> str:
     with pytest.raises(SpecError) as caught:
-        archspec.parse(text, **settings)
+        archspec.read_text(text, **settings)
     return str(caught.value)
 
 
@@ -219,12 +219,12 @@ def test_the_report_of_a_large_text_is_short(name: str) -> None:
 
 
 def test_long_sums_have_a_value() -> None:
-    graph = archspec.parse(net("y = " + "1 + " * 5_000 + "1", "return x -> Linear(y)"))
+    graph = archspec.read_text(net("y = " + "1 + " * 5_000 + "1", "return x -> Linear(y)"))
     assert graph.outputs[0].type.shape == (3, 32, 5_001)
 
 
 def test_a_graph_just_within_the_budget_is_read() -> None:
-    assert len(archspec.parse(net("return x -> [7 * [ReLU]]"), budget=7).nodes) == 7
+    assert len(archspec.read_text(net("return x -> [7 * [ReLU]]"), budget=7).nodes) == 7
 
 
 def test_a_graph_just_past_the_budget_is_not_read() -> None:
@@ -234,7 +234,7 @@ def test_a_graph_just_past_the_budget_is_not_read() -> None:
 def test_a_larger_budget_lets_more_nodes_pass() -> None:
     text = net("for i in range(30):", "    x = x -> ReLU", "return x")
     assert "more than 20 nodes" in message(text, budget=20)
-    assert len(archspec.parse(text, budget=30).nodes) == 30
+    assert len(archspec.read_text(text, budget=30).nodes) == 30
 
 
 # ------------------------------------------------------------------ paths
@@ -387,7 +387,7 @@ def test_an_endless_setting_is_told() -> None:
 def test_settings_of_every_type_are_taken() -> None:
     from archspec.op import Op
 
-    graph = archspec.parse(CHOOSES, width=4, act=Op.find("GELU"), kernels=(1, 5))
+    graph = archspec.read_text(CHOOSES, width=4, act=Op.find("GELU"), kernels=(1, 5))
     assert [str(node.op) for node in graph.nodes] == ["Conv(4)", "Conv(4, kernel=5)", "GELU"]
 
 
@@ -511,7 +511,7 @@ def test_a_wrong_graph_is_told(text: str) -> None:
     ],
 )
 def test_a_graph_changed_by_hand_is_told(path: tuple[str | int, ...], value: object) -> None:
-    graph = json.loads(archspec.parse(net("return x -> conv: Conv(8)")).to_json())
+    graph = json.loads(archspec.read_text(net("return x -> conv: Conv(8)")).to_json())
     *parents, last = path
     place = graph
     for step in parents:
@@ -542,7 +542,7 @@ FUZZ = settings(
 def reads_or_says_why(text: str) -> Graph | None:
     """Anything but a graph or a SpecError fails the test."""
     try:
-        return archspec.parse(text, budget=20_000)
+        return archspec.read_text(text, budget=20_000)
     except SpecError as error:
         assert str(error)
         return None

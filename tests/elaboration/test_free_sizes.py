@@ -19,7 +19,7 @@ S, T = Free.named("S"), Free.named("T")
 
 def net(*lines: str, given: str = "input x: [4, free S]") -> Graph:
     body = [*given.split("; "), *lines]
-    return archspec.parse("\n".join(["model Net:", *(f"    {line}" for line in body), ""]))
+    return archspec.read_text("\n".join(["model Net:", *(f"    {line}" for line in body), ""]))
 
 
 def refusal(*lines: str, given: str = "input x: [4, free S]") -> str:

@@ -23,7 +23,7 @@ IMAGE = "input x: [3, 32, 32]"
 def net(*lines: str, before: str = "", given: str = IMAGE) -> Graph:
     """The graph of a model with these lines; its input is an image unless another is given."""
     body = "".join(f"    {line}\n" for line in (*given.split("; "), *lines))
-    return archspec.parse(f"{before}\nmodel Net:\n{body}")
+    return archspec.read_text(f"{before}\nmodel Net:\n{body}")
 
 
 def value(expression: str) -> object:
@@ -226,7 +226,7 @@ def test_a_block_without_a_name_is_named_in_snake_case() -> None:
 
 
 def test_the_first_scope_is_the_model() -> None:
-    graph = archspec.parse(
+    graph = archspec.read_text(
         "model Net(width: int = 8):\n    input x: [3]\n    return x -> Linear(width)\n", width=5
     )
     assert (graph.scopes[0].name, graph.scopes[0].block, graph.scopes[0].parent) == ("", "Net", None)
@@ -260,9 +260,9 @@ def test_a_short_form_passes_arguments_on() -> None:
 
 def test_a_model_may_stand_for_another() -> None:
     text = "model Net(width: int = 8):\n    input x: [3]\n    return x -> fc: Linear(width)\n\nmodel Wide = Net(width=16)\n"
-    assert shape(archspec.parse(text)) == (16,)
-    assert shape(archspec.parse(text, width=4)) == (4,)
-    assert shape(archspec.parse(text, model="Net")) == (8,)
+    assert shape(archspec.read_text(text)) == (16,)
+    assert shape(archspec.read_text(text, width=4)) == (4,)
+    assert shape(archspec.read_text(text, model="Net")) == (8,)
 
 
 def test_a_model_may_be_used_as_a_block() -> None:
@@ -272,21 +272,22 @@ def test_a_model_may_be_used_as_a_block() -> None:
 
 def test_blocks_may_be_used_above_their_definition() -> None:
     text = "model Net:\n    input x: [3]\n    return x -> Later\n\nblock Later = Linear(8)\n"
-    assert shape(archspec.parse(text)) == (8,)
+    assert shape(archspec.read_text(text)) == (8,)
 
 
 def test_the_last_model_of_a_file_is_meant() -> None:
     text = "".join(f"model Net{i}:\n    input x: [3]\n    return x -> Linear({i})\n\n" for i in (1, 2))
-    assert archspec.parse(text).name == "Net2"
+    assert archspec.read_text(text).name == "Net2"
 
 
 def test_the_documentation_of_a_model_is_its_docstring_or_that_of_the_file() -> None:
     inner = (
         'model Net:\n    """\n    First line.\n\n        indented\n    """\n    input x: [3]\n    return x\n'
     )
-    assert archspec.parse(inner).doc == "First line.\n\n    indented"
+    assert archspec.read_text(inner).doc == "First line.\n\n    indented"
     assert (
-        archspec.parse('"Of the file."\nmodel Net:\n    input x: [3]\n    return x\n').doc == "Of the file."
+        archspec.read_text('"Of the file."\nmodel Net:\n    input x: [3]\n    return x\n').doc
+        == "Of the file."
     )
 
 
@@ -330,12 +331,12 @@ def test_a_parameter_takes_values_of_its_type(type_: str, given: str, kept: obje
 @pytest.mark.parametrize("width", [1, 8, 64])
 def test_a_range_holds_both_its_ends(width: int) -> None:
     text = "model Net(width: int in 1..64 = 8):\n    input x: [3]\n    return x -> Linear(width)\n"
-    assert shape(archspec.parse(text, width=width)) == (width,)
+    assert shape(archspec.read_text(text, width=width)) == (width,)
 
 
 def test_a_domain_lists_the_values_that_a_parameter_takes() -> None:
     text = 'model Net(kernel: int in {1, 3} = 1, mode: str in {"a", "b"} = "a"):\n    input x: [3, 8]\n    return x -> Conv(2, kernel)\n'
-    assert archspec.parse(text, kernel=3, mode="b").parameters == 2 * 3 * 3 + 2
+    assert archspec.read_text(text, kernel=3, mode="b").parameters == 2 * 3 * 3 + 2
 
 
 def test_a_parameter_with_none_as_its_default_takes_none() -> None:
@@ -462,7 +463,7 @@ def test_dtypes_of_inputs_are_kept() -> None:
 
 def test_sizes_of_a_model_may_be_computed() -> None:
     text = "model Net(size: int = 8):\n    input x: [3, 2 * size, size // 2]\n    return x\n"
-    assert archspec.parse(text).inputs[0].type.shape == (3, 16, 4)
+    assert archspec.read_text(text).inputs[0].type.shape == (3, 16, 4)
 
 
 # ------------------------------------------------------------------ free sizes
@@ -891,7 +892,7 @@ def test_claims_stand_in_the_graph_as_they_are_written() -> None:
         "    params 64\n    macs 12.3K\n    output out [16, 16, 16]\n\n"
         "claims Net:\n    params 32\n"
     )
-    graph = archspec.parse(text)
+    graph = archspec.read_text(text)
     assert [(c.quantity, c.subject, c.figure, c.shape) for c in graph.claims] == [
         ("params", "", "64", None),
         ("macs", "", "12.3K", None),
@@ -907,7 +908,7 @@ def test_claims_are_of_the_model_they_name() -> None:
     text = "".join(
         f"model Net{i}:\n    input x: [3]\n    return x\n\nclaims Net{i}:\n    params {i}\n\n" for i in (0, 1)
     )
-    assert [c.figure for c in archspec.parse(text, model="Net0").claims] == ["0"]
+    assert [c.figure for c in archspec.read_text(text, model="Net0").claims] == ["0"]
 
 
 # ------------------------------------------------------------------ lines
@@ -933,12 +934,12 @@ def test_lines_go_on_in_brackets_and_after_a_backslash() -> None:
 
 
 def test_a_file_may_end_without_a_line_break() -> None:
-    assert shape(archspec.parse("model Net:\n    input x: [3]\n    return x -> Linear(2)")) == (2,)
+    assert shape(archspec.read_text("model Net:\n    input x: [3]\n    return x -> Linear(2)")) == (2,)
 
 
 def test_statements_may_be_indented_by_any_depth() -> None:
     text = "model Net:\n  input x: [3]\n  if true:\n        y = x -> ReLU\n\n        # comment\n  return y\n"
-    assert ops(archspec.parse(text)) == ["ReLU"]
+    assert ops(archspec.read_text(text)) == ["ReLU"]
 
 
 # ------------------------------------------------------------------ the tree
@@ -1046,7 +1047,7 @@ model Net(classes: int = 5):
 claims Net "by hand" at classes=7:
     output logits [7]
 """
-    return archspec.parse(text.replace("LayerNorm", "Conv(4)"))
+    return archspec.read_text(text.replace("LayerNorm", "Conv(4)"))
 
 
 def test_a_graph_reads_back_equal_from_json() -> None:
@@ -1113,7 +1114,7 @@ def test_threads_read_at_the_same_time() -> None:
         for i in range(200)
     ]
     with ThreadPoolExecutor(8) as pool:
-        graphs = list(pool.map(archspec.parse, texts))
+        graphs = list(pool.map(archspec.read_text, texts))
     assert [shape(graph) for graph in graphs] == [(i + 1,) for i in range(200)]
 
 
@@ -1129,7 +1130,7 @@ def test_a_block_that_is_copied_is_what_it_would_be_if_it_were_run(
 
 
 def test_a_block_that_is_copied_uses_the_tensors_it_is_given_as_arguments_now() -> None:
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 block AddTo(t):
     input x: [C]
     return x + t, t
@@ -1167,7 +1168,7 @@ model Net:
 
 
 def test_blocks_that_share_or_nest_too_deeply_are_not_copied() -> None:
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 block Both(mlp: layer):
     input x: [C]
     return (x -> mlp) + (x -> mlp)
@@ -1198,7 +1199,7 @@ model Net:
 def test_the_mark_of_the_byte_order_is_no_part_of_a_spec(tmp_path: Path) -> None:
     text = "model M:\n    input x: [3]\n    return x -> ReLU\n"
     (tmp_path / "m.arch").write_text(text, encoding="utf-8-sig")
-    for marked in (archspec.parse("\ufeff" + text), archspec.read(tmp_path / "m.arch")):
-        assert marked.nodes[0].location[1:] == archspec.parse(text).nodes[0].location[1:]
+    for marked in (archspec.read_text("\ufeff" + text), archspec.read(tmp_path / "m.arch")):
+        assert marked.nodes[0].location[1:] == archspec.read_text(text).nodes[0].location[1:]
     with pytest.raises(archspec.SpecError, match=r"U\+FEFF cannot stand here"):
-        archspec.parse(text + "\ufeff" + text.replace("M", "N"))
+        archspec.read_text(text + "\ufeff" + text.replace("M", "N"))

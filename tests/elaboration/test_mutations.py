@@ -49,7 +49,7 @@ def test_a_changed_spec_is_told_or_gives_a_graph(case: str, monkeypatch: pytest.
     draw = random.Random(case)
     for _ in range(3):
         try:
-            graph = archspec.parse(mutated(text, draw), budget=3_000)
+            graph = archspec.read_text(mutated(text, draw), budget=3_000)
         except SpecError as error:
             assert error.problems
             continue

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import archspec
+from archspec.analyses.diff import Difference
 from archspec.elaboration import shipped_names
 from archspec.ground.errors import SpecError
 from archspec.op import Op
@@ -62,12 +63,91 @@ def run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         {"budget": 1_000_000},
     ],
 )
-def test_a_graph_takes_no_settings(given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("function", [archspec.load, archspec.cost, archspec.draw])
+def test_a_graph_takes_no_settings(given: dict[str, Any], function: Callable[..., Any]) -> None:
     graph = archspec.read("lenet5")
-    said = refused(lambda: archspec.load(graph, **given))
+    said = refused(lambda: function(graph, **given))
     name = "classes" if "settings" in given else next(iter(given))
     assert f"`{name}` would change nothing" in said
-    archspec.load(graph, settings={})
+    function(graph, settings={})
+
+
+def test_graphs_that_are_compared_or_checked_take_no_settings() -> None:
+    graph = archspec.read("lenet5")
+    assert "`classes` would change nothing" in refused(lambda: archspec.diff(graph, "lenet5", classes=10))
+    for function in (archspec.check, archspec.claims):
+        assert "`budget` would change nothing" in refused(lambda f=function: f(graph, budget=9))
+
+
+def test_a_spec_is_taken_wherever_a_graph_is() -> None:
+    graph = archspec.read("lenet5", classes=7)
+    assert archspec.cost("lenet5", classes=7).figures() == archspec.cost(graph).figures()
+    assert archspec.cost("lenet5", settings={"classes": 7}, batch=2).batch == 2
+    assert archspec.draw("lenet5", "full", classes=7).dot == archspec.draw(graph, "full").dot
+    assert archspec.diff("lenet5", "lenet5").same
+    assert not archspec.diff("lenet5", graph).same
+    assert archspec.diff("lenet5", "lenet5", classes=7).right == graph
+
+
+def test_names_of_before_are_taken_for_one_version() -> None:
+    graph = archspec.read("lenet5")
+    with pytest.warns(DeprecationWarning, match="`graph` of `archspec.cost` is `spec` now"):
+        assert archspec.cost(graph=graph).figures() == archspec.cost(graph).figures()
+    with pytest.warns(DeprecationWarning, match=r"`archspec\.parse` is `archspec\.read_text` now"):
+        assert archspec.parse(CLASH, settings={"model": 4}) == archspec.read_text(
+            CLASH, settings={"model": 4}
+        )
+    module = archspec.load("resnet18")
+    with pytest.warns(DeprecationWarning, match="repeated_blocks"):
+        assert archspec.blocks(module) == archspec.repeated_blocks(module)
+
+
+# ---------------------------------------------------------------- claims of a graph
+
+
+CLAIMED = """
+model M(width: int = 4, deep: bool = false):
+    input x: [3, 8, 8]
+    return x -> c: Conv(width, 3)
+
+claims M "by hand":
+    params 112
+claims M "by hand" at width=8:
+    params 0.23K
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "findings"),
+    [
+        ({}, ["printed", "unmeasured"]),
+        ({"width": 8}, ["unmeasured", "wrong"]),
+        ({"width": 5}, ["unmeasured", "unmeasured"]),
+        ({"deep": True}, ["unmeasured", "unmeasured"]),
+    ],
+)
+def test_a_graph_is_held_to_the_claims_about_its_settings(
+    settings: dict[str, Any], findings: list[str]
+) -> None:
+    graph = archspec.read_text(CLAIMED, settings=settings)
+    ((same, verdicts),) = archspec.claims(graph)
+    assert same is graph
+    assert [verdict.finding for verdict in verdicts] == findings
+    assert [verdict.holds for verdict in verdicts] == [finding == "printed" for finding in findings]
+    if "wrong" in findings:
+        with pytest.raises(
+            SpecError, match=r"M: claimed params 0\.23K, measured 224 \(in the spec: spec\.arch:9:5"
+        ):
+            archspec.check(graph)
+    else:
+        assert archspec.check(graph) == [(graph, verdicts)]
+
+
+def test_a_network_that_was_changed_is_measured_as_it_is() -> None:
+    graph = archspec.read("lenet5")
+    claim = next(claim for claim in graph.claims if claim.quantity == "params" and not claim.settings)
+    other = graph.model_copy(update={"claims": (claim.model_copy(update={"figure": "1"}),)})
+    assert [verdict.finding for verdict in archspec.claims(other)[0][1]] == ["wrong"]
 
 
 def test_a_model_by_position_is_refused_as_well() -> None:
@@ -110,7 +190,7 @@ def test_how_a_built_module_was_to_be_loaded_can_be_changed(here: Path) -> None:
         ({"dtype": torch.int8}, "weights cannot be int8"),
         ({"dtype": 16}, "`dtype` is a name"),
         ({"device": "nowhere"}, "there is no device `nowhere`"),
-        ({"optimize": "training"}, "`optimize` is none or `inference`"),
+        ({"optimize": "training"}, "`optimize` is None or `inference`"),
         ({"settings": [("classes", 10)]}, "`settings` is a mapping"),
         ({"settings": {3: 10}}, "`settings` is a mapping"),
     ],
@@ -128,7 +208,14 @@ RESERVED = {
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.default is not inspect.Parameter.empty and name != "settings"
     ]
-    for function in (archspec.read, archspec.load, archspec.scale)
+    for function in (
+        archspec.read,
+        archspec.load,
+        archspec.scale,
+        archspec.cost,
+        archspec.draw,
+        archspec.diff,
+    )
 }
 
 
@@ -137,23 +224,31 @@ def test_an_argument_that_the_model_has_too_is_refused(
     function: Callable[..., Any], name: str, here: Path
 ) -> None:
     """Also where its value is the default, and where a model in the short form passes it on."""
-    parameters = "depth: float = 1.0, width: float = 1.0, resolution: int = 32"
+    scaled = ("depth: float = 1.0", "width: float = 1.0", "resolution: int = 32")
+    parameters = ", ".join(one for one in scaled if not one.startswith(f"{name}:"))
     Path("net.arch").write_text(
         f"model Net({parameters}{'' if name == 'model' else ', model: int = 1'}, {name}: int = 3):\n"
         f"    input x: [resolution]\n    return x -> Linear({name})\nmodel Short = Net()\n"
     )
     default = inspect.signature(function).parameters[name].default
     spec = "net.arch" if name == "model" else "net.arch:Net"
-    said = refused(lambda: function(spec, **{name: default}))
+    sides = (spec, spec) if function is archspec.diff else (spec,)
+    said = refused(lambda: function(*sides, **{name: default}))
     assert f"`{name}` is an argument of `archspec.{function.__name__}` and a parameter of " in said
-    assert refused(lambda: function("net.arch", **{name: default}))
-    made = function("net.arch", settings={name: 5})
-    graph = made if isinstance(made, archspec.Graph) else archspec.graph_of(made)
-    assert graph.outputs[0].type.shape == (5,)
+    assert refused(lambda: function(*["net.arch"] * len(sides), **{name: default}))
+    made = function(*sides, settings={name: 5})
+    assert graph_behind(made).outputs[0].type.shape == (5,)
     if name != "model":
-        made = function("net.arch", settings={}, **{name: default})
-        graph = made if isinstance(made, archspec.Graph) else archspec.graph_of(made)
-        assert graph.outputs[0].type.shape == (3,)
+        made = function(*sides, settings={}, **{name: default})
+        assert graph_behind(made).outputs[0].type.shape == (3,)
+
+
+def graph_behind(made: Any) -> archspec.Graph:
+    """The graph of what a function of the API gives."""
+    if isinstance(made, archspec.Graph | torch.nn.Module):
+        return made if isinstance(made, archspec.Graph) else archspec.graph_of(made)
+    found: archspec.Graph = made.right if isinstance(made, Difference) else made.graph
+    return found
 
 
 def test_every_name_can_be_set_by_the_mapping(here: Path) -> None:
@@ -170,7 +265,7 @@ def test_every_name_can_be_set_by_the_mapping(here: Path) -> None:
     }
     graph = archspec.read("net.arch", settings=given)
     assert graph.scopes[0].arguments.items() >= given.items()
-    assert archspec.parse(CLASH, settings=given).scopes[0].arguments == graph.scopes[0].arguments
+    assert archspec.read_text(CLASH, settings=given).scopes[0].arguments == graph.scopes[0].arguments
     module = archspec.load("net.arch", seed=11, settings=given)
     again = archspec.load(graph, seed=11)
     assert torch.equal(module.linear.weight, again.linear.weight)

@@ -53,7 +53,7 @@ def test_all_names_of_modules_are_known_to_be_taken() -> None:
 @pytest.mark.parametrize("declared", DECLARED.values(), ids=DECLARED)
 def test_a_name_of_modules_is_refused_at_its_place(name: str, declared: str) -> None:
     with pytest.raises(SpecError, match=f"nothing in a network can be named `{name}`") as caught:
-        archspec.parse(spec(name, declared))
+        archspec.read_text(spec(name, declared))
     assert caught.value.problems[0].span is not None
     assert caught.value.problems[0].help
 
@@ -67,7 +67,7 @@ def test_no_shipped_op_gives_its_step_such_a_name() -> None:
 
 def test_a_step_that_is_named_after_its_block_gets_another() -> None:
     text = "block Half = [Conv(3)]\nmodel Net:\n    input x: [3, 4, 4]\n    return x -> Half -> Half\n"
-    graph = archspec.parse(text)
+    graph = archspec.read_text(text)
     assert [node.name for node in graph.nodes] == ["half_1.0", "half_2.0"]
     assert archspec.load(graph)(torch.ones(2, 3, 4, 4)).shape == (2, 3, 4, 4)
 
@@ -76,14 +76,14 @@ def test_a_step_that_is_named_after_its_block_gets_another() -> None:
     "name", [name for name in kwlist if name not in ("in", "if", "for", "not", "and", "or")]
 )
 def test_words_of_python_are_not_refused(name: str) -> None:
-    graph = archspec.parse(spec(name, DECLARED["a computed name"]))
+    graph = archspec.read_text(spec(name, DECLARED["a computed name"]))
     assert graph.nodes[0].name == name
 
 
 @pytest.mark.parametrize("name", ["_graph", "_code", "_lineno_map", "_prologue_start"])
 def test_names_of_a_networks_program_are_refused(name: str) -> None:
     with pytest.raises(SpecError, match=f"nothing in a network can be named `{name}`"):
-        archspec.parse(spec(name, DECLARED["a step"]))
+        archspec.read_text(spec(name, DECLARED["a step"]))
 
 
 @pytest.mark.parametrize(
@@ -94,5 +94,5 @@ def test_other_names_of_containers_load(name: str, declared: str) -> None:
     written = (
         DECLARED[declared] if declared == "a computed name" else DECLARED[declared].replace("{}", '"{}"')
     )
-    network = archspec.load(archspec.parse(spec(name, written)))
+    network = archspec.load(archspec.read_text(spec(name, written)))
     assert network(torch.ones(2, 3, 4, 4)).shape == (2, 3, 4, 4)

@@ -43,9 +43,9 @@ def test_strings_and_numbers_that_need_care_read_back(value: object) -> None:
 @given(TEXT)
 def test_a_setting_reaches_the_graph_as_it_was_given(text: str) -> None:
     spec = 'model Net(label: str = ""):\n    input x: [3]\n    require label == label\n    return x -> ReLU\n'
-    graph = archspec.parse(spec, label=text)
+    graph = archspec.read_text(spec, label=text)
     assert graph.settings == {"label": text}
-    again = archspec.parse(spec, label=parse_value(written(text)))
+    again = archspec.read_text(spec, label=parse_value(written(text)))
     assert again == graph
 
 
@@ -63,7 +63,7 @@ def test_an_op_reads_back_from_its_text(text: str) -> None:
     spec = "model Net(op: layer):\n    input x: [3, 8, 8]\n    return x -> op\n"
 
     def op(layer: str) -> Op:
-        return archspec.parse(spec, op=parse_value(layer)).nodes[0].op
+        return archspec.read_text(spec, op=parse_value(layer)).nodes[0].op
 
     assert op(str(op(text))) == op(text)
 

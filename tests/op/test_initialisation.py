@@ -82,7 +82,7 @@ def spec(kind: str, name: str, shape: tuple[int, ...], initialisation: str) -> s
 def test_what_is_read_loads(case: tuple[tuple[int, ...], str], name: str, kind: str) -> None:
     shape, initialisation = case
     try:
-        graph = archspec.parse(spec(kind, name, shape, initialisation))
+        graph = archspec.read_text(spec(kind, name, shape, initialisation))
     except SpecError as error:
         assert all(problem.span is not None for problem in error.problems)
         return
@@ -123,13 +123,13 @@ def test_the_limits_of_dtypes_are_those_of_torch(name: str) -> None:
 )
 def test_the_message_says_what_is_wrong(initialisation: str, said: str) -> None:
     with pytest.raises(SpecError, match=re.escape(said)):
-        archspec.parse(spec("weight", "f32", (2, 2), initialisation))
+        archspec.read_text(spec("weight", "f32", (2, 2), initialisation))
 
 
 def test_an_initialisation_of_an_op_is_held_to_its_weight() -> None:
     text = "model Net:\n    input x: f16[4]\n    return x -> Linear(2, init=constant(1e6))\n"
     with pytest.raises(SpecError, match="the `weight` of Linear is of f16"):
-        archspec.parse(text)
+        archspec.read_text(text)
 
 
 @pytest.mark.parametrize(

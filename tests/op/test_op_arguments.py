@@ -67,7 +67,7 @@ def runs_as_inferred(graph: Graph, device: str) -> None:
 def try_argument(example: str, name: str, value: str, real: str) -> bool:
     """Whether the spec is right; if it is, it runs, is counted, drawn and kept."""
     try:
-        graph = archspec.parse(spec(example, name, value, real))
+        graph = archspec.read_text(spec(example, name, value, real))
     except SpecError as error:
         assert all(problem.span is not None for problem in error.problems)
         return False
@@ -119,7 +119,7 @@ def test_what_pytorch_does_not_take_is_refused(example: str, name: str, value: s
 
 @pytest.mark.parametrize("name", ["f16", "bf16"])
 def test_local_response_norm_runs_in_half_precision(name: str) -> None:
-    graph = archspec.parse(
+    graph = archspec.read_text(
         f"model Net:\n    input x: {name}[8, 5, 5]\n    return x -> LocalResponseNorm(5, 2.0)\n"
     )
     x = torch.randn(2, 8, 5, 5) * 300  # whose squares are more than half precision holds

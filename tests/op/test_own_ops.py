@@ -101,9 +101,9 @@ def told(call: object) -> str:
 
 def test_an_op_that_is_right_runs() -> None:
     define()
-    net = archspec.load(archspec.parse(SPEC), seed=0)
+    net = archspec.load(archspec.read_text(SPEC), seed=0)
     assert net(torch.ones(2, 3, 4)).shape == (2, 3, 4)
-    archspec.cost(archspec.parse(SPEC))
+    archspec.cost(archspec.read_text(SPEC))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_an_op_that_is_right_runs() -> None:
 )
 def test_what_is_wrong_is_told_when_the_spec_is_read(part: str, code: str, said: str) -> None:
     define(**{part: code})
-    assert said in told(lambda: archspec.parse(SPEC))
+    assert said in told(lambda: archspec.read_text(SPEC))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_what_is_wrong_is_told_when_the_spec_is_read(part: str, code: str, said:
 @pytest.mark.parametrize("flat", [False, True])
 def test_what_is_wrong_is_told_when_it_is_built(parts: dict[str, str], said: str, flat: bool) -> None:
     define(**parts)
-    graph = archspec.parse(SPEC)
+    graph = archspec.read_text(SPEC)
     assert said in told(lambda: archspec.load(graph, flat=flat))
 
 
@@ -217,7 +217,7 @@ def test_what_is_wrong_is_told_when_it_is_built(parts: dict[str, str], said: str
 )
 def test_what_is_wrong_is_told_when_it_is_counted(part: str, code: str, said: str) -> None:
     define(**{part: code})
-    graph = archspec.parse(SPEC)
+    graph = archspec.read_text(SPEC)
     summary = archspec.cost(graph)
     count = {"saved": lambda: summary.saved, "reach": lambda: summary.receptive_fields}
     assert said in told(count.get(part, lambda: summary.total))
@@ -225,23 +225,25 @@ def test_what_is_wrong_is_told_when_it_is_counted(part: str, code: str, said: st
 
 def test_a_size_that_is_free_is_given_one_to_try_it(tmp_path: Path) -> None:
     define(infer="return x.with_shape((x.shape[0] + 1, x.shape[1]))", lower="return Scaled((4,))")
-    graph = archspec.parse(SPEC.replace("[3, 4]", "[free S, 4]"))
+    graph = archspec.read_text(SPEC.replace("[3, 4]", "[free S, 4]"))
     assert "says f32[17, 4], and what it runs gives" in told(lambda: archspec.load(graph))
 
 
 def test_an_optional_tensor_is_given_by_name() -> None:
     define()
     spec = SPEC.replace("Gain(times=3)", "Gain(times=3, shift=y)")
-    archspec.load(archspec.parse(spec))
+    archspec.load(archspec.read_text(spec))
     define(lower="return lambda x: x + 1", weights="return {}")
-    assert "fails on f32[3, 4], f32[3, 4] with TypeError" in told(lambda: archspec.load(archspec.parse(spec)))
+    assert "fails on f32[3, 4], f32[3, 4] with TypeError" in told(
+        lambda: archspec.load(archspec.read_text(spec))
+    )
 
 
 def test_what_cannot_run_without_numbers_runs_on_the_cpu() -> None:
     define(lower="return Scaled((4,), run=lambda x: x if float(x.sum()) > 0 else x)")
-    archspec.load(archspec.parse(SPEC))
+    archspec.load(archspec.read_text(SPEC))
     define(lower="return Scaled((4,), run=lambda x: x if float(x.sum()) > 0 and x.nothing else x)")
-    assert "with AttributeError" in told(lambda: archspec.load(archspec.parse(SPEC)))
+    assert "with AttributeError" in told(lambda: archspec.load(archspec.read_text(SPEC)))
 
 
 def test_a_mistake_of_an_op_is_told_as_it_is() -> None:
@@ -249,7 +251,7 @@ def test_a_mistake_of_an_op_is_told_as_it_is() -> None:
         infer="from archspec.ground.errors import Mistake; raise Mistake('too thin', kind='shape', help='use more')"
     )
     with pytest.raises(SpecError, match=r"error\[shape\]: too thin") as caught:
-        archspec.parse(SPEC)
+        archspec.read_text(SPEC)
     assert caught.value.problems[0].help == "use more"
 
 
@@ -261,7 +263,7 @@ def test_a_validator_that_fails_is_told() -> None:
         "    def known(cls, value):\n        return {2: 2}[value]\n",
     )
     exec(text, {"__name__": "ops_of_mine"})
-    assert "checking the arguments of Gain fails with KeyError: 3" in told(lambda: archspec.parse(SPEC))
+    assert "checking the arguments of Gain fails with KeyError: 3" in told(lambda: archspec.read_text(SPEC))
 
 
 def test_it_is_tried_once_for_each_kind_of_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +278,7 @@ def test_it_is_tried_once_for_each_kind_of_input(monkeypatch: pytest.MonkeyPatch
     define()
     spec = SPEC.replace("Gain(times=3)", "[ReLU] + 5 * [Gain(times=3)]")
     for _ in range(2):
-        archspec.load(archspec.parse(spec))
+        archspec.load(archspec.read_text(spec))
     archspec.load("lenet5")
     assert [type(op).__name__ for op in tried] == ["Gain"]
 
@@ -372,13 +374,13 @@ def test_checks_are_left_out_by_a_collection_of_their_names(left_out: Any) -> No
 @pytest.mark.parametrize("leaves", ["raise SystemExit", "raise SystemExit(3)", "import sys; sys.exit('no')"])
 def test_an_op_that_leaves_the_process_is_told(part: str, leaves: str) -> None:
     define(**{part: leaves})
-    said = told(lambda: (archspec.load(g := archspec.parse(SPEC), seed=0), archspec.cost(g).total))
+    said = told(lambda: (archspec.load(g := archspec.read_text(SPEC), seed=0), archspec.cost(g).total))
     assert f"`{part}` of Gain fails with SystemExit" in said
 
 
 def test_what_an_op_runs_may_not_leave_the_process() -> None:
     define(lower="import sys; return Scaled((4,), run=lambda x: sys.exit(3))")
-    assert "with SystemExit: 3" in told(lambda: archspec.load(archspec.parse(SPEC), seed=0))
+    assert "with SystemExit: 3" in told(lambda: archspec.load(archspec.read_text(SPEC), seed=0))
 
 
 def test_an_example_of_another_op_is_found() -> None:

@@ -30,7 +30,9 @@ def attention(
             options.append(f", {name}={name}")
     call = f"Attention(causal=true, dropout={dropout}{''.join(options)})"
     lines.append(f"return (q, k, v) -> {call}")
-    return archspec.load(archspec.parse("\n".join(["model Net:", *(f"    {line}" for line in lines), ""])))
+    return archspec.load(
+        archspec.read_text("\n".join(["model Net:", *(f"    {line}" for line in lines), ""]))
+    )
 
 
 def formula(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | None) -> Tensor:

@@ -46,15 +46,15 @@ DEEP = RESNET | {"depths": [1, 1, 20, 1]}
 )
 def test_blocks_are_what_repeats(name: str, units: dict[str, int]) -> None:
     module = lower(sized(name), lambda g: empty(g, "meta"))
-    found = [type(block).__name__ for block in archspec.blocks(module).values()]
+    found = [type(block).__name__ for block in archspec.repeated_blocks(module).values()]
     assert {name: found.count(name) for name in found} == units
-    for path, block in archspec.blocks(module).items():
+    for path, block in archspec.repeated_blocks(module).items():
         assert module.get_submodule(path) is block
 
 
 def test_blocks_of_another_module_are_refused() -> None:
     with pytest.raises(TypeError, match="was not loaded by archspec"):
-        archspec.blocks(nn.Linear(2, 2))
+        archspec.repeated_blocks(nn.Linear(2, 2))
 
 
 # ---------------------------------------------------------------- compiling
@@ -189,7 +189,7 @@ model Joined:
 def test_compiled_networks_join_images_channels_last() -> None:
     """What is joined is laid out so, and so is the result: TorchInductor is not to lay it out otherwise in between."""
     torch._dynamo.reset()
-    graph = archspec.parse(JOINED)
+    graph = archspec.read_text(JOINED)
     plain = archspec.load(graph, seed=0, dtype="f64")
     compiled = archspec.load(graph, seed=0, dtype="f64", compile="whole")
     batch = torch.randn(2, 3, 16, 16, dtype=torch.float64)
@@ -349,7 +349,7 @@ def distributed(rank: int, folder: str) -> None:
 def sharded(rank: int, folder: str, **settings: Any) -> None:
     mesh = init_device_mesh("cpu", (2,))
     module = load(**settings)
-    blocks = archspec.blocks(module)
+    blocks = archspec.repeated_blocks(module)
     for block in blocks.values():
         fully_shard(block, mesh=mesh)
     fully_shard(module, mesh=mesh)

@@ -74,7 +74,7 @@ def network(graph: Graph, dtype: torch.dtype = torch.float64) -> Network:
 
 
 def case(name: str) -> Graph:
-    return archspec.parse(f"model Net:\n    input x: [16, 8, 8]\n    return {CASES[name]}\n")
+    return archspec.read_text(f"model Net:\n    input x: [16, 8, 8]\n    return {CASES[name]}\n")
 
 
 def ran(module: nn.Module, batch: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -173,7 +173,7 @@ def test_layers_in_any_order_compute_the_same(rank: int, chains: list[list[int]]
     axes = [1, 0, *range(2, rank)]
     units = [[palette[i % len(palette)].replace("[1, 0]", str(axes)) for i in chain] for chain in chains]
     branches = [f"(x -> {' -> '.join(chain)} -> Flatten)" for chain in units]
-    graph = archspec.parse(
+    graph = archspec.read_text(
         f"model Net:\n    input x: {[6, *[9] * (rank - 1)]}\n    return concat({', '.join(branches)})\n"
     )
     made = network(graph)
@@ -183,7 +183,7 @@ def test_layers_in_any_order_compute_the_same(rank: int, chains: list[list[int]]
 
 
 def test_what_a_shared_layer_gives_is_not_folded() -> None:
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 model Net:
     input x: [8, 8, 8]
     shared conv = Conv(8, 3)
@@ -195,7 +195,7 @@ model Net:
 @pytest.mark.parametrize("run", [*PASSES, optimize_for_inference], ids=lambda run: run.__name__)
 def test_a_layer_whose_weight_is_read_elsewhere_keeps_it(run: Callable[[Network], Network | None]) -> None:
     """As where an embedding is tied: the norm behind it is not folded into it, nor is it fused with its neighbour."""
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 model Net:
     input x: [8]
     shared tied = Linear(8)
@@ -344,7 +344,7 @@ def activations_over(made: Network) -> int:
     ],
 )
 def test_what_is_read_no_more_is_written_over(body: str, over: int) -> None:
-    graph = archspec.parse(f"model Net:\n    input x: [8, 6, 6]\n    return {body}\n")
+    graph = archspec.read_text(f"model Net:\n    input x: [8, 6, 6]\n    return {body}\n")
     made = run_pass(write_over, graph)
     batch = batch_of(graph, 2)
     given, first = [x.clone() for x in batch], ran(made.float(), batch)
@@ -355,7 +355,7 @@ def test_what_is_read_no_more_is_written_over(body: str, over: int) -> None:
 
 
 def test_what_is_read_again_is_not_written_over() -> None:
-    graph = archspec.parse("""
+    graph = archspec.read_text("""
 model Net:
     input x: [8, 6, 6]
     a = x -> BatchNorm
@@ -394,7 +394,7 @@ def test_values_read_here_and_there_are_never_lost(steps: list[tuple[str, int, i
         lines.append(f"    v{number} = " + (step.format(a=a, b=b) if step in PAIRS else f"{a} -> {step}"))
         values.append(f"v{number}")
     lines.append(f"    return {values[-1]}" + (f", {values[-2]}" if also else ""))
-    graph = archspec.parse("model Net:\n    input x: [4, 4, 4]\n" + "\n".join(lines) + "\n")
+    graph = archspec.read_text("model Net:\n    input x: [4, 4, 4]\n" + "\n".join(lines) + "\n")
     made = network(graph, torch.float32)
     batch = batch_of(graph, 2)
     given = [x.clone() for x in batch]

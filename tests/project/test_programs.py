@@ -55,14 +55,14 @@ def _result(node: Node, values: Mapping[Any, Tensor], weights: Mapping[str, Tens
 
 def read(program: Program) -> Graph:
     """The graph of a program, which is the same whatever is copied, or counted before it is made."""
-    graph = archspec.parse(program.text)
+    graph = archspec.read_text(program.text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Application, "closed", False)
-        assert graph == archspec.parse(program.text), "what is copied differs from what is run"
+        assert graph == archspec.read_text(program.text), "what is copied differs from what is run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder, "LARGE", 0)
         # A block in a list counts as a node at least, be it that it makes none.
-        counted = archspec.parse(program.text, budget=len(graph.nodes) + len(graph.scopes))
+        counted = archspec.read_text(program.text, budget=len(graph.nodes) + len(graph.scopes))
         assert graph == counted, "a graph that is counted first differs"
     return graph
 

@@ -1,0 +1,98 @@
+"""Claims of a file or a graph, measured: which models stand alone, and which graph each claim is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from archspec.analyses.claims import Verdict, check_claims, unmeasured
+from archspec.elaboration import BUDGET, Module, elaborate, pick_model
+from archspec.graph import Claim, Graph
+from archspec.ground.errors import Mistake, Problem, SpecError
+from archspec.syntax.tree import Definition
+
+Measured = tuple[Graph, list[Verdict]]
+
+
+def measure_file(module: Module, model: str | None = None, *, budget: int = BUDGET) -> list[Measured]:
+    """Each model that stands alone, or only the one named, with the verdicts on its claims.
+
+    Raises SpecError, with every claim that cannot be measured, when there is one, or no such model.
+    """
+    spans = {span.location: span for span in module.claim_spans()}
+    problems: list[Problem] = []
+    measured = []
+    for definition in _standing_alone(module, model):
+        graph = elaborate(module, definition.name, budget=budget)
+        others: dict[str, Graph] = {}
+        verdicts = []
+        for claim in graph.claims:
+            key = str(claim.settings)
+            if key not in others:
+                others[key] = (
+                    graph
+                    if _has(graph, claim)
+                    else elaborate(module, definition.name, claim.settings, budget=budget)
+                )
+            try:
+                verdicts += check_claims(others[key], (claim,))
+            except Mistake as mistake:
+                problems += mistake.at(spans[claim.location]).problems
+        measured.append((graph, verdicts))
+    if problems:
+        raise SpecError(problems)
+    return measured
+
+
+def measure_graph(graph: Graph) -> Measured:
+    """A graph with the verdicts on its claims; those about other settings than its own are unmeasured.
+
+    Raises SpecError for a claim about what cannot be measured.
+    """
+    verdicts = []
+    for claim in graph.claims:
+        if not _has(graph, claim) or not graph.settings.items() <= claim.settings.items():
+            verdicts.append(unmeasured(claim))
+            continue
+        try:
+            verdicts += check_claims(graph, (claim,))
+        except Mistake as mistake:
+            message = f"{mistake.message} (in the spec: {claim.location})"
+            raise SpecError.of(mistake.kind, message, help=mistake.help) from None
+    return graph, verdicts
+
+
+def require_true(measured: Iterable[Measured], module: Module | None = None) -> None:
+    """Raise SpecError with every claim that is wrong, each where it stands in the file."""
+    problems = list(_wrong(measured, module))
+    if problems:
+        raise SpecError(problems)
+
+
+def _wrong(measured: Iterable[Measured], module: Module | None) -> Iterator[Problem]:
+    spans = {span.location: span for span in module.claim_spans()} if module else {}
+    for graph, verdicts in measured:
+        for verdict in verdicts:
+            if verdict.finding == "wrong":
+                claim = verdict.claim
+                what = " ".join(filter(None, (claim.quantity, claim.subject)))
+                span = spans.get(claim.location)
+                place = "" if span else f" (in the spec: {claim.location})"
+                claimed = f"{verdict.claimed} but {claim.known}" if claim.known else verdict.claimed
+                message = f"{graph.name}: claimed {what} {claimed}, measured {verdict.measured}{place}"
+                yield Problem("claim", message, span, f"measured: {verdict.measured}", verdict.mend)
+
+
+def _standing_alone(module: Module, model: str | None) -> list[Definition]:
+    """The models of a file that need no arguments; of one that is named, that is asked for as it is."""
+    if model is not None:
+        return [pick_model(module, model)]
+    return [
+        definition
+        for definition in module.file.definitions
+        if definition.kind == "model" and all(p.default is not None for p in definition.parameters)
+    ]
+
+
+def _has(graph: Graph, claim: Claim) -> bool:
+    """Whether a graph has the settings of a claim."""
+    return claim.settings.items() <= graph.scopes[0].arguments.items()

@@ -1,0 +1,61 @@
+"""Checking specs, and measuring what they claim."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from archspec.api.arguments import checked, path_or_graph, told
+from archspec.api.reading import opened, refuse_late
+from archspec.elaboration import BUDGET
+from archspec.graph import Graph
+
+if TYPE_CHECKING:
+    from archspec.analyses.claims import Verdict
+
+Measured = list[tuple[Graph, list["Verdict"]]]
+
+
+@checked(spec=path_or_graph)
+@told
+def check(
+    given: frozenset[str], /, spec: str | os.PathLike[str] | Graph, *, budget: int = BUDGET
+) -> Measured:
+    """Every model of a file that can stand alone, and the verdicts on its claims, of which none is wrong.
+
+    `spec` is the path or name of a spec, or a graph, which is checked as `claims` measures it. Never imports torch. Raises
+    SpecError when the spec is wrong or a claim does not hold.
+    """
+    from archspec.analyses.measuring import measure_file, measure_graph, require_true
+
+    if isinstance(spec, Graph):
+        refuse_late(f"{spec.name} is a graph already", given)
+        measured = [measure_graph(spec)]
+        require_true(measured)
+        return measured
+    module, model = opened(spec)
+    measured = measure_file(module, model, budget=budget)
+    require_true(measured, module)
+    return measured
+
+
+@checked(spec=path_or_graph)
+@told
+def claims(
+    given: frozenset[str], /, spec: str | os.PathLike[str] | Graph, *, budget: int = BUDGET
+) -> Measured:
+    """Every model of a file that can stand alone, and the verdict on each of its claims.
+
+    A model is read once as it is, and once more for each combination of settings that its claims name. Never imports torch.
+    Raises SpecError when the spec is wrong or a claim cannot be measured.
+
+    A graph is measured as it is. A claim about other settings than the graph was read with cannot be measured of it: its
+    verdict is `unmeasured`, and does not hold.
+    """
+    from archspec.analyses.measuring import measure_file, measure_graph
+
+    if isinstance(spec, Graph):
+        refuse_late(f"{spec.name} is a graph already", given)
+        return [measure_graph(spec)]
+    module, model = opened(spec)
+    return measure_file(module, model, budget=budget)

@@ -1,0 +1,62 @@
+"""Loaded networks: their repeated blocks, and weights of another resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+from warnings import warn
+
+from archspec.api.arguments import checked, mapping
+from archspec.graph import Graph, graph_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from archspec.backends.torch_modules import Network
+
+
+def repeated_blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    """The blocks of a loaded network that repeat, by name: the bottlenecks of a ResNet, the encoder layers of a ViT.
+
+    They are what to shard (`for block in repeated_blocks(module).values(): fully_shard(block)`), to freeze or to count: the
+    outermost blocks of the spec whose name occurs twice, except those that hold a list of blocks of which two are alike, as
+    stages do. Empty for a flat network.
+
+    Raises TypeError for a module that archspec did not load.
+    """
+    from archspec.backends.torch_blocks import blocks
+
+    graph_of(module)
+    return blocks(cast("Network", module))
+
+
+def blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    """`repeated_blocks`, under the name that it had before 0.2."""
+    warn("`archspec.blocks` is `archspec.repeated_blocks` now", DeprecationWarning, stacklevel=2)
+    return repeated_blocks(module)
+
+
+@checked(weights=mapping)
+def resize_positions(
+    weights: Mapping[str, torch.Tensor],
+    graph: Graph,
+    before: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
+    after: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
+) -> dict[str, torch.Tensor]:
+    """Weights of one resolution for a network of another: `load_state_dict(resize_positions(weights, graph, (14, 14)))`.
+
+    Tables of positions are interpolated from the grid `before`, bicubic, as in Dosovitskiy et al. 2021, Section 3.2:
+    sequences [1, tokens + H W, D] of a grid row by row, behind or before tokens (ViT), maps [1, C, H, W] (PiT), and relative
+    positions [(2 H - 1)(2 W - 1), heads] of windows (Swin). All other weights are handed on.
+
+    `before` is height and width of the grid of places, or of the windows, that the weights are of. Only maps show
+    theirs: 16 places are 4 x 4, 2 x 8, or 8 x 2. `after` is that of the network, where its graph does not show it, as
+    where it is given a sequence. Both are one grid for all tables, or one for each by its name; a mapping also says that no
+    other weight is a table which the graph does not show to be one.
+
+    Raises SpecError when a grid is not known or does not fit, when nothing says whether a block's own weight is a table,
+    and when a weight of another shape is none, as in an MLP-Mixer.
+    """
+    from archspec.backends.torch_positions import resize_positions as resize
+
+    return resize(weights, graph, before, after)

@@ -1,0 +1,192 @@
+"""Reading specs: by path, by name, from a string; and what a caller may set of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from warnings import warn
+
+from archspec.api.arguments import checked, told
+from archspec.elaboration import (
+    BUDGET,
+    Entry,
+    Module,
+    catalogue,
+    elaborate,
+    locate,
+    parameters_of,
+    pick_model,
+    read_module,
+    read_value,
+)
+from archspec.elaboration import read_text as module_of_text
+from archspec.graph import Graph
+from archspec.ground.errors import SpecError
+
+BUILT = ".archmod"
+"""The suffix of built modules."""
+
+
+@checked()
+@told
+def read(
+    given: frozenset[str],
+    /,
+    spec: str | os.PathLike[str],
+    model: str | None = None,
+    *,
+    budget: int = BUDGET,
+    settings: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Graph:
+    """The graph of a model, with every shape known. Never imports torch.
+
+    `spec` is the path of an `.arch` file or the name of a shipped spec, either with `:Model` appended; `model` picks
+    one of several in a file (default: the last). `budget` is the most nodes the graph may have.
+
+    Set the model's parameters by name, `read("resnet50", classes=10)`, or with a mapping, `settings={"classes": 10}`.
+    A parameter that shares its name with an argument of this function can only be set through the mapping; the
+    argument itself is then refused unless a mapping, perhaps empty, is given as well.
+
+    Raises SpecError when the spec is wrong or cannot be read.
+    """
+    return Request("read", given, model, budget, settings, more).graph(spec)
+
+
+@checked()
+@told
+def read_text(
+    given: frozenset[str],
+    /,
+    text: str,
+    model: str | None = None,
+    *,
+    budget: int = BUDGET,
+    settings: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Graph:
+    """The graph of a model written in a string, as `read` gives it for a file.
+
+    Raises SpecError when the spec is wrong.
+    """
+    return Request("read_text", given, model, budget, settings, more).elaborated(module_of_text(text))
+
+
+@told
+def parse(given: frozenset[str], /, text: str, *args: Any, **kwargs: Any) -> Graph:
+    """`read_text`, under the name that it had before 0.2."""
+    warn("`archspec.parse` is `archspec.read_text` now", DeprecationWarning, stacklevel=3)
+    return read_text(text, *args, **kwargs)
+
+
+@checked()
+def models(spec: str | os.PathLike[str]) -> list[str]:
+    """The models that a spec file defines, in order. Raises SpecError when the file is wrong."""
+    module, picked = opened(spec)
+    return [picked] if picked else [d.name for d in module.file.definitions if d.kind == "model"]
+
+
+def shipped() -> list[Entry]:
+    """The specs that come with archspec: families by year, and the specs of each by year."""
+    return list(catalogue())
+
+
+@checked()
+def parse_value(text: str) -> Any:
+    """A value as specs write it: `3`, `[3, 4, 6, 3]`, `GELU`, `Conv(bias=false)`; a bare word is a string.
+
+    Raises SpecError when the text is not a value.
+    """
+    return read_value(text)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a call of one of these functions asks of a spec: which model, with which parameters, within which budget.
+
+    `given` are the function's own arguments that were given by name, `more` those that it does not have.
+    """
+
+    function: str
+    given: frozenset[str]
+    model: str | None
+    budget: int
+    settings: Mapping[str, Any] | None
+    more: Mapping[str, Any]
+
+    def graph(self, spec: str | os.PathLike[str] | Graph) -> Graph:
+        """The graph of a spec; a graph itself, of which nothing can be set any more."""
+        if isinstance(spec, Graph):
+            self.refuse_all(f"{spec.name} is a graph already: its model and settings are fixed")
+            return spec
+        module, model = opened(spec, self.model)
+        return self.elaborated(module, model)
+
+    def elaborated(self, module: Module, model: str | None = None) -> Graph:
+        """The graph of a spec that has been read. Refuses arguments that may have been meant for the model."""
+        model, chosen = model or self.model, self.chosen()
+        if self.settings is None:
+            definition = pick_model(module, model)
+            self._require_clear(definition.name, parameters_of(definition))
+        graph = elaborate(module, model, chosen, budget=self.budget)
+        if self.settings is None:  # a model in the short form passes on what the one behind it takes
+            self._require_clear(graph.name, graph.scopes[0].arguments)
+        return graph
+
+    def scaled(self, module: Module, model: str | None, values: Mapping[str, Any]) -> Graph:
+        """The graph with these values over those asked for."""
+        return elaborate(module, model, {**self.chosen(), **values}, budget=self.budget)
+
+    def chosen(self) -> dict[str, Any]:
+        """The model's parameters, from the mapping and by name."""
+        settings = {} if self.settings is None else self.settings
+        if not isinstance(settings, Mapping) or not all(isinstance(name, str) for name in settings):
+            raise SpecError.of(
+                "argument",
+                "`settings` is a mapping of the model's parameters by name",
+                help='as in `settings={"classes": 10}`; a parameter of that name is set by `settings={"settings": ...}`',
+            )
+        twice = [name for name in self.more if name in settings]
+        if twice:
+            raise SpecError.of("argument", f"`{twice[0]}` is given twice, in `settings` and by name")
+        return {**settings, **self.more}
+
+    def refuse_all(self, why: str, *others: str) -> None:
+        """SpecError when anything was asked for, or one of the `others` given: it comes too late to change anything."""
+        late = sorted({*self.given.intersection(("model", "budget")), *self.chosen()})
+        if self.model is not None and "model" not in late:
+            late.insert(0, "model")
+        refuse_late(why, [*late, *sorted(self.given.intersection(others))])
+
+    def _require_clear(self, model: str, parameters: Iterable[str]) -> None:
+        for name in sorted(self.given.intersection(parameters)):
+            raise SpecError.of(
+                "argument",
+                f"`{name}` is an argument of `archspec.{self.function}` and a parameter of {model}",
+                help=f'`settings={{"{name}": ...}}` sets the parameter; with `settings={{}}` beside it,'
+                f" `{name}=` is the argument",
+            )
+
+
+def refuse_late(why: str, names: Iterable[str]) -> None:
+    """SpecError when there are names: arguments that come too late to change anything."""
+    listed = ", ".join(f"`{name}`" for name in names)
+    if listed:
+        help_ = "pass it when reading or loading the spec itself"
+        raise SpecError.of("argument", f"{why}, and {listed} would change nothing", help=help_)
+
+
+def opened(spec: str | os.PathLike[str], model: str | None = None) -> tuple[Module, str | None]:
+    """A spec that has been read, and the model picked: `model`, or what the spec's own name says."""
+    path, picked = locate(str(spec))
+    if is_built(path):
+        raise SpecError.of("file", f"`{path}` is a built module, not a spec", help="`archspec.load` loads it")
+    return read_module(path), model or picked
+
+
+def is_built(spec: str | os.PathLike[str]) -> bool:
+    """Whether this is the path of a built module, by its suffix."""
+    return Path(spec).name.endswith(BUILT)
