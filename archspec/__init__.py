@@ -9,19 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from archspec.moved import keep_old_names
-from archspec.version import __version__
+from archspec.version import __version__ as __version__
 
 __distribution__ = "archspec-nn"
 
 if TYPE_CHECKING:
-    from archspec import api
     from archspec.api import *  # noqa: F403
-    from archspec.graph import Graph
-    from archspec.ground.errors import Problem, SpecError
-    from archspec.op import Op
-
-    __all__ = ["Graph", "Op", "Problem", "SpecError", "__version__"]
-    __all__ += api.__all__
+    from archspec.graph import Graph as Graph
+    from archspec.ground.errors import Problem as Problem
+    from archspec.ground.errors import SpecError as SpecError
+    from archspec.op import Op as Op
 
 _HOMES = {"Graph": "graph", "Op": "op", "Problem": "ground.errors", "SpecError": "ground.errors"}
 
