@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 MOVED = {
+    "archspec.analyses.figures": "archspec.analyses.formatting",
+    "archspec.analyses.words": "archspec.analyses.captions",
     "archspec.artifact": "archspec.api.artifact",
     "archspec.elaborate": "archspec.elaboration",
     "archspec.errors": "archspec.ground.errors",

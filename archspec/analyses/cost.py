@@ -1,6 +1,6 @@
 """What a network costs, counted from its graph: parameters, multiply-adds, FLOPs and bytes.
 
-Which quantities there are, and what each counts of a step, is told in `quantities`; here steps are asked, and summed.
+`quantities` defines what is counted for a step; here it is evaluated for each step, and summed.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class Cost:
 
 @dataclass(frozen=True)
 class Applied:
-    """An op applied to tensors of these types, for a batch, with real numbers kept as `dtype`: what costs depend on.
+    """An op applied to tensors of given types, for a batch, with floating-point tensors in `dtype`: all that a cost depends on.
 
-    With `shares`, it computes with the weights of another step.
+    With `shares`, it uses the weights of another step.
     """
 
     op: Op
@@ -73,7 +73,7 @@ class Applied:
     dtype: DType | None = None
 
     def ask(self, question: Callable[[Op], Callable[..., int]], what: str) -> int:
-        """What the op counts of a sample, times the batch. Raises Mistake, about `what`, when a free size decides."""
+        """What the op counts for a sample, times the batch. Raises Mistake, about `what`, when it depends on a free size."""
         each = fixed(question(self.op)(*self.inputs, **self.options), what)
         return each * (self.batch if any(type_.batched for type_ in self._operands) else 1)
 
@@ -84,21 +84,21 @@ class Applied:
 
     @property
     def own_weights(self) -> tuple[Weight, ...]:
-        """Those that no other step holds."""
+        """Those that it does not share with an earlier step."""
         return () if self.shares else self.weights
 
     def weight_bytes(self, weight: Weight) -> int:
-        """What a weight takes."""
+        """The size of a weight."""
         return TensorType(weight.shape, weight.dtype).kept_as(self.dtype).bytes
 
     @property
     def taken(self) -> int:
-        """The bytes of the tensors that it reads."""
+        """The bytes of its input tensors."""
         return sum(batch_bytes(type_, self.batch, self.dtype) for type_ in self._operands)
 
     @cached_property
     def made(self) -> int:
-        """The bytes of the tensors that it computes; none when it only shows its input in another way."""
+        """The bytes of the tensors that it computes; 0 for a view."""
         if self.op.view or not is_activation(self.op):
             return 0
         return sum(batch_bytes(type_, self.batch, self.dtype) for type_ in self.outputs)
@@ -108,21 +108,21 @@ class Applied:
         return (*self.inputs, *self.options.values())
 
     def cost(self) -> Cost:
-        """All that is counted of it. Raises Mistake when it depends on a free size."""
+        """Its cost. Raises Mistake when it depends on a free size."""
         return Cost(tuple(quantity.of_step(self) for quantity in SUMMED))
 
     def cost_of_weights(self) -> Cost:
-        """What is known of its cost whatever the free sizes are, and 0 else."""
+        """The part of its cost that depends on weights only; 0 for the rest."""
         return Cost(tuple(quantity.of_step(self) if quantity.of_weights else 0 for quantity in SUMMED))
 
 
 def batch_bytes(type_: TensorType, batch: int, dtype: DType | None) -> int:
-    """What a tensor takes for a batch, its real numbers kept as `dtype`."""
+    """The size of a tensor for a batch, in `dtype` if it is floating-point."""
     return type_.kept_as(dtype).bytes * (batch if type_.batched else 1)
 
 
 def is_activation(op: Op) -> bool:
-    """Whether an op computes what it gives, rather than holding it as a weight of the network."""
+    """Whether an op computes its output, rather than being a weight of the network."""
     return not isinstance(op, Own) and bool(op.signature().required or op.signature().variadic)
 
 
@@ -130,7 +130,7 @@ def is_activation(op: Op) -> bool:
 
 
 def node_costs(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> dict[str, Cost]:
-    """The cost of each node by its name, for `batch` samples, real numbers kept as `dtype`.
+    """The cost of each node by name, for `batch` samples, with floating-point tensors in `dtype`.
 
     Raises Mistake when it depends on a free size.
     """
@@ -138,13 +138,13 @@ def node_costs(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> d
 
 
 def weights_only(graph: Graph, dtype: DType | None = None) -> dict[str, Cost]:
-    """What is known of each node's cost whatever its free sizes are: the costs of its weights."""
+    """The part of each node's cost that depends on weights only, so that free sizes do not matter."""
     return _each(graph, 1, dtype, Applied.cost_of_weights)
 
 
 def _each(graph: Graph, batch: int, dtype: DType | None, count: Callable[[Applied], Cost]) -> dict[str, Cost]:
-    # Nodes of repeated blocks share their ops and types: to compare these by identity is enough to count
-    # most of them once, and far faster than to compare what they hold.
+    # Nodes of repeated blocks share their ops and types, so comparing by identity finds most repeats, and is far
+    # faster than comparing by value.
     known: dict[Any, Cost] = {}
     costs, types = {}, graph.types
     for node in graph.nodes:
@@ -159,7 +159,7 @@ def _each(graph: Graph, batch: int, dtype: DType | None, count: Callable[[Applie
 
 
 def applied(graph: Graph, node: Node, batch: int = 1, dtype: DType | None = None) -> Applied:
-    """A node's op with the types of what it takes and gives."""
+    """A node's op with the types of its inputs and outputs."""
     inputs, options = graph.input_types(node), graph.option_types(node)
     return Applied(node.op, inputs, options, node.types, bool(node.shares), batch, dtype)
 
@@ -184,7 +184,7 @@ def macs(graph: Graph) -> int:
 
 
 def weight_bytes(graph: Graph, dtype: DType | None = None) -> dict[DType, int]:
-    """How many bytes the network's weights and buffers take, by their dtype."""
+    """The bytes of the network's weights and buffers, by dtype."""
     sizes: dict[DType, int] = {}
     for weight in graph.weights.values():
         kept = TensorType(weight.shape, weight.dtype).kept_as(dtype)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from archspec.analyses.captions import FOLLOWERS
 from archspec.analyses.cost import Cost, total, weights_only
 from archspec.analyses.hierarchy import Folding, Part, hierarchy, made_of
 from archspec.analyses.summary import Summary
-from archspec.analyses.words import FOLLOWERS
 from archspec.graph import Graph, Node, Ref
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType

@@ -1,4 +1,4 @@
-"""The tree of a network as a person sees it: blocks in blocks, and what repeats told once."""
+"""The tree of a network: blocks within blocks, with repeats folded."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from archspec.ground.tensor import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A node, a block or a list of layers, or several alike that follow one another.
+    """A node, a block or a list of layers, or several equal ones in a row.
 
-    `label` is the name within the part around it (`1-5` for five alike), `kind` the op or the block,
-    `count` how many there are, `cost` what all of them cost, `types` what the last one gives, `parts`
-    what one of them is made of. `alike` is equal for parts that differ in names alone. Where blocks take
-    turns, `parts` are those of one turn, and `span` how many they are.
+    `label` is the name within the enclosing part (`1-5` for five equal ones), `kind` the op or the block, `count` how
+    many there are, `cost` that of all of them, `types` the outputs of the last, `parts` the contents of one. `alike` is
+    equal for parts that differ only in names. Where blocks alternate, `parts` are those of one period, `span` its length.
     """
 
     name: str
@@ -35,18 +34,18 @@ class Part:
     span: int = 1
 
 
-LONG_ROW = 4  # blocks of one kind but of other arguments, which are told once where there is no room for each
-MOST_IN_TURN = 4  # blocks that take turns, so that looking for them takes time in proportion to the blocks
+LONG_ROW = 4  # blocks of one kind with different arguments, which are folded where there is no room for each
+MOST_IN_TURN = 4  # the longest period of alternating blocks, so that the search stays linear
 
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """What is told once: rows of equal parts; `turns` of different blocks, as plain and shifted windows take.
+    """What is folded: rows of equal parts; `turns` of alternating blocks, such as plain and shifted windows.
 
-    In `chains`, only a part that takes what the one before it gives goes on with a row, not one beside it.
-    Without `shapes`, parts are alike that do the same to tensors of other shapes, as dense layers do. Where
-    more than `most` parts would be left of a list, so are blocks of one kind whatever their arguments are, but for a
-    first one that holds other steps: the blocks of a net that grows wider with each.
+    With `chains`, a part joins a row only if it reads the one before it. Without `shapes`, parts are equal if they do the
+    same to tensors of different shapes, as dense layers do. Where more than `most` parts of a list would remain, blocks
+    of one kind are equal whatever their arguments, as in a net that widens with each block; a first one with other
+    steps stays apart.
     """
 
     repeats: bool = True
@@ -59,7 +58,7 @@ class Folding:
 def hierarchy(
     graph: Graph, costs: Mapping[str, Cost], *, scope: int = 0, folding: Folding | None = None
 ) -> tuple[Part, ...]:
-    """The parts of the model, or of one of its scopes, in order; what repeats is folded unless asked not to."""
+    """The parts of the model, or of one of its scopes, in order, with repeats folded unless `folding` says otherwise."""
     return _parts(graph, scope, costs, folding or Folding())
 
 
@@ -130,14 +129,14 @@ def _below(name: str, base: str) -> str:
 
 
 def _leads(graph: Graph, before: Node | int | None, member: Node | int) -> bool:
-    """Whether a member takes a value that the one before it gives."""
+    """Whether a member reads an output of the one before it."""
     given = {before.name} if isinstance(before, Node) else {node.name for node in graph.inside(before or 0)}
     taken = member.operands if isinstance(member, Node) else graph.scopes[member].inputs
     return any(ref.producer in given for ref in taken)
 
 
 def _goes_on(part: Part, following: Part) -> bool:
-    """Whether the following part is the next of a numbered row of equal ones: `3` and `4`, `cell_3` and `cell_4`."""
+    """Whether two parts are equal and numbered in sequence: `3` and `4`, `cell_3` and `cell_4`."""
     return part.alike == following.alike and _next_in_number(part, following)
 
 
@@ -147,7 +146,7 @@ def _next_in_number(part: Part, following: Part) -> bool:
 
 
 def _numbered(label: str) -> tuple[str, int, int] | None:
-    """What stands before the number at the end of a label, and the first and the last of its numbers."""
+    """A label without its trailing number, and the first and last of its numbers."""
     found = re.fullmatch(r"(.*?)(\d+)(?:-(\d+))?", label)
     return (found[1], int(found[2]), int(found[3] or found[2])) if found else None
 
@@ -164,7 +163,7 @@ def _joined(part: Part, following: Part) -> Part:
 
 
 def _by_kind(parts: list[Part]) -> list[Part]:
-    """The same with long rows of blocks of one kind as one part each; of equal size and steps they are alike."""
+    """The same with long rows of blocks of one kind folded; those of equal shapes and steps are alike."""
     rows: list[list[Part]] = []
     for i, part in enumerate(parts):
         before = rows[-1][-1] if rows else None
@@ -185,18 +184,18 @@ def _by_kind(parts: list[Part]) -> list[Part]:
 
 
 def _is_odd(parts: list[Part], i: int) -> bool:
-    """Whether a part is the first of its kind, and holds other steps than the next one."""
+    """Whether a part is the first of its kind, and has other steps than the next."""
     first = i == 0 or parts[i - 1].kind != parts[i].kind
     return first and made_of(parts[i]) != made_of(parts[i + 1])
 
 
 def made_of(part: Part) -> Hashable:
-    """The kinds of what is in a part, in order; those of a row of equal ones once."""
+    """The kinds of a part's contents, in order; a row of equal ones counts once."""
     return tuple((inner.kind, made_of(inner)) for inner in part.parts)
 
 
 def _in_turns(parts: list[Part]) -> list[Part]:
-    """The same with rows of blocks that take turns, such as `0` to `5` of two kinds, as one part of three."""
+    """The same with alternating blocks folded: `0` to `5` of two kinds are one part with a count of three."""
     found: list[Part] = []
     start = 0
     while start < len(parts):
@@ -224,7 +223,7 @@ def _in_turns(parts: list[Part]) -> list[Part]:
 
 
 def _turns(parts: list[Part], start: int) -> tuple[int, int]:
-    """How many blocks take turns from here on, and how many turns: 1 and 1 when they don't."""
+    """The period of the blocks that alternate from here on, and the number of periods; 1 and 1 if they do not."""
     for turn in range(2, MOST_IN_TURN + 1):
         end = start + turn
         while end < len(parts) and _takes_turn(parts, end, turn):
@@ -240,6 +239,6 @@ def _takes_turn(parts: list[Part], i: int, turn: int) -> bool:
 
 
 def _follows(parts: list[Part], i: int) -> bool:
-    """Whether a part is a block, as the one before it, and has the next number."""
+    """Whether a part and the one before it are blocks numbered in sequence."""
     pair = parts[i - 1], parts[i]
     return all(part.kind and part.parts and part.count == 1 for part in pair) and _next_in_number(*pair)

@@ -1,4 +1,4 @@
-"""How much memory a network's activations take, by what is alive when."""
+"""How much memory a network's activations take, from the lifetimes of its tensors."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from archspec.ops.weights import Tied
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """The most bytes that are alive at once, and the node that is running then."""
+    """The most bytes that are live at once, and the node that is running then."""
 
     bytes: int
     node: str
 
 
 def peak_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> Peak:
-    """The most memory that activations take at once at inference, weights not counted.
+    """The peak memory of activations at inference, without weights.
 
-    A tensor is alive from the node that makes it to the last one that reads it, or a view of it;
-    the inputs are the caller's and stay. What is written over its input takes no memory of its own.
-    Raises Mistake when it depends on a free size.
+    A tensor is live from the node that computes it to the last that reads it or a view of it; the inputs belong to the
+    caller and stay live. An op that works in place allocates nothing. Raises Mistake when it depends on a free size.
     """
     homes = _homes(graph, written_over(graph))
     last: dict[Ref, int] = {}
@@ -56,10 +55,10 @@ def peak_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> 
 
 
 def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> int:
-    """Bytes that the forward pass of a training step keeps for the backward pass, weights not counted.
+    """The bytes that a training step keeps for the backward pass, without weights.
 
-    Each op says what its backward pass needs (`Op.saved`); a tensor that several need is kept once, and
-    nothing is kept of what depends on no weight. Raises Mistake when it depends on a free size.
+    Each op says what its backward pass needs (`Op.saved`). A tensor that several ops need is kept once; steps that no
+    trained weight reaches keep nothing. Raises Mistake when it depends on a free size.
     """
     homes = _homes(graph, set(), training=True)
     weights = {Ref(node.name) for node in graph.nodes if not is_activation(node.op)}
@@ -89,9 +88,9 @@ def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
 
 
 def written_over(graph: Graph) -> set[str]:
-    """The nodes that write their result over their input, since nothing else reads it.
+    """The nodes that work in place, since nothing else reads their input.
 
-    Not over what another block made: that block may run again, to save memory in training.
+    Never on the output of another block, which may be recomputed to save memory in training.
     """
     makers = {node.name: node for node in graph.nodes}
     uses = Counter(ref for node in graph.nodes for ref in node.operands)
@@ -112,9 +111,9 @@ def written_over(graph: Graph) -> set[str]:
 
 
 def _homes(graph: Graph, over: set[str], *, training: bool = False) -> dict[Ref, Ref]:
-    """For each value the one whose memory it lies in: itself, unless it is a view or written over another."""
+    """The value whose memory each value occupies: its own, unless it is a view or computed in place."""
     homes = {Ref(given.name): Ref(given.name) for given in graph.inputs}
-    in_order = set(homes)  # the values that lie in memory as their shapes say
+    in_order = set(homes)  # the contiguous values
     for node in graph.nodes:
         given = node.inputs[0] if node.inputs else None
         view = node.op.view and not (training and _makes_noise(graph, node))
@@ -131,7 +130,7 @@ def _homes(graph: Graph, over: set[str], *, training: bool = False) -> dict[Ref,
 
 
 def _only_splits(before: Shape, after: Shape) -> bool:
-    """Whether a shape follows from another by splitting axes, none of them merged."""
+    """Whether a shape follows from another by splitting axes only, without merging any."""
     sizes = list(after)
     for size in before:
         product: Size = 1
@@ -143,5 +142,5 @@ def _only_splits(before: Shape, after: Shape) -> bool:
 
 
 def _makes_noise(graph: Graph, node: Node) -> bool:
-    """Whether a node that hands its input on at inference changes it in training, and keeps how."""
+    """Whether a node that is the identity at inference changes its input in training, and keeps a mask."""
     return bool(graph.ask(node, Op.saved))

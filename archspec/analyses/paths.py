@@ -1,4 +1,4 @@
-"""The ways from the inputs of a network to its outputs [Veit et al., 2016]."""
+"""The paths from the inputs of a network to its outputs [Veit et al., 2016]."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from archspec.op import Op
 
 
 def path_count(graph: Graph) -> int:
-    """How many paths lead from an input to an output: 2^n through n residual blocks."""
+    """The number of paths from an input to an output: 2^n through n residual blocks."""
     return sum(_walk(graph, 0, set()))
 
 
 def path_lengths(graph: Graph) -> dict[int, int]:
-    """How many paths there are of each length, shortest first; a length is counted in weighted layers.
+    """The number of paths of each length, shortest first; lengths are in weighted layers.
 
-    Exact, in one walk: the counts of all lengths are packed into one big integer, with room for the
-    count of all paths in each place, so that adding two of them adds all counts at once, and passing
-    a layer moves them all by one place.
+    Exact, in one walk: the counts of all lengths are packed into one big integer, with room for the count of all paths
+    in each digit, so that one addition adds all counts and a shift passes a layer.
     """
     weighted = weighted_layers(graph)
     width = path_count(graph).bit_length()
@@ -43,7 +42,7 @@ def depth(graph: Graph) -> int:
 
 
 def weighted_layers(graph: Graph) -> set[str]:
-    """The nodes that multiply by trained weights: convolutions and linear maps, but no norms."""
+    """The nodes that multiply by trained weights: convolutions and linear layers, but not norms."""
 
     def weighted(node: Node) -> bool:
         if type(node.op).macs is Op.macs:
@@ -54,7 +53,7 @@ def weighted_layers(graph: Graph) -> set[str]:
 
 
 def _walk(graph: Graph, width: int, weighted: set[str]) -> list[int]:
-    """For each output its paths from all inputs, moved by `width` bits for each weighted layer on the way."""
+    """For each output its paths from all inputs, shifted by `width` bits for each weighted layer on the way."""
     paths = {Ref(given.name): 1 for given in graph.inputs}
     uses: dict[Ref, int] = {}
     for node in graph.nodes:
@@ -67,7 +66,7 @@ def _walk(graph: Graph, width: int, weighted: set[str]) -> list[int]:
         for ref in node.operands:
             count += paths.get(ref, 0)
             uses[ref] -= 1
-            if not uses[ref]:  # large numbers are let go as soon as they can be
+            if not uses[ref]:  # free large numbers as soon as possible
                 paths.pop(ref, None)
         if node.name in weighted:
             count <<= width

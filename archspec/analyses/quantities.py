@@ -1,8 +1,8 @@
-"""The quantities that are counted of networks: an entry each, of which all tables of costs are made.
+"""The quantities that are counted of networks, one entry each; all tables of costs are made from them.
 
-A new quantity is one function below. Its name is the key in JSON and the attribute of `Cost`, its docstring the line in
-the manual, and its decorator says where it is shown. The tree of costs, `--sort`, comparisons, sweeps and their plots,
-`scale` and `diff` find it by themselves.
+To add a quantity, write a function below. Its name is the key in JSON and the attribute of `Cost`, its docstring its line
+in the manual; its decorator says where it is shown. The tree of costs, `--sort`, comparisons, sweeps and their plots, `scale` and
+`diff` pick it up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from archspec.analyses.figures import short, short_bytes, short_seconds
+from archspec.analyses.formatting import short, short_bytes, short_seconds
 
 if TYPE_CHECKING:  # the command line reads this table to describe itself, and should not wait for ops
     from archspec.analyses.cost import Applied
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the command line reads this table to describe itself, and s
     from archspec.ground.tensor import DType
 
 Place = Literal["tree", "comparison", "sweep", "plot", "scale", "diff"]
-"""Where a quantity is shown. JSON and CSV have them all."""
+"""Where a quantity is shown. JSON and CSV contain all of them."""
 
 Unit = Literal["", "bytes", "seconds", "layers"]
 
@@ -33,7 +33,7 @@ _TEXTS: dict[Unit, Callable[[Any], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """Something that is counted: its `key` in Python and JSON, its `heading` in tables, its `title` in plots."""
+    """Something that is counted: `key` is its name in Python and JSON, `heading` in tables, `title` in plots."""
 
     key: str
     heading: str
@@ -42,7 +42,7 @@ class Quantity:
     unit: Unit
     places: frozenset[Place]
     of_network: Callable[[Summary], Any]
-    """What it is of a network; None where it cannot be told, as a time without a device."""
+    """Its value for a network; None where there is none, such as a time without a device."""
 
     @property
     def panel(self) -> str:
@@ -50,19 +50,19 @@ class Quantity:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
     def text(self, value: Any) -> str:
-        """A value of it as tables print it."""
+        """A value as tables print it."""
         return _TEXTS[self.unit](value)
 
 
 @dataclass(frozen=True, slots=True)
 class Summed(Quantity):
-    """A quantity of steps, which adds up to that of blocks and networks."""
+    """A quantity of steps; that of a block or network is the sum over its steps."""
 
     of_step: Callable[[Applied], int]
     of_weights: bool
-    """Whether it is one of weights alone, known whatever the free sizes and the batch are."""
+    """Whether it depends on weights only, and not on free sizes and the batch."""
     share: Literal["", "percent", "bar"]
-    """What stands beside it in the tree: its share of the whole in percent, and a bar of it."""
+    """What the tree shows beside it: its share of the total in percent, or that and a bar."""
 
 
 _QUANTITIES: dict[str, Quantity] = {}
@@ -77,7 +77,7 @@ def summed(
     of_weights: bool = False,
     share: Literal["", "percent", "bar"] = "",
 ) -> Callable[[Callable[[Applied], int]], Summed]:
-    """Make a quantity of a function that counts it of a step; `shown` are its places, with spaces between."""
+    """A quantity from a function that counts it for a step; `shown` lists its places, separated by spaces."""
 
     def made(of_step: Callable[[Applied], int]) -> Summed:
         key = of_step.__name__
@@ -97,7 +97,7 @@ def summed(
 def whole(
     heading: str, title: str, unit: Unit = "", *, shown: str = ""
 ) -> Callable[[Callable[[Summary], Any]], Quantity]:
-    """Make a quantity of a function that counts it of a whole network, since it does not add up."""
+    """A quantity that does not add up, from a function that counts it for a network."""
 
     def made(of_network: Callable[[Summary], Any]) -> Quantity:
         key = of_network.__name__

@@ -1,4 +1,4 @@
-"""How long a network would take at best on a named device [Williams et al., 2009, "Roofline"]."""
+"""A lower bound on the time of a network on a device: the roofline model [Williams et al., 2009]."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from archspec.ground.tensor import DType
 
 @dataclass(frozen=True)
 class Device:
-    """Peak rates of a device as its maker states them: FLOPs a second by dtype, bytes a second of its memory."""
+    """A device and its peak rates from the data sheet: FLOP/s by dtype, memory bandwidth in bytes/s."""
 
     name: str
     flops: Mapping[DType, float]
@@ -31,12 +31,12 @@ DEVICES = {
         2.039e12,
         "NVIDIA A100 data sheet, dense rates",
     ),
-    # 40 cores of 2.3 GHz, each with two 16-wide units that multiply and add; 8 channels of DDR4-3200.
+    # 40 cores at 2.3 GHz with two 16-wide FMA units each; 8 channels of DDR4-3200.
     "cpu": Device(
         "Intel Xeon Platinum 8380, one socket",
         {"f64": 2.944e12, "f32": 5.888e12, "f16": 5.888e12, "bf16": 5.888e12},
         204.8e9,
-        "from the base clock, units and channels that Intel states",
+        "computed from Intel's base clock, FMA units and memory channels",
     ),
 }
 
@@ -53,8 +53,10 @@ def find_device(name: str) -> Device:
 
 
 def estimated_seconds(costs: Iterable[Cost], device: Device, dtype: DType = "f32") -> float:
-    """A lower bound on the time of one pass, in seconds: each node takes as long as its arithmetic or
-    its memory traffic at the device's peak rates, whichever is longer. Launches and caches are not counted.
+    """A lower bound on the time of one pass, in seconds.
+
+    Each node takes as long as its arithmetic or its memory traffic at the device's peak rates, whichever is longer.
+    Launch overheads and caches are ignored.
     """
     rate = device.flops[dtype]
     return sum(max(cost.flops / rate, cost.moved / device.bandwidth) for cost in costs)

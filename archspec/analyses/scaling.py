@@ -16,44 +16,44 @@ from archspec.ground.errors import Mistake, Problem, SpecError
 
 AXES = ("depth", "width", "resolution")
 MOST_STEPS = 100
-MOST_TIMES = 100  # deeper, wider or finer at one step
-MOST_GROWTH = 1_000_000  # times the FLOPs of a model that is scaled
-MOST_RULES = 2_000_000  # of a grid
+MOST_TIMES = 100  # alpha, beta or gamma
+MOST_GROWTH = 1_000_000  # scaled FLOPs over those of the base
+MOST_RULES = 2_000_000  # in a grid
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How much deeper, wider and finer a model becomes for each step of phi."""
+    """The factors of depth, width and resolution for each step of phi."""
 
     alpha: float = 1.2
     beta: float = 1.1
     gamma: float = 1.15
 
     def __post_init__(self) -> None:
-        """Raise Mistake unless each is a number from 1 to `MOST_TIMES`."""
+        """Raise Mistake unless each factor is a number from 1 to `MOST_TIMES`."""
         for name in ("alpha", "beta", "gamma"):
             value = _number(name, getattr(self, name))
             if not 1 <= value <= MOST_TIMES:
-                raise Mistake(f"`{name}` is from 1 to {MOST_TIMES}, not {value:g}")
+                raise Mistake(f"`{name}` must be from 1 to {MOST_TIMES}, not {value:g}")
 
     @property
     def growth(self) -> float:
-        """What a step multiplies the FLOPs of a convolutional net by: alpha * beta^2 * gamma^2, about 2."""
+        """The factor of a convolutional net's FLOPs for each step: alpha * beta^2 * gamma^2, about 2."""
         return _growth(self.alpha, self.beta, self.gamma)
 
     def settings(self, base: Base, phi: float) -> dict[str, float | int]:
-        """The parameters of the model after phi steps, to six decimal digits; the resolution is whole.
+        """The parameters of the model after phi steps, to six decimal places; the resolution is an integer.
 
-        Raises Mistake for a phi that is no number, or so large that no computer would run the model.
+        Raises Mistake when phi is not a number, or so large that no computer could run the model.
         """
         phi = _number("phi", phi)
         if not -MOST_STEPS <= phi <= MOST_STEPS:
-            raise Mistake(f"`phi` is from -{MOST_STEPS} to {MOST_STEPS}, not {phi:g}")
+            raise Mistake(f"`phi` must be from -{MOST_STEPS} to {MOST_STEPS}, not {phi:g}")
         if phi * math.log(self.growth) > math.log(MOST_GROWTH):
             most = math.floor(math.log(MOST_GROWTH, self.growth) * 100) / 100
             raise Mistake(
-                f"phi = {phi:.9g} would multiply the FLOPs by {_power(self.growth, phi)}, and the most is {MOST_GROWTH:,}",
-                help=f"with {self.growth:.3g} times for each step, phi is at most {most:.2f}",
+                f"phi = {phi:.9g} would multiply the FLOPs by {_power(self.growth, phi)}; the limit is {MOST_GROWTH:,}",
+                help=f"at {self.growth:.3g} times per step, phi can be at most {most:.2f}",
             )
         found: dict[str, float | int] = {
             "depth": round(base.depth * self.alpha**phi, 6),
@@ -62,13 +62,13 @@ class Rule:
         }
         for axis, value in found.items():
             if not value and getattr(base, axis):
-                raise Mistake(f"phi = {phi:.9g} would leave nothing of the model: its {axis} would be 0")
+                raise Mistake(f"phi = {phi:.9g} would scale the {axis} of the model down to 0")
         return found
 
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise Mistake(f"`{name}` is a finite number, not {value}")
+        raise Mistake(f"`{name}` must be a finite number, not {value}")
     return float(value)
 
 
@@ -83,7 +83,7 @@ def _power(base: float, exponent: float) -> str:
 
 @dataclass(frozen=True)
 class Base:
-    """The three parameters of the model that is scaled."""
+    """The depth, width and resolution of the model to be scaled."""
 
     depth: float
     width: float
@@ -91,51 +91,50 @@ class Base:
 
     @classmethod
     def of(cls, graph: Graph) -> Base:
-        """What a model's parameters are. Raises Mistake when it has not all three, as numbers."""
+        """Those of a model, from its parameters. Raises Mistake unless it has all three, as numbers."""
         given = graph.scopes[0].arguments
         values = {axis: given.get(axis) for axis in AXES}
         missing = [f"`{axis}`" for axis, value in values.items() if not isinstance(value, int | float)]
         if missing:
             raise Mistake(
-                f"{graph.name} cannot be scaled: it has no parameter {' and no parameter '.join(missing)}",
+                f"{graph.name} cannot be scaled: it has no parameter {' or '.join(missing)}",
                 kind="argument",
-                help="a model that can has `depth: float = 1.0, width: float = 1.0, resolution: int`, as in"
-                " families/mobilenet.arch",
+                help="give it `depth: float = 1.0, width: float = 1.0, resolution: int`, as in families/mobilenet.arch",
             )
         return cls(**values)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """A scaled model: its rule, its parameters, and what it costs against the base."""
+    """A scaled model: its rule, its parameters, and its cost relative to the base."""
 
     rule: Rule
     phi: float
     settings: dict[str, float | int]
     summary: Summary
     ratio: float
-    """Its multiply-adds over those of the base."""
+    """Multiply-adds relative to the base."""
 
 
 Read = Callable[..., Graph]
-"""Gives the model with other parameters, as `archspec.read` does."""
+"""Reads the model with these parameters, as `archspec.read` does."""
 
 
 @contextmanager
 def elaborating(rule: Rule, phi: float, settings: Mapping[str, float | int]) -> Iterator[None]:
-    """What is wrong with a model of these settings is told with the phi that they come from: nobody wrote them."""
+    """Errors in a model of these settings name the phi that they come from, since nobody wrote them."""
     try:
         yield
     except SpecError as error:
         made = ", ".join(f"{axis} = {value:g}" for axis, value in settings.items())
         message = f"the model cannot be scaled by phi = {phi:.9g}, which gives {made}"
         factors = f"alpha = {rule.alpha:g}, beta = {rule.beta:g} and gamma = {rule.gamma:g}"
-        help_ = f"take a phi nearer to 0; the rule is {factors}"
+        help_ = f"choose a phi closer to 0; the rule is {factors}"
         raise SpecError([Problem("argument", message, help=help_), *error.problems]) from None
 
 
 def scaled(read: Read, rule: Rule, phi: float, *, base: Graph | None = None) -> Scaled:
-    """What phi steps of a rule make of a model. Raises Mistake when it cannot be scaled."""
+    """A model scaled by phi steps of a rule. Raises Mistake when it cannot be scaled."""
     base = base or read()
     settings = rule.settings(Base.of(base), phi)
     with elaborating(rule, phi, settings):
@@ -144,20 +143,20 @@ def scaled(read: Read, rule: Rule, phi: float, *, base: Graph | None = None) -> 
 
 
 def grid(budget: float, *, step: float, most: float, tolerance: float) -> list[Rule]:
-    """The rules of a grid whose growth is the budget, give or take a share of `tolerance`.
+    """The rules of a grid whose growth is within a fraction `tolerance` of the budget.
 
-    alpha, beta and gamma go from 1 to `most` in steps, as in the paper's search at phi = 1. Raises Mistake for a grid that
-    is none, has too many rules, or none of that growth.
+    alpha, beta and gamma go from 1 to `most` in steps, as in the paper's search at phi = 1. Raises Mistake when the grid
+    is empty or too large, or no rule in it has that growth.
     """
     given = {"budget": budget, "step": step, "most": most, "tolerance": tolerance}
     for name, value in given.items():
         _number(name, value)
     if step <= 0 or budget <= 0:
-        raise Mistake("a grid's step and budget are more than 0")
+        raise Mistake("the step and budget of a grid must be positive")
     if ((most - 1) / step + 1) ** 3 > MOST_RULES:
         raise Mistake(
             f"a grid from 1 to {most:g} in steps of {step:g} has more than {MOST_RULES:,} rules",
-            help="take a larger step, or end it earlier",
+            help="use a larger step or a smaller end",
         )
     steps = [round(1 + i * step, 6) for i in range(int((most - 1) / step + 1e-9) + 1)]
     grown = [(values, _growth(*values)) for values in product(steps, repeat=3)]
@@ -165,24 +164,24 @@ def grid(budget: float, *, step: float, most: float, tolerance: float) -> list[R
     if not rules:
         nearest = min((growth for _, growth in grown), key=lambda growth: abs(growth - budget))
         raise Mistake(
-            f"no rule of a grid from 1 to {most:g} in steps of {step:g} has a step of {budget:g} times the FLOPs,"
-            f" give or take {100 * tolerance:g}%",
-            help=f"the nearest has one of {nearest:.4g} times; take a smaller step, a later end or a larger tolerance",
+            f"no rule of a grid from 1 to {most:g} in steps of {step:g} multiplies the FLOPs by {budget:g}"
+            f" (within {100 * tolerance:g}%)",
+            help=f"the closest gives {nearest:.4g}; use a smaller step, a larger end or a larger tolerance",
         )
     return rules
 
 
 def search(read: Read, rules: list[Rule]) -> Iterator[Scaled]:
-    """What one step of each rule makes of a model, in order.
+    """A model scaled by one step of each rule, in order.
 
-    Depths that give the same layers are read once: they are rounded up, so most of a grid's are alike.
+    Depths are rounded up to whole layers, so many rules of a grid give the same model; it is read once.
     """
     base = read()
-    at = Base.of(base)
+    start = Base.of(base)
     layers: dict[float, tuple[str, ...]] = {}
     found: dict[tuple[object, ...], Graph] = {}
     for rule in rules:
-        settings = rule.settings(at, 1)
+        settings = rule.settings(start, 1)
         depth = settings["depth"]
         with elaborating(rule, 1, settings):
             if depth not in layers:
@@ -196,5 +195,5 @@ def search(read: Read, rules: list[Rule]) -> Iterator[Scaled]:
 def _measured(base: Graph, graph: Graph, rule: Rule, phi: float, settings: dict[str, float | int]) -> Scaled:
     before = macs(base)
     if not before:
-        raise Mistake(f"{base.name} cannot be scaled: it has no multiply-adds, by which a step is measured")
+        raise Mistake(f"{base.name} cannot be scaled: it has no multiply-adds to measure a step by")
     return Scaled(rule, phi, settings, Summary(graph), macs(graph) / before)

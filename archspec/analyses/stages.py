@@ -1,14 +1,14 @@
-"""The stage table of a network, as papers print it: what runs at which resolution, how wide and how often."""
+"""The stage table of a network, as in papers: operator, resolution, channels and layers of each stage."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from archspec.analyses.captions import operator
 from archspec.analyses.cost import Cost
 from archspec.analyses.diagram import MOST_IN_STAGE, Box, diagram, stages_open
 from archspec.analyses.summary import Summary
-from archspec.analyses.words import operator
 from archspec.graph import Graph
 from archspec.ground.literals import written
 from archspec.ground.size import Size
@@ -17,7 +17,7 @@ from archspec.ground.tensor import TensorType
 
 @dataclass(frozen=True)
 class Stage:
-    """A row of the table: `resolution` is that of the input, `channels` those of the output, `layers` how many."""
+    """A row of the table: `resolution` of its input, `channels` of its output, number of `layers`."""
 
     name: str
     operator: str
@@ -35,7 +35,7 @@ def stages(summary: Summary) -> list[Stage]:
 
 
 def _rows(graph: Graph, box: Box, prefix: str, times: int) -> Iterator[Stage]:
-    """The rows of a box that stands in frames which are drawn once for so many `times`."""
+    """The rows of a box inside frames that stand for `times` repeats."""
     name = f"{prefix}{box.label}"
     if box.inner and not _one_stage(box.inner):
         for inner in box.inner:
@@ -55,7 +55,7 @@ def _rows(graph: Graph, box: Box, prefix: str, times: int) -> Iterator[Stage]:
 
 
 def _operator(graph: Graph, boxes: list[Box]) -> str:
-    """The ops of a box, or its block with the arguments that all of them have alike."""
+    """The ops of a box, or its block with the arguments common to all of them."""
     if boxes[0].ops:
         return ", ".join(operator(op) if i == 0 else type(op).__name__ for i, op in enumerate(boxes[0].ops))
     names = {box.part.name for box in boxes if box.part}
@@ -70,12 +70,12 @@ def _operator(graph: Graph, boxes: list[Box]) -> str:
 
 
 def _tells(value: object) -> bool:
-    """Whether an argument is a number worth a place in a narrow table; 0 says that something is not there."""
+    """Whether an argument belongs in a narrow table: a number other than 0, which stands for absence."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
 
 
 def _one_stage(boxes: list[Box]) -> bool:
-    """Whether boxes are closed blocks of one kind, of which all give tensors of one type."""
+    """Whether boxes are closed blocks of one kind with outputs of one type."""
     kinds = {box.part.kind for box in boxes if box.part and not box.ops}
     return (
         len(kinds) == 1
@@ -87,7 +87,7 @@ def _one_stage(boxes: list[Box]) -> bool:
 def _split(types: tuple[TensorType, ...]) -> tuple[tuple[Size, ...], Size]:
     """The spatial sizes of a tensor and its channels.
 
-    Channels stand first in images, and last in rows of tokens and in grids of them, which are square.
+    Channels come first in images, last in sequences of tokens and in grids of tokens, which are square.
     """
     shape = types[0].shape if types and types[0].rank else (1,)
     last = len(shape) == 2 or (len(shape) == 3 and shape[0] == shape[1] != shape[2])

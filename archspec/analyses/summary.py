@@ -43,27 +43,27 @@ class Summary:
 
     @cached_property
     def of_weights(self) -> Cost:
-        """What is known of the total whatever the free sizes are: the cost of the weights."""
+        """The part of the total that depends on weights only, known even with free sizes."""
         return total(weights_only(self.graph, self.dtype).values())
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The blocks and nodes of the model, in order, what repeats folded."""
+        """The blocks and nodes of the model, in order, with repeats folded."""
         return hierarchy(self.graph, self.nodes)
 
     @property
     def weight_bytes(self) -> dict[DType, int]:
-        """What weights and buffers take, by dtype."""
+        """The size of weights and buffers, by dtype."""
         return weight_bytes(self.graph, self.dtype)
 
     @cached_property
     def peak(self) -> Peak:
-        """The most memory that activations take at once at inference."""
+        """The peak memory of activations at inference."""
         return peak_memory(self.graph, batch=self.batch, dtype=self.dtype)
 
     @cached_property
     def saved(self) -> int:
-        """What the forward pass of a training step keeps for the backward pass."""
+        """What a training step keeps for the backward pass."""
         return saved_memory(self.graph, batch=self.batch, dtype=self.dtype)
 
     @cached_property
@@ -93,7 +93,7 @@ class Summary:
         return estimated_seconds(self.nodes.values(), device, self.dtype or "f32")
 
     def figures(self, device: str | None = None) -> dict[str, Any]:
-        """All that is counted of the network, under the names that JSON has. Raises Mistake for an unknown device."""
+        """All quantities by their keys in JSON. Raises Mistake for an unknown device."""
         summary = self if device is None else replace(self, device=find_device(device))
         values = {quantity.key: quantity.of_network(summary) for quantity in QUANTITIES}
         return {key: value for key, value in values.items() if value is not None}

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from archspec.analyses.captions import sizes, title
 from archspec.analyses.cost import Cost
 from archspec.analyses.diagram import Box, Diagram
-from archspec.analyses.figures import percent, short
-from archspec.analyses.words import sizes, title
+from archspec.analyses.formatting import percent, short
 from archspec.backends.palette import Theme, sign
 
 SHADES = {"params": "parameters", "macs": "multiply-adds", "activations": "activation memory"}

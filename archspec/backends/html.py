@@ -10,11 +10,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from archspec.analyses.captions import sizes, title
 from archspec.analyses.cost import Cost
 from archspec.analyses.diagram import Box, Diagram, Opens, diagram, to_depth
-from archspec.analyses.figures import short
+from archspec.analyses.formatting import short
 from archspec.analyses.summary import Summary
-from archspec.analyses.words import sizes, title
 from archspec.backends.palette import THEMES, sign
 from archspec.elaboration import shipped_specs
 from archspec.elaboration.files import LARGEST

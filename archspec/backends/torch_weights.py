@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import torch
 
-from archspec.analyses.figures import short_bytes
+from archspec.analyses.formatting import short_bytes
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 from archspec.ground.tensor import byte_size, torch_name

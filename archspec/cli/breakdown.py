@@ -1,4 +1,4 @@
-"""One network, broken down: the tree of its blocks, or rows by stage, block, op or node, with what each costs."""
+"""One network, broken down: the costs of its tree of blocks, or of its stages, blocks, ops or nodes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class By(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by v
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: `count` parts of one kind, what they cost together, and what the last gives."""
+    """A line of the table: `count` parts of one kind, their cost together, and the outputs of the last."""
 
     name: str
     label: str
@@ -41,12 +41,12 @@ class Row:
 
     @classmethod
     def of(cls, part: Part, level: int = 0, label: str = "") -> Row:
-        """The line of a part, indented by its level."""
+        """The row of a part, indented by its level."""
         return cls(part.name, label or part.label, part.kind, part.count, part.cost, part.types, level)
 
 
 def breakdown(summary: Summary, by: By, depth: int, sort: str | None) -> Table:
-    """The rows of a network with what each costs, and its total."""
+    """The rows of a network with their costs, and the total."""
     rows = _rows(summary, by, depth, sort)
     columns = [
         (heading, cells)
@@ -91,7 +91,7 @@ def _rows(summary: Summary, by: By, depth: int, sort: str | None) -> list[Row]:
 
 
 def _opens_repeated(rows: list[Row]) -> bool:
-    """Whether the rows below one that stands for several show what one of these is made of."""
+    """Whether a row for several parts is followed by the contents of one of them."""
     return any(row.count > 1 and below.level > row.level for row, below in pairwise(rows))
 
 
@@ -102,7 +102,7 @@ def _inside(parts: tuple[Part, ...]) -> Iterator[Part]:
 
 
 def _gathered(parts: list[Part]) -> tuple[Part, ...]:
-    """One part for all of a kind, in the order of their first appearance; the kind is its name."""
+    """One part for each kind, in order of first appearance, under the name of the kind."""
     from dataclasses import replace
 
     from archspec.analyses.cost import total
@@ -121,7 +121,7 @@ def _gathered(parts: list[Part]) -> tuple[Part, ...]:
 # ------------------------------------------------------------------ columns
 
 Column = tuple[str, list[str]]
-"""A heading and the cells below it, the last of which is that of the total."""
+"""A heading and its cells, the total last."""
 
 _BAR = " "
 _ONLY_IF_USED = ("", "kind", "output", "sees")
@@ -141,8 +141,8 @@ def _names(rows: list[Row], by: By) -> Iterator[Column]:
 
 
 def _costs(rows: list[Row], whole: Cost) -> Iterator[Column]:
-    """A column for each quantity of the tree, and those of its shares; what is 0 is left empty."""
-    from archspec.analyses.figures import percent
+    """A column for each quantity of the tree, with its share beside it; zeros are blank."""
+    from archspec.analyses.formatting import percent
     from archspec.analyses.quantities import SUMMED
 
     for quantity in SUMMED:
@@ -167,7 +167,7 @@ def _bar(part: int, most: int, width: int = 12) -> str:
 
 
 def _fields(rows: list[Row], summary: Summary, by: By) -> Iterator[Column]:
-    """The receptive field of each node in a few characters; of the first input that it sees."""
+    """The receptive field of each node, in short, on the first input that it sees."""
     from archspec.analyses.receptive_field import described
 
     if by is By.node:
@@ -195,7 +195,7 @@ def _raw(row: Row, summary: Summary, by: By) -> dict[str, Any]:
 
 
 def _field(summary: Summary, node: str) -> dict[str, Any]:
-    """The receptive field of a node's first output for each input of the model, axis by axis."""
+    """The receptive field of a node's first output on each input of the model, axis by axis."""
     from archspec.graph import Ref
 
     return {
@@ -217,8 +217,8 @@ def _field(summary: Summary, node: str) -> dict[str, Any]:
 
 
 def notes(summary: Summary) -> list[str]:
-    """What a network costs as a whole, in a few lines."""
-    from archspec.analyses.figures import short, short_bytes, short_seconds
+    """The costs of a whole network in a few lines."""
+    from archspec.analyses.formatting import short, short_bytes, short_seconds
     from archspec.analyses.receptive_field import summary as seen
 
     total, graph = summary.total, summary.graph
@@ -236,5 +236,5 @@ def notes(summary: Summary) -> list[str]:
         lines.append(f"receptive field  {seen(summary.receptive_fields, graph, given.name)}")
     if summary.device is not None:
         seconds = short_seconds(summary.seconds(summary.device))
-        lines.append(f"estimate         at least {seconds} on {summary.device.name}, by its peak rates")
+        lines.append(f"estimate         at least {seconds} on {summary.device.name} at peak rates")
     return lines

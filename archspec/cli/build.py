@@ -22,7 +22,7 @@ from archspec.cli.options import (
     refuse_idle,
     sources_of,
 )
-from archspec.cli.summary import echo_summary
+from archspec.cli.outline import echo_outline
 from archspec.ground.atomic import require_writable
 from archspec.ground.errors import SpecError
 
@@ -144,7 +144,7 @@ def build(
             compile=compile,
             sources=sources,
         )
-    echo_summary(graph)
+    echo_outline(graph)
     typer.echo(f"  time           {time.perf_counter() - started:.1f} s")
     for path in written:
         typer.echo(f"  written        {path} ({path.stat().st_size / 1e6:.1f} MB)")

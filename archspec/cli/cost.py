@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 
 _SORTED_BY = [quantity.key for quantity in SUMMED]
-Batch = Annotated[int, typer.Option(min=1, help="How many samples a batch has.")]
+Batch = Annotated[int, typer.Option(min=1, help="Samples in a batch.")]
 CostDType = Annotated[
     str | None,
     typer.Option(
         "--dtype",
-        help="What real numbers are kept as: f32, bf16, f16 or f64; as in the spec unless given.",
+        help="Precision of floating-point tensors: f32, bf16, f16 or f64; as in the spec by default.",
         show_default=False,
     ),
 ]
@@ -48,8 +48,8 @@ def cost(
     specs: Annotated[
         list[str], typer.Argument(metavar="SPEC...", help="Paths or names of specs; several side by side.")
     ],
-    by: Annotated[By, typer.Option(help="What a row stands for.")] = By.tree,
-    depth: Annotated[int, typer.Option(min=1, help="How deep the tree is shown.")] = 2,
+    by: Annotated[By, typer.Option(help="What each row stands for.")] = By.tree,
+    depth: Annotated[int, typer.Option(min=1, help="Levels of the tree to show.")] = 2,
     sort: Annotated[
         str | None,
         typer.Option(metavar=f"[{'|'.join(_SORTED_BY)}]", help="Most expensive first.", show_default=False),
@@ -60,31 +60,31 @@ def cost(
     device: Annotated[
         str | None,
         typer.Option(
-            help="Estimate the time on h100, h200, a100 or cpu by its peak rates.", show_default=False
+            help="Estimate the time on h100, h200, a100 or cpu from its peak rates.", show_default=False
         ),
     ] = None,
     at: Annotated[
         str | None,
         typer.Option(
             metavar="NAME=VALUE,...",
-            help="Other parameters, batch among them; ranges as in resolution=224:512:32 give a row for each.",
+            help="Set parameters or the batch; a range such as resolution=224:512:32 gives a row for each value.",
             show_default=False,
         ),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Also draw how cost grows over --at, as .svg, .png or .pdf.", show_default=False),
+        typer.Option(help="Also plot cost over --at, as .svg, .png or .pdf.", show_default=False),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Compare with the counters of torch and fvcore, op by op.")
+        bool, typer.Option("--verify", help="Compare with torch's and fvcore's counts, op by op.")
     ] = False,
     settings: Settings = None,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Count parameters, multiply-adds, FLOPs and memory of networks; nothing runs.
+    """Count the parameters, multiply-adds, FLOPs and memory of networks without running them.
 
-    MACs are the multiply-adds that papers print as "FLOPs"; FLOPs are twice these and all other arithmetic.
+    MACs are the multiply-adds that papers print as "FLOPs"; FLOPs are twice the MACs plus all other arithmetic.
     """
     from archspec.analyses.summary import Summary
     from archspec.api import read
@@ -98,11 +98,11 @@ def cost(
         raise typer.BadParameter(f"`{sort}` is not one of {', '.join(_SORTED_BY)}", param_hint="--sort")
     points = parse_points(at, batch)
     if plot is not None and len(points) < 2:
-        raise typer.BadParameter("there is one point only; give --at a range", param_hint="--plot")
+        raise typer.BadParameter("there is only one point; give --at a range", param_hint="--plot")
     given = parse_settings(settings)
     twice = [name for name in points[0] if name in given and name != "batch"]
     if twice:
-        raise typer.BadParameter(f"`{twice[0]}` is given by --set, too", param_hint="--at")
+        raise typer.BadParameter(f"`{twice[0]}` is also given by --set", param_hint="--at")
     if at is not None and re.search(r"(^|,)\s*batch\s*=", at):
         refuse_idle(context, "--at gives the batch", "batch")
     if verify:
@@ -146,7 +146,7 @@ def _float_dtype(name: str | None) -> Any:
     except Mistake as mistake:
         raise typer.BadParameter(mistake.message, param_hint="--dtype") from None
     if not TensorType((), found).floating:
-        raise typer.BadParameter(f"{name} holds no real numbers", param_hint="--dtype")
+        raise typer.BadParameter(f"{name} is not a floating-point dtype", param_hint="--dtype")
     return found
 
 

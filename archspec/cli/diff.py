@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from archspec.analyses.diff import Change, Difference, Piece
     from archspec.analyses.quantities import Quantity
 
-_MOST = 12  # lines of a kind, unless all are asked for
+_MOST = 12  # lines per section without --all
 
 
 class DiffFormat(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by value)
@@ -43,13 +43,15 @@ def diff(
     left_settings: Annotated[list[str] | None, _side("left")] = None,
     right_settings: Annotated[list[str] | None, _side("right")] = None,
     format: Annotated[DiffFormat, typer.Option("--format", help="How to print.")] = DiffFormat.text,
-    everything: Annotated[bool, typer.Option("--all", help="List what is otherwise only counted.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List everything, including what is otherwise only counted.")
+    ] = False,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Show what differs between two networks: structure, cost, and which weights carry over.
+    """Show how two networks differ: in structure, in cost, and in which weights carry over.
 
-    Two settings of one spec differ too: archspec diff resnet50 resnet50 --right classes=10
+    Compares settings of one spec, too: archspec diff resnet50 resnet50 --right classes=10
     """
     from archspec.analyses.diff import diff as compare
     from archspec.api import read
@@ -78,7 +80,7 @@ def diff(
 
 
 def as_json(found: Difference) -> dict[str, Any]:
-    """All that differs, under names that stay."""
+    """The difference as JSON, under stable keys."""
     return {
         "left": _model(found, "left"),
         "right": _model(found, "right"),
@@ -112,7 +114,7 @@ Rows = Sequence[Sequence[str]]
 
 
 def _sections(found: Difference, most: int) -> Iterator[tuple[str, Rows]]:
-    """Headings and the rows under them; the cells of rows are aligned."""
+    """Headings and the rows under them."""
     if found.settings:
         yield "settings", [[name, f"{old} -> {new}"] for name, (old, new) in found.settings.items()]
     for heading, ends in (("inputs", found.inputs), ("outputs", found.outputs)):
@@ -129,11 +131,11 @@ def _sections(found: Difference, most: int) -> Iterator[tuple[str, Rows]]:
     following = sum(len(change.names) for change in found.changed if change.follows)
     consequences: list[list[str]] = []
     if following and most <= _MOST:
-        consequences.append([f"{_steps(following)} in changed blocks changed with these"])
+        consequences.append([f"{_steps(following)} changed within these blocks"])
     if found.reshaped:
-        consequences.append([f"{_steps(len(found.reshaped))} on other shapes, else the same"])
+        consequences.append([f"{_steps(len(found.reshaped))} otherwise unchanged, on different shapes"])
     if consequences:
-        yield "in consequence", consequences
+        yield "as a result", consequences
     yield "cost", _costs(found)
     yield "weights", _weights(found, most)
 
@@ -141,7 +143,7 @@ def _sections(found: Difference, most: int) -> Iterator[tuple[str, Rows]]:
 def _change(change: Change) -> Sequence[str]:
     what = [f"{name}: {old} -> {new}" for name, (old, new) in change.arguments.items()]
     if change.rewired:
-        what.append(f"takes {change.rewired[1]} instead of {change.rewired[0]}")
+        what.append(f"reads {change.rewired[1]} instead of {change.rewired[0]}")
     return [_names(change.names), change.kind, ", ".join(what)]
 
 
@@ -151,7 +153,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _rows_of(pieces: Sequence[Piece]) -> list[list[Piece]]:
-    """Pieces of one kind that stand next to one another are one row: `layer3.6` to `layer3.22`."""
+    """Consecutive pieces of one kind as one row: `layer3.6` to `layer3.22`."""
     rows: list[list[Piece]] = []
     for piece in pieces:
         head, number = _place(piece.name)
@@ -164,7 +166,7 @@ def _rows_of(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 
 def _place(name: str) -> tuple[str, int]:
-    """A numbered name as what stands before its number, and the number; -1 when it has none."""
+    """A numbered name without its number, and the number; -1 when it has none."""
     head, _, last = name.rpartition(".")
     return (head, int(last)) if last.isdigit() else (name, -1)
 
@@ -202,12 +204,12 @@ def _cost(quantity: Quantity, values: tuple[int, int] | None) -> Sequence[str]:
 
 
 def _weights(found: Difference, most: int) -> Rows:
-    from archspec.analyses.figures import percent
+    from archspec.analyses.formatting import percent
 
     weights = found.weights
     carried = len(weights.kept) + len(weights.renamed)
     tensors = carried + len(weights.reshaped) + len(weights.right_only)
-    # What is not all does not print as all.
+    # Less than all must not round to 100%.
     filled = (
         weights.filled if weights.filled == weights.params else min(weights.filled, 0.999 * weights.params)
     )
@@ -218,8 +220,8 @@ def _weights(found: Difference, most: int) -> Rows:
         ]
     ]
     for heading, lines in (
-        ("under another name", [f"{old} -> {new}" for old, new in weights.renamed]),
-        ("of another shape", [f"{new} {shapes}" for _, new, shapes in weights.reshaped]),
+        ("under a different name", [f"{old} -> {new}" for old, new in weights.renamed]),
+        ("with a different shape", [f"{new} {shapes}" for _, new, shapes in weights.reshaped]),
         (f"only in {found.left.name}, the left", list(weights.left_only)),
         (f"only in {found.right.name}, the right", list(weights.right_only)),
     ):
@@ -231,7 +233,7 @@ def _weights(found: Difference, most: int) -> Rows:
 
 
 def _listed(rows: Rows, markdown: bool) -> Iterator[str]:
-    """Rows as lines, cells aligned; as a list in Markdown."""
+    """Rows as aligned lines, or as a Markdown list."""
     if markdown:
         for row in rows:
             name, *rest = (cell for cell in row if cell)

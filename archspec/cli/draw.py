@@ -155,7 +155,7 @@ def picture(graph: Graph, view: View, options: dict[str, Any]) -> Drawing:
 def stage_table(graph: Graph, *, latex: bool = False) -> str:
     """The stage table of a network in Markdown, or in LaTeX for the package booktabs; `?` where a free size decides."""
     from archspec.analyses.cost import macs
-    from archspec.analyses.figures import short
+    from archspec.analyses.formatting import short
     from archspec.analyses.stages import stages
     from archspec.analyses.summary import Summary
     from archspec.cli.tables import Table, as_markdown

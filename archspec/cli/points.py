@@ -1,4 +1,4 @@
-"""The points of `archspec cost --at`: other values for the parameters of a model, and for the batch."""
+"""The points of `archspec cost --at`: values for the parameters of a model and for the batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Point = dict[str, Any]
 
 
 def parse_points(at: str | None, batch: int) -> list[Point]:
-    """The settings that `--at` names, one for each combination of the values of its ranges.
+    """The settings that `--at` describes: every combination of the values in its ranges.
 
-    `resolution=224:512:32` is from 224 to 512, both included, in steps of 32; `act=[ReLU, GELU]` is
-    one value, a list. Raises typer.BadParameter for what is no such thing.
+    `resolution=224:512:32` runs from 224 to 512 inclusive, in steps of 32; `act=[ReLU, GELU]` is
+    one value, a list. Raises typer.BadParameter for anything else.
     """
     from archspec.api import parse_value
 
@@ -36,10 +36,10 @@ def parse_points(at: str | None, batch: int) -> list[Point]:
             raise _wrong(f"in `{setting}`: {error.problems[0].message}") from None
         ranges[name] = values if len(values) == 1 else _range(setting, values)
     if not all(type(size) is int and size >= 1 for size in ranges.get("batch", [])):
-        raise _wrong("a batch is a positive whole number")
+        raise _wrong("a batch must be a positive integer")
     points = [dict(zip(ranges, values, strict=True)) for values in product(*ranges.values())]
     if len(points) > MOST_POINTS:
-        raise _wrong(f"{len(points):,} points are too many; the most is {MOST_POINTS:,}")
+        raise _wrong(f"{len(points):,} points are too many; the limit is {MOST_POINTS:,}")
     return points if "batch" in ranges else [{**point, "batch": batch} for point in points]
 
 
@@ -47,7 +47,7 @@ _STRING_OR_SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[()\[\]{},
 
 
 def _split(text: str, sign: str) -> list[str]:
-    """The parts between the signs that stand neither in brackets nor in a string."""
+    """The parts between separators that are outside brackets and strings."""
     parts, start, depth = [], 0, 0
     for match in _STRING_OR_SIGN.finditer(text):
         depth += (match.group() in "([{") - (match.group() in ")]}")
@@ -59,13 +59,13 @@ def _split(text: str, sign: str) -> list[str]:
 
 def _range(setting: str, values: list[Any]) -> list[Any]:
     if len(values) not in (2, 3) or not all(type(value) in (int, float) for value in values):
-        raise _wrong(f"`{setting}` is not NAME=FIRST:LAST:STEP, in numbers")
+        raise _wrong(f"`{setting}` is not NAME=FIRST:LAST:STEP with numbers")
     first, last, step = (*values, 1)[:3]
     if step <= 0 or last < first:
-        raise _wrong(f"`{setting}` never gets from {first} to {last}")
+        raise _wrong(f"`{setting}` is an empty range")
     reach = (last - first) / step + 1e-9
     if reach >= MOST_POINTS:
-        raise _wrong(f"`{setting}` has too many values; the most is {MOST_POINTS:,}")
+        raise _wrong(f"`{setting}` has too many values; the limit is {MOST_POINTS:,}")
     count = int(reach) + 1
     steps = [first + i * step for i in range(count)]
     return [round(value, 10) if isinstance(value, float) else value for value in steps]

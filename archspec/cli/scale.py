@@ -28,45 +28,43 @@ if TYPE_CHECKING:
     from archspec.analyses.scaling import Rule, Scaled
     from archspec.graph import Graph
 
-_OFF = 0.1  # how far from 2 a rule may be without a word: the paper's own gives 1.92
+_TOLERATED = 0.1  # distance from 2 that still counts as "about 2": the paper's own rule gives 1.92
 
 
 @app.command()
 def scale(
     context: typer.Context,
     spec: Spec,
-    phi: Annotated[float, typer.Option("--phi", help="How many steps; each is about twice the FLOPs.")] = 1.0,
-    alpha: Annotated[float, typer.Option("--alpha", min=1.0, help="Deeper by this at each step.")] = 1.2,
-    beta: Annotated[float, typer.Option("--beta", min=1.0, help="Wider by this.")] = 1.1,
-    gamma: Annotated[float, typer.Option("--gamma", min=1.0, help="Finer by this.")] = 1.15,
+    phi: Annotated[float, typer.Option("--phi", help="Number of steps; each about doubles the FLOPs.")] = 1.0,
+    alpha: Annotated[float, typer.Option("--alpha", min=1.0, help="Factor of depth per step.")] = 1.2,
+    beta: Annotated[float, typer.Option("--beta", min=1.0, help="Factor of width per step.")] = 1.1,
+    gamma: Annotated[float, typer.Option("--gamma", min=1.0, help="Factor of resolution per step.")] = 1.15,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the scaled model as a spec.")
     ] = None,
     search: Annotated[
         bool,
-        typer.Option("--search", help="Look for alpha, beta and gamma whose step costs --times as much."),
+        typer.Option(
+            "--search", help="Search a grid for alpha, beta and gamma that multiply the FLOPs by --times."
+        ),
     ] = False,
-    times: Annotated[
-        float, typer.Option("--times", min=1.0, help="What a step may multiply the FLOPs by.")
-    ] = 2.0,
-    step: Annotated[float, typer.Option("--step", min=0.005, max=1.0, help="How fine the grid is.")] = 0.05,
-    most: Annotated[float, typer.Option("--most", min=1.0, max=10.0, help="Where the grid ends.")] = 2.0,
+    times: Annotated[float, typer.Option("--times", min=1.0, help="Target factor of FLOPs per step.")] = 2.0,
+    step: Annotated[float, typer.Option("--step", min=0.005, max=1.0, help="Spacing of the grid.")] = 0.05,
+    most: Annotated[float, typer.Option("--most", min=1.0, max=10.0, help="End of the grid.")] = 2.0,
     tolerance: Annotated[
         float,
-        typer.Option("--tolerance", min=0.0, max=1.0, help="How far off alpha * beta^2 * gamma^2 may be."),
+        typer.Option("--tolerance", min=0.0, max=1.0, help="Relative tolerance on alpha * beta^2 * gamma^2."),
     ] = 0.05,
-    top: Annotated[
-        int, typer.Option("--top", min=1, help="How many rules are shown, the nearest first.")
-    ] = 20,
+    top: Annotated[int, typer.Option("--top", min=1, help="Number of rules shown, closest first.")] = 20,
     settings: Settings = None,
     format: Annotated[TableFormat, typer.Option("--format", help="How to print.")] = TableFormat.table,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Make a model deeper, wider and finer at once, and show what it costs.
+    """Scale depth, width and resolution of a model together, and show what it costs.
 
-    By compound scaling, alpha^phi as deep, beta^phi as wide and at gamma^phi times the resolution, where
-    alpha * beta^2 * gamma^2 is about 2. The model has parameters depth, width and resolution.
+    Compound scaling: depth grows by alpha^phi, width by beta^phi and resolution by gamma^phi, where
+    alpha * beta^2 * gamma^2 is about 2. The model needs parameters depth, width and resolution.
     """
     from archspec.analyses import scaling
     from archspec.api import read
@@ -76,10 +74,10 @@ def scale(
     import_plugins(plugins)
     if search:
         refuse_idle(
-            context, "--search tries many rules, each for one step", "phi", "alpha", "beta", "gamma", "output"
+            context, "--search tries many rules at phi = 1", "phi", "alpha", "beta", "gamma", "output"
         )
     else:
-        refuse_idle(context, "it is for --search", "times", "step", "most", "tolerance", "top")
+        refuse_idle(context, "it belongs to --search", "times", "step", "most", "tolerance", "top")
     given = parse_settings(settings)
     sources = () if output is None else tuple(sources_of(spec, others=plugins or []))
     if output is not None:
@@ -94,7 +92,7 @@ def scale(
             print_table(_found(list(scaling.search(read_scaled, rules)), times, top), format)
             return
         rule, base = scaling.Rule(alpha, beta, gamma), read_scaled()
-        rule.settings(scaling.Base.of(base), phi)  # before all the steps on the way
+        rule.settings(scaling.Base.of(base), phi)  # fail before the smaller steps are read
         steps = sorted({*range(int(phi) + 1), phi})
         rows = [scaling.scaled(read_scaled, rule, at, base=base) for at in steps]
     except Mistake as mistake:
@@ -111,17 +109,17 @@ def _found(rows: list[Scaled], times: float, top: int) -> Table:
     nearest = sorted(rows, key=lambda row: (abs(row.ratio - times), row.rule.alpha, row.rule.beta))[:top]
     table = _table(nearest, ["alpha", "beta", "gamma"])
     table.notes.append(
-        f"the {len(nearest)} of {len(rows)} rules of the grid that come nearest to {times:g} times the"
-        " multiply-adds; which is best, training says"
+        f"the {len(nearest)} of {len(rows)} rules in the grid closest to {times:g} times the multiply-adds;"
+        " train them to find the best"
     )
     return table
 
 
 def _growth(rule: Rule) -> str:
-    said = f"alpha * beta^2 * gamma^2 = {rule.growth:.3g}"
-    if abs(rule.growth - 2) <= _OFF:
-        return f"{said}, about 2: the FLOPs grow by about 2^phi"
-    return f"{said}, not about 2: the FLOPs grow by {rule.growth:.3g}^phi"
+    product = f"alpha * beta^2 * gamma^2 = {rule.growth:.3g}"
+    if abs(rule.growth - 2) <= _TOLERATED:
+        return f"{product}, about 2: the FLOPs grow by about 2^phi"
+    return f"{product}, not about 2: the FLOPs grow by {rule.growth:.3g}^phi"
 
 
 def _table(rows: Sequence[Scaled], first: Iterable[str]) -> Table:
@@ -159,7 +157,7 @@ def _write(
     meant: Graph,
     sources: Sequence[Path],
 ) -> None:
-    """A spec of the scaled model, which imports the one that it is made from; `given` are its other settings."""
+    """Write a spec that imports the base model and applies it to the scaled parameters; `given` are the other settings."""
     from archspec.elaboration import SUFFIX, elaborate, locate, read_text, shipped_specs
     from archspec.ground.atomic import replacing
     from archspec.ground.errors import SpecError
@@ -169,14 +167,14 @@ def _write(
     if path.parent != shipped_specs() and path.parent.resolve() != output.parent.resolve():
         raise SpecError.of(
             "file",
-            f"`{output}` could not import `{path}`, which is in another folder",
+            f"`{output}` cannot import `{path}`, which is in another folder",
             help=f"write it to `{path.parent / output.name}`",
         )
     if path.suffix != SUFFIX or not path.stem.isidentifier():
         raise SpecError.of(
             "file",
-            f"no spec can import `{path}`",
-            help=f"give it a name such as `net{SUFFIX}`, of letters and digits",
+            f"specs cannot import `{path}`",
+            help=f"rename it to an identifier, such as `net{SUFFIX}`",
         )
     name = re.sub(r"\W", "_", f"{base.name}Phi{row.phi:g}".replace("-", "Minus"))
     arguments = {**given, **{axis: written(value) for axis, value in row.settings.items()}}
@@ -190,8 +188,8 @@ def _write(
     if _network(found) != _network(meant):
         raise SpecError.of(
             "file",
-            f"read from `{output}`, it would be another network",
-            help=f"a file beside it hides the `{path.stem}` that is meant; write it to another folder",
+            f"the spec in `{output}` would be a different network",
+            help=f"another `{path.stem}{SUFFIX}` in that folder shadows the base model; write to another folder",
         )
     with replacing(output, sources=sources) as file:
         file.write(text.encode())
@@ -199,6 +197,6 @@ def _write(
 
 
 def _network(graph: Graph) -> object:
-    """What a network is, wherever it was written."""
+    """What makes two networks the same, wherever they were written."""
     nodes = [(n.name, n.op, n.operands, tuple(n.options), n.types, n.shares) for n in graph.nodes]
     return nodes, graph.weights, [(i.name, i.type) for i in graph.inputs], graph.outputs

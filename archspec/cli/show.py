@@ -18,7 +18,7 @@ from archspec.cli.options import (
     import_plugins,
     parse_settings,
 )
-from archspec.cli.summary import echo_summary
+from archspec.cli.outline import echo_outline
 
 if TYPE_CHECKING:
     from archspec.graph import Graph, Input, Node
@@ -46,7 +46,7 @@ def show(
     for line in _lines(graph):
         typer.echo(line)
     typer.echo()
-    echo_summary(graph)
+    echo_outline(graph)
 
 
 def _taken(given: Input) -> str:

@@ -24,7 +24,7 @@ def print_sweep(
     plot: Path | None,
     sources: Iterable[Path] = (),
 ) -> None:
-    """Print a row of totals for each model at each point, and plot them if asked to, over none of the `sources`."""
+    """Print the totals of each model at each point, and plot them if asked to, never over one of the `sources`."""
     varied = [name for name in points[0] if len({repr(point[name]) for point in points}) > 1]
     rows: list[tuple[list[str], dict[str, Any]]] = []
     raw: list[dict[str, Any]] = []
@@ -40,7 +40,7 @@ def print_sweep(
     print_table(table, format, raw)
     if plot is not None:
         if not varied:
-            raise typer.BadParameter("nothing in --at has several values", param_hint="--plot")
+            raise typer.BadParameter("--at varies nothing", param_hint="--plot")
         from archspec.backends.plot import plot_growth
 
         plot_growth(table.raw, varied, plot, sources=sources)

@@ -1,4 +1,4 @@
-"""Tables as commands print them: for people, for spreadsheets, for documents, for programs."""
+"""Tables as commands print them: for terminals, as CSV, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class TableFormat(str, Enum):  # noqa: UP042  (typer shows the members of a str 
 
 @dataclass
 class Table:
-    """Rows of text under headings; columns named in `right` are set to the right, those in `long` may wrap.
+    """Rows of text under headings; columns named in `right` are right-aligned, those in `long` may wrap.
 
-    `raw` are the same rows as programs read them, `notes` lines that stand below.
+    `raw` has the same rows for CSV and JSON, `notes` the lines below the table.
     """
 
     headings: Sequence[str]
@@ -39,7 +39,7 @@ class Table:
 
 
 def print_table(table: Table, format: TableFormat, json_value: Any = None) -> None:
-    """Print a table; as JSON, `json_value` or else the raw rows."""
+    """Print a table; as JSON, `json_value`, or the raw rows without one."""
     match format:
         case TableFormat.json:
             typer.echo(json.dumps(table.raw if json_value is None else json_value, indent=2))
@@ -52,7 +52,7 @@ def print_table(table: Table, format: TableFormat, json_value: Any = None) -> No
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
-    """The rows as comma-separated values, a column for each key; lists are joined with spaces, nested values are JSON."""
+    """The rows as CSV with a column for each key; lists are joined by spaces, nested values are JSON."""
     import csv
 
     out = io.StringIO()
@@ -71,7 +71,7 @@ def _in_a_cell(value: Any) -> Any:
 
 
 def as_markdown(table: Table) -> str:
-    """The table as Markdown, columns aligned in the source too."""
+    """The table as Markdown, with columns aligned in the source."""
     rows = [[_escaped(cell) for cell in row] for row in (table.headings, *table.rows)]
     widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(table.headings))]
 
@@ -100,7 +100,7 @@ def _print_rich(table: Table) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    if not console.is_terminal:  # in a file or a pipe, nothing is to be cut at the width of a screen
+    if not console.is_terminal:  # files and pipes have no width to cut at
         console = Console(highlight=False, width=max(console.width, 200))
     drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title=table.title or None)
     for heading in table.headings:

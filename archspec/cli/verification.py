@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def print_verification(graphs: list[Graph], format: TableFormat) -> None:
     """Print for each network what the counters say, op by op. Exit status 1 when torch's differs from ours."""
-    from archspec.analyses.figures import short
+    from archspec.analyses.formatting import short
     from archspec.backends.torch_counts import compare
 
     agreed, values = True, []

@@ -16,7 +16,7 @@ from nets import sized
 
 import archspec
 from archspec.analyses.cost import network_cost, node_costs, total
-from archspec.analyses.figures import percent, short, short_bytes, short_seconds
+from archspec.analyses.formatting import percent, short, short_bytes, short_seconds
 from archspec.analyses.hierarchy import Folding, Part, hierarchy
 from archspec.analyses.paths import depth, path_count, path_lengths
 from archspec.analyses.quantities import SUMMED
@@ -309,14 +309,14 @@ def test_convolutions_grow_with_the_square_of_the_resolution() -> None:
     ("arguments", "says"),
     [
         (["--at", "resolution"], "is not NAME=VALUE"),
-        (["--at", "resolution=320:224"], "never gets from 320 to 224"),
-        (["--at", "resolution=1:100000:1"], "the most is 1,000"),
-        (["--at", "batch=0"], "a batch is a positive whole number"),
+        (["--at", "resolution=320:224"], "is an empty range"),
+        (["--at", "resolution=1:100000:1"], "the limit is 1,000"),
+        (["--at", "batch=0"], "a batch must be a positive integer"),
         (["--at", "batch=1,batch=2"], "given twice"),
         (["--at", "resolution=[1"], "in `resolution=[1`"),
-        (["--plot", "x.svg"], "one point only"),
+        (["--plot", "x.svg"], "only one point"),
         (["--device", "h100x"], "there is no device"),
-        (["--dtype", "i8"], "holds no real numbers"),
+        (["--dtype", "i8"], "is not a floating-point dtype"),
         (["--dtype", "f31"], "there is no dtype"),
         (["--batch", "0"], "batch"),
     ],

@@ -103,7 +103,7 @@ def test_rows_as_json_and_a_word_on_other_rules(tmp_path: Path) -> None:
 def test_what_cannot_be_scaled_is_told(tmp_path: Path) -> None:
     done = command("scale", "vgg16", folder=tmp_path)
     assert done.returncode == 1
-    assert "VGG16 cannot be scaled: it has no parameter `depth` and no parameter `width`" in done.stderr
+    assert "VGG16 cannot be scaled: it has no parameter `depth` or `width`" in done.stderr
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "m.arch").write_text(
         "from efficientnet_b0 import EfficientNetB0\nmodel M = EfficientNetB0()\n"

@@ -35,7 +35,8 @@ import pytest
 from nets import sized
 
 import archspec
-from archspec.analyses.figures import short
+from archspec.analyses.formatting import short
+from archspec.analyses.quantities import QUANTITIES, Place
 from archspec.analyses.roofline import DEVICES
 from archspec.api import check, shipped
 from archspec.cli.claims import claims_table as table_of_claims
@@ -260,6 +261,7 @@ def with_tables(text: str) -> str:
         "ops": op_tables,
         "functions": function_table,
         "initialisations": initialisation_table,
+        "quantities": quantity_table,
         "costs": cost_table,
         "devices": device_table,
         "claims": claims_table,
@@ -272,6 +274,16 @@ def with_tables(text: str) -> str:
             table = "".join(f"{line}\n" for line in lines())
             text = before + begin + "\n" + table + "\n" + end + rest.split(end)[1]
     return text
+
+
+def quantity_table() -> Iterator[str]:
+    """What is counted of networks, and the commands that show it."""
+    shows = {"tree": "`cost`", "comparison": "`cost A B`", "sweep": "`--at`", "plot": "`--plot`"}
+    yield from ("| in JSON and Python | in tables | | shown by |", "| --- | --- | --- | --- |")
+    for quantity in QUANTITIES:
+        places = [shows.get(place, f"`{place}`") for place in get_args(Place) if place in quantity.places]
+        heading = quantity.heading if places else ""
+        yield row(f"`{quantity.key}`", heading, quantity.meaning.removesuffix("."), ", ".join(places))
 
 
 def cost_table() -> Iterator[str]:

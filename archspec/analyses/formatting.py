@@ -1,4 +1,4 @@
-"""Numbers as people read them: `25.56M`, `97.7 MiB`, `3.4 ms`."""
+"""Numbers for people: `25.56M`, `97.7 MiB`, `3.41 ms`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def short_bytes(number: int) -> str:
 
 
 def short_seconds(seconds: float) -> str:
-    """A time with three digits: `3.41 ms`."""
+    """A time to three digits: `3.41 ms`."""
     for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
@@ -35,5 +35,5 @@ def short_seconds(seconds: float) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """A share in percent: `12.3%`; empty when the whole is nothing."""
+    """A share in percent: `12.3%`; empty when the whole is 0."""
     return f"{100 * part / whole:.1f}%" if whole else ""

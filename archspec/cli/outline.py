@@ -1,4 +1,4 @@
-"""What a graph is, in a few lines: `build` and `show` end with it."""
+"""A graph in a few lines, which end the output of `build` and `show`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from archspec.graph import Graph
 
 
-def echo_summary(graph: Graph) -> None:
+def echo_outline(graph: Graph) -> None:
     """Print name, inputs, outputs, parameters and multiply-adds."""
     from archspec.analyses.cost import macs
 
