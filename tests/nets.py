@@ -1,23 +1,39 @@
 """The shipped networks as tests take them: of sizes that are all known, and with something to put in."""
 
-from typing import Any
+from functools import cache
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import archspec
+from archspec.elaboration import shipped_names
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 
+NAMES = tuple(name for name, _ in shipped_names())
+FEW = ("lenet5", "resnet20_cifar", "googlenet", "mobilenet_v2", "vit_ti16")
 
-def sized(name: str, **settings: Any) -> Graph:
-    """A shipped network; one whose sizes are free, at the sizes of which its claims speak."""
-    graph = archspec.read(name, **settings)
+# A test of every shipped network; the fast checks take a few small ones of different kinds.
+every_network = pytest.mark.parametrize(
+    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
+
+
+@cache
+def shipped(name: str) -> Graph:
+    """A shipped network, read once: nothing changes a graph."""
+    return archspec.read(name)
+
+
+@cache
+def sized(name: str) -> Graph:
+    """A shipped network; one whose sizes are free, at the sizes that its claims give."""
+    graph = shipped(name)
     if graph.is_sized:
         return graph
-    known = next(claim.settings for claim in graph.claims if claim.settings)
-    return archspec.read(name, **{**known, **settings})
+    return archspec.read(name, **next(claim.settings for claim in graph.claims if claim.settings))
 
 
 def batch_of(graph: Graph, samples: int, device: str = "cpu") -> list[torch.Tensor]:
@@ -52,6 +68,7 @@ def outputs(out: object) -> list[torch.Tensor]:
     return [out] if isinstance(out, torch.Tensor) else list(out)  # type: ignore[call-overload]
 
 
+@cache
 def small(name: str) -> Graph:
     """A shipped network at the smallest of a few resolutions that it takes."""
     given = sized(name)

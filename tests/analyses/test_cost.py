@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nets import sized
+from nets import every_network, sized, small
 
 import archspec
 from archspec.analyses.cost import network_cost, node_costs, total
@@ -21,20 +21,21 @@ from archspec.analyses.hierarchy import Folding, Part, hierarchy
 from archspec.analyses.paths import depth, path_count, path_lengths
 from archspec.analyses.quantities import SUMMED
 from archspec.analyses.roofline import DEVICES, estimated_seconds
-from archspec.api import shipped
 from archspec.backends.torch_counts import compare
 from archspec.ground.errors import Mistake
 from archspec.op import Op
 from archspec.ops.pooling import GlobalAvgPool
 
-SHIPPED = [entry.name for entry in shipped()]
-
 # ---------------------------------------------------------------- second opinions
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@every_network
 def test_multiply_adds_are_torchs_and_fvcore_differs_for_known_reasons(name: str) -> None:
     graph = sized(name)
+    if (
+        archspec.cost(graph).total.macs > 3_000_000_000
+    ):  # fvcore runs each op; torch's count of the whole is in test_specs
+        graph = small(name)
     found = compare(graph)
     assert archspec.cost(graph).total.macs == found.torch_macs
     assert archspec.cost(graph).total.params == found.torch_params
@@ -349,6 +350,7 @@ def test_a_plot_in_another_format_is_refused(tmp_path: Path) -> None:
     assert ".svg, .png or .pdf" in done.stderr
 
 
+@pytest.mark.slow
 def test_verify_prints_three_counts() -> None:
     done = command("cost", "resnet18", "--verify", "--format", "json")
     printed = json.loads(done.stdout)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nets import every_network, shipped
 from work import calls
 
 import archspec
 from archspec.analyses.diff import Difference
-from archspec.api import shipped
 
 CHAIN = """
 block Residual(hidden: int = 4):
@@ -41,9 +41,9 @@ def names(pieces: Any) -> list[str]:
     return [piece.name for piece in pieces]
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in shipped()])
+@every_network
 def test_a_network_is_the_same_as_itself(name: str) -> None:
-    graph = archspec.read(name)
+    graph = shipped(name)
     found = archspec.diff(graph, graph)
     assert found.same
     assert found.weights.kept == tuple(key for key, weight in graph.weights.items() if weight.saved)

@@ -34,6 +34,7 @@ def package(path: Path, batch: int | None, dtype: str = "f32") -> torch.nn.Modul
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch", "sizes", "dtype"), [(2, [2], "f32"), (None, [1, 2, 5], "f64")])
 def test_a_package_computes_the_same(tmp_path: Path, batch: int | None, sizes: list[int], dtype: str) -> None:
     network = package(tmp_path / "net.pt2", batch, dtype)
@@ -45,6 +46,7 @@ def test_a_package_computes_the_same(tmp_path: Path, batch: int | None, sizes: l
                 torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [2, None])
 def test_a_package_refuses_what_it_was_not_compiled_for(tmp_path: Path, batch: int | None) -> None:
     package(tmp_path / "net.pt2", batch)
@@ -73,6 +75,7 @@ def test_a_free_size_cannot_be_compiled_for(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_network_is_built_and_compiled_with_weights_of_a_file(tmp_path: Path) -> None:
     spec, weights, built = tmp_path / "net.arch", tmp_path / "net.safetensors", tmp_path / "net.archmod"
     spec.write_text(SPEC)

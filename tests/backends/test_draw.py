@@ -9,12 +9,12 @@ from pathlib import Path
 from shutil import copy
 
 import pytest
+from nets import NAMES, every_network, shipped
 
 import archspec
 from archspec.analyses.diagram import MOST_IN_STAGE, Diagram, diagram, stages_open, to_depth
 from archspec.analyses.stages import stages
 from archspec.analyses.summary import Summary
-from archspec.api import shipped
 from archspec.backends.graphviz import FORMATS
 from archspec.backends.palette import THEMES
 from archspec.graph import Ref
@@ -30,18 +30,17 @@ DRAWN: dict[str, dict[str, str]] = {
 EXAMPLES = {
     "Conv": {"out": 8, "kernel": 3}, "Linear": {"out": 8}, "Attention": {}, "MaxPool": {"kernel": 2}, "ReLU": {}, "Flatten": {}
 }  # fmt: skip
-SHIPPED = [entry.name for entry in shipped()]
 
 
 def overview(name: str) -> Diagram:
-    return diagram(Summary(archspec.read(name)), stages_open, shapes=False, most=MOST_IN_STAGE)
+    return diagram(Summary(shipped(name)), stages_open, shapes=False, most=MOST_IN_STAGE)
 
 
 def labels(found: Diagram) -> list[tuple[str, int]]:
     return [(box.label, box.count) for box in found.closed]
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@every_network
 def test_an_overview_fits_a_page_and_leads_from_the_input_to_the_output(name: str) -> None:
     found = overview(name)
     assert len(list(found.closed)) <= 40
@@ -53,13 +52,13 @@ def test_an_overview_fits_a_page_and_leads_from_the_input_to_the_output(name: st
     assert {box.number for box in (*found.closed, *found.outputs)} <= reached
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize("view", ["overview", "block", "blocks", "cost"])
-def test_pictures_are_valid_and_the_same_each_time(name: str, view: str) -> None:
-    graph = archspec.read(name)
-    first = archspec.draw(graph, view)
-    assert first.dot == archspec.draw(archspec.read(name), view).dot
-    assert ET.fromstring(first.render("svg")).tag.endswith("svg")
+@every_network
+def test_pictures_are_valid_and_the_same_each_time(name: str) -> None:
+    again = archspec.read(name)
+    for view in ("overview", "block", "blocks", "cost"):
+        picture = archspec.draw(shipped(name), view)
+        assert picture.dot == archspec.draw(again, view).dot
+        assert ET.fromstring(picture.render("svg")).tag.endswith("svg")
 
 
 def test_repeats_are_folded_and_the_odd_first_one_stands_apart() -> None:
@@ -308,9 +307,9 @@ def test_channels_of_grids_of_tokens_stand_last() -> None:
     assert [rows[name].layers for name in names] == [2, 2, 6, 2]  # Liu et al. 2021, Table 7: Swin-T
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@every_network
 def test_the_stages_are_all_there_is_but_the_models_own_weights(name: str) -> None:
-    graph = archspec.read(name)
+    graph = shipped(name)
     nodes = {node.name for node in graph.nodes}
     own = sum(
         prod(w.shape) for key, w in graph.weights.items() if w.trainable and key in nodes and "." not in key
@@ -327,22 +326,21 @@ def test_tables_are_markdown_or_latex(tmp_path: Path) -> None:
     assert all(line.count(" & ") == 7 for line in text.splitlines() if line.endswith(r"\\"))
 
 
+@pytest.mark.slow
 def test_all_shipped_specs_are_drawn_into_a_folder(tmp_path: Path, bless: bool) -> None:
     done = command("--all", "-o", "gallery", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert sorted(path.stem for path in (tmp_path / "gallery").iterdir()) == sorted(SHIPPED)
+    assert sorted(path.stem for path in (tmp_path / "gallery").iterdir()) == sorted(NAMES)
     # Graphviz of another version sets texts at other places: what the pictures say is what must be up to date.
     stale = [
-        name
-        for name in SHIPPED
-        if said(tmp_path / "gallery" / f"{name}.svg") != said(GALLERY / f"{name}.svg")
+        name for name in NAMES if said(tmp_path / "gallery" / f"{name}.svg") != said(GALLERY / f"{name}.svg")
     ]
     if bless:
         for name in stale:
             copy(tmp_path / "gallery" / f"{name}.svg", GALLERY)
     else:
         assert stale == [], "draw them anew: archspec draw --all -o docs/gallery"
-    assert {path.stem for path in GALLERY.iterdir()} == set(SHIPPED)
+    assert {path.stem for path in GALLERY.iterdir()} == set(NAMES)
 
 
 def said(picture: Path) -> list[str] | None:

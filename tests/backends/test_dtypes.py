@@ -162,6 +162,7 @@ def test_positions_are_exact_in_every_dtype(name: str, flat: bool) -> None:
     require_exact(archspec.load(NET, seed=0, dtype=name, flat=flat), torch_dtype(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_positions_are_exact_when_optimised_compiled_and_exported(name: str) -> None:
     dtype = torch_dtype(name)
@@ -329,6 +330,7 @@ def cast(batch: list[torch.Tensor], dtype: torch.dtype) -> list[torch.Tensor]:
     return [x.to(dtype) if x.is_floating_point() else x for x in batch]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_shipped_networks_give_their_dtype_and_compute_in_nothing_narrower(name: str) -> None:
     graph = small(name)
@@ -354,6 +356,7 @@ def shrunk(name: str) -> archspec.Graph:
     return small(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_shipped_networks_compute_the_same_in_every_dtype(name: str, tmp_path: Path) -> None:
     graph = shrunk(name)

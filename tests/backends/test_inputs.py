@@ -349,6 +349,7 @@ block Table:
 """
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     layers=st.lists(st.sampled_from(LAYERS), min_size=1, max_size=5),
@@ -383,6 +384,7 @@ FIXED = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPEN)
 def test_convolutional_networks_take_any_size_and_are_the_same_graph(name: str) -> None:
     graph = archspec.read(name)
@@ -556,6 +558,7 @@ model Net(side: int = 16):
 WRONG = torch.zeros(2, 3, 24, 24)
 
 
+@pytest.mark.slow
 def test_the_check_goes_where_the_network_goes(tmp_path: Path) -> None:
     graph = archspec.read_text(SMALL)
     module = archspec.load(graph, seed=0).eval()

@@ -210,6 +210,7 @@ NETS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("name", NETS)
 def test_a_network_is_pickled_and_copied_whole(name: str, flat: bool) -> None:
@@ -323,6 +324,7 @@ def test_weights_are_averaged() -> None:
 # ---------------------------------------------------------------- traces
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("name", [*NETS, "t2t_vit_14", "pit_ti", "mixer_s16", "cbam_resnet50", "nfnet_f0"])
 def test_networks_can_be_traced_by_fx(name: str, flat: bool) -> None:

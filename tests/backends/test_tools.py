@@ -34,6 +34,7 @@ def filled(module: nn.Module) -> nn.Module:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_networks_are_exported_to_onnx(name: str) -> None:
     module = filled(archspec.load(small(name), seed=0)).eval()
@@ -58,6 +59,7 @@ def test_a_summary_counts_what_the_spec_says() -> None:
     assert found.total_params == found.trainable_params == graph.parameters == 25_557_032
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("flat", [False, True])
 def test_networks_are_quantised(flat: bool) -> None:
@@ -80,6 +82,7 @@ def squared(module: nn.Module, x: torch.Tensor, out: Any) -> None:
     out.put(float(module(x).square().sum()))
 
 
+@pytest.mark.slow
 def test_networks_go_to_other_processes() -> None:
     module, x = archspec.load("resnet18", seed=0, width=0.125, classes=5).eval(), torch.randn(1, 3, 32, 32)
     expected = float(module(x).square().sum())

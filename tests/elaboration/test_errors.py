@@ -586,6 +586,7 @@ def mutated(text: str, draw: random.Random) -> str:
     return "".join(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(shipped_specs())))
 def test_any_change_of_a_shipped_spec_reads_or_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shipped_specs())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from nets import every_network, shipped
 
 import archspec
 from archspec.elaboration.repeats import Application
@@ -1118,11 +1119,11 @@ def test_threads_read_at_the_same_time() -> None:
     assert [shape(graph) for graph in graphs] == [(i + 1,) for i in range(200)]
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in archspec.api.shipped()])
+@every_network
 def test_a_block_that_is_copied_is_what_it_would_be_if_it_were_run(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copied = archspec.read(name)
+    copied = shipped(name)
     monkeypatch.setattr(Application, "closed", False)
     run = archspec.read(name)
     assert copied == run

@@ -126,6 +126,7 @@ def assert_close(a: list[torch.Tensor], b: list[torch.Tensor], tolerance: float)
 # Torch 2.11 compiles no backward pass of attention in double.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "settings", "how", "dtype", "tolerance"),
     [
@@ -149,6 +150,7 @@ def test_compiled_networks_compute_the_same(
         assert_close([plain(other)], [compiled(other)], tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "settings", "graphs"), [("vit_ti16", VIT, 1), ("resnet50", DEEP, 2)])
 def test_one_code_is_compiled_for_all_blocks_that_are_alike(
     name: str, settings: dict[str, Any], graphs: int
@@ -161,6 +163,7 @@ def test_one_code_is_compiled_for_all_blocks_that_are_alike(
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
 
 
+@pytest.mark.slow
 def test_blocks_that_are_alike_but_for_their_sizes_are_each_compiled_for_fixed_ones() -> None:
     """`torch.compile` takes them for one function that meets sizes that vary, and the second would compute its indices."""
     torch._dynamo.reset()
@@ -186,6 +189,7 @@ model Joined:
 """
 
 
+@pytest.mark.slow
 def test_compiled_networks_join_images_channels_last() -> None:
     """What is joined is laid out so, and so is the result: TorchInductor is not to lay it out otherwise in between."""
     torch._dynamo.reset()
@@ -216,6 +220,7 @@ def test_regions_are_refused_where_there_are_none(name: str, settings: dict[str,
         archspec.load(name, compile="regions", **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 def test_compiled_and_optimised(dtype: str) -> None:
     torch._dynamo.reset()
@@ -226,6 +231,7 @@ def test_compiled_and_optimised(dtype: str) -> None:
     assert_close([plain(x)], [module(x)], 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
 @pytest.mark.parametrize(
     ("name", "compiled"), [("resnet50", False), ("vit_ti16", False), ("nasnet_a_mobile", True)]
@@ -235,6 +241,7 @@ def test_packed_networks_are_compiled_where_that_gains_more(name: str, compiled:
     assert (module._compiled_call_impl is not None) == compiled
 
 
+@pytest.mark.slow
 def test_modes_of_torch_compile_take_half_precision() -> None:
     torch._dynamo.reset()
     plain = archspec.load("resnet18", seed=0, resolution=32).eval()
@@ -285,6 +292,7 @@ def test_recomputing_saves_memory_and_changes_nothing(
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "settings", "dtype", "tolerance"),
     [
@@ -377,6 +385,7 @@ def process(rank: int, work: Callable[[int, str], None], folder: str) -> None:
 sharded_and_compiled = partial(sharded, compile="regions", recompute=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", [distributed, sharded, sharded_and_compiled])
 def test_two_processes_train_as_one(work: Callable[[int, str], None], tmp_path: Path) -> None:
     torch.multiprocessing.spawn(process, (work, str(tmp_path)), nprocs=2)

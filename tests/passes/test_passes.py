@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nets import batch_of, outputs, randomised, small
+from nets import batch_of, every_network, outputs, randomised, small
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
@@ -16,7 +16,6 @@ from torch.nn.modules.dropout import _DropoutNd
 
 import archspec
 from archspec.analyses.cost import macs
-from archspec.api import shipped
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_modules import Network
 from archspec.backends.torch_weights import draw
@@ -410,10 +409,7 @@ def test_double_precision_is_not_packed() -> None:
     assert calls(run_pass(pack_layers, case("conv")), PackedConv) == 0
 
 
-SHIPPED = [entry.name for entry in shipped()]
-
-
-@pytest.mark.parametrize("name", SHIPPED)
+@every_network
 def test_every_shipped_spec_computes_the_same(name: str) -> None:
     graph = small(name)
     if macs(graph) > 400_000_000 or graph.parameters > 60_000_000:

@@ -26,13 +26,14 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module, invalidate_caches
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import pytest
-from nets import sized
+from nets import NAMES, sized
 
 import archspec
 from archspec.analyses.formatting import short
@@ -152,6 +153,7 @@ def test_wrong_specs_are_reported_as_shown(block: Block, message: Block | None, 
     assert f"{caught.value}\n" == message.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_programs_and_commands_run(page: Path, folder: Path) -> None:
     namespace: dict[str, object] = {"__name__": "__main__"}
@@ -245,6 +247,7 @@ def anchors(page: Path) -> set[str]:
 # ---------------------------------------------------------------- tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_tables_are_those_of_the_classes(page: Path, bless: bool) -> None:
     text = page.read_text(encoding="utf-8")
@@ -319,12 +322,12 @@ def device_table() -> Iterator[str]:
         yield row(f"`{name}`", device.name, *rates, f"{device.bandwidth / 1e9:,.0f} GB/s", device.source)
 
 
+claims_of = cache(archspec.claims)
+
+
 def claims_table() -> Iterator[str]:
     found = [
-        (graph.name, verdict)
-        for name in [entry.name for entry in shipped()]
-        for graph, verdicts in archspec.claims(name)
-        for verdict in verdicts
+        (graph.name, verdict) for name in NAMES for graph, verdicts in claims_of(name) for verdict in verdicts
     ]
     table = table_of_claims(found)
     yield from as_markdown(table).split("\n")
@@ -340,7 +343,7 @@ def zoo() -> Iterator[str]:
         yield "| --- | --- | ---: | ---: | --- | --- | --- |"
         for entry in members:
             graph, picture = sized(entry.name), f"gallery/{entry.name}.svg"
-            verdicts = [verdict for _, found in archspec.claims(entry.name) for verdict in found]
+            verdicts = [verdict for _, found in claims_of(entry.name) for verdict in found]
             findings = Counter("hold" if v.finding == "printed" else "differ" for v in verdicts)
             total = archspec.cost(graph).total
             yield row(

@@ -104,12 +104,14 @@ def named(text: str) -> bool:
     return "the distribution `archspec` (CPU" in text and "pip uninstall archspec archspec-nn" in text
 
 
+@pytest.mark.slow
 def test_alone_it_says_nothing(environment: Environment) -> None:
     environment.install("ours")
     done = environment.run("-W", "error", "-c", "import archspec; print(archspec.read('lenet5').name)")
     assert (done.stdout, done.stderr) == ("LeNet5\n", "")
 
 
+@pytest.mark.slow
 def test_installed_over_the_other_it_warns_and_both_work(environment: Environment) -> None:
     environment.install("other", "ours")
     done = environment.run(
@@ -121,6 +123,7 @@ def test_installed_over_the_other_it_warns_and_both_work(environment: Environmen
     assert done.returncode == 0 and named(done.stderr)
 
 
+@pytest.mark.slow
 def test_where_the_other_was_installed_over_it_its_modules_refuse(environment: Environment) -> None:
     environment.install("ours", "other")
     for module in ("archspec.op", "archspec.api", "archspec.cli", "archspec.graph"):
@@ -132,6 +135,7 @@ def test_where_the_other_was_installed_over_it_its_modules_refuse(environment: E
         assert done.returncode == 1 and named(done.stderr)
 
 
+@pytest.mark.slow
 def test_where_the_other_was_removed_again_it_is_told_too(environment: Environment) -> None:
     environment.install("ours", "other")
     environment.pip("uninstall", "-y", "archspec")

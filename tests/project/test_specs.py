@@ -8,7 +8,7 @@ import pytest
 import torch
 from checkpoints import FILE, digest, spec_shapes
 from fvcore.nn import FlopCountAnalysis
-from nets import batch_of, outputs, sized, small
+from nets import FEW, NAMES, batch_of, every_network, outputs, shipped, sized, small
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -17,11 +17,10 @@ from archspec.analyses.cost import macs
 from archspec.api import check
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
-from archspec.elaboration import builder, shipped_names, shipped_specs
+from archspec.elaboration import builder, shipped_specs
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 
-NAMES = [name for name, _ in shipped_names()]
 FILES = sorted(shipped_specs().rglob("*.arch"))
 
 # Exact counts of reference implementations (torchvision, timm), which papers print rounded.
@@ -40,18 +39,23 @@ EXACT = {
 }
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path if path.stem in FEW else pytest.param(path, marks=pytest.mark.slow) for path in FILES],
+    ids=lambda path: path.stem,
+)
 def test_checks(path: Path) -> None:
     check(path)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every_network
 def test_claims_something_and_says_what_it_is(name: str) -> None:
-    graph = archspec.read(name)
+    graph = shipped(name)
     assert graph.claims
     assert graph.doc
 
 
+@pytest.mark.slow
 def test_images_of_1024_x_1024_take_a_fifth_of_the_budget_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     most = builder.BUDGET // 5
     monkeypatch.setattr(builder, "BUDGET", most)
@@ -72,10 +76,10 @@ def test_images_of_1024_x_1024_take_a_fifth_of_the_budget_at_most(monkeypatch: p
 
 @pytest.mark.parametrize("name", sorted(EXACT))
 def test_has_the_parameters_of_the_reference(name: str) -> None:
-    assert archspec.read(name).parameters == EXACT[name]
+    assert shipped(name).parameters == EXACT[name]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every_network
 def test_the_graph_says_what_the_module_does(name: str) -> None:
     graph = sized(name)
     module = lower(graph, lambda g: empty(g, "meta")).eval()
@@ -92,6 +96,7 @@ def test_the_graph_says_what_the_module_does(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0", "googlenet", "mixer_b16"])
 def test_fvcore_counts_the_same_convolutions_and_linears(name: str) -> None:
     graph = sized(name)
@@ -102,7 +107,7 @@ def test_fvcore_counts_the_same_convolutions_and_linears(name: str) -> None:
     assert macs(graph) == counted["conv"] + counted["linear"] + counted["matmul"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every_network
 def test_gradients_reach_every_weight(name: str) -> None:
     graph = sized(name)
     module = lower(graph, lambda g: empty(g, "meta")).train()
@@ -112,9 +117,9 @@ def test_gradients_reach_every_weight(name: str) -> None:
     assert [key for key, parameter in module.named_parameters() if parameter.grad is None] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every_network
 def test_reads_back_from_json(name: str) -> None:
-    graph = archspec.read(name)
+    graph = shipped(name)
     assert Graph.from_json(graph.to_json()) == graph
 
 
@@ -146,7 +151,7 @@ def train(
     return losses
 
 
-@pytest.mark.parametrize("name", NAMES)
+@every_network
 def test_trains(name: str) -> None:
     """Twenty steps on a fixed batch lower the loss; nets too large for that take one without data."""
     graph = small(name)
@@ -176,6 +181,7 @@ def test_trains(name: str) -> None:
 CHECKPOINTS = json.loads(FILE.read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CHECKPOINTS))
 def test_state_dict_is_the_references(name: str) -> None:
     """Names and shapes are those of the published checkpoints, written down by `tests/checkpoints.py`."""
