@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from archspec.cli.cost_rows import By, Row, rows_of
 from archspec.cli.tables import Table
 
 if TYPE_CHECKING:
     from archspec.analyses.cost import Cost
-    from archspec.analyses.hierarchy import Part
     from archspec.analyses.summary import Summary
-    from archspec.ground.tensor import TensorType
-
-
-class By(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by value)
-    """What a row stands for."""
-
-    tree = "tree"
-    stage = "stage"
-    block = "block"
-    op = "op"
-    node = "node"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: `count` parts of one kind, their cost together, and the outputs of the last."""
-
-    name: str
-    label: str
-    kind: str
-    count: int
-    cost: Cost
-    types: tuple[TensorType, ...]
-    level: int
-
-    @classmethod
-    def of(cls, part: Part, level: int = 0, label: str = "") -> Row:
-        """The row of a part, indented by its level."""
-        return cls(part.name, label or part.label, part.kind, part.count, part.cost, part.types, level)
 
 
 def breakdown(summary: Summary, by: By, depth: int, sort: str | None) -> Table:
     """The rows of a network with their costs, and the total."""
-    rows = _rows(summary, by, depth, sort)
+    rows = rows_of(summary, by, depth, sort)
     columns = [
         (heading, cells)
         for heading, cells in (*_names(rows, by), *_costs(rows, summary.total), *_fields(rows, summary, by))
@@ -65,57 +34,9 @@ def breakdown(summary: Summary, by: By, depth: int, sort: str | None) -> Table:
     )
 
 
-# ------------------------------------------------------------------ rows
-
-
-def _rows(summary: Summary, by: By, depth: int, sort: str | None) -> list[Row]:
-    from archspec.analyses.hierarchy import Folding, hierarchy
-
-    def ordered(parts: tuple[Part, ...]) -> list[Part]:
-        return list(parts) if sort is None else sorted(parts, key=lambda part: -getattr(part.cost, sort))
-
-    def tree(parts: tuple[Part, ...], level: int) -> Iterator[Row]:
-        for part in ordered(parts):
-            yield Row.of(part, level)
-            if level + 1 < depth:
-                yield from tree(part.parts, level + 1)
-
-    if by is By.tree:
-        return list(tree(summary.parts, 0))
-    if by is By.stage:
-        return [Row.of(part) for part in ordered(summary.parts)]
-    unfolded = _inside(hierarchy(summary.graph, summary.nodes, folding=Folding(repeats=False)))
-    wanted = [part for part in unfolded if part.kind and (part.node is None) == (by is By.block)]
-    parts = tuple(wanted) if by is By.node else _gathered(wanted)
-    return [Row.of(part, label=part.name) for part in ordered(parts)]
-
-
 def _opens_repeated(rows: list[Row]) -> bool:
     """Whether a row for several parts is followed by the contents of one of them."""
     return any(row.count > 1 and below.level > row.level for row, below in pairwise(rows))
-
-
-def _inside(parts: tuple[Part, ...]) -> Iterator[Part]:
-    for part in parts:
-        yield part
-        yield from _inside(part.parts)
-
-
-def _gathered(parts: list[Part]) -> tuple[Part, ...]:
-    """One part for each kind, in order of first appearance, under the name of the kind."""
-    from dataclasses import replace
-
-    from archspec.analyses.cost import total
-
-    kinds: dict[str, list[Part]] = {}
-    for part in parts:
-        kinds.setdefault(part.kind, []).append(part)
-    return tuple(
-        replace(
-            alike[0], name=kind, kind="", types=(), count=len(alike), cost=total(part.cost for part in alike)
-        )
-        for kind, alike in kinds.items()
-    )
 
 
 # ------------------------------------------------------------------ columns
@@ -211,30 +132,3 @@ def _field(summary: Summary, node: str) -> dict[str, Any]:
         ]
         for given, axes in summary.receptive_fields[Ref(node)].items()
     }
-
-
-# ------------------------------------------------------------------ below the table
-
-
-def notes(summary: Summary) -> list[str]:
-    """The costs of a whole network in a few lines."""
-    from archspec.analyses.formatting import short, short_bytes, short_seconds
-    from archspec.analyses.receptive_field import summary as seen
-
-    total, graph = summary.total, summary.graph
-    kept = " + ".join(f"{short_bytes(size)} {name}" for name, size in summary.weight_bytes.items())
-    lines = [
-        f"parameters       {total.params:,} trained, {total.buffers:,} in buffers: {kept}",
-        f"multiply-adds    {total.macs:,}; {total.flops:,} FLOPs",
-        f"activations      at most {short_bytes(summary.peak.bytes)} at once"
-        + (f", in {summary.peak.node}" if summary.peak.node else "")
-        + f"; {short_bytes(summary.saved)} kept for a backward pass",
-        f"memory traffic   {short_bytes(total.moved)}, {total.intensity:.1f} FLOPs a byte",
-        f"depth            {summary.depth} weighted layers; {short(summary.paths)} paths from input to output",
-    ]
-    for given in graph.inputs:
-        lines.append(f"receptive field  {seen(summary.receptive_fields, graph, given.name)}")
-    if summary.device is not None:
-        seconds = short_seconds(summary.seconds(summary.device))
-        lines.append(f"estimate         at least {seconds} on {summary.device.name} at peak rates")
-    return lines

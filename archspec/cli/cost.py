@@ -10,7 +10,8 @@ import typer
 
 from archspec.analyses.quantities import SUMMED
 from archspec.cli.app import app
-from archspec.cli.breakdown import By, breakdown, notes
+from archspec.cli.breakdown import breakdown
+from archspec.cli.cost_rows import By
 from archspec.cli.options import (
     BUDGET,
     Budget,
@@ -21,6 +22,7 @@ from archspec.cli.options import (
     refuse_idle,
     sources_of,
 )
+from archspec.cli.outline import cost_lines
 from archspec.cli.points import Point, parse_points
 from archspec.cli.tables import TableFormat, print_table
 from archspec.ground.errors import Mistake
@@ -162,7 +164,7 @@ def _device(name: str | None) -> Device | None:
 def _print_one(summary: Summary, by: By, depth: int, sort: str | None, format: TableFormat) -> None:
     table = breakdown(summary, by, depth, sort)
     if format is TableFormat.table:
-        table.notes = [*table.notes, *notes(summary)]
+        table.notes = [*table.notes, *cost_lines(summary)]
     json_value = {
         "model": summary.graph.name,
         "batch": summary.batch,

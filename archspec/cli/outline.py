@@ -1,4 +1,4 @@
-"""A graph in a few lines, which end the output of `build` and `show`."""
+"""A graph in a few lines: below the output of `build` and `show`, and below the table of `cost`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from archspec.ground.errors import Mistake
 
 if TYPE_CHECKING:
+    from archspec.analyses.summary import Summary
     from archspec.graph import Graph
 
 
@@ -29,6 +30,30 @@ def echo_outline(graph: Graph) -> None:
         )
     typer.echo(f"  parameters     {graph.parameters:,}")
     typer.echo(f"  multiply-adds  {multiply_adds}")
+
+
+def cost_lines(summary: Summary) -> list[str]:
+    """The costs of a whole network in a few lines."""
+    from archspec.analyses.formatting import short, short_bytes, short_seconds
+    from archspec.analyses.receptive_field import summary as seen
+
+    total, graph = summary.total, summary.graph
+    kept = " + ".join(f"{short_bytes(size)} {name}" for name, size in summary.weight_bytes.items())
+    lines = [
+        f"parameters       {total.params:,} trained, {total.buffers:,} in buffers: {kept}",
+        f"multiply-adds    {total.macs:,}; {total.flops:,} FLOPs",
+        f"activations      at most {short_bytes(summary.peak.bytes)} at once"
+        + (f", in {summary.peak.node}" if summary.peak.node else "")
+        + f"; {short_bytes(summary.saved)} kept for a backward pass",
+        f"memory traffic   {short_bytes(total.moved)}, {total.intensity:.1f} FLOPs a byte",
+        f"depth            {summary.depth} weighted layers; {short(summary.paths)} paths from input to output",
+    ]
+    for given in graph.inputs:
+        lines.append(f"receptive field  {seen(summary.receptive_fields, graph, given.name)}")
+    if summary.device is not None:
+        seconds = short_seconds(summary.seconds(summary.device))
+        lines.append(f"estimate         at least {seconds} on {summary.device.name} at peak rates")
+    return lines
 
 
 def _first_sentence(doc: str) -> str:
