@@ -1,7 +1,6 @@
-"""The parser's tables, kept beside the grammar: to compute them takes longer than all else at start-up.
+"""The parser's tables, kept beside the grammar: to compute them takes longer than all else at start-up, and takes lark.
 
-`python -c "from archspec.syntax import tables; tables.write()"` writes them. Tables that were made from another grammar, or by another
-lark, are not used.
+`python -c "from archspec.syntax import tables; tables.write()"` writes them. Tables of another grammar are not used.
 """
 
 from __future__ import annotations
@@ -9,83 +8,154 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import lark
-from lark.grammar import Rule
-from lark.indenter import Indenter
-from lark.lexer import TerminalDef
+if TYPE_CHECKING:
+    from lark import Lark
+    from lark.grammar import Rule
 
 GRAMMAR = Path(__file__).with_name("arch.lark")
 TABLES = Path(__file__).with_name("arch.tables.json")
+STARTS = ("file", "cond")
 
 
-class BracketedIndenter(Indenter):
-    """Turns indentation into tokens, except between brackets."""
+class Tables(NamedTuple):
+    """What an LALR(1) parser of `.arch` files goes by. Terminals and rules have the names that the grammar gives them.
 
-    NL_type = "_NL"
-    OPEN_PAREN_types = ["LPAR", "LSQB", "LBRACE"]  # noqa: RUF012
-    CLOSE_PAREN_types = ["RPAR", "RSQB", "RBRACE"]  # noqa: RUF012
-    INDENT_type = "_INDENT"
-    DEDENT_type = "_DEDENT"
-    tab_len = 8
+    `patterns` are the regular expressions of tokens, `skipped` those of what stands between them; `words` and `symbols` are
+    tokens that have one text each, for symbols also what their first characters could be alone: `**` is `_POWER` of two
+    characters, or `STAR` of one. `rows` says what to do in each state, by the name of what comes next: the state to go to, or
+    below 0 the rule to reduce by, ~r for rule r. `rules` are (what is made, the name of the rule, how many parts it has, which
+    of them are kept): a part that is kept has its index, a list of parts that become the rule's own ~index, and None stands for
+    what may be there and is not. What is made is empty where it is the one part itself, and "*" for a list.
+    """
+
+    patterns: dict[str, str]
+    skipped: list[str]
+    words: dict[str, str]
+    symbols: dict[str, list[tuple[str, int]]]
+    rules: list[tuple[str, str, int, list[int | None]]]
+    rows: list[dict[str, int]]
+    starts: dict[str, int]
+    ends: dict[str, int]
 
 
-def parser(postlex: Indenter) -> lark.Lark:
-    """The parser of `.arch` files (start `file`) and of expressions alone (start `cond`)."""
-    text = GRAMMAR.read_text(encoding="utf-8")
+def tables() -> Tables:
+    """The tables of the grammar: those kept, if they are its own."""
+    text = GRAMMAR.read_bytes()
     try:
-        stored = json.loads(TABLES.read_text(encoding="utf-8"))
+        kept = json.loads(TABLES.read_bytes())
     except (OSError, ValueError):
-        stored = {}
-    if stored.get("made_from") != _origin(text):
-        return _computed(text, postlex)
-    data, memo = _with_numbers(stored)
-    empty = lark.Lark.__new__(lark.Lark)
-    made: lark.Lark = empty._load({"data": data, "memo": memo}, postlex=postlex, propagate_positions=True)
-    return made
+        kept = {}
+    return Tables(**kept["tables"]) if kept.get("made_from") == _origin(text) else computed()
 
 
-def tables() -> str:
-    """The tables as JSON, computed from the grammar."""
-    text = GRAMMAR.read_text(encoding="utf-8")
-    data, memo = _computed(text, BracketedIndenter()).memo_serialize([TerminalDef, Rule])
-    data["options"]["postlex"] = None
-    return (
-        json.dumps(
-            {"made_from": _origin(text), "data": data, "memo": memo}, separators=(",", ":"), sort_keys=True
-        )
-        + "\n"
+def computed() -> Tables:
+    """The tables, computed from the grammar by lark."""
+    from lark.parsers.lalr_analysis import Shift
+
+    parser = grammar()
+    automaton: Any = parser.parser.parser._parse_table
+    names = list(automaton.states)
+    number = {name: index for index, name in enumerate(names)}
+    rules = list(parser.rules)
+    rows = [
+        {
+            symbol: number[to] if action is Shift else ~rules.index(to)
+            for symbol, (action, to) in sorted(automaton.states[name].items())
+        }
+        for name in names
+    ]
+    return Tables(
+        **_tokens(parser),
+        rules=[_rule(rule) for rule in rules],
+        rows=rows,
+        starts={start: number[automaton.start_states[start]] for start in STARTS},
+        ends={start: number[automaton.end_states[start]] for start in STARTS},
     )
 
 
-def _computed(text: str, postlex: Indenter) -> lark.Lark:
+def grammar() -> Lark:
+    """The grammar as lark has it."""
+    import lark
+
     return lark.Lark(
-        text,
+        GRAMMAR.read_text(encoding="utf-8"),
         parser="lalr",
-        postlex=postlex,
-        start=["file", "cond"],
-        propagate_positions=True,
+        lexer="basic",
+        start=list(STARTS),
         maybe_placeholders=True,
     )
 
 
-def _origin(text: str) -> str:
-    return f"lark {lark.__version__}, grammar {sha256(text.encode()).hexdigest()}"
+def _tokens(parser: Lark) -> dict[str, Any]:
+    """What lark knows of tokens, those of one text apart from those of many."""
+    import re
 
+    from lark.lexer import PatternStr
 
-def _with_numbers(stored: Any) -> tuple[Any, Any]:
-    """The tables and lark's memo of them; numbers as keys, which JSON does not have, are made again."""
-    data, memo = stored["data"], {int(key): value for key, value in stored["memo"].items()}
-    automaton = data["parser"]["parser"]
-    automaton["tokens"] = {int(key): value for key, value in automaton["tokens"].items()}
-    automaton["states"] = {
-        int(state): {int(token): action for token, action in actions.items()}
-        for state, actions in automaton["states"].items()
+    patterns: dict[str, str] = {}
+    words: dict[str, str] = {}
+    symbols: dict[str, list[str]] = {}
+    for terminal in parser.terminals:
+        pattern = terminal.pattern.to_regexp()
+        if isinstance(terminal.pattern, PatternStr):
+            spelled = [terminal.pattern.value]
+        else:
+            spelled = re.sub(r"\\b$|\\(?=\W)", "", pattern).strip("()").removeprefix("?:").split("|")
+        if not all(re.fullmatch(pattern, text) for text in spelled):
+            patterns[terminal.name] = pattern
+        for text in spelled if terminal.name not in patterns else ():
+            if text.isidentifier():
+                words[text] = terminal.name
+            else:
+                symbols.setdefault(text, []).append(terminal.name)
+    skipped = sorted(parser.ignore_tokens, key=lambda name: -parser.get_terminal(name).priority)
+    return {
+        "patterns": {name: pattern for name, pattern in patterns.items() if name not in skipped},
+        "skipped": [patterns[name] for name in skipped],
+        "words": words,
+        "symbols": {
+            text: [
+                (name, end) for end in range(len(text), 0, -1) for name in sorted(symbols.get(text[:end], ()))
+            ]
+            for text in sorted(symbols, key=lambda text: (-len(text), text))
+        },
     }
-    return data, memo
+
+
+def _rule(rule: Rule) -> tuple[str, str, int, list[int | None]]:
+    missing = "".join("-" if empty else "+" for empty in rule.options.empty_indices) or "+" * len(
+        rule.expansion
+    )
+    kept: list[int | None] = []
+    index = -1
+    for there in missing:
+        if there == "-":
+            kept.append(None)
+            continue
+        index += 1
+        symbol = rule.expansion[index]
+        if not (symbol.is_term and getattr(symbol, "filter_out", False)):
+            kept.append(~index if not symbol.is_term and symbol.name.startswith("_") else index)
+    made = str(rule.alias or rule.origin.name)
+    if str(rule.origin.name).startswith("_"):
+        made = "*"
+    elif rule.options.expand1 and not rule.alias and len(kept) == 1:
+        made = ""
+    return made, str(rule.origin.name), len(rule.expansion), kept
+
+
+def _origin(text: bytes) -> str:
+    return f"grammar {sha256(text).hexdigest()}"
+
+
+def written() -> str:
+    """The file of the tables."""
+    kept = {"made_from": _origin(GRAMMAR.read_bytes()), "tables": computed()._asdict()}
+    return json.dumps(kept, separators=(",", ":")) + "\n"
 
 
 def write() -> None:
     """Write the tables of the grammar as it stands now."""
-    TABLES.write_text(tables(), encoding="utf-8")
+    TABLES.write_text(written(), encoding="utf-8")

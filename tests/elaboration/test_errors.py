@@ -177,7 +177,7 @@ LARGE = {
         net(*(f"y{i} = zzz" for i in range(5_000)), "return x"),
         "There may be more",
     ),
-    "many unclosed quotes": (net('y = "' + '\\"' * 100_000, "return x"), "the string does not end"),
+    "many unclosed quotes": (net('y = "' + '\\"' * 100_000, "return x"), "unterminated string"),
     "blocks in blocks": (
         nested_blocks(100, "block B{this}:\n    input x: [*S]\n    return x -> B{below}\n"),
         "nested more than",
@@ -429,7 +429,7 @@ def test_an_import_through_a_link_within_the_folder_is_read(project: Path) -> No
 @pytest.mark.parametrize("path", ["..stem", ".stem", "/stem", "parts/stem", '"parts.stem"', "parts..stem"])
 def test_an_import_is_a_path_of_names(project: Path, path: str) -> None:
     (project / "net.arch").write_text(f"from {path} import Stem\n")
-    with pytest.raises(SpecError, match="cannot stand here"):
+    with pytest.raises(SpecError, match="unexpected"):
         archspec.read("net.arch")
 
 

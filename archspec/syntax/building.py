@@ -1,0 +1,439 @@
+"""A bare tree to the tree of a spec: a method for each rule of the grammar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from math import isinf
+from typing import Any
+
+from archspec.ground.errors import SpecError
+from archspec.ground.source import Source, Span
+from archspec.syntax import automaton
+from archspec.syntax import tree as t
+from archspec.syntax.automaton import Node, Token
+from archspec.syntax.unexpected import indentation_help, unexpected
+
+_LINE_PARTS = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
+    r"|\\\n|(?:[ \t]*(?:#[^\n]*)?\n)+[ \t]*->|(?P<end>[ \t]*(?:#[^\n]*)?(?:\n|\Z))|[()\[\]{}]",
+    re.S,
+)
+_HOLE = re.compile(r"\{\{|\}\}|\{|\}")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "\n": ""}
+_HIGHEST = 200  # rules within rules
+_NAMES = "give parts of it names"
+
+
+def read(source: Source, base: int, text: str, start: str) -> Any:
+    """What the rule `start` makes of a text that stands at `base` in the source. Raises SpecError where the text is wrong."""
+    return _Builder(source, base).read(text, start)
+
+
+class _Builder:
+    """Turns the automaton's tree into ours: a method for each rule of the grammar, named like it.
+
+    `base` is where the text being read starts in the source.
+    """
+
+    def __init__(self, source: Source, base: int) -> None:
+        self.source = source
+        self.base = base
+
+    def read(self, text: str, start: str) -> Any:
+        try:
+            return self.build(automaton.parse(text, start), 0)
+        except RecursionError:
+            raise SpecError.of("syntax", f"{self.source.path} is nested too deeply", help=_NAMES) from None
+        except automaton.TooDeep as found:
+            message = f"brackets are nested more than {automaton.DEEPEST} deep"
+            raise self._error(message, found.start, found.start + 1, _NAMES) from None
+        except automaton.Misindented as found:
+            end = text.find("\n", found.start)
+            help_ = indentation_help(text, found.start)
+            raise self._error("indentation matches no line above", found.start, end, help_) from None
+        except automaton.Stuck as found:
+            whole = "file" if start == "file" else "expression"
+            said = unexpected(text, found.start, found.token, found.kind, found.expected, whole)
+            raise self._error(said.message, said.start, said.end, said.help) from None
+
+    def build(self, node: Any, depth: int) -> Any:
+        if type(node) is not Node:
+            return node
+        span = Span(self.source, self.base + max(node.start, 0), self.base + max(node.end, 0))
+        if depth > _HIGHEST:
+            first = Span(span.source, span.start, span.start + 1)
+            raise SpecError.of("syntax", "this is nested too deeply", first, help=_NAMES)
+        method: Callable[[Span, list[Any]], Any] = getattr(self, f"make_{node.rule}")
+        return method(span, [self.build(part, depth + 1) for part in node.parts])
+
+    def _error(self, message: str, start: int, end: int, help: str) -> SpecError:
+        span = Span(self.source, self.base + start, self.base + end)
+        return SpecError.of("syntax", message, span, help=help)
+
+    def _token_span(self, token: Token) -> Span:
+        start = self.base + token.start
+        return Span(self.source, start, start + len(token))
+
+    # -------------------------------------------------------------- top level
+
+    def make_file(self, span: Span, parts: list[Any]) -> tuple[t.Statement, ...]:
+        return tuple(parts)
+
+    def make_docstring(self, span: Span, parts: list[Any]) -> t.Docstring:
+        token = parts[0]
+        quotes = 3 if token.startswith('"""') else 1
+        lines = re.sub(
+            r"\\(.)", lambda m: _ESCAPES.get(m.group(1), m.group()), token[quotes:-quotes], flags=re.S
+        ).split("\n")
+        text = "\n".join([lines[0].strip(), *_dedented(lines[1:])]).strip()
+        return t.Docstring(self._token_span(token), text)
+
+    def make_import_(self, span: Span, parts: list[Any]) -> t.Import:
+        return t.Import(self._line(span), parts[0], tuple(parts[1:]))
+
+    def make_path(self, span: Span, parts: list[Any]) -> tuple[str, ...]:
+        return tuple(str(part) for part in parts)
+
+    def make_imported(self, span: Span, parts: list[Any]) -> t.Imported:
+        return t.Imported(span, str(parts[0]), str(parts[1] or parts[0]))
+
+    def make_definition(self, span: Span, parts: list[Any]) -> t.Definition:
+        kind, name, parameters, body = parts
+        layer = body if isinstance(body, t.Expression) else None
+        head = Span(self.source, self._token_span(kind).start, self._token_span(name).end)
+        return t.Definition(head, _word(kind), str(name), parameters or (), () if layer else body, layer)
+
+    def make_short_body(self, span: Span, parts: list[Any]) -> t.Expression:
+        expression: t.Expression = parts[0]
+        return expression
+
+    def make_parameters(self, span: Span, parts: list[Any]) -> tuple[t.Parameter, ...]:
+        return _kept(parts)
+
+    def make_parameter(self, span: Span, parts: list[Any]) -> t.Parameter:
+        name, type_, domain, default = parts
+        return t.Parameter(span, str(name), type_, domain, default)
+
+    def make_type(self, span: Span, parts: list[Any]) -> t.TypeName:
+        return t.TypeName(span, str(parts[0]), parts[1])
+
+    def make_choices(self, span: Span, parts: list[Any]) -> t.Choices:
+        return t.Choices(span, _kept(parts))
+
+    def make_range(self, span: Span, parts: list[Any]) -> t.Range:
+        return t.Range(span, parts[0], parts[1])
+
+    def make_claims(self, span: Span, parts: list[Any]) -> t.Claims:
+        name, source, settings, *claims = parts
+        text = self.make_string(self._token_span(source), [source]).literal if source else ""
+        return t.Claims(self._token_span(name), str(name), text or "", settings or (), tuple(claims))
+
+    def make_settings(self, span: Span, parts: list[Any]) -> tuple[t.Argument, ...]:
+        return tuple(parts)
+
+    def make_setting(self, span: Span, parts: list[Any]) -> t.Argument:
+        return t.Argument(span, str(parts[0]), parts[1])
+
+    def make_claim(self, span: Span, parts: list[Any]) -> t.Claim:
+        quantity, subject, value, known, reason = parts
+        shape = value if isinstance(value, tuple) else None
+        figure = None if shape is not None else str(value)
+        return t.Claim(
+            self._line(span),
+            str(quantity),
+            str(subject) if subject else None,
+            figure,
+            shape,
+            str(known) if known else None,
+            self.make_string(self._token_span(reason), [reason]).literal or "" if reason else "",
+        )
+
+    # -------------------------------------------------------------- statements
+
+    def make_suite(self, span: Span, parts: list[Any]) -> tuple[t.Statement, ...]:
+        return tuple(parts)
+
+    def make_input(self, span: Span, parts: list[Any]) -> t.Input:
+        name, dtype, pattern = parts
+        return t.Input(self._line(span), str(name), str(dtype) if dtype else None, pattern)
+
+    def make_pattern(self, span: Span, parts: list[Any]) -> tuple[t.PatternSize, ...]:
+        return _kept(parts)
+
+    def make_free_size(self, span: Span, parts: list[Any]) -> t.FreeSize:
+        return t.FreeSize(span, str(parts[0]))
+
+    def make_rest_sizes(self, span: Span, parts: list[Any]) -> t.RestSizes:
+        return t.RestSizes(span, str(parts[0]))
+
+    def make_own(self, span: Span, parts: list[Any]) -> t.Own:
+        kind, name, dtype, shape, value = parts
+        return t.Own(self._line(span), _word(kind), str(name), str(dtype) if dtype else None, shape, value)
+
+    def make_shape(self, span: Span, parts: list[Any]) -> tuple[t.Expression, ...]:
+        return _kept(parts)
+
+    def make_shared(self, span: Span, parts: list[Any]) -> t.Shared:
+        return t.Shared(self._line(span), str(parts[0]), parts[1])
+
+    def make_assign(self, span: Span, parts: list[Any]) -> t.Assign:
+        return t.Assign(self._line(span), parts[0], parts[1])
+
+    def make_require(self, span: Span, parts: list[Any]) -> t.Require:
+        test, message = parts
+        text = self.make_string(self._token_span(message), [message]) if message else None
+        return t.Require(self._line(span), test, text)
+
+    def make_if_(self, span: Span, parts: list[Any]) -> t.If:
+        *pairs, other = parts
+        pairs = _kept_list(pairs)
+        branches = tuple(
+            t.Branch(test.span, test, body) for test, body in zip(pairs[::2], pairs[1::2], strict=True)
+        )
+        return t.If(branches[0].span, branches, other or ())
+
+    def make_for_(self, span: Span, parts: list[Any]) -> t.For:
+        target, iterable, body = parts
+        return t.For(target.span.to(iterable.span), target, iterable, body)
+
+    def make_return_(self, span: Span, parts: list[Any]) -> t.Return:
+        value = parts[0]
+        if isinstance(value, list):
+            return t.Return(self._line(span), tuple(value))
+        if isinstance(value, t.TupleOf):
+            return t.Return(self._line(span), tuple(t.Output(item.span, None, item) for item in value.items))
+        return t.Return(self._line(span), (t.Output(value.span, None, value),))
+
+    def make_named_outputs(self, span: Span, parts: list[Any]) -> list[t.Output]:
+        return parts
+
+    def make_named_output(self, span: Span, parts: list[Any]) -> t.Output:
+        return t.Output(span, str(parts[0]), parts[1])
+
+    def make_targets(self, span: Span, parts: list[Any]) -> t.Target:
+        targets = _kept(parts)
+        unpacks = len(targets) > 1 or self.source.text[span.start : span.end].rstrip().endswith(",")
+        return t.Target(span, None, targets) if unpacks else targets[0]
+
+    def make_name_target(self, span: Span, parts: list[Any]) -> t.Target:
+        return t.Target(span, str(parts[0]), ())
+
+    # -------------------------------------------------------------- expressions
+
+    def make_bare_tuple(self, span: Span, parts: list[Any]) -> t.TupleOf:
+        return t.TupleOf(span, _kept(parts))
+
+    def make_chain(self, span: Span, parts: list[Any]) -> t.Chain:
+        source = parts[0]
+        # The span of one in brackets starts before what is in them.
+        if isinstance(source, t.Conditional) and source.span.start == source.then.span.start:
+            raise SpecError.of(
+                "syntax",
+                "ambiguous `->` after `else`: it would apply to the whole conditional",
+                parts[1].span,
+                help="use brackets: `a if c else (b -> layer)`, or `(a if c else b) -> layer`",
+            )
+        return t.Chain(span, source, tuple(parts[1:]))
+
+    def make_step(self, span: Span, parts: list[Any]) -> t.Step:
+        first, second = parts
+        return t.Step(span, self._label(first), second) if second else t.Step(span, None, first)
+
+    def make_conditional(self, span: Span, parts: list[Any]) -> t.Conditional:
+        return t.Conditional(span, *parts)
+
+    def make_or_(self, span: Span, parts: list[Any]) -> t.Logic:
+        return t.Logic(span, "or", tuple(parts))
+
+    def make_and_(self, span: Span, parts: list[Any]) -> t.Logic:
+        return t.Logic(span, "and", tuple(parts))
+
+    def make_negation(self, span: Span, parts: list[Any]) -> t.Unary:
+        return t.Unary(span, "not", parts[0])
+
+    def make_comparison(self, span: Span, parts: list[Any]) -> t.Comparison:
+        return t.Comparison(span, parts[0], tuple(zip(parts[1::2], parts[2::2], strict=True)))
+
+    def make_comparator(self, span: Span, parts: list[Any]) -> str:
+        return str(parts[0]) if parts else " ".join(span.text.split())
+
+    def make_arith(self, span: Span, parts: list[Any]) -> t.Expression:
+        result: t.Expression = parts[0]
+        for operator, right in zip(parts[1::2], parts[2::2], strict=True):
+            result = t.Binary(result.span.to(right.span), str(operator), result, right)
+        return result
+
+    make_term = make_arith
+
+    def make_raised(self, span: Span, parts: list[Any]) -> t.Binary:
+        return t.Binary(span, "**", parts[0], parts[1])
+
+    def make_sign(self, span: Span, parts: list[Any]) -> t.Unary:
+        return t.Unary(span, "-" if parts[0] == "-" else "+", parts[1])
+
+    def make_attribute(self, span: Span, parts: list[Any]) -> t.Attribute:
+        return t.Attribute(span, parts[0], str(parts[1]))
+
+    def make_call(self, span: Span, parts: list[Any]) -> t.Call:
+        return t.Call(span, parts[0], _kept(parts[1:]))
+
+    def make_keyword(self, span: Span, parts: list[Any]) -> t.Argument:
+        return t.Argument(span, str(parts[0]), parts[1])
+
+    def make_positional(self, span: Span, parts: list[Any]) -> t.Argument:
+        value, *clauses = parts
+        if clauses:
+            value = t.Comprehension(span, t.Item(value.span, None, value), tuple(clauses))
+        return t.Argument(span, None, value)
+
+    def make_subscripts(self, span: Span, parts: list[Any]) -> t.Subscript:
+        return t.Subscript(span, parts[0], _kept(parts[1:]))
+
+    def make_slice(self, span: Span, parts: list[Any]) -> t.Slice:
+        return t.Slice(span, *parts)
+
+    def make_name(self, span: Span, parts: list[Any]) -> t.Name:
+        return t.Name(span, str(parts[0]))
+
+    def make_int(self, span: Span, parts: list[Any]) -> t.Literal_:
+        text = _digits(parts[0], span)
+        if len(text) > 30:
+            raise SpecError.of("value", "the number has more than 30 digits", span)
+        return t.Literal_(span, int(text))
+
+    def make_float(self, span: Span, parts: list[Any]) -> t.Literal_:
+        value = float(_digits(parts[0], span))
+        if isinf(value):
+            raise SpecError.of("value", "the number is too large for a float", span)
+        return t.Literal_(span, value)
+
+    def make_true(self, span: Span, parts: list[Any]) -> t.Literal_:
+        return t.Literal_(span, True)
+
+    def make_false(self, span: Span, parts: list[Any]) -> t.Literal_:
+        return t.Literal_(span, False)
+
+    def make_none(self, span: Span, parts: list[Any]) -> t.Literal_:
+        return t.Literal_(span, None)
+
+    def make_string(self, span: Span, parts: list[Any]) -> t.Text:
+        """A string, in which `{expression}` is a hole and `{{` a brace."""
+        token = str(parts[0])
+        quotes = 3 if token.startswith('"""') else 1
+        body, start = token[quotes:-quotes], span.start + quotes
+        holes: list[str | t.Expression] = []
+        position = 0
+        while position < len(body):
+            match = _HOLE.search(body, position)
+            holes.append(_unescaped(body[position : match.start() if match else len(body)]))
+            if match is None:
+                break
+            if match.group() in ("{{", "}}"):
+                holes.append(match.group()[0])
+                position = match.end()
+                continue
+            close = body.find("}", match.end())
+            if match.group() == "}" or close < 0:
+                brace = Span(self.source, start + match.start(), start + match.end())
+                raise SpecError.of(
+                    "syntax",
+                    f"unmatched `{match.group()}` in a string",
+                    brace,
+                    help=f"write `{match.group() * 2}` for the brace itself",
+                )
+            holes.append(read(self.source, start + match.end(), body[match.end() : close], "cond"))
+            position = close + 1
+        return t.Text(span, tuple(hole for hole in holes if hole != ""))
+
+    def make_empty_tuple(self, span: Span, parts: list[Any]) -> t.TupleOf:
+        return t.TupleOf(span, ())
+
+    def make_parenthesised(self, span: Span, parts: list[Any]) -> t.Expression:
+        expression: t.Expression = parts[0]
+        return expression.at(span)  # brackets belong to what is underlined
+
+    def make_tuple(self, span: Span, parts: list[Any]) -> t.TupleOf:
+        return t.TupleOf(span, _kept(parts))
+
+    def make_list(self, span: Span, parts: list[Any]) -> t.ListOf:
+        return t.ListOf(span, _kept(parts))
+
+    def make_comprehended(self, span: Span, parts: list[Any]) -> t.Comprehension:
+        return t.Comprehension(span, parts[0], _kept(parts[1:]))
+
+    def make_item(self, span: Span, parts: list[Any]) -> t.Item:
+        first, second = parts
+        return t.Item(span, self._label(first), second) if second else t.Item(span, None, first)
+
+    def make_comprehension(self, span: Span, parts: list[Any]) -> t.Clause:
+        return t.Clause(span, parts[0], parts[1], _kept(parts[2:]))
+
+    # -------------------------------------------------------------- helpers
+
+    def _label(self, expression: t.Expression) -> t.Text:
+        if isinstance(expression, t.Name):
+            return t.Text(expression.span, (expression.name,))
+        if isinstance(expression, t.Text):
+            return expression
+        if isinstance(expression, t.Literal_) and type(expression.value) is int:
+            return t.Text(expression.span, (str(expression.value),))
+        raise SpecError.of(
+            "syntax",
+            "expected a name or a string as the name of a step",
+            expression.span,
+            help='write computed names as strings: `"block{i}": ...`',
+        )
+
+    def _line(self, span: Span) -> Span:
+        """The span without the line break, and the white space and comments around it, at its end."""
+        end = span.start + len(span.text.rstrip())
+        if "#" in span.text:
+            end = self._end_of_line(span.start, end)
+        return Span(span.source, span.start, end)
+
+    def _end_of_line(self, start: int, end: int) -> int:
+        """Where the statement that starts there ends, comments behind it left out."""
+        depth = 0
+        for match in _LINE_PARTS.finditer(self.source.text, start, end):
+            if match.group() in ("(", "[", "{"):
+                depth += 1
+            elif match.group() in (")", "]", "}"):
+                depth -= 1
+            elif match.lastgroup == "end" and not depth:
+                return match.start()
+        return end
+
+
+def _kept(parts: list[Any]) -> tuple[Any, ...]:
+    """The parts that are there: lark puts None where an optional one is not."""
+    return tuple(_kept_list(parts))
+
+
+def _kept_list(parts: list[Any]) -> list[Any]:
+    return [part for part in parts if part is not None]
+
+
+def _word(token: Token) -> Any:
+    """A word of the language, of which the grammar allows few."""
+    return str(token)
+
+
+def _digits(text: str, span: Span) -> str:
+    """The text of a number without its underscores. SpecError when one does not stand between two digits."""
+    if not text.isascii():
+        raise SpecError.of("syntax", f"`{text}` is not a number", span, help="use the digits 0 to 9")
+    if re.search(r"_(?![0-9])", text):
+        raise SpecError.of(
+            "syntax", f"`{text}` is not a number", span, help="`_` goes between two digits: `1_000`"
+        )
+    return text.replace("_", "")
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match.group(1), match.group()), text, flags=re.S)
+
+
+def _dedented(lines: list[str]) -> list[str]:
+    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    return [line[margin:].rstrip() for line in lines]
