@@ -1,7 +1,7 @@
-"""What ops that come with archspec are tested by, for the authors of others: `check_op(Snake)` in a test of yours.
+"""The checks that archspec's own ops are tested by, for the author of an op: call `check_op(Snake)` in a test.
 
-Each check takes an example as an op has them, `"f32[3, 32, 32] -> Conv(8, 3) -> f32[8, 32, 32]"`, and raises AssertionError
-with the op, the example, what was said and what is so. What the op computes is left to test by hand.
+Each check takes one of the op's examples, `"f32[3, 32, 32] -> Conv(8, 3) -> f32[8, 32, 32]"`, and raises AssertionError
+with the example, the claim and the fact. The values that an op computes are for the author to test.
 """
 
 from __future__ import annotations
@@ -44,43 +44,43 @@ __all__ = [
 ]
 
 BATCH = 2
-PLACES = 40  # of an input, at most, that are changed to see what sees them
+PLACES = 40  # the most values of an input that are changed, one at a time
 _TYPE = r"(\w+)\[([^\]]*)\]"
 
 
 def check_op(op: type[Op], *, leave_out: Iterable[str] = ()) -> None:
-    """Hold an op to what it says of itself, on each of its examples, by all CHECKS but those left out, such as "reach".
+    """Check the claims of an op on each of its examples, by all CHECKS except those in `leave_out`, such as "reach".
 
-    Raises AssertionError when something is not so, or the op has no examples; SpecError when an example is no spec;
-    TypeError for what is no class of ops, or no collection of names.
+    Raises AssertionError if a claim is false, or the op has no examples; SpecError if an example does not parse;
+    TypeError if an argument has the wrong type, and ValueError for the name of no check.
     """
     if not isinstance(op, type) or not issubclass(op, Op):
         known = isinstance(op, str) and op in Op.known
         hint = f": `check_op(Op.find({op!r}))`" if known else ""
-        raise TypeError(f"`op` is a class of ops, a subclass of archspec.Op, not {op!r}{hint}")
+        raise TypeError(f"`op` must be a subclass of archspec.Op, not {op!r}{hint}")
     if isinstance(leave_out, str):
-        raise TypeError(f"`leave_out` is a collection of names, as [{leave_out!r}], not {leave_out!r}")
+        raise TypeError(f"`leave_out` must be a collection of names: [{leave_out!r}], not {leave_out!r}")
     if not isinstance(leave_out, Iterable):
-        raise TypeError(f"`leave_out` is a collection of names, not {leave_out!r}")
+        raise TypeError(f"`leave_out` must be a collection of names, not {leave_out!r}")
     if not op.examples:
-        raise AssertionError(f"{op.__name__} has no examples, so nothing of it can be tested")
+        raise AssertionError(f"{op.__name__} has no examples to check")
     left_out = set(leave_out)
     strange = [name for name in left_out if not isinstance(name, str)]
     if strange:
-        raise TypeError(f"`leave_out` holds names of checks, not {strange[0]!r}")
+        raise TypeError(f"`leave_out` must hold names of checks, not {strange[0]!r}")
     unknown = left_out - CHECKS.keys()
     if unknown:
-        raise ValueError(f"there is no check {sorted(unknown)}; there are {', '.join(CHECKS)}")
+        raise ValueError(f"there is no check {sorted(unknown)}; the checks are {', '.join(CHECKS)}")
     for example in op.examples:
         graph, _ = graph_of(example)
-        _require(type(layer(graph).op) is op, example, f"is no example of {op.__name__}")
+        _require(type(layer(graph).op) is op, example, f"is not an example of {op.__name__}")
         for name, check in CHECKS.items():
             if name not in left_out:
                 check(example)
 
 
 def graph_of(example: str) -> tuple[Graph, list[TensorType]]:
-    """The graph of `inputs -> layer -> outputs`, its step named `layer`; and the types of the outputs expected."""
+    """The graph of `inputs -> layer -> outputs`, whose step is named `layer`, and the expected output types."""
     given, *middle, expected = example.split(" -> ")
     inputs = [f"x{i}: {t.dtype}[{', '.join(map(str, t.shape))}]" for i, t in enumerate(_types(given))]
     names = [f"x{i}" for i in range(len(inputs))]
@@ -98,12 +98,12 @@ def graph_of(example: str) -> tuple[Graph, list[TensorType]]:
 
 
 def layer(graph: Graph) -> Node:
-    """The step that an example is about."""
+    """The node of the op that an example tests."""
     return graph.nodes[-1]
 
 
 def batch_of(graph: Graph, device: str, size: int = BATCH) -> list[Tensor]:
-    """A tensor for each input: of real numbers between 0.1 and 1.1, of ones where it is not f32."""
+    """One tensor per input: random numbers between 0.1 and 1.1 if it is f32, else ones."""
     tensors = []
     for given in graph.inputs:
         kind = getattr(torch, torch_name(given.type.dtype))
@@ -120,10 +120,10 @@ def batch_of(graph: Graph, device: str, size: int = BATCH) -> list[Tensor]:
 
 
 def check_types(example: str) -> None:
-    """`infer` gives the types of the example, and what runs gives tensors of these: on the meta device, without numbers."""
+    """`infer` returns the types of the example, and `lower` tensors of these types, on the meta device."""
     graph, expected = graph_of(example)
     node = layer(graph)
-    _require(list(node.types) == expected, example, f"`infer` gives {', '.join(map(str, node.types))}")
+    _require(list(node.types) == expected, example, f"`infer` returns {', '.join(map(str, node.types))}")
     inputs, options = graph.input_types(node), graph.option_types(node)
     outputs, weights = infer(node.op, inputs, options)
     lowered = node.op.lower(*inputs, **options)
@@ -135,7 +135,7 @@ def check_types(example: str) -> None:
 
 
 def check_weights(example: str) -> None:
-    """`weights` declares what the module owns: names, shapes and dtypes, what is trained and what is saved."""
+    """`weights` declares the tensors of the module: names, shapes, dtypes, which are trained and which are saved."""
     graph, _ = graph_of(example)
     node = layer(graph)
     inputs, options = graph.input_types(node), graph.option_types(node)
@@ -146,7 +146,7 @@ def check_weights(example: str) -> None:
 
 
 def check_counts(example: str) -> None:
-    """`macs` is half of the floating-point operations that torch counts, and `flops` at least twice `macs`."""
+    """`macs` is half the floating-point operations that torch counts, and `flops` at least twice `macs`."""
     graph, _ = graph_of(example)
     node = layer(graph)
     inputs, options = graph.input_types(node), graph.option_types(node)
@@ -156,41 +156,41 @@ def check_counts(example: str) -> None:
     with counter:
         module(*batch_of(graph, "meta"))
     counted = counter.get_total_flops() // (2 * BATCH)
-    _require(macs == counted, example, f"`macs` gives {macs}, and torch counts {counted}")
-    _require(
-        flops >= 2 * macs, example, f"`flops` gives {flops}, which is less than twice the {macs} of `macs`"
-    )
+    _require(macs == counted, example, f"`macs` returns {macs}, but torch counts {counted}")
+    _require(flops >= 2 * macs, example, f"`flops` returns {flops}, less than twice `macs` ({macs})")
 
 
 def check_run(example: str) -> None:
-    """It runs on the CPU, gives finite numbers, and its graph reads back from JSON as it was."""
+    """It runs on the CPU, returns finite numbers, and its graph survives a round trip through JSON."""
     graph, expected = graph_of(example)
-    _require(Graph.from_json(graph.to_json()) == graph, example, "its graph reads back from JSON as another")
+    _require(
+        Graph.from_json(graph.to_json()) == graph, example, "its graph changes in a round trip through JSON"
+    )
     results = _tensors(lower(graph, lambda g: draw(g, 0))(*batch_of(graph, "cpu", 3)))
     for type_, result in zip(expected, results, strict=True):
         shape = (3, *type_.shape)
         _require(
             tuple(result.shape) == shape,
             example,
-            f"a batch of 3 gives {list(result.shape)}, not {list(shape)}",
+            f"a batch of 3 returns {list(result.shape)}, not {list(shape)}",
         )
         if result.is_floating_point():
-            _require(bool(result.isfinite().all()), example, "it gives numbers that are not finite")
+            _require(bool(result.isfinite().all()), example, "it returns numbers that are not finite")
 
 
 def check_saved(example: str) -> None:
-    """`saved` names what autograd keeps in training, to the byte, each memory once."""
+    """`saved` names what autograd keeps in training, to the byte, each storage once."""
     graph, _ = graph_of(example)
     said, kept = _bytes_said(graph), _bytes_kept(graph)
     _require(
         said == kept,
         example,
-        f"`saved` comes to {said} bytes for a batch of {BATCH}, and autograd keeps {kept}",
+        f"`saved` adds up to {said} bytes for a batch of {BATCH}, but autograd keeps {kept}",
     )
 
 
 def check_view(example: str) -> None:
-    """`view` says whether at inference it gives its input's memory."""
+    """`view` says whether the output at inference shares the input's memory."""
     graph, _ = graph_of(example)
     module = lower(graph, lambda g: draw(g, 0)).eval()
     batch = batch_of(graph, "cpu")
@@ -199,12 +199,14 @@ def check_view(example: str) -> None:
     shared = bool({_memory(x) for x in batch} & {_memory(x) for x in results})
     said = layer(graph).op.view
     _require(
-        shared == said, example, f"`view` is {said}, and it gives {'its input' if shared else 'new'} memory"
+        shared == said,
+        example,
+        f"`view` is {said}, but the output {'shares' if shared else 'does not share'} its input's memory",
     )
 
 
 def check_overwritable(example: str) -> None:
-    """What says `overwritable` makes a new tensor, and its backward pass is right after that is written over."""
+    """The output of an `overwritable` op is a new tensor, and gradients are right after it is overwritten."""
     graph, _ = graph_of(example)
     if not layer(graph).op.overwritable:
         return
@@ -215,30 +217,32 @@ def check_overwritable(example: str) -> None:
     _require(
         all(_memory(out) != _memory(x) for x in batch),
         example,
-        "it says `overwritable`, and gives its input's memory",
+        "it is `overwritable`, but its output shares its input's memory",
     )
     if not out.requires_grad:
-        return  # of whole numbers, or whether they are equal: without a backward pass
+        return  # integers or bool: no backward pass
     expected = torch.autograd.grad(out.relu().sum(), real, retain_graph=True)
     out.relu_()
     try:
         gradients = torch.autograd.grad(out.sum(), real)
     except RuntimeError as error:
         raise AssertionError(
-            f"{example}: it says `overwritable`, and its backward pass reads it: {error}"
+            f"{example}: it is `overwritable`, but its backward pass reads its output: {error}"
         ) from None
     for gradient, wanted in zip(gradients, expected, strict=True):
         _require(
-            torch.equal(gradient, wanted), example, "it says `overwritable`, and then has other gradients"
+            torch.equal(gradient, wanted),
+            example,
+            "it is `overwritable`, but its gradients change when its output is overwritten",
         )
 
 
 def check_reach(example: str) -> None:
-    """`reach` has an item for each tensor and axis, and no value sees more than it says: one place is changed at a time."""
+    """`reach` has one item per tensor and axis, and no value depends on more: one input value is changed at a time."""
     graph, _ = graph_of(example)
     node = layer(graph)
     reaches = node.op.reach(*graph.input_types(node), **graph.option_types(node))
-    _require(len(reaches) == len(node.operands), example, "`reach` has not an item for each tensor")
+    _require(len(reaches) == len(node.operands), example, "`reach` must have one item per tensor")
     module = lower(graph, lambda g: draw(g, 0)).eval()
     torch.manual_seed(0)
     batch = batch_of(graph, "cpu", 1)
@@ -247,7 +251,7 @@ def check_reach(example: str) -> None:
     for operand, reach in zip(node.operands, reaches, strict=True):
         x = by_name[operand.producer]
         shape = tuple(x.shape[1:])
-        _require(reach is None or len(reach) == len(shape), example, "`reach` has not an item for each axis")
+        _require(reach is None or len(reach) == len(shape), example, "`reach` must have one item per axis")
         for flat in range(0, prod(shape), max(1, prod(shape) // PLACES)):
             at = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), shape)) if shape else ()
             changed = _changed(x, at)
@@ -256,7 +260,11 @@ def check_reach(example: str) -> None:
                 differs = (was[0] != now[0]) & ~(was[0].isnan() & now[0].isnan())
                 for place in differs.nonzero().tolist():
                     seen = _seen_at(reach, shape, tuple(place))
-                    _require(bool(seen[at]), example, f"the value at {place} sees {list(at)} of `{operand}`")
+                    _require(
+                        bool(seen[at]),
+                        example,
+                        f"the output at {place} depends on {list(at)} of `{operand}`, which `reach` excludes",
+                    )
 
 
 CHECKS: dict[str, Callable[[str], None]] = {
@@ -269,10 +277,10 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "overwritable": check_overwritable,
     "reach": check_reach,
 }
-"""The checks by name, in the order in which `check_op` makes them."""
+"""The checks by name, in the order in which `check_op` runs them."""
 
 
-# ---------------------------------------------------------------- how they look
+# ---------------------------------------------------------------- what they measure
 
 
 def _require(holds: bool, example: str, otherwise: str) -> None:
@@ -292,12 +300,12 @@ def _tensors(out: Any) -> list[Tensor]:
 
 
 def _memory(tensor: Tensor) -> int:
-    """Where a tensor's memory lies."""
+    """The address of a tensor's storage."""
     return tensor.untyped_storage().data_ptr()
 
 
 def _changed(x: Tensor, at: tuple[int, ...]) -> Tensor:
-    """The tensor with another value at one place of its first sample."""
+    """The tensor with one value of its first sample changed."""
     changed = x.clone()
     value = changed[(0, *at)]
     if x.dtype == torch.bool:
@@ -308,7 +316,7 @@ def _changed(x: Tensor, at: tuple[int, ...]) -> Tensor:
 
 
 def _seen_at(reach: Reach, shape: tuple[int, ...], place: tuple[int, ...]) -> Tensor:
-    """Which positions of an input the op says that one place of its output may see."""
+    """The positions of an input that one output value may depend on, by `reach`."""
     if reach is None:
         return torch.zeros(shape, dtype=torch.bool)
     seen = torch.ones(shape, dtype=torch.bool)
@@ -324,18 +332,18 @@ def _seen_at(reach: Reach, shape: tuple[int, ...], place: tuple[int, ...]) -> Te
 
 
 def _bytes_said(graph: Graph) -> int:
-    """What the graph's one layer says that it keeps for the backward pass, for a batch of two."""
+    """The bytes that the layer claims to keep for the backward pass, for a batch of two."""
     node = layer(graph)
     inputs, options = graph.input_types(node), graph.option_types(node)
     learns = any(weight.trainable for weight in graph.weights.values())
     real = learns or any(type_.floating for type_ in (*inputs, *options.values()))
     if not (real and any(type_.floating for type_ in node.types)):
-        return 0  # nothing to be learned: there is no backward pass
+        return 0  # nothing to train: no backward pass
     return sum(type_.bytes * (BATCH if type_.batched else 1) for type_ in _kept(graph, node))
 
 
 def _kept(graph: Graph, node: Node) -> Iterator[TensorType]:
-    """The types of all that `saved` names, each tensor once."""
+    """The types of the tensors that `saved` names, each tensor once."""
     named = dict(zip(node.op.signature().required, node.inputs, strict=False)) | dict(node.options)
     refs: set[Ref] = set()
     for kept in node.op.saved(*graph.input_types(node), **graph.option_types(node)):
@@ -352,9 +360,9 @@ def _kept(graph: Graph, node: Node) -> Iterator[TensorType]:
 
 
 def _bytes_kept(graph: Graph) -> int:
-    """What autograd keeps of the layer in training, each memory once, weights and buffers left out."""
+    """The bytes that autograd keeps for the layer, each storage once, without weights and buffers."""
     module = lower(graph, lambda g: draw(g, 0), flat=True)
-    # Copies, since a leaf would be kept by whoever holds it.
+    # Clones: a leaf would be kept anyway.
     batch = [x.requires_grad_().clone() if x.is_floating_point() else x for x in batch_of(graph, "cpu")]
     kept: list[Tensor] = []
 

@@ -1,4 +1,4 @@
-"""Ops of a user's own: what breaks in them, or is not what such a method gives, becomes a mistake that names the op."""
+"""Ops of a user's own: an exception in one of their methods, or a wrong return value, becomes a Mistake that names the op."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAULT = "op"  # the kind of these mistakes
 
 
 def guard(op: type, weight: type) -> None:
-    """Guard the methods that a class of ops defines itself; `weight` is the class of what its `weights` gives."""
+    """Guard the methods that an op's class defines itself; `weight` is the class of the items of `weights`."""
     checks: dict[str, Wrong] = {**_WRONG, "weights": partial(_no_weights, weight)}
     for name, wrong in checks.items():
         method = vars(op).get(name)
@@ -29,7 +29,7 @@ def guard(op: type, weight: type) -> None:
 
 
 def at_step(mistake: Mistake, step: str, location: Location) -> Mistake:
-    """The mistake with the place in the spec, when it is one of an op and does not have it."""
+    """The mistake with its location in the spec added, if it is an op's fault and has none yet."""
     if mistake.kind != FAULT or "in the spec:" in mistake.message:
         return mistake
     message = f"{mistake.message} (in the spec: {location}, step `{step}`)"
@@ -55,7 +55,7 @@ def _guarded(method: Callable[..., Any], name: str, wrong: Wrong) -> Callable[..
         if problem:
             file = Path(method.__code__.co_filename).name
             raise Mistake(
-                f"`{name}` of {op} gives {problem}",
+                f"`{name}` of {op} returns {problem}",
                 kind=FAULT,
                 help=f"see {file}, line {method.__code__.co_firstlineno}",
             )
@@ -65,7 +65,7 @@ def _guarded(method: Callable[..., Any], name: str, wrong: Wrong) -> Callable[..
 
 
 def _line(method: Callable[..., Any], error: BaseException) -> str:
-    """The innermost line of the op's own file that the error came through."""
+    """The innermost line of the op's own file in the traceback."""
     file = method.__code__.co_filename
     lines = [step.lineno for step in extract_tb(error.__traceback__) if step.filename == file]
     return f"see {Path(file).name}, line {lines[-1]}" if lines else ""
@@ -77,28 +77,28 @@ Wrong = Callable[[Any, Any, tuple[TensorType, ...]], str]
 def _no_types(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
     types = result if isinstance(result, tuple) else (result,)
     if not types or not all(isinstance(type_, TensorType) for type_ in types):
-        return f"{_shown(result)}, not a TensorType or a tuple of some"
+        return f"{_shown(result)}, not a TensorType or a tuple of them"
     for type_ in types:
         if type_.dtype not in get_args(DType):
-            return f"the dtype {_shown(type_.dtype)}; there are {', '.join(get_args(DType))}"
+            return f"the dtype {_shown(type_.dtype)}; expected one of {', '.join(get_args(DType))}"
         if not isinstance(type_.shape, tuple) or not all(map(_is_size, type_.shape)):
-            return f"the shape {_shown(type_.shape)}, not a tuple of whole numbers"
+            return f"the shape {_shown(type_.shape)}, not a tuple of integers"
     return ""
 
 
 def _no_weights(weight: type, result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
     if not isinstance(result, Mapping) or not all(isinstance(value, weight) for value in result.values()):
-        return f"{_shown(result)}, not a mapping of names to `Weight`s"
+        return f"{_shown(result)}, not a mapping from names to `Weight`s"
     for key, value in result.items():
         if not isinstance(key, str) or not re.fullmatch(r"\w+(\.\w+)*", key, re.ASCII):
-            return f"a weight the name {_shown(key)}; a name is made of letters, digits and `_`, with dots between its parts"
+            return f"a weight named {_shown(key)}; a name has letters, digits and `_`, in parts separated by dots"
         if not all(map(_is_size, value.shape)):
-            return f"`{key}` the shape {_shown(value.shape)}, not of whole numbers"
+            return f"`{key}` with shape {_shown(value.shape)}, not a tuple of integers"
     return ""
 
 
 def _no_count(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
-    return "" if _is_size(result) else f"{_shown(result)}, not a whole number from 0 on"
+    return "" if _is_size(result) else f"{_shown(result)}, not a non-negative integer"
 
 
 def _not_saved(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
@@ -108,7 +108,7 @@ def _not_saved(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
     known = {"inputs", "outputs", *takes.required, *takes.optional}
     strange = [part for part in result if isinstance(part, str) and part not in known]
     return (
-        f"{strange[0]!r}, which `infer` does not take; there are {', '.join(sorted(known))}"
+        f"{strange[0]!r}, which is not a parameter of `infer`; expected one of {', '.join(sorted(known))}"
         if strange
         else ""
     )
@@ -116,7 +116,7 @@ def _not_saved(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
 
 def _no_reach(result: Any, op: Any, inputs: tuple[TensorType, ...]) -> str:
     if not isinstance(result, tuple) or len(result) != len(inputs):
-        return f"{_shown(result)}, not a tuple with an item for each tensor"
+        return f"{_shown(result)}, not a tuple with one item per tensor"
     for reach, type_ in zip(result, inputs, strict=True):
         if reach is not None and (not isinstance(reach, tuple) or len(reach) != type_.rank):
             return f"{_shown(reach)} for a tensor of {type_.rank} axes"
@@ -133,7 +133,7 @@ _WRONG: dict[str, Wrong] = {
     "flops": _no_count,
     "saved": _not_saved,
     "reach": _no_reach,
-    "lower": _nothing,  # what it gives is for a backend to judge
+    "lower": _nothing,  # a backend checks what it returns
 }
 
 
@@ -142,9 +142,9 @@ def _is_size(size: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value as Python writes it, of its type only where that is long."""
+    """The repr of a value, shortened if it is long."""
     try:
         text = repr(value)
     except (Exception, SystemExit) as error:
-        text = f"what cannot be printed ({type(error).__name__})"
+        text = f"an object that cannot be printed ({type(error).__name__})"
     return text if len(text) <= 80 else f"{text[:60]} ..."

@@ -1,4 +1,4 @@
-"""Which part of its inputs a value of an op's output can see, axis by axis."""
+"""Dependence: which part of each input a value of an op's output depends on, axis by axis."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from archspec.ground.tensor import TensorType
 
 
 class Slide(NamedTuple):
-    """How a window moves along an axis: which positions of the input each position of the output sees.
+    """A window that slides along an axis: the positions of the input that each position of the output depends on.
 
-    Position `k * period + phase` sees the positions from `first[phase] + k * step` to
-    `last[phase] + k * step`, both included, where `period` is `len(first)`. A plain window has one
-    phase; what makes an axis longer, such as an upsampling by 2, has several. Positions outside the
-    input are padding.
+    Position `k * period + phase` depends on `first[phase] + k * step` to `last[phase] + k * step`,
+    both included, where `period` is `len(first)`. A plain window has one phase; an op that makes the
+    axis longer, such as upsampling by 2, has several. Positions outside the input are padding.
     """
 
     first: tuple[int, ...]
@@ -35,28 +34,28 @@ class Slide(NamedTuple):
 
     @classmethod
     def resampled(cls, ratio: Fraction, seen: Callable[[int], tuple[int, int]]) -> Slide:
-        """`ratio` positions of the input for each of the output; `seen` says which, first and last."""
+        """`ratio` positions of the input per position of the output; `seen` gives the first and the last."""
         windows = [seen(position) for position in range(ratio.denominator)]
         return cls(tuple(first for first, _ in windows), tuple(last for _, last in windows), ratio.numerator)
 
     @property
     def stride(self) -> Fraction:
-        """How far the window moves, in positions of the input for each of the output."""
+        """How far the window moves, in input positions per output position."""
         return _ratio(self.step, len(self.first))
 
     @property
     def size(self) -> int:
-        """How many positions the window spans, where it spans most."""
+        """How many positions the window spans at its widest."""
         if len(self.first) == 1:
             return self.last[0] - self.first[0] + 1
         return max(last - first for first, last in zip(self.first, self.last, strict=True)) + 1
 
     def span(self, first: int, last: int) -> tuple[int, int]:
-        """What the positions of the output from `first` to `last` see together, first and last."""
+        """The first and last position that the output positions from `first` to `last` depend on together."""
         period = len(self.first)
         if period == 1:
             return self.first[0] + first * self.step, self.last[0] + last * self.step
-        # Windows further along can begin earlier, but only within one period (a dilated ConvTranspose).
+        # A later window can begin earlier, but only within one period (a dilated ConvTranspose).
         count = min(last - first + 1, period)
         lows, highs = range(first, first + count), range(last - count + 1, last + 1)
         return (
@@ -74,13 +73,12 @@ POINT = Slide.window(1)
 
 
 class Along(NamedTuple):
-    """How the axis of an input is seen: by a window that slides as one goes along an axis of the output.
+    """How an output value depends on one axis of an input: on a window, which slides along axes of the output.
 
-    With several `axes`, or where it is not `straight`, the place of the window depends on these axes in
-    another order than that of the positions, as after a Reshape. With no axes, it stays where it is.
-    Without `slide`, every value sees the whole axis, or where there are `axes`, a part of it that is not
-    followed. Where the axis is `mixed`, it is seen besides the window, through the statistics of a norm or
-    around its ends.
+    With several `axes`, or if it is not `straight`, the window does not move in the order of the positions,
+    as after a Reshape. Without axes, it stays in place. Without `slide`, every value depends on the whole
+    axis, or, if there are `axes`, on a part that is not tracked. If the axis is `mixed`, values also depend
+    on what is outside the window, through the statistics of a norm or around the ends.
     """
 
     axes: tuple[int, ...]
@@ -92,26 +90,26 @@ class Along(NamedTuple):
 WHOLE = Along((), None)
 
 Reach = tuple[Along, ...] | None
-"""How each axis of an input is seen; None when the output does not depend on the input at all."""
+"""One item per axis of an input; None if the output does not depend on its values at all."""
 
 
 def everything(x: TensorType) -> Reach:
-    """Every value sees all of the input: what is always true."""
+    """Every value depends on all of the input, which is always safe to say."""
     return (WHOLE,) * x.rank
 
 
 def points(x: TensorType, *whole: int) -> Reach:
-    """Every value sees the one at its own place, and the whole of the axes named."""
+    """Every value depends on the one in its place, and on the whole of the given axes."""
     return tuple(WHOLE if axis in whole else Along((axis,)) for axis in range(x.rank))
 
 
 def normalised(x: TensorType, *axes: int) -> Reach:
-    """Every value sees the one at its own place, and the axes named through the mean and the deviation along them."""
+    """Every value depends on the one in its place, and on the given axes through their mean and variance."""
     return tuple(Along((axis,), mixed=axis in axes) for axis in range(x.rank))
 
 
 def aligned(x: TensorType, out: TensorType) -> Reach:
-    """Every value sees the one at its place when x is broadcast to `out` like NumPy, at the last axes."""
+    """Every value depends on the one in its place, where x is broadcast to `out` as by NumPy."""
     behind = out.rank - x.rank
     return tuple(
         Along((), Slide.at(0)) if size == 1 and out.shape[behind + axis] != 1 else Along((behind + axis,))

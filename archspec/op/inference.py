@@ -1,4 +1,4 @@
-"""What an op makes of tensors of some types: held to what every op must keep to, whoever wrote it."""
+"""Inference of one op: the types it returns and the weights it owns, checked against the rules that hold for every op."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from archspec.op import Op, Weight
 
 MOST_AXES = 64
 MOST_VALUES = 2**63 - 1
-MOST_CONSTANTS = 2**28  # values of all constants of a network, which no file holds
+MOST_CONSTANTS = 2**28  # values of all constants of a network, which are in no file
 
 Inferred = tuple[tuple[TensorType, ...], Mapping[str, Weight]]
 
 
 def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorType]) -> Inferred:
-    """The types of what an op gives, and the weights it owns. Raises Mistake when the tensors do not fit it."""
+    """The types that an op returns and the weights it owns. Raises Mistake if the tensors do not fit."""
     name, signature = type(op).__name__, op.signature()
     if not signature.variadic and len(types) != len(signature.required):
         raise Mistake(
             f"{name} takes {tensors(len(signature.required))}, not {len(types)}",
             kind="shape",
-            help=f"give it ({', '.join(signature.required)}) in this order"
+            help=f"pass ({', '.join(signature.required)}), in this order"
             if len(signature.required) > 1
             else "",
         )
@@ -34,7 +34,7 @@ def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorTyp
         raise Mistake(
             f"{name} cannot run on weights alone, which have no batch",
             kind="shape",
-            help="combine them with a tensor of the data first",
+            help="combine them with the input first",
         )
     inferred = op.infer(*types, **options)
     outputs = inferred if isinstance(inferred, tuple) else (inferred,)
@@ -50,7 +50,7 @@ def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorTyp
 
 
 def require_start(weight: Weight, subject: str) -> None:
-    """Mistake, about the weight as it is called, when one of its shape and dtype cannot start as it says."""
+    """Mistake, with `subject` for the weight, if its initialisation does not fit its shape and dtype."""
     try:
         weight.init.check(weight.shape, weight.dtype)
     except Mistake as mistake:
@@ -58,18 +58,18 @@ def require_start(weight: Weight, subject: str) -> None:
 
 
 def require_few_constants(weights: Iterable[Weight]) -> None:
-    """Mistake when the constants among a network's weights hold more values than are to be made at each load."""
+    """Mistake if a network's constants hold too many values: they are computed at each load."""
     values = sum(weight.size for weight in weights if not weight.saved)
     if values > MOST_CONSTANTS:
         raise Mistake(
-            f"its constants hold {values:,} values, and a network's at most {MOST_CONSTANTS:,}",
+            f"its constants hold {values:,} values; the limit is {MOST_CONSTANTS:,}",
             kind="budget",
             help="declare a `buffer`, which is saved, or compute the values from smaller constants",
         )
 
 
 def require_possible(shape: Shape) -> None:
-    """Mistake when an axis has no place for some values of its free sizes, or no computer could hold the tensor."""
+    """Mistake if an axis is empty for some values of its free sizes, or the tensor is too large for any computer."""
     if len(shape) > MOST_AXES:
         raise Mistake(f"a tensor has at most {MOST_AXES} axes, not {len(shape)}", kind="shape")
     for size in shape:

@@ -1,4 +1,4 @@
-"""How a weight gets its first values: each way is one class, written in specs by its name."""
+"""Initialisations: each is one class, which specs call by its name."""
 
 from collections.abc import Sequence
 from math import erf, prod, sqrt
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 FanMode = Literal["fan_in", "fan_out"]
-_TAIL = 10  # deviations from the mean; no generator of normal numbers goes so far
-_OFTEN = 0.6  # 2 * 0.3: of so many normal numbers that lie inside, PyTorch's redrawing ends soon
+_TAIL = 10  # standard deviations from the mean; no generator of normal numbers goes that far
+_OFTEN = 0.6  # 2 * 0.3: where this much of the distribution is inside, PyTorch's redrawing ends soon
 Values = tuple[bool | int | float, ...]
-Word = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # a whole number that a 64-bit word holds
+Word = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # a 64-bit integer
 
 
 class Initialiser(BaseModel):
-    """A rule for the first values of a weight. A subclass is known by its class name in specs."""
+    """How a weight is initialised. Specs call a subclass by its name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True, allow_inf_nan=False)
 
@@ -55,43 +55,43 @@ class Initialiser(BaseModel):
         return {"name": type(self).__name__, **handler(self)}
 
     def check(self, shape: tuple[int, ...], dtype: DType) -> None:
-        """Mistake, with the weight as its subject, when one of that shape and dtype cannot start so."""
+        """Mistake, whose subject is the weight, if this cannot initialise one of that shape and dtype."""
         self.fit(shape)
         least, most = limits(dtype)
         drawn = self.drawn(shape)
         if drawn is not None and not is_real(dtype):
             raise Mistake(
-                f"is of {dtype}, and `{type(self).__name__}` gives real numbers",
+                f"is {dtype}, but `{type(self).__name__}` produces real numbers",
                 kind="dtype",
-                help="`zeros`, `ones`, a number or a list of numbers can be whole",
+                help="integers start as `zeros`, `ones`, an integer or a list of integers",
             )
         numbers = self.given() if drawn is None else (*self.given(), *drawn)
         if (
             not is_real(dtype)
             and (found := next((n for n in numbers if isinstance(n, float)), None)) is not None
         ):
-            raise Mistake(f"is of {dtype}, which holds no decimal numbers such as {found}", kind="dtype")
+            raise Mistake(f"is {dtype}, which cannot hold {found}", kind="dtype")
         for number in (min(numbers), max(numbers)) if numbers else ():
             if not least <= number <= most:
                 raise Mistake(
-                    f"is of {dtype}, which holds numbers from {least} to {most}, not {number}",
+                    f"is {dtype}, which cannot hold {number}: its range is {least} to {most}",
                     kind="dtype",
-                    help="" if drawn is None else f"`{self}` may come as far as that",
+                    help="" if drawn is None else f"`{self}` can produce such a value",
                 )
 
     def fit(self, shape: tuple[int, ...]) -> None:
-        """Mistake, with the weight as its subject, when one of that shape cannot start so."""
+        """Mistake, whose subject is the weight, if this cannot initialise one of that shape."""
 
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float] | None:
-        """Between which numbers its values lie, when they are drawn or computed; None when they are `given`."""
+        """The range of its values if they are drawn or computed; None if they are `given`."""
         return None
 
     def given(self) -> Sequence[bool | int | float]:
-        """Numbers of the spec that the weight will hold, so that its dtype must: none where they are drawn."""
+        """The numbers in the spec that the weight will hold, which its dtype must be able to; none if they are drawn."""
         return ()
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
-        """Write the first values into a CPU tensor in place."""
+        """Initialise a CPU tensor in place."""
         raise NotImplementedError
 
     def __str__(self) -> str:
@@ -108,7 +108,7 @@ def _read(value: Any) -> Any:
         arguments = dict(value)
         name = arguments.pop("name", None)
         if not isinstance(name, str):
-            raise ValueError("an initialisation is its name and its arguments")
+            raise ValueError("an initialisation needs a name")
         return Initialiser.find(name).model_validate(arguments, strict=False)
     return value
 
@@ -149,12 +149,12 @@ class constant(Initialiser):  # noqa: N801
 
 
 class values(Initialiser):  # noqa: N801
-    """The values themselves, listed in row-major order."""
+    """The listed values, in row-major order."""
 
     listed: Values
 
     def fit(self, shape: tuple[int, ...]) -> None:
-        """Mistake when there are more or fewer values than the weight has."""
+        """Mistake unless there are as many values as the weight has."""
         if len(self.listed) != prod(shape):
             raise Mistake(f"takes {prod(shape)} values, not {len(self.listed)}", kind="shape")
 
@@ -169,27 +169,27 @@ class values(Initialiser):  # noqa: N801
 
 
 class outer_sum(Initialiser):  # noqa: N801
-    """At each place the sum of one number for each axis: `parts[0][i] + parts[1][j]` at row i and column j."""
+    """The sum of one number per axis: `parts[0][i] + parts[1][j]` at row i and column j."""
 
     parts: tuple[tuple[Word | float, ...], ...]
 
     def fit(self, shape: tuple[int, ...]) -> None:
-        """Mistake when there is not one list for each axis, as long as the axis."""
+        """Mistake unless there is one list per axis, as long as the axis."""
         lengths = [len(part) for part in self.parts]
         if lengths != list(shape):
             raise Mistake(
-                f"of shape {list(shape)} cannot start as an outer sum of lists of {lengths} numbers",
+                f"of shape {list(shape)} cannot be the outer sum of lists of lengths {lengths}",
                 kind="shape",
-                help="it takes a list of numbers for each axis",
+                help="give one list of numbers per axis",
             )
 
     def given(self) -> Sequence[bool | int | float]:
-        """Its least and its greatest value, and the decimal numbers of which it is made."""
+        """The smallest and the largest sum, and the decimal numbers in it."""
         decimal = [number for part in self.parts for number in part if isinstance(number, float)]
         return (*(sum(map(best, self.parts)) for best in (min, max) if all(self.parts)), *decimal)
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
-        """Add up the numbers, and round the sums to the weight's dtype."""
+        """Add up the numbers, then round to the weight's dtype."""
         import torch
 
         exact = all(isinstance(number, int) and -(2**63) <= number < 2**63 for number in self.given())
@@ -226,7 +226,7 @@ class normal(Initialiser):  # noqa: N801
     mean: float = 0.0
 
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
-        """As far as `_TAIL` deviations from the mean."""
+        """Up to `_TAIL` standard deviations from the mean."""
         return self.mean - _TAIL * self.std, self.mean + _TAIL * self.std
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
@@ -235,7 +235,7 @@ class normal(Initialiser):  # noqa: N801
 
 
 class trunc_normal(Initialiser):  # noqa: N801
-    """Normal, redrawn outside `low` to `high` (both absolute, as in PyTorch)."""
+    """Normal, truncated to `low` to `high` (both absolute, as in PyTorch)."""
 
     std: PositiveFloat = 1.0
     mean: float = 0.0
@@ -247,9 +247,9 @@ class trunc_normal(Initialiser):  # noqa: N801
         _require_order(self.low, self.high, self)
         if not self.low - 2 * self.std <= self.mean <= self.high + 2 * self.std:
             raise Mistake(
-                f"{self} leaves next to nothing: the mean lies more than two deviations outside",
+                f"{self} truncates almost everything: the mean is more than two standard deviations outside",
                 kind="value",
-                help="`low` and `high` are absolute: give them with the mean",
+                help="`low` and `high` are absolute, not relative to the mean",
             )
         return self
 
@@ -265,14 +265,14 @@ class trunc_normal(Initialiser):  # noqa: N801
         if most - least > _OFTEN:
             init.trunc_normal_(tensor, self.mean, self.std, self.low, self.high, generator=generator)
             return
-        # PyTorch redraws what lies outside, which might take forever: here each number is drawn once.
+        # PyTorch redraws what lies outside, which could take forever: here each number is drawn once.
         drawn = tensor.double().uniform_(least, most, generator=generator).erfinv_()
         drawn.mul_(sqrt(2)).mul_(self.std).add_(self.mean).clamp_(self.low, self.high)
         tensor.copy_(drawn)
 
 
 class kaiming_uniform(Initialiser):  # noqa: N801
-    """Uniform, of a variance that keeps a rectified signal's scale [He et al., 2015]."""
+    """Uniform, with the variance that preserves the scale of a signal through ReLUs [He et al., 2015]."""
 
     a: float = 0.0
     mode: FanMode = "fan_in"
@@ -289,7 +289,7 @@ class kaiming_uniform(Initialiser):  # noqa: N801
 
 
 class kaiming_normal(Initialiser):  # noqa: N801
-    """Normal, of a variance that keeps a rectified signal's scale [He et al., 2015]."""
+    """Normal, with the variance that preserves the scale of a signal through ReLUs [He et al., 2015]."""
 
     a: float = 0.0
     mode: FanMode = "fan_in"
@@ -299,7 +299,7 @@ class kaiming_normal(Initialiser):  # noqa: N801
         tensor.normal_(0.0, self._std(tuple(tensor.shape)), generator=generator)
 
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
-        """As far as `_TAIL` deviations from 0."""
+        """Up to `_TAIL` standard deviations from 0."""
         return -_TAIL * self._std(shape), _TAIL * self._std(shape)
 
     def _std(self, shape: tuple[int, ...]) -> float:
@@ -307,7 +307,7 @@ class kaiming_normal(Initialiser):  # noqa: N801
 
 
 class xavier_uniform(Initialiser):  # noqa: N801
-    """Uniform, of a variance between forward and backward signal [Glorot & Bengio, 2010]."""
+    """Uniform, with a variance that balances forward and backward signals [Glorot & Bengio, 2010]."""
 
     gain: NonNegativeFloat = 1.0
 
@@ -323,7 +323,7 @@ class xavier_uniform(Initialiser):  # noqa: N801
 
 
 class xavier_normal(Initialiser):  # noqa: N801
-    """Normal, of a variance between forward and backward signal [Glorot & Bengio, 2010]."""
+    """Normal, with a variance that balances forward and backward signals [Glorot & Bengio, 2010]."""
 
     gain: NonNegativeFloat = 1.0
 
@@ -332,7 +332,7 @@ class xavier_normal(Initialiser):  # noqa: N801
         tensor.normal_(0.0, self._std(tuple(tensor.shape)), generator=generator)
 
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
-        """As far as `_TAIL` deviations from 0."""
+        """Up to `_TAIL` standard deviations from 0."""
         return -_TAIL * self._std(shape), _TAIL * self._std(shape)
 
     def _std(self, shape: tuple[int, ...]) -> float:
@@ -349,7 +349,7 @@ class identity(Initialiser):  # noqa: N801
         """A weight [out, in, *kernel], whose channels the groups divide."""
         if len(shape) < 2 or shape[0] % self.groups or shape[1] % self.groups:
             raise Mistake(
-                f"of shape {list(shape)} cannot start as the identity of {self.groups} groups of channels",
+                f"of shape {list(shape)} cannot be the identity in {self.groups} groups of channels",
                 kind="shape",
             )
 
@@ -378,7 +378,7 @@ class zero_row(Initialiser):  # noqa: N801
     row: Annotated[int, Field(ge=0)]
 
     def fit(self, shape: tuple[int, ...]) -> None:
-        """Mistake when there is no such row, or `init` does not fit the weight."""
+        """Mistake if there is no such row, or `init` does not fit the weight."""
         if not shape or self.row >= shape[0]:
             raise Mistake(f"has no row {self.row}", kind="shape", help="rows are counted from 0")
         self.init.fit(shape)
@@ -398,13 +398,13 @@ class zero_row(Initialiser):  # noqa: N801
 
 
 def torch_default(fan_in: int) -> uniform:
-    """PyTorch's first values of Linear and Conv, weights and biases alike: U(-1, 1) / sqrt(fan_in)."""
+    """PyTorch's default for Linear and Conv, weights and biases alike: U(-1, 1) / sqrt(fan_in)."""
     bound = 1 / sqrt(fan_in) if fan_in else 0.0
     return uniform(low=-bound, high=bound)
 
 
 def _uniform(tensor: "Tensor", low: float, high: float, generator: "Generator") -> None:
-    """Draw uniform values; PyTorch takes no two ends that are further apart than the dtype's greatest number."""
+    """Draw uniform values; PyTorch refuses a range wider than the dtype's largest number."""
     import torch
 
     halves = 1 if high - low <= torch.finfo(tensor.dtype).max else 2
@@ -423,6 +423,4 @@ def _fan(shape: tuple[int, ...], mode: FanMode) -> int:
 
 def _require_order(low: float, high: float, init: Initialiser) -> None:
     if low > high:
-        raise Mistake(
-            f"{init} goes from {low} down to {high}", kind="value", help="`low` comes before `high`"
-        )
+        raise Mistake(f"`low` is greater than `high` in {init}", kind="value")

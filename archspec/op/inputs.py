@@ -32,7 +32,7 @@ def require_held(x: TensorType, number: float) -> None:
     """Mistake if the number is out of the dtype's range: PyTorch would wrap it around, or make it infinite."""
     most = limits(x.dtype)[1]
     if abs(number) > most:
-        raise Mistake(f"{x.dtype} holds numbers up to {most}, not {number}", kind="dtype")
+        raise Mistake(f"{x.dtype} cannot hold {number}: its largest value is {most}", kind="dtype")
 
 
 def space_of(x: TensorType, op: Op) -> Shape:
@@ -50,7 +50,7 @@ def space_of(x: TensorType, op: Op) -> Shape:
 def channels_of(x: TensorType) -> int:
     """The number of channels, the first size; Mistake if there is none or it is free."""
     if not x.rank:
-        raise Mistake("a single number has no channels", kind="shape", help="Reshape it to [1] first")
+        raise Mistake("a scalar has no channels", kind="shape", help="Reshape it to [1] first")
     return fixed(x.shape[0], "the number of channels")
 
 

@@ -1,4 +1,4 @@
-"""How a window slides: kernel, stride, padding and dilation, for convolutions and pools alike."""
+"""Sliding windows: kernel, stride, padding and dilation, for convolutions and pools alike."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from archspec.ground.size import Size, require_least
 from archspec.ground.tensor import Shape, show
 from archspec.op.dependence import Along, Slide
 
-WIDEST = 2**24  # kernels of PyTorch compute windows in words of 32 bits, some of two axes at once
+WIDEST = 2**24  # PyTorch's kernels compute the sizes of windows in 32 bits, some of two axes at once
 Extent = Annotated[int, Field(ge=1, le=WIDEST)]
 Margin = Annotated[int, Field(ge=0, le=WIDEST)]
 Window = Extent | tuple[Extent, ...]
@@ -18,7 +18,7 @@ Padding = Margin | tuple[Margin, ...] | Literal["same", "valid"]
 
 
 def per_axis(value: int | tuple[int, ...], axes: int, name: str) -> tuple[int, ...]:
-    """One number for each axis; Mistake when a list has another length."""
+    """One number per axis; Mistake if a list has another length."""
     if isinstance(value, int):
         return (value,) * axes
     if len(value) != axes:
@@ -29,12 +29,12 @@ def per_axis(value: int | tuple[int, ...], axes: int, name: str) -> tuple[int, .
 def padded(
     kernel: tuple[int, ...], stride: tuple[int, ...], padding: Padding, dilation: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """How many values are padded at each side of each axis.
+    """The padding at both ends of each axis.
 
-    `valid` pads nothing. `same` pads both sides alike, by the least that makes the output S / stride
+    `valid` pads nothing. `same` pads both ends equally, by the least that makes the output S / stride
     wherever the stride divides S: (window - stride) / 2, rounded up, where a window spans
-    dilation * (kernel - 1) + 1 values. Raises Mistake when no such padding exists: an even window
-    that moves by one.
+    dilation * (kernel - 1) + 1 values. Raises Mistake if no such padding exists: for an even window
+    with stride 1.
     """
     if padding == "valid":
         return (0,) * len(kernel)
@@ -45,8 +45,8 @@ def padded(
         window = d * (k - 1) + 1
         if s == 1 and window % 2 == 0:
             raise Mistake(
-                f"a window of {window} with stride 1 cannot be padded to `same` alike on both sides",
-                help="say `padding=0` or another number, or Pad first",
+                f"`same` padding cannot be symmetric for a window of {window} with stride 1",
+                help="use `padding=0` or another number, or Pad first",
             )
         amounts.append(max(0, window - s + 1) // 2)
     return tuple(amounts)
@@ -55,7 +55,7 @@ def padded(
 def seen_by(
     kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...]
 ) -> tuple[Along, ...]:
-    """What windows see of the axes behind the channels, dilation * (kernel - 1) + 1 positions each."""
+    """The part of the spatial axes that windows of dilation * (kernel - 1) + 1 positions cover."""
     windows = zip(kernel, stride, padding, dilation, strict=True)
     return tuple(
         Along((axis,), Slide.window(d * (k - 1) + 1, s, p)) for axis, (k, s, p, d) in enumerate(windows, 1)
@@ -71,11 +71,11 @@ def slide(
     *,
     ceil: bool = False,
 ) -> tuple[Size, ...]:
-    """How many places a window takes along each axis.
+    """The number of positions of a window along each axis.
 
-    (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1; with `ceil`, that quotient is rounded up, so that
-    a window may reach beyond what is padded, if it starts inside the input or its left padding (PyTorch's rule).
-    Raises Mistake when the window does not fit.
+    (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1. With `ceil`, the quotient is rounded up, so that
+    a window may extend past the padding, if it starts inside the input or the left padding (PyTorch's rule).
+    Raises Mistake if the window does not fit.
     """
     axes = len(sizes)
     kernels, strides = per_axis(kernel, axes, "kernel"), per_axis(stride, axes, "stride")

@@ -34,7 +34,7 @@ class ReLU(_Activation):
     """max(0, x) [Nair & Hinton, 2010].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 1 a value
+    FLOPs: 1 per value
     Raises: when the values are not real numbers
     """
 
@@ -48,7 +48,7 @@ class ReLU6(_Activation):
     """min(max(0, x), 6) [Krizhevsky, 2010].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 2 a value
+    FLOPs: 2 per value
     Raises: when the values are not real numbers
     """
 
@@ -61,7 +61,7 @@ class LeakyReLU(_Activation):
     """x, times `slope` below 0 [Maas et al., 2013].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 2 a value
+    FLOPs: 2 per value
     Raises: when the values are not real numbers
     """
 
@@ -80,7 +80,7 @@ class PReLU(_Activation):
     """x, times a learned slope below 0: one for all values, or one for each channel [He et al., 2015].
 
     Shapes: [*S] -> [*S]; [C, *S] -> [C, *S] with a slope for each channel
-    FLOPs: 2 a value
+    FLOPs: 2 per value
     Raises: when the values are not real numbers, and when slopes are per channel and there are none
     """
 
@@ -120,7 +120,7 @@ class ELU(_Activation):
     """x, and alpha (exp(x) - 1) below 0 [Clevert et al., 2016].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 4 a value
+    FLOPs: 4 per value
     Raises: when the values are not real numbers
     """
 
@@ -135,7 +135,7 @@ class GELU(_Activation):
     """x Φ(x), with Φ the normal distribution, or its approximation by tanh [Hendrycks & Gimpel, 2016].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 5 a value, 9 with "tanh"
+    FLOPs: 5 per value, 9 with "tanh"
     Raises: when the values are not real numbers
     """
 
@@ -152,7 +152,7 @@ class SiLU(_Activation):
     """x sigmoid(x), also called Swish [Elfwing et al., 2018].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 5 a value
+    FLOPs: 5 per value
     Raises: when the values are not real numbers
     """
 
@@ -165,7 +165,7 @@ class Mish(_Activation):
     """x tanh(softplus(x)) [Misra, 2020].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 5 a value
+    FLOPs: 5 per value
     Raises: when the values are not real numbers
     """
 
@@ -178,7 +178,7 @@ class Sigmoid(_Activation):
     """1 / (1 + exp(-x)) [Rumelhart et al., 1986].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 4 a value
+    FLOPs: 4 per value
     Raises: when the values are not real numbers
     """
 
@@ -191,7 +191,7 @@ class Tanh(_Activation):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)) [LeCun et al., 1989].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 1 a value
+    FLOPs: 1 per value
     Raises: when the values are not real numbers
     """
 
@@ -204,7 +204,7 @@ class Hardswish(_Activation):
     """x min(max(0, x + 3), 6) / 6 [Howard et al., 2019].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 5 a value
+    FLOPs: 5 per value
     Raises: when the values are not real numbers
     """
 
@@ -217,7 +217,7 @@ class Hardsigmoid(_Activation):
     """min(max(0, x + 3), 6) / 6 [Howard et al., 2019].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 4 a value
+    FLOPs: 4 per value
     Raises: when the values are not real numbers
     """
 
@@ -230,7 +230,7 @@ class Softplus(_Activation):
     """log(1 + exp(beta x)) / beta, and x itself where beta x is above `threshold` [Dugas et al., 2001].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 6 a value
+    FLOPs: 6 per value
     Raises: when the values are not real numbers
     """
 
@@ -254,7 +254,7 @@ class _AlongAxis(_Activation):
         return super().infer(x)
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place, and all of the axis."""
+        """Each value depends on the one in its place, and all of the axis."""
         return (points(x, x.axis(self.axis)),)
 
     def _settings(self, x: TensorType) -> dict[str, Any]:

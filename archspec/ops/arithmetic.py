@@ -29,11 +29,11 @@ class _Pairwise(Op):
         return broadcast(a, b, verb=self.verb)
 
     def flops(self, a: TensorType, b: TensorType) -> int:
-        """1 for each value of the output."""
+        """1 per output value."""
         return broadcast(a, b, verb=self.verb).values
 
     def reach(self, a: TensorType, b: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place of both, broadcast."""
+        """Each value depends on the value in its place of both, broadcast."""
         out = self.infer(a, b)
         return aligned(a, out), aligned(b, out)
 
@@ -52,7 +52,7 @@ class Add(_Pairwise):
     """Sum of two tensors, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast: aligned at the last axis, a size of 1 stretched
-    FLOPs: 1 for each value of the output
+    FLOPs: 1 per output value
     Raises: when sizes differ
     """
 
@@ -71,7 +71,7 @@ class Sub(_Pairwise):
     """Difference of two tensors, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast
-    FLOPs: 1 for each value of the output
+    FLOPs: 1 per output value
     Raises: when sizes differ, or one of them holds bool
     """
 
@@ -95,7 +95,7 @@ class Mul(_Pairwise):
     """Product of two tensors value by value, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast
-    FLOPs: 1 for each value of the output
+    FLOPs: 1 per output value
     Raises: when sizes differ
     """
 
@@ -112,7 +112,7 @@ class Div(_Pairwise):
     """Quotient of two tensors as real numbers, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast
-    FLOPs: 1 for each value of the output
+    FLOPs: 1 per output value
     Raises: when sizes differ
     """
 
@@ -132,7 +132,7 @@ class Maximum(_Pairwise):
     """The larger of two values, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast
-    FLOPs: 1 for each value of the output
+    FLOPs: 1 per output value
     Raises: when sizes differ
     """
 
@@ -148,7 +148,7 @@ class Minimum(_Pairwise):
     """The smaller of two values, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> both broadcast
-    FLOPs: 1 for each value of the output
+    FLOPs: 1 per output value
     Raises: when sizes differ
     """
 
@@ -164,7 +164,7 @@ class Equal(_Pairwise):
     """Whether two values are equal, broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S], [*S'] -> bool, both broadcast
-    FLOPs: 1 for each value of the output
+    FLOPs: 1 per output value
     Raises: when sizes differ
     """
 

@@ -64,21 +64,21 @@ class Attention(Op):
         require_real(q, self)
         if len({x.dtype for x in tensors}) > 1:
             raise Mistake(
-                f"Attention takes tensors of one dtype, not {', '.join(x.dtype for x in tensors)}",
+                f"Attention takes tensors of the same dtype, not {', '.join(x.dtype for x in tensors)}",
                 kind="shape",
             )
         if mask is not None and mask.dtype != "bool":
             raise Mistake(
-                f"`mask` says true where a key takes part, so it is bool, not {mask.dtype}",
+                f"`mask` must be bool, not {mask.dtype}: true where a query attends to a key",
                 kind="shape",
-                help="give numbers that are added to the scores as `bias`",
+                help="pass numbers that are added to the scores as `bias`",
             )
         if not (2 <= q.rank == k.rank == v.rank):
-            raise _cannot(q, k, v, "each is [*A, length, width], with the same axes in front")
+            raise _cannot(q, k, v, "each must be [*A, length, width], with the same leading axes")
         if not all(map(always_equal, q.shape[:-2] + k.shape[:-1], k.shape[:-2] + v.shape[:-1])):
-            raise _cannot(q, k, v, "all axes but the last two are alike, and each key has a value")
+            raise _cannot(q, k, v, "all axes but the last two must agree, with one value per key")
         if not always_equal(q.shape[-1], k.shape[-1]):
-            raise _cannot(q, k, v, "queries and keys are of one width")
+            raise _cannot(q, k, v, "queries and keys must have the same width")
         for pair in zip(
             (*q.shape[:-2], *k.shape[:-1], q.shape[-1]),
             (*k.shape[:-2], *v.shape[:-1], k.shape[-1]),
@@ -89,7 +89,8 @@ class Attention(Op):
         for name, x in (("bias", bias), ("mask", mask)):
             if x is not None and not _fits(x, scores):
                 raise Mistake(
-                    f"`{name}` {show(x.shape)} does not fit the scores {show(scores.shape)}", kind="shape"
+                    f"`{name}` {show(x.shape)} does not broadcast to the scores {show(scores.shape)}",
+                    kind="shape",
                 )
         batched = any(x is not None and x.batched for x in (q, k, v, bias, mask))
         return TensorType((*q.shape[:-1], v.shape[-1]), q.dtype, batched)
@@ -172,7 +173,7 @@ class Attention(Op):
         bias: TensorType | None = None,
         mask: TensorType | None = None,
     ) -> tuple[Reach, ...]:
-        """Each value sees its query, all keys, and its place in all values, causal or masked or not."""
+        """Each value depends on its query, all keys, and its place in all values, causal or masked or not."""
         scores = q.with_shape((*q.shape[:-1], k.shape[-2]))
         rows = [
             (*(aligned(x, scores) or ())[:-1], WHOLE) if x.rank else () for x in (bias, mask) if x is not None
@@ -283,5 +284,7 @@ def _fits(x: TensorType, scores: TensorType) -> bool:
 
 def _cannot(q: TensorType, k: TensorType, v: TensorType, help: str) -> Mistake:
     return Mistake(
-        f"cannot attend with {show(q.shape)} to {show(k.shape)} and {show(v.shape)}", kind="shape", help=help
+        f"Attention cannot combine q {show(q.shape)}, k {show(k.shape)} and v {show(v.shape)}",
+        kind="shape",
+        help=help,
     )

@@ -45,16 +45,16 @@ class _Conv(Op):
         return x.with_shape((self.out, *places))
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
-        """`weight` [out, C / groups, *kernel] and `bias` [out], PyTorch's first values unless given."""
+        """`weight` [out, C / groups, *kernel] and `bias` [out], PyTorch's default initialisation unless given."""
         shape = (self.out, channels_of(x) // self.groups, *per_axis(self.kernel, x.rank - 1, "kernel"))
         return weight_and_bias(shape, self.out if self.bias else 0, x.dtype, self.init, self.bias_init)
 
     def macs(self, x: TensorType) -> int:
-        """C / groups * prod(kernel), for each value of the output."""
+        """C / groups * prod(kernel), per output value."""
         return prod(self.weights(x)["weight"].shape[1:]) * self.infer(x).values
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees a window of every channel."""
+        """Each value depends on a window of every channel."""
         settings = self._settings(x)
         names = ("kernel_size", "stride", "padding", "dilation")
         return ((WHOLE, *seen_by(*(settings[name] for name in names))),)
@@ -77,7 +77,7 @@ class _Conv(Op):
         }
 
     def flops(self, x: TensorType) -> int:
-        """2 MACs; 1 for each value of the output with a bias."""
+        """2 MACs; 1 per output value with a bias."""
         return 2 * self.macs(x) + self.bias * self.infer(x).values
 
 
@@ -85,8 +85,8 @@ class Conv(_Conv):
     """Slide `out` learned windows over a signal, an image or a volume [LeCun et al., 1989].
 
     Shapes: [C, *S] -> [out, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1
-    MACs:   C / groups * prod(kernel), for each value of the output
-    FLOPs:  2 MACs; 1 for each value of the output with a bias
+    MACs:   C / groups * prod(kernel), per output value
+    FLOPs:  2 MACs; 1 per output value with a bias
     Raises: when `groups` does not divide both C and `out`, or the window does not fit
     """
 
@@ -112,7 +112,7 @@ class WSConv(_Conv):
     [Brock et al., 2021].
 
     Shapes: [C, *S] -> [out, *S'], as Conv
-    MACs:   C / groups * prod(kernel), for each value of the output
+    MACs:   C / groups * prod(kernel), per output value
     FLOPs:  as Conv, and 5 n + 3 for each of `out` windows of n weights, standardised anew at each run; n + 1 with
             `gain`
     Raises: as Conv
@@ -160,8 +160,8 @@ class ConvTranspose(Op):
 
     Shapes: [C, *S] -> [out, *S'],
             S' = (S - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1
-    MACs:   out / groups * prod(kernel), for each value of the input
-    FLOPs:  2 MACs; 1 for each value of the output with a bias
+    MACs:   out / groups * prod(kernel), per input value
+    FLOPs:  2 MACs; 1 per output value with a bias
     Raises: when `groups` does not divide both C and `out`, when `output_padding` is not below `stride` or
             `dilation`, and when the padding leaves nothing
     """
@@ -194,7 +194,7 @@ class ConvTranspose(Op):
         for size, k, s, p, o, d in zip(space, *self._windows(x), strict=True):
             if o >= max(s, d):
                 raise Mistake(
-                    f"an `output_padding` of {o} is not below a `stride` of {s} or a `dilation` of {d}",
+                    f"`output_padding` ({o}) must be less than `stride` ({s}) or `dilation` ({d})",
                     help="Pad the output instead",
                 )
             room = (size - 1) * s - 2 * p + d * (k - 1) + o + 1
@@ -203,20 +203,20 @@ class ConvTranspose(Op):
         return x.with_shape((self.out, *sizes))
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
-        """`weight` [C, out / groups, *kernel] and `bias` [out], PyTorch's first values unless given."""
+        """`weight` [C, out / groups, *kernel] and `bias` [out], PyTorch's default initialisation unless given."""
         shape = (channels_of(x), self.out // self.groups, *per_axis(self.kernel, x.rank - 1, "kernel"))
         return weight_and_bias(shape, self.out if self.bias else 0, x.dtype, self.init, self.bias_init)
 
     def macs(self, x: TensorType) -> int:
-        """out / groups * prod(kernel), for each value of the input."""
+        """out / groups * prod(kernel), per input value."""
         return prod(self.weights(x)["weight"].shape[1:]) * x.values
 
     def flops(self, x: TensorType) -> int:
-        """2 MACs; 1 for each value of the output with a bias."""
+        """2 MACs; 1 per output value with a bias."""
         return 2 * self.macs(x) + self.bias * self.infer(x).values
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees every channel of the values whose windows it lies in."""
+        """Each value depends on every channel of the values whose windows it lies in."""
         kernel, stride, padding, _, dilation = self._windows(x)
         windows = zip(kernel, stride, padding, dilation, strict=True)
         return ((WHOLE, *(Along((axis,), _spread(*window)) for axis, window in enumerate(windows, 1))),)
@@ -267,7 +267,7 @@ def _spread(kernel: int, stride: int, padding: int, dilation: int) -> Slide:
 
 
 def require_groups(groups: int, channels: int, out: int) -> None:
-    """Mistake when the groups do not divide the channels that go in and those that come out."""
+    """Mistake if the groups do not divide the channels that go in and those that come out."""
     for what, count in (("input", channels), ("output", out)):
         if count % groups:
-            raise Mistake(f"{groups} groups do not divide {count} {what} channels", kind="shape")
+            raise Mistake(f"{count} {what} channels are not divisible into {groups} groups", kind="shape")

@@ -30,8 +30,8 @@ class DeformConv(Op):
 
     Shapes: x [C, H, W], offset [2 * offset_groups * prod(kernel), H', W'],
             mask [offset_groups * prod(kernel), H', W'] -> [out, H', W'], H' and W' as Conv has them
-    MACs:   C / groups * prod(kernel), for each value of the output
-    FLOPs:  2 MACs; 1 for each value of the output with a bias; for each sample 12 to find its place, and 7 to mix
+    MACs:   C / groups * prod(kernel), per output value
+    FLOPs:  2 MACs; 1 per output value with a bias; for each sample 12 to find its place, and 7 to mix
             four pixels of each channel, 8 with a mask
     Raises: when `groups` does not divide both C and `out`, or `offset_groups` not C, when offset or mask
             have other shapes, when dtypes differ, and when a tensor has no batch
@@ -65,7 +65,7 @@ class DeformConv(Op):
         require_groups(self.groups, channels, self.out)
         if channels % self.offset_groups:
             raise Mistake(
-                f"{self.offset_groups} offset groups do not divide {channels} channels", kind="shape"
+                f"{channels} channels are not divisible into {self.offset_groups} offset groups", kind="shape"
             )
         places = slide(x.shape[1:], self.kernel, self.stride, self.padding, self.dilation)
         taps = self.offset_groups * prod(per_axis(self.kernel, 2, "kernel"))
@@ -77,12 +77,12 @@ class DeformConv(Op):
     def weights(
         self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None
     ) -> Mapping[str, Weight]:
-        """`weight` [out, C / groups, *kernel] and `bias` [out], PyTorch's first values unless given."""
+        """`weight` [out, C / groups, *kernel] and `bias` [out], PyTorch's default initialisation unless given."""
         shape = (self.out, channels_of(x) // self.groups, *per_axis(self.kernel, 2, "kernel"))
         return weight_and_bias(shape, self.out if self.bias else 0, x.dtype, self.init, self.bias_init)
 
     def macs(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> int:
-        """C / groups * prod(kernel), for each value of the output."""
+        """C / groups * prod(kernel), per output value."""
         return prod(self.weights(x, offset)["weight"].shape[1:]) * self.infer(x, offset).values
 
     def flops(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> int:
@@ -110,7 +110,7 @@ class DeformConv(Op):
     def reach(
         self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None
     ) -> tuple[Reach, ...]:
-        """Each value sees a window of every channel, wherever its samples are displaced, and its own offsets and mask."""
+        """Each value depends on a window of every channel, wherever its samples are displaced, and its own offsets and mask."""
         kernel, stride = per_axis(self.kernel, 2, "kernel"), per_axis(self.stride, 2, "stride")
         dilation = per_axis(self.dilation, 2, "dilation")
         window = seen_by(kernel, stride, padded(kernel, stride, self.padding, dilation), dilation)
@@ -142,13 +142,15 @@ def _require_type(name: str, given: TensorType, shape: Shape, x: TensorType) -> 
     """Mistake unless the tensor has that shape, the dtype of x, and as x a batch."""
     if given.rank != len(shape) or not all(map(always_equal, given.shape, shape)):
         raise Mistake(
-            f"`{name}` is {show(given.shape)}, not {show(shape)}",
+            f"`{name}` must be {show(shape)}, not {show(given.shape)}",
             kind="shape",
-            help=f"make it with a Conv({shape[0]}, ...) that moves as this one does",
+            help=f"compute it by a Conv({shape[0]}, ...) with the same stride and padding",
         )
     for pair in zip(given.shape, shape, strict=True):
         use_unless_same(*pair)
     if given.dtype != x.dtype:
-        raise Mistake(f"`{name}` is {given.dtype}, not {x.dtype} as the image", kind="shape")
+        raise Mistake(f"`{name}` must be {x.dtype} like the image, not {given.dtype}", kind="shape")
     if not (given.batched and x.batched):
-        raise Mistake(f"image and `{name}` must both come from the data", kind="shape", label="has no batch")
+        raise Mistake(
+            f"the image and `{name}` must both depend on the input", kind="shape", label="has no batch"
+        )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _EachValue(Elementwise):
-    """One function of each value; whole numbers stay whole."""
+    """One function of each value; integers stay integers."""
 
     function: ClassVar[str]
 
@@ -35,7 +35,7 @@ class Negate(_EachValue):
     """The value with the other sign.
 
     Shapes: [*S] -> [*S]
-    FLOPs: 1 a value
+    FLOPs: 1 per value
     Raises: when the values are bool
     """
 
@@ -49,7 +49,7 @@ class Abs(_EachValue):
     """The value without its sign.
 
     Shapes: [*S] -> [*S]
-    FLOPs: 1 a value
+    FLOPs: 1 per value
     Raises: when the values are bool
     """
 
@@ -70,7 +70,7 @@ class Sqrt(_EachReal):
     """The square root; that of a negative number is NaN.
 
     Shapes: [*S] -> [*S]
-    FLOPs: 1 a value
+    FLOPs: 1 per value
     """
 
     function = "sqrt"
@@ -83,7 +83,7 @@ class Exp(_EachReal):
     """e to the power of the value.
 
     Shapes: [*S] -> [*S]
-    FLOPs: 1 a value
+    FLOPs: 1 per value
     """
 
     function = "exp"
@@ -96,7 +96,7 @@ class Log(_EachReal):
     """The natural logarithm; that of a negative number is NaN.
 
     Shapes: [*S] -> [*S]
-    FLOPs: 1 a value
+    FLOPs: 1 per value
     """
 
     function = "log"
@@ -108,7 +108,7 @@ class Sin(_EachReal):
     """The sine of an angle in radians.
 
     Shapes: [*S] -> [*S]
-    FLOPs: 1 a value
+    FLOPs: 1 per value
     """
 
     function = "sin"
@@ -120,7 +120,7 @@ class Cos(_EachReal):
     """The cosine of an angle in radians.
 
     Shapes: [*S] -> [*S]
-    FLOPs: 1 a value
+    FLOPs: 1 per value
     """
 
     function = "cos"
@@ -129,10 +129,10 @@ class Cos(_EachReal):
 
 
 class Power(Elementwise):
-    """The value to the power of `exponent`; whole numbers stay whole when it is whole.
+    """The value to the power of `exponent`; integers stay integers when it is whole.
 
     Shapes: [*S] -> [*S]
-    FLOPs: 1 a value
+    FLOPs: 1 per value
     Raises: when whole numbers meet a negative whole exponent
     """
 
@@ -153,8 +153,8 @@ class Power(Elementwise):
             require_held(out, self.exponent)
         if self.exponent < 0 and not out.floating:
             raise Mistake(
-                f"{x.dtype} has no power of {self.exponent}",
-                help=f"write {float(self.exponent)} for real numbers",
+                f"cannot raise {x.dtype} to the power of {self.exponent}",
+                help=f"write {float(self.exponent)} to compute real numbers",
             )
         return out
 
@@ -168,8 +168,8 @@ class Power(Elementwise):
 class Scale(Elementwise):
     """The value times `factor` plus `offset`: what `x * 0.5`, `x + 1` and `1 - x` mean.
 
-    Shapes: [*S] -> [*S], whole numbers stay whole when both are whole
-    FLOPs: 2 a value; 1 without an offset, or where the factor is 1 or -1
+    Shapes: [*S] -> [*S], integers stay integers when both are whole
+    FLOPs: 2 per value; 1 without an offset, or where the factor is 1 or -1
     Raises: when the dtype of the values holds no such number
     """
 

@@ -30,7 +30,7 @@ class Gather(Movement):
     def infer(self, table: TensorType, index: TensorType) -> TensorType:
         """[n, *S], [*I] -> [*I, *S]."""
         if index.dtype not in ("i32", "i64"):
-            raise Mistake(f"Gather takes an index of whole numbers, not {index}", kind="shape")
+            raise Mistake(f"Gather takes an index of i32 or i64, not {index}", kind="shape")
         if not table.rank:
             raise Mistake(f"Gather takes a table with rows, not {show(table.shape)}", kind="shape")
         shape = (*index.shape, *table.shape[1:])
@@ -44,7 +44,7 @@ class Gather(Movement):
         return ("index", TensorType((), "i64")) if table.batched else ("index",)
 
     def reach(self, table: TensorType, index: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its number, and its place in all rows."""
+        """Each value depends on its number, and its place in all rows."""
         return (WHOLE, *(Along((axis + index.rank - 1,)) for axis in range(1, table.rank))), points(index)
 
     def lower(self, table: TensorType, index: TensorType) -> Lowered:

@@ -61,7 +61,7 @@ class Zero(Movement):
         return x.with_shape((x.shape[0], *slide(x.shape[1:], 1, self.stride, 0)))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Nothing is seen."""
+        """No value depends on the input."""
         return (None,)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":

@@ -46,7 +46,7 @@ class Concat(Movement):
         return TensorType(tuple(shape), promote(*xs), any(x.batched for x in xs))
 
     def reach(self, *xs: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place in one of them; along the axis these are out of line."""
+        """Each value depends on one value of one of them; along the axis these are out of line."""
         axis = xs[0].axis(self.axis)
         if len(xs) == 1:
             return (points(xs[0]),)
@@ -84,7 +84,7 @@ class Stack(Movement):
         return TensorType(tuple(shape), promote(*xs), any(x.batched for x in xs))
 
     def reach(self, *xs: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place in one of them."""
+        """Each value depends on one value of one of them."""
         out = self.infer(*xs)
         axis = out.axis(self.axis)
         return (tuple(Along((i + (i >= axis),)) for i in range(xs[0].rank)),) * len(xs)
@@ -126,7 +126,7 @@ class Split(Movement):
         )
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place; along the axis the parts are out of line with it."""
+        """Each value depends on the one in its place; along the axis the parts are out of line with it."""
         axis = x.axis(self.axis)
         alone = len(self.infer(x)) == 1
         return (tuple(Along((i,), POINT, alone or i != axis) for i in range(x.rank)),)
@@ -212,7 +212,7 @@ def _first(xs: tuple[TensorType, ...], op: Op) -> TensorType:
 
 
 def _require_alike(xs: tuple[TensorType, ...], verb: str, *, along: int | None = None) -> None:
-    """Mistake when shapes differ, other than along one axis."""
+    """Mistake if shapes differ, other than along one axis."""
 
     def others(shape: Shape) -> Shape:
         return tuple(size for axis, size in enumerate(shape) if axis != along)

@@ -19,8 +19,8 @@ class Linear(Op):
     """Map the last axis by a learned matrix, and add a learned vector [Rosenblatt, 1958].
 
     Shapes: [*S, in] -> [*S, out]
-    MACs:   in, for each value of the output
-    FLOPs:  2 MACs; 1 for each value of the output with a bias
+    MACs:   in, per output value
+    FLOPs:  2 MACs; 1 per output value with a bias
     Raises: when there is no axis, or its size is free
     """
 
@@ -44,20 +44,20 @@ class Linear(Op):
         return x.with_shape((*x.shape[:-1], self.out))
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
-        """`weight` [out, in] and `bias` [out], PyTorch's first values unless given."""
+        """`weight` [out, in] and `bias` [out], PyTorch's default initialisation unless given."""
         biases = self.out if self.bias else 0
         return weight_and_bias((self.out, self._width(x)), biases, x.dtype, self.init, self.bias_init)
 
     def macs(self, x: TensorType) -> int:
-        """in, for each value of the output."""
+        """in, per output value."""
         return self._width(x) * self.infer(x).values
 
     def flops(self, x: TensorType) -> int:
-        """2 MACs; 1 for each value of the output with a bias."""
+        """2 MACs; 1 per output value with a bias."""
         return 2 * self.macs(x) + self.bias * self.infer(x).values
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees the whole of the last axis."""
+        """Each value depends on the whole of the last axis."""
         return (points(x, x.rank - 1),)
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -98,11 +98,11 @@ class Embedding(Movement):
             raise Mistake(
                 f"Embedding takes indices, i64 or i32, not {x.dtype}",
                 kind="shape",
-                help="use Linear to map real numbers",
+                help="use Linear for real numbers",
             )
         if self.padding is not None and self.padding >= self.count:
             raise Mistake(
-                f"`padding` is {self.padding}, but the indices go from 0 to {self.count - 1}",
+                f"`padding` is {self.padding}, but indices go from 0 to {self.count - 1}",
                 label="no such index",
             )
         return TensorType((*x.shape, self.width), "f32", x.batched)
@@ -115,7 +115,7 @@ class Embedding(Movement):
         return {"weight": Weight(shape=(self.count, self.width), init=init)}
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place."""
+        """Each value depends on the one in its place."""
         return (points(x),)
 
     def lower(self, x: TensorType) -> "nn.Module":

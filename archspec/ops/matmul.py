@@ -18,7 +18,7 @@ class MatMul(_Pairwise):
     """Product of matrices, the axes before them broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S, n, k], [*S', k, m] -> [both broadcast, n, m]
-    MACs:   k, for each value of the output
+    MACs:   k, per output value
     FLOPs:  2 MACs
     Raises: when k or S differ, when there are no matrices, and when dtypes differ or are bool
     """
@@ -37,7 +37,9 @@ class MatMul(_Pairwise):
         """[*S, n, k], [*S', k, m] -> [both broadcast, n, m]."""
         require_numbers(a, self)
         if a.dtype != b.dtype:
-            raise Mistake(f"MatMul takes one dtype, not {a.dtype} and {b.dtype}", kind="shape")
+            raise Mistake(
+                f"MatMul takes matrices of the same dtype, not {a.dtype} and {b.dtype}", kind="shape"
+            )
         shapes = f"{show(a.shape)} and {show(b.shape)}"
         if min(a.rank, b.rank) < 2:
             raise Mistake(
@@ -49,18 +51,18 @@ class MatMul(_Pairwise):
             raise Mistake(
                 f"cannot multiply matrices {shapes}",
                 kind="shape",
-                label=f"rows of {a.shape[-1]} meet columns of {b.shape[-2]}",
+                label=f"rows of {a.shape[-1]} do not match columns of {b.shape[-2]}",
             )
         stacks = (x.with_shape(x.shape[:-2]) for x in (a, b))
         stack = broadcast(*stacks, verb="multiply stacks of matrices")
         return stack.with_shape((*stack.shape, a.shape[-2], b.shape[-1]))
 
     def macs(self, a: TensorType, b: TensorType) -> int:
-        """k, for each value of the output."""
+        """k, per output value."""
         return fixed(a.shape[-1], "the length of the rows") * self.infer(a, b).values
 
     def reach(self, a: TensorType, b: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its row of a and its column of b, whole."""
+        """Each value depends on its row of a and its column of b, whole."""
         out = self.infer(a, b)
         stack = out.with_shape(out.shape[:-2])
         left, right = (aligned(x.with_shape(x.shape[:-2]), stack) or () for x in (a, b))

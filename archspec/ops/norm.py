@@ -24,7 +24,7 @@ class BatchNorm(Elementwise):
     """Normalise each channel over the batch, and at inference by running averages [Ioffe & Szegedy, 2015].
 
     Shapes: [C, *S] -> [C, *S]
-    FLOPs: 2 a value, since averages and weights make one factor and one offset for each channel
+    FLOPs: 2 per value, since averages and weights make one factor and one offset for each channel
     Raises: when there is no channel, or more than three axes behind it
     """
 
@@ -81,7 +81,7 @@ class LayerNorm(Op):
     """Normalise each sample along one axis: the last, or the channels with `axis=0` [Ba et al., 2016].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 5 n + 3 for each n values normalised; 1 a value for each of `weight` and `bias`
+    FLOPs: 5 n + 3 for each n values normalised; 1 per value for each of `weight` and `bias`
     Raises: when there is no such axis, or its size is free
     """
 
@@ -127,7 +127,7 @@ class LayerNorm(Op):
         return "inputs", row, row
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place, and all of the axis through its statistics."""
+        """Each value depends on the one in its place, and all of the axis through its statistics."""
         return (normalised(x, x.axis(self.axis)),)
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -149,7 +149,7 @@ class GroupNorm(Op):
     """Normalise each sample over groups of neighbouring channels [Wu & He, 2018].
 
     Shapes: [C, *S] -> [C, *S]
-    FLOPs: 5 n + 3 for each group of n values; 2 a value when affine
+    FLOPs: 5 n + 3 for each group of n values; 2 per value when affine
     Raises: when the groups do not divide C, or each has a single value, which leaves nothing of it
     """
 
@@ -171,12 +171,12 @@ class GroupNorm(Op):
         """[C, *S] -> [C, *S]."""
         require_real(x, self)
         if channels_of(x) % self.groups:
-            raise Mistake(f"{self.groups} groups do not divide the {x.shape[0]} channels", kind="shape")
+            raise Mistake(f"{x.shape[0]} channels are not divisible into {self.groups} groups", kind="shape")
         if x.shape[0] == self.groups and all(size == 1 for size in x.shape[1:]):
             raise Mistake(
-                f"GroupNorm takes several values of each group, not {self.groups} of {show(x.shape)}",
+                f"GroupNorm needs more than one value per group, not {self.groups} groups of {show(x.shape)}",
                 kind="shape",
-                help="give it fewer groups, or leave it out",
+                help="use fewer groups, or remove it",
             )
         return x
 
@@ -194,7 +194,7 @@ class GroupNorm(Op):
         return "inputs", group, group
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place, and all of the group's channels through its statistics."""
+        """Each value depends on the one in its place, and all of the group's channels through its statistics."""
         return (normalised(x, *range(int(x.shape[0] == self.groups), x.rank)),)
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -212,7 +212,7 @@ class InstanceNorm(Op):
     """Normalise each channel of each sample by itself [Ulyanov et al., 2016].
 
     Shapes: [C, *S] -> [C, *S]
-    FLOPs: 5 n + 3 for each channel of n values; 2 a value when affine
+    FLOPs: 5 n + 3 for each channel of n values; 2 per value when affine
     Raises: when a channel has a single value, which leaves nothing of it
     """
 
@@ -233,9 +233,9 @@ class InstanceNorm(Op):
         channels_of(x)
         if all(size == 1 for size in space_of(x, self)):
             raise Mistake(
-                f"InstanceNorm takes several values of each channel, not {show(x.shape)}",
+                f"InstanceNorm needs more than one value per channel, not {show(x.shape)}",
                 kind="shape",
-                help="normalise over the channels with LayerNorm(axis=0), or leave it out",
+                help="use LayerNorm(axis=0) to normalise over the channels, or remove it",
             )
         return x
 
@@ -254,7 +254,7 @@ class InstanceNorm(Op):
         return "inputs", channel, channel
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place, and all of its channel through its statistics."""
+        """Each value depends on the one in its place, and all of its channel through its statistics."""
         return (normalised(x, *range(1, x.rank)),)
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -269,7 +269,7 @@ class LocalResponseNorm(Op):
     """Divide by (k + alpha mean(y²))^beta over the `size` channels around [Krizhevsky et al., 2012].
 
     Shapes: [C, *S] -> [C, *S]
-    FLOPs: `size` + 5 a value
+    FLOPs: `size` + 5 per value
     Raises: when there is no axis behind the channels
     """
 
@@ -298,7 +298,7 @@ class LocalResponseNorm(Op):
         return "inputs", x.with_shape((channels_of(x) + self.size - 1, *x.shape[1:])), x, x
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place in the channels around."""
+        """Each value depends on the channels around it, at its position."""
         around = Along((0,), Slide.window(self.size, padding=self.size // 2))
         return ((around, *(Along((axis,)) for axis in range(1, x.rank))),)
 

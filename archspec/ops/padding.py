@@ -50,13 +50,9 @@ class Pad(Movement):
         if self.mode != "constant" and self.value:
             raise Mistake(f'mode "{self.mode}" takes no `value`')
         if self.mode in ("reflect", "replicate") and x.dtype == "bool":
-            raise Mistake(
-                f'mode "{self.mode}" pads numbers, not bool', kind="shape", help="multiply by 1 first"
-            )
+            raise Mistake(f'mode "{self.mode}" cannot pad bool', kind="shape", help="multiply by 1 first")
         if isinstance(self.value, float) and not x.floating:
-            raise Mistake(
-                f"a `value` of {self.value} is no {x.dtype}", kind="shape", help="give a whole number"
-            )
+            raise Mistake(f"cannot pad {x.dtype} with {self.value}", kind="shape", help="use an integer")
         require_held(x, self.value)
         sizes = list(x.shape)
         for axis, (before, after) in zip(range(-len(pairs), 0), pairs, strict=True):
@@ -72,7 +68,7 @@ class Pad(Movement):
             room = {"reflect": x.shape[axis] - 1, "circular": left}.get(self.mode)
             if room is not None:
                 most = max(before, after)
-                wrong = f"{show(x.shape)} has too little to {_VERB[self.mode]} by {most}"
+                wrong = f"{show(x.shape)} is too small to {_VERB[self.mode]} {most} values"
                 require_least(room - most, 0, wrong)
         return x.with_shape(sizes)
 
@@ -81,7 +77,7 @@ class Pad(Movement):
         return ("inputs",) if self.mode in ("reflect", "replicate") else ()
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place, moved; what is added sees nothing, but around the ends if it is circular.
+        """Each value depends on the one in its place, moved; what is added sees nothing, but around the ends if it is circular.
 
         What is mirrored lies no further apart than what it stands for, so a window sees no more for it.
         """
@@ -118,9 +114,9 @@ class Pad(Movement):
         amounts = (self.amounts,) * max(x.rank - 1, 0) if isinstance(self.amounts, int) else self.amounts
         if not 1 <= len(amounts) <= x.rank:
             raise Mistake(
-                f"`amounts` is for {len(amounts)} axes, but {show(x.shape)} has {x.rank}",
+                f"`amounts` is given for {len(amounts)} axes, but {show(x.shape)} has {x.rank}",
                 kind="shape",
-                help="one number is for all axes but the first, a list for as many of the last as it is long",
+                help="one number pads all axes but the first; a list of n items pads the last n axes",
             )
         pairs = tuple((amount, amount) if isinstance(amount, int) else amount for amount in amounts)
         if self.mode == "constant":
@@ -131,7 +127,7 @@ class Pad(Movement):
             raise Mistake(
                 f'mode "{self.mode}" cannot pad {len(pairs)} axes of {show(x.shape)}',
                 kind="shape",
-                help="it pads up to three axes, behind one that it leaves alone; Reshape first",
+                help="it pads at most three axes, after one that is not padded; Reshape first",
             )
         return pairs
 

@@ -50,7 +50,7 @@ class WindowPartition(Movement):
         return x.with_shape((_windows(x.shape[:2], size), values, x.shape[2]))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees one place, which the window and the place in it stand for."""
+        """Each value depends on one place, which the window and the place in it stand for."""
         return ((*(Along((0, 1), straight=False),) * 2, Along((2,))),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
@@ -89,14 +89,14 @@ class WindowReverse(Movement):
         use(x.shape[0], x.shape[1])
         if not (always_equal(x.shape[0], count) and always_equal(x.shape[1], prod(size))):
             raise Mistake(
-                f"{show(x.shape)} does not fill {self.height} x {self.width}",
+                f"{show(x.shape)} does not make an image of {self.height} x {self.width}",
                 kind="shape",
-                label=f"that takes {count} windows of {prod(size)} values",
+                label=f"needs {count} windows of {prod(size)} values",
             )
         return x.with_shape((self.height, self.width, x.shape[2]))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees one place, which row and column stand for."""
+        """Each value depends on one place, which row and column stand for."""
         return ((*(Along((0, 1), straight=False),) * 2, Along((2,))),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
@@ -134,7 +134,7 @@ def _windows(sizes: Shape, size: tuple[int, ...]) -> Size:
     """How many windows fill an image."""
     if any(have % window for have, window in zip(sizes, size, strict=True)):
         raise Mistake(
-            f"windows of {show(size)} do not fill {show(sizes)}",
+            f"windows of {show(size)} do not tile {show(sizes)}",
             kind="shape",
             help="Pad to a multiple of the window first",
         )

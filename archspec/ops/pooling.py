@@ -37,15 +37,15 @@ class _Pool(Op):
         for k, p in zip(kernel, padding, strict=True):
             if 2 * p > k:
                 raise Mistake(
-                    f"{type(self).__name__} pads by half of its kernel at most, not by {p} of {k}",
-                    help="say `padding=0` or another number, or Pad first",
+                    f"{type(self).__name__} pads by at most half its kernel, not by {p} for a kernel of {k}",
+                    help="use `padding=0` or another number, or Pad first",
                 )
         return x.with_shape(
             (x.shape[0], *slide(space, kernel, stride, padding, self._dilation, ceil=self.ceil))
         )
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees a window of its channel."""
+        """Each value depends on a window of its channel."""
         dilation = per_axis(self._dilation, x.rank - 1, "dilation")
         return ((Along((0,)), *seen_by(*self._windows(x), dilation)),)
 
@@ -68,7 +68,7 @@ class MaxPool(_Pool):
 
     Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1;
             with `ceil`, one more for a rest that the strides leave over
-    FLOPs: prod(kernel) - 1, for each value of the output
+    FLOPs: prod(kernel) - 1, per output value
     Raises: when the window does not fit, or the padding is more than half of the kernel
     """
 
@@ -88,7 +88,7 @@ class MaxPool(_Pool):
         return self.dilation
 
     def flops(self, x: TensorType) -> int:
-        """prod(kernel) - 1 comparisons, for each value of the output."""
+        """prod(kernel) - 1 comparisons, per output value."""
         return (prod(self._windows(x)[0]) - 1) * self.infer(x).values
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
@@ -108,7 +108,7 @@ class AvgPool(_Pool):
 
     Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - kernel) // stride + 1;
             with `ceil`, one more for a rest that the strides leave over
-    FLOPs: prod(kernel), for each value of the output
+    FLOPs: prod(kernel), per output value
     Raises: when the window does not fit, in a volume even without its padding, or the padding is more than
             half of the kernel
     """
@@ -130,14 +130,14 @@ class AvgPool(_Pool):
         kernel, _, _ = self._windows(x)
         if x.rank == 4 and any(size < k for size, k in zip(x.shape[1:], kernel, strict=True)):
             raise Mistake(  # PyTorch's own rule, for volumes only
-                f"AvgPool takes volumes no smaller than its kernel {show(kernel)}, not {show(x.shape[1:])}",
+                f"AvgPool takes volumes at least as large as its kernel {show(kernel)}, not {show(x.shape[1:])}",
                 kind="shape",
                 help="Pad first, with `padding=0`",
             )
         return out
 
     def flops(self, x: TensorType) -> int:
-        """prod(kernel) - 1 sums and a quotient, for each value of the output."""
+        """prod(kernel) - 1 sums and a quotient, per output value."""
         return prod(self._windows(x)[0]) * self.infer(x).values
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -162,7 +162,7 @@ class _GlobalPool(Op):
         return x.with_shape((x.shape[0], *(ones if self.keep else ())))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees the whole of its channel."""
+        """Each value depends on the whole of its channel."""
         return ((Along((0,)), *(WHOLE,) * (x.rank - 1)),)
 
 
@@ -170,7 +170,7 @@ class GlobalAvgPool(_GlobalPool):
     """The mean of each channel [Lin et al., 2014].
 
     Shapes: [C, *S] -> [C], or [C, 1, ...] with `keep`
-    FLOPs: 1 for each value of the input
+    FLOPs: 1 per input value
     Raises: when the input is no signal, image or volume
     """
 
@@ -203,7 +203,7 @@ class GlobalMaxPool(_GlobalPool):
     """The largest value of each channel [Oquab et al., 2015].
 
     Shapes: [C, *S] -> [C], or [C, 1, ...] with `keep`
-    FLOPs: 1 for each value of the input, less one a channel
+    FLOPs: 1 per input value, less one per channel
     Raises: when the input is no signal, image or volume
     """
 
@@ -237,7 +237,7 @@ class _AdaptivePool(Op):
         return x.with_shape((x.shape[0], *per_axis(self.size, len(space), "size")))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees a window of its channel: from S i / S' rounded down to S (i + 1) / S' rounded up."""
+        """Each value depends on a window of its channel: from S i / S' rounded down to S (i + 1) / S' rounded up."""
         sizes = enumerate(zip(x.shape, self.infer(x).shape, strict=True))
         return (tuple(Along((axis,), POINT) if axis == 0 else _even(axis, *pair) for axis, pair in sizes),)
 
@@ -291,7 +291,7 @@ class AdaptiveMaxPool(_AdaptivePool):
     """The largest values of as many windows as asked for, whatever the size of the input [He et al., 2014].
 
     Shapes: [C, *S] -> [C, *size]
-    FLOPs: 1 for each value in each window, less one a window
+    FLOPs: 1 for each value in each window, less one per window
     Raises: when `size` lists another number of axes
     """
 

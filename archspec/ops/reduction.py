@@ -38,9 +38,7 @@ class Reduce(Op):
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S without `axes`]."""
         if self.how == "mean" and not x.floating:
-            raise Mistake(
-                f"the mean of {x.dtype} is no {x.dtype}", kind="shape", help="multiply by 1.0 first"
-            )
+            raise Mistake(f"cannot take the mean of {x.dtype}", kind="shape", help="multiply by 1.0 first")
         axes = self._axes(x)
         sizes = [
             1 if axis in axes else size for axis, size in enumerate(x.shape) if self.keep or axis not in axes
@@ -57,7 +55,7 @@ class Reduce(Op):
         return ("inputs", "outputs") if self.how in ("max", "min") else ()
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees the whole of `axes`."""
+        """Each value depends on the whole of `axes`."""
         gone = self._axes(x)
         left = [axis for axis in range(x.rank) if self.keep or axis not in gone]
         return (tuple(WHOLE if axis in gone else Along((left.index(axis),)) for axis in range(x.rank)),)
@@ -79,5 +77,5 @@ class Reduce(Op):
         """The axes counted from the front."""
         axes = tuple(x.axis(axis) for axis in ((self.axes,) if isinstance(self.axes, int) else self.axes))
         if not axes or len(set(axes)) < len(axes):
-            raise Mistake("`axes` must name at least one axis, and none twice")
+            raise Mistake("`axes` must name at least one axis, and no axis twice")
         return axes

@@ -109,7 +109,7 @@ class Shake(Op):
     Each sample has its own shares, which add up to 1; at inference both are one half.
 
     Shapes: [*S], [*S] -> [*S]
-    FLOPs: 2 a value
+    FLOPs: 2 per value
     Raises: when the branches differ in shape or dtype
     """
 
@@ -125,9 +125,9 @@ class Shake(Op):
         alike = left.rank == right.rank and all(always_equal(a, b) for a, b in shapes)
         if not alike or left.dtype != right.dtype or left.batched != right.batched:
             raise Mistake(
-                f"Shake takes two branches alike, not {left} and {right}",
+                f"Shake takes two branches of the same type, not {left} and {right}",
                 kind="shape",
-                help="bring both to one shape with a Conv",
+                help="match their shapes with a Conv",
             )
         for pair in zip(left.shape, right.shape, strict=True):
             use_unless_same(*pair)  # PyTorch would stretch a 1
@@ -143,7 +143,7 @@ class Shake(Op):
         return share, share
 
     def reach(self, left: TensorType, right: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place of both."""
+        """Each value depends on the value in its place of both."""
         return points(left), points(right)
 
     def lower(self, left: TensorType, right: TensorType) -> "nn.Module":

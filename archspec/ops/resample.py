@@ -51,7 +51,7 @@ class Unfold(Movement):
         return x.with_shape((x.shape[0] * prod(per_axis(self.kernel, 2, "kernel")), prod(places)))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each column sees a window; all its rows count as seeing all of it."""
+        """Each column depends on a window; all its rows count as seeing all of it."""
         settings = _window_settings(self)
         names = ("kernel_size", "stride", "padding", "dilation")
         rows, columns = seen_by(*(settings[name] for name in names))
@@ -68,7 +68,7 @@ class Fold(Op):
     """Sum columns back into the places of an image that they came from, as `nn.Fold`: Unfold's transpose.
 
     Shapes: [C * prod(kernel), L] -> [C, *output_size], L = places of the window, as Conv has them
-    FLOPs: 1 for each value of the columns
+    FLOPs: 1 per columns value
     Raises: when there are not as many columns as places, or their length is no multiple of the window
     """
 
@@ -96,16 +96,16 @@ class Fold(Op):
             raise Mistake(
                 f"cannot fold {show(x.shape)} into {show(size)}",
                 kind="shape",
-                label=f"that takes {places} columns of a multiple of {window}",
+                label=f"needs {places} columns, each a multiple of {window} long",
             )
         return x.with_shape((x.shape[0] // window, *size))
 
     def flops(self, x: TensorType) -> int:
-        """1 for each value of the columns: it is added to the others of its place."""
+        """1 per columns value: it is added to the others of its place."""
         return x.values
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees the columns of the windows that it lies in, and some of their rows."""
+        """Each value depends on the columns of the windows that it lies in, and some of their rows."""
         return ((WHOLE, Along((1, 2), None, False)),)
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -136,11 +136,11 @@ class PixelShuffle(Movement):
         require_rank(x, 3, self, "[C, H, W]")
         channels, height, width = x.shape
         if channels % self.factor**2:
-            raise Mistake(f"{self.factor**2} does not divide {channels} channels", kind="shape")
+            raise Mistake(f"{channels} channels are not divisible by {self.factor**2}", kind="shape")
         return x.with_shape((channels // self.factor**2, height * self.factor, width * self.factor))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees the pixel that its square is made of."""
+        """Each value depends on the pixel that its square is made of."""
         square = Slide((0,) * self.factor, (0,) * self.factor, 1)
         return ((WHOLE, Along((1,), square), Along((2,), square)),)
 
@@ -172,11 +172,11 @@ class PixelUnshuffle(Movement):
         require_rank(x, 3, self, "[C, H, W]")
         channels, height, width = x.shape
         if height % self.factor or width % self.factor:
-            raise Mistake(f"{self.factor} does not divide {height} x {width} pixels", kind="shape")
+            raise Mistake(f"{height} x {width} pixels are not divisible by {self.factor}", kind="shape")
         return x.with_shape((channels * self.factor**2, height // self.factor, width // self.factor))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees one pixel; all those of its place count as seeing the whole square."""
+        """Each value depends on one pixel; all those of its place count as seeing the whole square."""
         square = Slide.window(self.factor, self.factor)
         return ((WHOLE, Along((1,), square), Along((2,), square)),)
 
@@ -206,11 +206,11 @@ class ChannelShuffle(Movement):
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S]."""
         if channels_of(x) % self.groups:
-            raise Mistake(f"{self.groups} groups do not divide {x.shape[0]} channels", kind="shape")
+            raise Mistake(f"{x.shape[0]} channels are not divisible into {self.groups} groups", kind="shape")
         return x
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place, in another channel."""
+        """Each value depends on the one in its place, in another channel."""
         return (tuple(Along((axis,), straight=axis > 0) for axis in range(x.rank)),)
 
     def lower(self, x: TensorType) -> Lowered:
@@ -226,7 +226,7 @@ class Upsample(Op):
     """Resize a signal, an image or a volume by interpolation, as `nn.Upsample` [Keys, 1981, for bicubic].
 
     Shapes: [C, *S] -> [C, *size], or [C, S * scale rounded down]
-    FLOPs: 2 taps - 1 for each value of the output, of 2, 4, 8 or for bicubic 16 taps; 0 for "nearest"
+    FLOPs: 2 taps - 1 per output value, of 2, 4, 8 or for bicubic 16 taps; 0 for "nearest"
     Raises: when not just one of `scale` and `size` is given, when `mode` is for another number of axes,
             and when "nearest" is to align corners
     """
@@ -254,9 +254,9 @@ class Upsample(Op):
             )
         axes = _AXES.get(self.mode, len(space))
         if axes != len(space):
-            raise Mistake(f'mode "{self.mode}" is for {axes} axes, not {show(space)}', kind="shape")
+            raise Mistake(f'mode "{self.mode}" takes {axes} spatial axes, not {show(space)}', kind="shape")
         if self.align_corners and self.mode == "nearest":
-            raise Mistake('"nearest" has no corners to align', help='say `mode="bilinear"`')
+            raise Mistake('"nearest" has no corners to align', help='use `mode="bilinear"`')
         if self.size is not None:
             return x.with_shape((x.shape[0], *per_axis(self.size, len(space), "size")))
         scale = 1 if self.scale is None else self.scale
@@ -269,12 +269,12 @@ class Upsample(Op):
         return x.with_shape((x.shape[0], *sizes))
 
     def flops(self, x: TensorType) -> int:
-        """A product for each tap and their sums, for each value of the output; nothing for "nearest"."""
+        """A product for each tap and their sums, per output value; nothing for "nearest"."""
         # The shares of the taps are those of a place, the same for all channels and samples: not counted.
         return 0 if self.mode == "nearest" else (2 * _TAPS[self.mode] - 1) * self.infer(x).values
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees the values that it lies between: 1 when nearest, 2 when linear, 4 when cubic."""
+        """Each value depends on the values that it lies between: 1 when nearest, 2 when linear, 4 when cubic."""
         seen = [Along((0,))]
         for axis, (size, places) in enumerate(zip(x.shape[1:], self.infer(x).shape[1:], strict=True), 1):
             scale = self.scale[axis - 1] if isinstance(self.scale, tuple) else self.scale

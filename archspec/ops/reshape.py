@@ -41,11 +41,11 @@ class Flatten(Movement):
         """[*A, n, ..., m, *B] -> [*A, n * ... * m, *B]."""
         start, end = x.axis(self.start), x.axis(self.end)
         if start > end:
-            raise Mistake(f"axis {start}, the start, comes after axis {end}, the end")
+            raise Mistake(f"`start` (axis {start}) comes after `end` (axis {end})")
         return x.with_shape((*x.shape[:start], prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees one place, which the one axis stands for."""
+        """Each value depends on one place, which the one axis stands for."""
         return (regrouped(x.shape, self.infer(x).shape),)
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -94,7 +94,7 @@ class Reshape(Movement):
         return x.with_shape([have // want if size == -1 else size for size in self.shape])
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees one place, for which all axes stand that share values with its own."""
+        """Each value depends on one place, for which all axes stand that share values with its own."""
         return (regrouped(x.shape, self.infer(x).shape),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
@@ -119,7 +119,7 @@ class Reshape(Movement):
                 raise Mistake(
                     f"no axis of {show(x.shape)} has the size {self.shape[place]}",
                     kind="free",
-                    help="only one size can be worked out from the others",
+                    help="only one size can be inferred from the others",
                 )
         like = ((place, x.shape.index(self.shape[place]) - x.rank) for place in free if place != left_out)
         return left_out, tuple(like)
@@ -148,7 +148,7 @@ class Permute(Movement):
         return x.with_shape([x.shape[axis] for axis in self._order(x)])
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place."""
+        """Each value depends on the one in its place."""
         order = self._order(x)
         return (tuple(Along((order.index(axis),)) for axis in range(x.rank)),)
 
@@ -164,9 +164,9 @@ class Permute(Movement):
         order = tuple(x.axis(axis) for axis in self.axes)
         if sorted(order) != list(range(x.rank)):
             raise Mistake(
-                f"{list(self.axes)} does not name every axis of {show(x.shape)} once",
+                f"{list(self.axes)} does not name every axis of {show(x.shape)} exactly once",
                 kind="shape",
-                help="the batch is not counted, and stays in front",
+                help="the batch is not counted: it stays in front",
             )
         return order
 
@@ -191,13 +191,13 @@ class Roll(Movement):
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
         if len(self.shift) != len(self.axes) or not self.axes:
-            raise Mistake(f"{len(self.shift)} shifts are given for {len(self.axes)} axes")
+            raise Mistake(f"`shift` has {len(self.shift)} numbers, but `axes` has {len(self.axes)}")
         for axis in self.axes:
             x.axis(axis)
         return x
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place, moved; of values around it, some are at the other end."""
+        """Each value depends on the one in its place, moved; of values around it, some are at the other end."""
         moved = [0] * x.rank
         for shift, axis in zip(self.shift, self.axes, strict=True):
             moved[x.axis(axis)] += shift

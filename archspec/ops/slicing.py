@@ -43,7 +43,9 @@ class Index(Movement):
         """The shape of what is taken."""
         if len(self.at) > x.rank:
             raise Mistake(
-                f"{show(x.shape)} has no {len(self.at)} axes", kind="shape", help="the batch is not counted"
+                f"{len(self.at)} indices are too many for {show(x.shape)}",
+                kind="shape",
+                help="the batch is not counted",
             )
         sizes: list[Size] = []
         for size, at in zip(x.shape, self.at, strict=False):
@@ -58,7 +60,7 @@ class Index(Movement):
         return x.with_shape((*sizes, *x.shape[len(self.at) :]))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees the one that it was."""
+        """Each value depends on the one that it was."""
         seen, kept = [], 0
         for size, at in zip(x.shape, (*self.at, *((None, None, None),) * x.rank), strict=False):
             if isinstance(at, int):
@@ -108,7 +110,7 @@ class Crop(Movement):
         return x.with_shape((*x.shape[:kept], *sizes))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value sees its own place, moved."""
+        """Each value depends on the one in its place, moved."""
         seen = []
         for axis, (have, size) in enumerate(zip(x.shape, self.infer(x).shape, strict=True)):
             known = isinstance(have, int) and isinstance(size, int)
@@ -133,7 +135,7 @@ def take(x: "Tensor", *, at: tuple[int | Slice, ...]) -> "Tensor":
 def _left_of(x: "Tensor", part: "Tensor") -> "Tensor":
     """A part of a tensor; ValueError when it is empty, as it may be at other sizes than the declared."""
     if not part.numel() and x.numel():
-        raise ValueError(f"nothing is left of {show(x.shape)}, of which a part is taken")
+        raise ValueError(f"a slice of {show(x.shape)} is empty")
     return part
 
 
@@ -145,7 +147,7 @@ def crop(x: "Tensor", *, sizes: tuple[int, ...]) -> "Tensor":
 
 
 def _require_place(at: int, size: Size) -> None:
-    wrong = f"there is no place {at} on an axis of {size}"
+    wrong = f"index {at} is out of range for an axis of size {size}"
     require_least(size, -at if at < 0 else at + 1, wrong, help="the first is 0, the last -1")
 
 
@@ -153,7 +155,7 @@ def _places(at: Slice, size: Size) -> Size:
     """How many places a slice takes."""
     start, stop, step = at[0] or 0, at[1], at[2] or 1
     if step < 1 or at[2] == 0:
-        raise Mistake(f"a step of {at[2]} is not positive", help="only steps forward can be taken")
+        raise Mistake(f"the step of a slice must be positive, not {at[2]}")
     if isinstance(size, int):
         left = len(range(*slice(start, stop, step).indices(size)))
         count: Size = left
@@ -164,7 +166,7 @@ def _places(at: Slice, size: Size) -> Size:
     else:
         first, last = _bound(start, size), size if stop is None else _bound(stop, size)
         count = (last - first + step - 1) // step
-    require_least(count, 1, f"nothing is left of an axis of {size}")
+    require_least(count, 1, f"the slice of an axis of size {size} is empty")
     return count
 
 

@@ -409,12 +409,12 @@ def test_an_outer_sum_adds_one_number_for_each_axis() -> None:
     [
         (
             "i64[2, 2] = outer_sum([[1, 2]])",
-            r"of shape \[2, 2\] cannot start as an outer sum of lists of \[2\] numbers",
+            r"of shape \[2, 2\] cannot be the outer sum of lists of lengths \[2\]",
         ),
-        ("i64[2, 2] = outer_sum([[1, 2], []])", "cannot start as an outer sum"),
-        ("i64[2] = outer_sum([[1, 0.5]])", "is of i64, which holds no decimal numbers such as 0.5"),
-        ("u8[2, 2] = outer_sum([[0, 200], [0, 56]])", "is of u8, which holds numbers from 0 to 255, not 256"),
-        ("i64[1] = outer_sum([[2 ** 63]])", "is of i64, which holds no decimal numbers"),
+        ("i64[2, 2] = outer_sum([[1, 2], []])", "cannot be the outer sum"),
+        ("i64[2] = outer_sum([[1, 0.5]])", "is i64, which cannot hold 0.5"),
+        ("u8[2, 2] = outer_sum([[0, 200], [0, 56]])", "is u8, which cannot hold 256: its range is 0 to 255"),
+        ("i64[1] = outer_sum([[2 ** 63]])", "is i64, which cannot hold"),
     ],
 )
 def test_an_outer_sum_that_does_not_fit_is_refused(value: str, words: str) -> None:
@@ -436,7 +436,7 @@ def test_layers_that_start_as_the_identity_hand_on_what_they_are_given() -> None
     )
     x = torch.rand(2, 3, 8, 8)
     torch.testing.assert_close(module(x), x)
-    with pytest.raises(SpecError, match="cannot start as the identity of 4 groups"):
+    with pytest.raises(SpecError, match="cannot be the identity in 4 groups"):
         archspec.read_text(
             "model Net:\n    input x: [3, 8, 8]\n    return x -> Conv(8, 3, init=identity(4))\n"
         )

@@ -136,10 +136,10 @@ def at(size: Size, value: int) -> int:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("return x[:, 1:-1]", "nothing is left of an axis of S where S is 1"),
-        ("return x[:, -1:0]", "nothing is left of an axis of S where S is 1"),
-        ("return x[:, 1:]", "nothing is left of an axis of S where S is 1"),
-        ("return concat(x, x, axis=1)[:, 1:-1]", "nothing is left of an axis of 2*S where S is 1"),
+        ("return x[:, 1:-1]", "the slice of an axis of size S is empty where S is 1"),
+        ("return x[:, -1:0]", "the slice of an axis of size S is empty where S is 1"),
+        ("return x[:, 1:]", "the slice of an axis of size S is empty where S is 1"),
+        ("return concat(x, x, axis=1)[:, 1:-1]", "the slice of an axis of size 2*S is empty where S is 1"),
         ("return x -> Conv(4, 3, padding=0)", "a window of 3 does not fit into [S] padded by 0 where S is 1"),
         ("require x.shape != [4, 8]\n    return x", "`S == 8` depends on the value of a free size"),
         ("require not (x.shape[1] in [8, 9])\n    return x", "`S == 8` depends on the value of a free size"),

@@ -113,18 +113,18 @@ def test_an_op_that_is_right_runs() -> None:
         ("infer", "return None", "not a TensorType"),
         ("infer", "return ()", "not a TensorType"),
         ("infer", "return [x]", "not a TensorType"),
-        ("infer", "return x.with_shape((3, 2.5))", "not a tuple of whole numbers"),
-        ("infer", "return x.with_shape((3, -1))", "not a tuple of whole numbers"),
-        ("infer", "return TensorType((3, 4), 'float32')", "gives the dtype 'float32'"),
+        ("infer", "return x.with_shape((3, 2.5))", "not a tuple of integers"),
+        ("infer", "return x.with_shape((3, -1))", "not a tuple of integers"),
+        ("infer", "return TensorType((3, 4), 'float32')", "returns the dtype 'float32'"),
         ("infer", "return x.nothing", "`infer` of Gain fails with AttributeError"),
         ("infer", "return {}[self]", "`infer` of Gain fails with KeyError"),
         ("infer", "return 1 / 0", "`infer` of Gain fails with ZeroDivisionError: division by zero"),
         ("infer", "return self.infer(x)", "`infer` of Gain fails with RecursionError"),
         ("infer", "assert x.rank == 9", "`infer` of Gain fails with AssertionError"),
-        ("weights", "return [3]", "not a mapping of names to `Weight`s"),
-        ("weights", "return {'weight': (4,)}", "not a mapping of names to `Weight`s"),
-        ("weights", "return {'a b': Weight(shape=(4,), init=ones())}", "a weight the name 'a b'"),
-        ("weights", "return {'': Weight(shape=(4,), init=ones())}", "a weight the name ''"),
+        ("weights", "return [3]", "not a mapping from names to `Weight`s"),
+        ("weights", "return {'weight': (4,)}", "not a mapping from names to `Weight`s"),
+        ("weights", "return {'a b': Weight(shape=(4,), init=ones())}", "a weight named 'a b'"),
+        ("weights", "return {'': Weight(shape=(4,), init=ones())}", "a weight named ''"),
         ("weights", "return Weight(shape='four')", "`weights` of Gain fails with ValidationError"),
         ("weights", "raise OSError", "`weights` of Gain fails with OSError"),
     ],
@@ -200,17 +200,17 @@ def test_what_is_wrong_is_told_when_it_is_built(parts: dict[str, str], said: str
 @pytest.mark.parametrize(
     ("part", "code", "said"),
     [
-        ("macs", "return 0.5", "`macs` of Gain gives 0.5, not a whole number"),
-        ("macs", "return -1", "`macs` of Gain gives -1, not a whole number"),
-        ("flops", "return None", "`flops` of Gain gives None"),
-        ("flops", "return True", "`flops` of Gain gives True"),
+        ("macs", "return 0.5", "`macs` of Gain returns 0.5, not a non-negative integer"),
+        ("macs", "return -1", "`macs` of Gain returns -1, not a non-negative integer"),
+        ("flops", "return None", "`flops` of Gain returns None"),
+        ("flops", "return True", "`flops` of Gain returns True"),
         ("flops", "return x.value", "`flops` of Gain fails with AttributeError"),
         ("saved", "return 'inputs'", "not a tuple of names and TensorTypes"),
-        ("saved", "return ('weights',)", "gives 'weights', which `infer` does not take"),
+        ("saved", "return ('weights',)", "returns 'weights', which is not a parameter of `infer`"),
         ("saved", "return (3,)", "not a tuple of names and TensorTypes"),
         ("saved", "raise KeyError('x')", "`saved` of Gain fails with KeyError"),
-        ("reach", "return None", "not a tuple with an item for each tensor"),
-        ("reach", "return (None, None)", "not a tuple with an item for each tensor"),
+        ("reach", "return None", "not a tuple with one item per tensor"),
+        ("reach", "return (None, None)", "not a tuple with one item per tensor"),
         ("reach", "return ((),)", "for a tensor of 2 axes"),
         ("reach", "return self.reaches", "`reach` of Gain fails with AttributeError"),
     ],
@@ -311,23 +311,23 @@ def test_the_shell_tells_it_without_a_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parts", "check", "said"),
     [
-        ({"infer": "return x.with_shape(x.shape[::-1])"}, "types", "`infer` gives f32[4, 3]"),
+        ({"infer": "return x.with_shape(x.shape[::-1])"}, "types", "`infer` returns f32[4, 3]"),
         ({"lower": "return Scaled((4,), run=lambda x: x.double())"}, "types", "what it runs gives"),
         ({"weights": "return {'weight': Weight(shape=(3, 4), init=ones())}"}, "weights", "of shape [3, 4]"),
-        ({"macs": "return 12"}, "counts", "`macs` gives 12, and torch counts 0"),
+        ({"macs": "return 12"}, "counts", "`macs` returns 12, but torch counts 0"),
         ({"lower": "return Scaled((4,), run=lambda x: (x.mT @ x).sum(1, keepdim=True) + x)"}, "counts", "torch counts 48"),
-        ({"macs": "return 0", "flops": "return -1"}, "counts", "`flops` of Gain gives -1"),
+        ({"macs": "return 0", "flops": "return -1"}, "counts", "`flops` of Gain returns -1"),
         ({"lower": "return Scaled((4,), run=lambda x: x / 0)"}, "run", "numbers that are not finite"),
-        ({"saved": "return ()"}, "saved", "`saved` comes to 0 bytes for a batch of 2, and autograd keeps 96"),
-        ({"saved": "return ('inputs', x)"}, "saved", "`saved` comes to 192 bytes"),
-        ({"view": "True"}, "view", "`view` is True, and it gives new memory"),
+        ({"saved": "return ()"}, "saved", "`saved` adds up to 0 bytes for a batch of 2, but autograd keeps 96"),
+        ({"saved": "return ('inputs', x)"}, "saved", "`saved` adds up to 192 bytes"),
+        ({"view": "True"}, "view", "`view` is True, but the output does not share its input's memory"),
         (
             {"lower": "return Scaled((4,), run=torch.exp)", "overwritable": "True", "saved": "return 'inputs', 'outputs'"},
             "overwritable",
-            "its backward pass reads it",
+            "its backward pass reads its output",
         ),
-        ({"reach": "return (None,)"}, "reach", "sees [0, 0] of `x0`"),
-        ({"reach": "from archspec.op.dependence import points; return (points(x),)", "lower": "return Scaled((4,), run=lambda x: x.cumsum(1))"}, "reach", "the value at [1, 0] sees [0, 0]"),
+        ({"reach": "return (None,)"}, "reach", "depends on [0, 0] of `x0`"),
+        ({"reach": "from archspec.op.dependence import points; return (points(x),)", "lower": "return Scaled((4,), run=lambda x: x.cumsum(1))"}, "reach", "the output at [1, 0] depends on [0, 0]"),
     ],
 )  # fmt: skip
 def test_each_check_finds_what_is_not_so(parts: dict[str, str], check: str, said: str) -> None:
@@ -358,7 +358,7 @@ def test_an_op_that_is_right_passes_all_checks() -> None:
 def test_only_classes_of_ops_are_checked(op: Any) -> None:
     from archspec.testing import check_op
 
-    with pytest.raises(TypeError, match="`op` is a class of ops"):
+    with pytest.raises(TypeError, match="`op` must be a subclass of archspec.Op"):
         check_op(op)
 
 
@@ -388,7 +388,7 @@ def test_an_example_of_another_op_is_found() -> None:
 
     define()
     Op.known["Gain"].examples = ("f32[3] -> ReLU -> f32[3]",)
-    with pytest.raises(AssertionError, match="is no example of Gain"):
+    with pytest.raises(AssertionError, match="is not an example of Gain"):
         check_op(Op.known["Gain"])
 
 
