@@ -50,7 +50,7 @@ class _Conv(Op):
         return weight_and_bias(shape, self.out if self.bias else 0, x.dtype, self.init, self.bias_init)
 
     def macs(self, x: TensorType) -> int:
-        """C / groups * prod(kernel), per output value."""
+        """C / groups * prod(kernel) per output value."""
         return prod(self.weights(x)["weight"].shape[1:]) * self.infer(x).values
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
@@ -85,7 +85,7 @@ class Conv(_Conv):
     """Slide `out` learned windows over a signal, an image or a volume [LeCun et al., 1989].
 
     Shapes: [C, *S] -> [out, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1
-    MACs:   C / groups * prod(kernel), per output value
+    MACs:   C / groups * prod(kernel) per output value
     FLOPs:  2 MACs; 1 per output value with a bias
     Raises: when `groups` does not divide both C and `out`, or the window does not fit
     """
@@ -112,7 +112,7 @@ class WSConv(_Conv):
     [Brock et al., 2021].
 
     Shapes: [C, *S] -> [out, *S'], as Conv
-    MACs:   C / groups * prod(kernel), per output value
+    MACs:   C / groups * prod(kernel) per output value
     FLOPs:  as Conv, and 5 n + 3 for each of `out` windows of n weights, standardised anew at each run; n + 1 with
             `gain`
     Raises: as Conv
@@ -160,7 +160,7 @@ class ConvTranspose(Op):
 
     Shapes: [C, *S] -> [out, *S'],
             S' = (S - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1
-    MACs:   out / groups * prod(kernel), per input value
+    MACs:   out / groups * prod(kernel) per input value
     FLOPs:  2 MACs; 1 per output value with a bias
     Raises: when `groups` does not divide both C and `out`, when `output_padding` is not below `stride` or
             `dilation`, and when the padding leaves nothing
@@ -208,7 +208,7 @@ class ConvTranspose(Op):
         return weight_and_bias(shape, self.out if self.bias else 0, x.dtype, self.init, self.bias_init)
 
     def macs(self, x: TensorType) -> int:
-        """out / groups * prod(kernel), per input value."""
+        """out / groups * prod(kernel) per input value."""
         return prod(self.weights(x)["weight"].shape[1:]) * x.values
 
     def flops(self, x: TensorType) -> int:

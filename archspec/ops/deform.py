@@ -30,7 +30,7 @@ class DeformConv(Op):
 
     Shapes: x [C, H, W], offset [2 * offset_groups * prod(kernel), H', W'],
             mask [offset_groups * prod(kernel), H', W'] -> [out, H', W'], H' and W' as Conv has them
-    MACs:   C / groups * prod(kernel), per output value
+    MACs:   C / groups * prod(kernel) per output value
     FLOPs:  2 MACs; 1 per output value with a bias; for each sample 12 to find its place, and 7 to mix
             four pixels of each channel, 8 with a mask
     Raises: when `groups` does not divide both C and `out`, or `offset_groups` not C, when offset or mask
@@ -82,7 +82,7 @@ class DeformConv(Op):
         return weight_and_bias(shape, self.out if self.bias else 0, x.dtype, self.init, self.bias_init)
 
     def macs(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> int:
-        """C / groups * prod(kernel), per output value."""
+        """C / groups * prod(kernel) per output value."""
         return prod(self.weights(x, offset)["weight"].shape[1:]) * self.infer(x, offset).values
 
     def flops(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> int:

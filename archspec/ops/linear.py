@@ -19,7 +19,7 @@ class Linear(Op):
     """Map the last axis by a learned matrix, and add a learned vector [Rosenblatt, 1958].
 
     Shapes: [*S, in] -> [*S, out]
-    MACs:   in, per output value
+    MACs:   in per output value
     FLOPs:  2 MACs; 1 per output value with a bias
     Raises: when there is no axis, or its size is free
     """
@@ -49,7 +49,7 @@ class Linear(Op):
         return weight_and_bias((self.out, self._width(x)), biases, x.dtype, self.init, self.bias_init)
 
     def macs(self, x: TensorType) -> int:
-        """in, per output value."""
+        """in per output value."""
         return self._width(x) * self.infer(x).values
 
     def flops(self, x: TensorType) -> int:

@@ -18,7 +18,7 @@ class MatMul(_Pairwise):
     """Product of matrices, the axes before them broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S, n, k], [*S', k, m] -> [both broadcast, n, m]
-    MACs:   k, per output value
+    MACs:   k per output value
     FLOPs:  2 MACs
     Raises: when k or S differ, when there are no matrices, and when dtypes differ or are bool
     """
@@ -58,7 +58,7 @@ class MatMul(_Pairwise):
         return stack.with_shape((*stack.shape, a.shape[-2], b.shape[-1]))
 
     def macs(self, a: TensorType, b: TensorType) -> int:
-        """k, per output value."""
+        """k per output value."""
         return fixed(a.shape[-1], "the length of the rows") * self.infer(a, b).values
 
     def reach(self, a: TensorType, b: TensorType) -> tuple[Reach, ...]:

@@ -88,7 +88,7 @@ class MaxPool(_Pool):
         return self.dilation
 
     def flops(self, x: TensorType) -> int:
-        """prod(kernel) - 1 comparisons, per output value."""
+        """prod(kernel) - 1 comparisons per output value."""
         return (prod(self._windows(x)[0]) - 1) * self.infer(x).values
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
@@ -108,7 +108,7 @@ class AvgPool(_Pool):
 
     Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - kernel) // stride + 1;
             with `ceil`, one more for a rest that the strides leave over
-    FLOPs: prod(kernel), per output value
+    FLOPs: prod(kernel) per output value
     Raises: when the window does not fit, in a volume even without its padding, or the padding is more than
             half of the kernel
     """
@@ -137,7 +137,7 @@ class AvgPool(_Pool):
         return out
 
     def flops(self, x: TensorType) -> int:
-        """prod(kernel) - 1 sums and a quotient, per output value."""
+        """prod(kernel) - 1 sums and a quotient per output value."""
         return prod(self._windows(x)[0]) * self.infer(x).values
 
     def lower(self, x: TensorType) -> "nn.Module":

@@ -358,7 +358,7 @@ def test_an_op_that_is_right_passes_all_checks() -> None:
 def test_only_classes_of_ops_are_checked(op: Any) -> None:
     from archspec.testing import check_op
 
-    with pytest.raises(TypeError, match="`op` must be a subclass of archspec.Op"):
+    with pytest.raises(TypeError, match=r"`op` must be a subclass of archspec\.Op"):
         check_op(op)
 
 
