@@ -45,6 +45,7 @@ def test_build_writes_a_module_and_says_what_it_built(here: Path) -> None:
     assert module.c.weight.shape == (6, 3, 3, 3)
 
 
+@pytest.mark.slow
 def test_build_twice_gives_the_same_bytes(here: Path) -> None:
     for name in ("a", "b"):
         run("build", "m.arch", "--seed", "3", "-o", f"{name}.archmod", cwd=here)
@@ -53,6 +54,7 @@ def test_build_twice_gives_the_same_bytes(here: Path) -> None:
     assert (here / "a.archmod").read_bytes() != (here / "b.archmod").read_bytes()
 
 
+@pytest.mark.slow
 def test_build_in_another_dtype(here: Path) -> None:
     run("build", "m.arch", "--dtype", "bf16", cwd=here)
     assert str(archspec.load(here / "build" / "m.archmod").c.weight.dtype) == "torch.bfloat16"
@@ -128,6 +130,7 @@ def test_wrong_usage_is_status_two(here: Path) -> None:
     run("check", "none.arch", cwd=here, status=1)
 
 
+@pytest.mark.slow
 def test_a_plugin_brings_an_op(here: Path) -> None:
     (here / "ops.py").write_text(
         "from archspec.op import Op\n"

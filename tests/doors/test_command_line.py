@@ -89,6 +89,7 @@ def test_every_command_is_tried() -> None:
     assert sorted(SPECS) == sorted(COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
 def test_any_value_of_any_option_works_or_is_told(
     name: str, option: str, capsys: pytest.CaptureFixture[str]

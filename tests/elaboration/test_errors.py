@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,30 +44,40 @@ def message(text: str, **settings: object) -> str:
 
 # ------------------------------------------------------------------ specs beside their messages
 
+# Bombs are small texts that take long.
+every_case = pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=pytest.mark.slow) if case.startswith("bomb_") else case for case in CASES],
+)
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_message_is_the_one_kept(case: str, bless: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ERRORS)
+
+@cache
+def error_of(case: str) -> SpecError:
+    """The error of a wrong spec, in whose folder the test is."""
     with pytest.raises(SpecError) as caught:
         archspec.read(f"{case}.arch")
-    kept = ERRORS / f"{case}.err"
+    return caught.value.with_traceback(None)
+
+
+@every_case
+def test_the_message_is_the_one_kept(case: str, bless: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ERRORS)
+    found, kept = f"{error_of(case)}\n", ERRORS / f"{case}.err"
     if bless:
-        kept.write_text(f"{caught.value}\n", encoding="utf-8")
-    assert f"{caught.value}\n" == kept.read_text(encoding="utf-8")
+        kept.write_text(found, encoding="utf-8")
+    assert found == kept.read_text(encoding="utf-8")
 
 
 def test_every_message_has_its_case() -> None:
     assert sorted(path.stem for path in ERRORS.glob("*.err")) == CASES
 
 
-@pytest.mark.parametrize("case", CASES)
+@every_case
 def test_every_mistake_in_a_file_has_its_place_and_its_line(
     case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ERRORS)
-    with pytest.raises(SpecError) as caught:
-        archspec.read(f"{case}.arch")
-    for problem in caught.value.problems:
+    for problem in error_of(case).problems:
         assert problem.kind.isidentifier()
         assert problem.message
         if problem.span is None:
@@ -135,6 +146,7 @@ def bombs() -> dict[str, tuple[str, int, float]]:
     return measured(ERRORS, [f"{case}.arch" for case in BOMBS])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BOMBS)
 def test_a_bomb_is_told_soon_and_takes_little_memory(
     case: str, bombs: dict[str, tuple[str, int, float]]
@@ -202,6 +214,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, int,
     return measured(folder, [f"{name}.arch" for name in LARGE])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_a_large_wrong_text_is_told_soon(name: str, large: dict[str, tuple[str, int, float]]) -> None:
     _, made, megabytes = large[f"{name}.arch"]
@@ -209,6 +222,7 @@ def test_a_large_wrong_text_is_told_soon(name: str, large: dict[str, tuple[str, 
     assert megabytes < MOST_MEGABYTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_the_report_of_a_large_text_is_short(name: str) -> None:
     text, said = LARGE[name]

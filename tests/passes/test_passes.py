@@ -112,6 +112,7 @@ def calls(module: Network, *kinds: type) -> int:
     return sum(isinstance(module.get_submodule(str(node.target)), kinds) for node in nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", PASSES, ids=lambda run: run.__name__)
 @pytest.mark.parametrize("name", CASES)
 def test_each_pass_alone_changes_no_result(run: Callable[[Network], None], name: str) -> None:
@@ -264,6 +265,7 @@ def test_images_are_laid_out_channels_last_where_convolutions_dominate() -> None
     assert made.get_parameter("patch_embed.proj.weight").is_contiguous()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
 @pytest.mark.parametrize("mkl", [False, True])
 @pytest.mark.parametrize(
