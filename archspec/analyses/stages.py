@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archspec.analyses.captions import operator
-from archspec.analyses.cost import Cost
+from archspec.analyses.cost import Cost, macs
 from archspec.analyses.diagram import MOST_IN_STAGE, Box, diagram, stages_open
+from archspec.analyses.formatting import short
 from archspec.analyses.summary import Summary
 from archspec.graph import Graph
+from archspec.ground.errors import Mistake
 from archspec.ground.literals import written
 from archspec.ground.size import Size
 from archspec.ground.tensor import TensorType
@@ -32,6 +34,33 @@ def stages(summary: Summary) -> list[Stage]:
     """The stages in order; a list of blocks of one kind is one stage."""
     found = diagram(summary, stages_open, shapes=False, most=MOST_IN_STAGE)
     return [stage for box in found.boxes for stage in _rows(summary.graph, box, "", 1)]
+
+
+COLUMNS = ("stage", "name", "operator", "resolution", "channels", "layers", "params", "MACs")
+NUMBERS = frozenset(("stage", "channels", "layers", "params", "MACs"))
+"""The columns of the table, and those that hold numbers."""
+
+
+def stage_rows(graph: Graph) -> list[list[str]]:
+    """The rows of the table as text, a cell for each of `COLUMNS`; `?` for multiply-adds that depend on a free size."""
+    try:
+        macs(graph)
+        counted = True
+    except Mistake:
+        counted = False
+    return [
+        [
+            str(number),
+            stage.name,
+            stage.operator,
+            stage.resolution,
+            stage.channels,
+            str(stage.layers),
+            short(stage.params),
+            short(stage.macs) if counted else "?",
+        ]
+        for number, stage in enumerate(stages(Summary(graph)), 1)
+    ]
 
 
 def _rows(graph: Graph, box: Box, prefix: str, times: int) -> Iterator[Stage]:

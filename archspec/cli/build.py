@@ -106,13 +106,13 @@ def build(
         if output.name == BUILT:
             raise SpecError.of(
                 "file",
-                f"`{output}` is an ending without a name",
+                f"`{output}` is a suffix without a name",
                 help=f"write to `{output.with_name(path.stem + BUILT)}`",
             )
         if output.suffix != BUILT:
             raise SpecError.of(
                 "file",
-                f"`{output}` does not end in {BUILT}, by which built modules are known",
+                f"`{output}` does not end in {BUILT}, as built modules do",
                 help=f"write to `{output.with_name(output.name + BUILT)}`",
             )
         say("importing torch")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archspec.backends.drawing import find_backend, formats
 from archspec.cli.app import app
 from archspec.cli.options import (
     BUDGET,
@@ -21,12 +22,9 @@ from archspec.cli.options import (
     refuse_idle,
     sources_of,
 )
-from archspec.ground.atomic import replacing
-from archspec.ground.errors import Mistake
 
 if TYPE_CHECKING:
-    from archspec.backends.graphviz import Drawing
-    from archspec.cli.tables import Table
+    from archspec.backends.picture import Drawing
     from archspec.graph import Graph
 
 
@@ -40,6 +38,9 @@ class View(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by
     cost = "cost"
     table = "table"
     html = "html"
+
+
+_FORMATS = {View.table: "md", View.html: "html"}  # of a view that is no picture, when no file says
 
 
 @app.command()
@@ -58,8 +59,9 @@ def draw(
         typer.Option(
             "-o",
             "--output",
-            help="Where to write: a .svg, .png, .pdf, .dot or .html file, NAME.svg unless given; a table as .md "
-            "or .tex; with --all, a folder.",
+            help="Where to write, NAME.svg unless given; with --all, a folder. The suffix tells the format: "
+            + "; ".join(f".{suffix} ({backend.formats[suffix]})" for suffix, backend in formats().items())
+            + ".",
             show_default=False,
         ),
     ] = None,
@@ -99,11 +101,15 @@ def draw(
     if bool(spec) == every:
         raise typer.BadParameter("give a spec, or --all", param_hint="SPEC")
     if every:
-        refuse_idle(context, "--all draws all of each spec as it is", "focus", "settings", "budget")
-    if view is View.table:
-        refuse_idle(context, "a table is of stages", "depth", "focus", "shade", "theme", "direction")
-    if view is View.html or (output is not None and output.suffix == ".html"):
-        refuse_idle(context, "a page is set by the reader", "shade", "theme", "direction")
+        refuse_idle(context, "--all draws every spec as it is", "focus", "settings", "budget")
+    format = (
+        output.suffix.removeprefix(".") if output is not None and not every else _FORMATS.get(view, "svg")
+    )
+    if format:
+        backend = find_backend(format)
+        refuse_idle(context, backend.reason, *backend.ignores)
+    if view is View.html and format not in ("", "html"):
+        raise typer.BadParameter("the view `html` is a .html file", param_hint="--output")
     options = {"depth": depth, "focus": focus, "shade": shade, "theme": theme, "direction": direction}
     if every:
         draw_all(output or Path("gallery"), view, options, plugins or [])
@@ -111,20 +117,14 @@ def draw(
     from archspec.api import read
     from archspec.elaboration import locate
 
-    graph = read(spec, budget=budget, settings=parse_settings(settings))
+    drawing = picture(read(spec, budget=budget, settings=parse_settings(settings)), view, options)
+    path, model = locate(spec)
+    if view is View.table and output is None:
+        typer.echo(drawing.render(format).decode(), nl=False)
+        return
+    output = output or Path(f"{'.'.join(filter(None, (path.stem, model)))}.{format}")
     sources = tuple(sources_of(spec, others=plugins or []))
-    if view is View.table:
-        text = stage_table(graph, latex=output is not None and output.suffix == ".tex")
-        if output is None:
-            typer.echo(text)
-            return
-        with replacing(output, sources=sources) as file:
-            file.write(f"{text}\n".encode())
-    else:
-        path, model = locate(spec)
-        suffix = ".html" if view is View.html else ".svg"
-        output = output or Path(f"{'.'.join(filter(None, (path.stem, model)))}{suffix}")
-        picture(graph, view, options).save(output, folders=[path.parent], sources=sources)
+    drawing.save(output, folders=[path.parent], sources=sources)
     typer.echo(f"written to {output}")
 
 
@@ -134,7 +134,7 @@ def draw_all(folder: Path, view: View, options: dict[str, Any], plugins: Sequenc
 
     if view is View.table:
         raise typer.BadParameter("tables are printed one at a time", param_hint="--view")
-    suffix = ".html" if view is View.html else ".svg"
+    suffix = f".{_FORMATS.get(view, 'svg')}"
     entries = shipped()
     with progress() as tell:
         for entry in entries:
@@ -146,65 +146,7 @@ def draw_all(folder: Path, view: View, options: dict[str, Any], plugins: Sequenc
 
 
 def picture(graph: Graph, view: View, options: dict[str, Any]) -> Drawing:
-    """The picture of a graph; a page to explore starts as the overview does."""
+    """The drawing of a graph; a page to explore starts as the overview does."""
     from archspec.api import draw as draw_graph
 
     return draw_graph(graph, "overview" if view is View.html else view.value, **options)
-
-
-def stage_table(graph: Graph, *, latex: bool = False) -> str:
-    """The stage table of a network in Markdown, or in LaTeX for the package booktabs; `?` where a free size decides."""
-    from archspec.analyses.cost import macs
-    from archspec.analyses.formatting import short
-    from archspec.analyses.stages import stages
-    from archspec.analyses.summary import Summary
-    from archspec.cli.tables import Table, as_markdown
-
-    try:
-        macs(graph)
-        counted = True
-    except Mistake:  # they depend on a free size
-        counted = False
-    rows = [
-        [
-            str(i),
-            s.name,
-            s.operator,
-            s.resolution,
-            s.channels,
-            str(s.layers),
-            short(s.params),
-            short(s.macs) if counted else "?",
-        ]
-        for i, s in enumerate(stages(Summary(graph)), 1)
-    ]
-    headings = ["stage", "name", "operator", "resolution", "channels", "layers", "params", "MACs"]
-    table = Table(headings, rows, frozenset(("stage", "channels", "layers", "params", "MACs")))
-    return as_latex(table) if latex else as_markdown(table)
-
-
-def as_latex(table: Table) -> str:
-    """A `tabular` with the rules of booktabs; what LaTeX has a use for is escaped."""
-    columns = "".join("r" if heading in table.right else "l" for heading in table.headings)
-    lines = [" & ".join(map(_tex, row)) + r" \\" for row in (table.headings, *table.rows)]
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            lines[0],
-            r"\midrule",
-            *lines[1:],
-            r"\bottomrule",
-            r"\end{tabular}",
-        ]
-    )
-
-
-def _tex(text: str) -> str:
-    special = {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "×": r"$\times$",
-    }
-    return "".join(special.get(letter, rf"\{letter}" if letter in "&%$#_{}" else letter) for letter in text)

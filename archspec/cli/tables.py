@@ -71,26 +71,10 @@ def _in_a_cell(value: Any) -> Any:
 
 
 def as_markdown(table: Table) -> str:
-    """The table as Markdown, with columns aligned in the source."""
-    rows = [[_escaped(cell) for cell in row] for row in (table.headings, *table.rows)]
-    widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(table.headings))]
+    """The table as Markdown, columns aligned in the source too."""
+    from archspec.backends.drawing.markdown import markdown_table
 
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if heading in table.right else cell.ljust(width)
-            for cell, width, heading in zip(cells, widths, table.headings, strict=True)
-        )
-        return f"| {' | '.join(padded)} |"
-
-    rule = [
-        "-" * (width - 1) + ":" if heading in table.right else "-" * width
-        for width, heading in zip(widths, table.headings, strict=True)
-    ]
-    return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])
-
-
-def _escaped(cell: str) -> str:
-    return cell.strip().replace("|", "\\|").replace("\n", " ")
+    return markdown_table(table.headings, table.rows, table.right)
 
 
 def _print_rich(table: Table) -> None:

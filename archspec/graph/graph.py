@@ -222,7 +222,7 @@ class Graph(Record):
 
     def _repr_svg_(self) -> str | None:
         """The overview, for notebooks; the drawing room stands above this one, so it is called in."""
-        from archspec.backends.graphviz import overview_svg
+        from archspec.backends.picture import overview_svg
 
         return overview_svg(self)
 

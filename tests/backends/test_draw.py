@@ -15,7 +15,7 @@ import archspec
 from archspec.analyses.diagram import MOST_IN_STAGE, Diagram, diagram, stages_open, to_depth
 from archspec.analyses.stages import stages
 from archspec.analyses.summary import Summary
-from archspec.backends.graphviz import FORMATS
+from archspec.backends.drawing import Backend, formats
 from archspec.backends.palette import THEMES
 from archspec.graph import Ref
 from archspec.op import Op
@@ -241,21 +241,87 @@ def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", formats())
 def test_the_command_writes_every_format(format: str, tmp_path: Path) -> None:
     done = command("resnet18", "-o", f"net.{format}", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    start = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph", "html": b"<!DOCTYPE"}[
-        format
-    ]
+    start = {
+        "svg": b"<?xml",
+        "png": b"\x89PNG",
+        "pdf": b"%PDF",
+        "dot": b"digraph",
+        "html": b"<!DOCTYPE",
+        "md": b"| stage | name ",
+        "tex": b"\\begin{tabular}{rlllrrrr}",
+        "mmd": b"flowchart TB",
+    }[format]
     assert (tmp_path / f"net.{format}").read_bytes().startswith(start)
 
 
 def test_an_unknown_format_is_told_and_nothing_is_written(tmp_path: Path) -> None:
     done = command("resnet18", "-o", "net.gif", folder=tmp_path)
     assert done.returncode == 1
-    assert "svg, png, pdf, dot, html" in done.stderr
+    assert f"the formats are {', '.join(formats())}" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backend_is_a_file_and_says_what_it_writes() -> None:
+    folder = Path(archspec.backends.drawing.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {backend.render.__module__.rpartition(".")[2] for backend in formats().values()} == files
+    for suffix, backend in formats().items():
+        assert isinstance(backend, Backend)
+        assert backend.formats[suffix]
+        assert bool(backend.ignores) == bool(backend.reason)
+
+
+@pytest.mark.parametrize(
+    ("given", "format", "said"),
+    [
+        ({"theme": "dark"}, "html", "`theme` would change nothing in a .html file: the reader"),
+        ({"focus": "layer1"}, "md", "`focus` would change nothing in a .md file"),
+        ({"view": "block"}, "tex", "a .tex file cannot show the view `block`"),
+        ({"view": "table"}, "svg", "a .svg file cannot show the view `table`"),
+        ({"shade": "macs"}, "mmd", "`shade` would change nothing in a .mmd file"),
+    ],
+)
+def test_a_format_refuses_what_it_has_no_use_for(given: dict[str, str], format: str, said: str) -> None:
+    drawing = archspec.draw("resnet18", **given)  # type: ignore[arg-type]
+    with pytest.raises(archspec.SpecError, match=re.escape(said)):
+        drawing.render(format)
+
+
+# ---------------------------------------------------------------- Mermaid
+
+
+def flowchart(graph: archspec.Graph, view: str = "overview") -> list[str]:
+    return archspec.draw(graph, view).render("mmd").decode().splitlines()
+
+
+@pytest.mark.parametrize("view", ["overview", "block", "blocks", "full"])
+def test_a_flowchart_has_the_boxes_and_edges_of_the_picture(view: str) -> None:
+    drawing = archspec.draw("googlenet", view)
+    lines = [line.strip() for line in drawing.render("mmd").decode().splitlines()]
+    edges = [line for line in lines if "-->" in line]
+    assert len(edges) == sum(len(found.edges) for _, found in drawing.diagrams)
+    nodes = {line.split("[")[0].split("(")[0] for line in lines if re.match(r"n\d+(_\d+)?[\[(]", line)}
+    opened = {line.split()[1].split("[")[0] for line in lines if line.startswith("subgraph")}
+    assert {end for edge in edges for end in edge.split(" --> ")} <= nodes | opened
+    assert len(opened) == lines.count("end")
+
+
+def test_no_name_can_break_a_flowchart() -> None:
+    graph = archspec.read_text("model Net:\n    input x: [3, 8, 8]\n    return x -> conv: Conv(4, 3)\n")
+    text = 'a"]; b --> c\n%% <script>alert(1)</script> `end`'
+    node = graph.nodes[0].model_copy(update={"name": text})
+    output = graph.outputs[0].model_copy(update={"value": Ref(text)})
+    scope = graph.scopes[0].model_copy(update={"outputs": (Ref(text),)})
+    hostile = graph.model_copy(
+        update={"nodes": (node,), "outputs": (output,), "scopes": (scope,)}
+    ).known_valid()
+    usual, lines = flowchart(graph), flowchart(hostile)
+    assert len(lines) == len(usual)
+    assert not any(letter in line for line in lines for letter in "<`%" if "<br>" not in line)
 
 
 def test_without_graphviz_the_error_says_how_to_get_it_and_dot_is_still_written(

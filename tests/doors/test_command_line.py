@@ -13,7 +13,7 @@ import typer.main
 import archspec
 from archspec import SpecError
 from archspec.analyses.scaling import Base, Rule
-from archspec.backends.graphviz import MOST_ROWS_CROSSED
+from archspec.backends.drawing.graphviz import MOST_ROWS_CROSSED
 from archspec.cli import invoke
 from archspec.cli.app import load
 from archspec.ground.errors import Mistake
@@ -249,9 +249,9 @@ def test_what_a_closed_output_does_not_take_is_said(arguments: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["draw", "m.arch", "-o", "foo"], "`foo` has no ending, by which pictures are known"),
-        (["draw", "m.arch", "-o", ".svg"], "`.svg` is an ending without a name"),
-        (["build", "m.arch", "-o", ".archmod"], "`.archmod` is an ending without a name"),
+        (["draw", "m.arch", "-o", "foo"], "`foo` has no suffix to tell the format"),
+        (["draw", "m.arch", "-o", ".svg"], "`.svg` is a suffix without a name"),
+        (["build", "m.arch", "-o", ".archmod"], "`.archmod` is a suffix without a name"),
     ],
 )
 def test_a_file_has_a_name_and_an_ending(
@@ -335,7 +335,7 @@ def test_a_dot_that_does_not_end_is_ended(
     (here / "dot").write_text(f"#!/bin/sh\n{reads}exec sleep 1000\n")
     (here / "dot").chmod(0o755)
     monkeypatch.setenv("PATH", f"{here}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr("archspec.backends.graphviz.LONGEST", 1)
+    monkeypatch.setattr("archspec.backends.drawing.graphviz.LONGEST", 1)
     assert invoke(["draw", "resnet50", "--view", "full", "-o", "x.svg"]) == 1
     assert "`dot` was ended after 1 seconds" in capsys.readouterr().err
     assert not Path("x.svg").exists()

@@ -8,13 +8,14 @@ from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.analyses.captions import sizes, title
 from archspec.analyses.cost import Cost
 from archspec.analyses.diagram import Box, Diagram, Opens, diagram, to_depth
 from archspec.analyses.formatting import short
 from archspec.analyses.summary import Summary
+from archspec.backends.drawing import Backend
 from archspec.backends.palette import THEMES, sign
 from archspec.elaboration import shipped_specs
 from archspec.elaboration.files import LARGEST
@@ -24,7 +25,16 @@ from archspec.ground.literals import written
 from archspec.ground.regular import require_regular
 from archspec.ground.source import Location
 
+if TYPE_CHECKING:
+    from archspec.backends.picture import Drawing
+
 EVERYTHING = 1000  # levels of blocks
+
+
+def render(drawing: Drawing, format: str) -> bytes:
+    """The page, on which is open at first what the drawing shows."""
+    opens = to_depth(2) if drawing.view == "blocks" else drawing.opens
+    return page(drawing.graph, opens, scope=drawing.scope, folders=drawing.folders).encode()
 
 
 def page(graph: Graph, opens: Opens, *, scope: int = 0, folders: Sequence[Path] = ()) -> str:
@@ -195,3 +205,12 @@ def _call(kind: str, arguments: Any) -> str:
 
 def _harmless(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+BACKEND = Backend(
+    {"html": "a page to explore in a browser, offline"},
+    render,
+    views=("overview", "block", "blocks", "full"),
+    ignores=("shade", "theme", "direction"),
+    reason="the reader of a page sets these",
+)

@@ -8,15 +8,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from archspec.analyses.captions import sizes, title
 from archspec.analyses.cost import Cost
 from archspec.analyses.diagram import Box, Diagram
 from archspec.analyses.formatting import percent, short
-from archspec.backends.palette import Theme, sign
+from archspec.backends.drawing import Backend
+from archspec.backends.palette import Theme, find_theme, sign
+
+if TYPE_CHECKING:
+    from archspec.backends.picture import Drawing
 
 SHADES = {"params": "parameters", "macs": "multiply-adds", "activations": "activation memory"}
 """The quantities by whose share boxes can be shaded, and what they are called."""
+
+DIRECTIONS = {"down": "TB", "up": "BT", "right": "LR"}
+"""Where a network can lead, and what Graphviz calls it."""
 
 FONT = "Helvetica"
 _SIZE, _SMALL = 11, 9.5  # of type, in points
@@ -37,6 +45,26 @@ class Style:
     rank: str = "TB"
     shade: str = ""
     hurried: bool = False
+
+
+_UNHURRIED = 2_500  # rows that edges may cross before Graphviz is told not to look for the best layout
+
+
+def render(drawing: Drawing, format: str = "dot") -> bytes:
+    """The text that Graphviz draws."""
+    diagrams, rank = drawing.diagrams, DIRECTIONS[drawing.direction]
+    style = Style(
+        find_theme(drawing.theme),
+        columns=drawing.in_stages and drawing.depth is None and rank != "LR",
+        figures=not drawing.view.startswith("block"),
+        rank=rank,
+        shade=drawing.shaded,
+        hurried=drawing.view != "blocks" and drawing.rows_crossed > _UNHURRIED,
+    )
+    if drawing.view == "blocks":
+        return dot_sheet(diagrams, style).encode()
+    ((_, found),) = diagrams
+    return dot(found, style).encode()
 
 
 def dot(found: Diagram, style: Style) -> str:
@@ -318,3 +346,6 @@ def _quoted(text: str) -> str:
 def _escaped(text: str) -> str:
     """Text inside an HTML-like label."""
     return html.escape(text, quote=True)
+
+
+BACKEND = Backend({"dot": "text for Graphviz and other programs, of any size"}, render)

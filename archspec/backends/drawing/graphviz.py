@@ -1,0 +1,86 @@
+"""SVG, PNG and PDF: DOT, laid out by Graphviz."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+from archspec.backends.drawing import Backend
+from archspec.ground.errors import SpecError
+
+if TYPE_CHECKING:
+    from archspec.backends.picture import Drawing
+
+LONGEST = 300  # seconds: what `MOST_ROWS_CROSSED` lets through takes less
+MOST_ROWS_CROSSED = 12_000
+
+
+def render(drawing: Drawing, format: str) -> bytes:
+    """The picture as Graphviz draws it. Raises SpecError when it is not installed, fails, or would take too long."""
+    if drawing.rows_crossed > MOST_ROWS_CROSSED:
+        raise SpecError.of(
+            "budget",
+            "this picture is too large for Graphviz, which would take minutes or hours to lay it out:"
+            f" its edges cross {drawing.rows_crossed:,} rows of boxes, and the most is {MOST_ROWS_CROSSED:,}",
+            help="draw a part of it (`--focus NAME`), fewer levels of blocks (`--depth 2`), its stages (`--view overview`),\n"
+            "or a page to explore (`-o NAME.html`); a .dot file holds all of it for other programs",
+        )
+    return _run_dot(drawing.dot, format)
+
+
+def _run_dot(text: str, format: str) -> bytes:
+    """What `dot` makes of a text. Raises SpecError when it is not there, fails, takes too long, or makes something else."""
+    from graphviz import CalledProcessError, ExecutableNotFound
+    from graphviz.backend import dot_command, execute
+
+    mend = "install Graphviz (`apt install graphviz`, `brew install graphviz`), or write a .dot file"
+    command = dot_command.command("dot", format)
+    try:
+        # `Source.pipe` takes no time limit.
+        data: bytes = execute.run_check(
+            command, input=text.encode(), capture_output=True, quiet=True, timeout=LONGEST
+        ).stdout
+    except ExecutableNotFound:
+        raise SpecError.of("file", "Graphviz's `dot` is not installed", help=mend) from None
+    except subprocess.TimeoutExpired:
+        raise SpecError.of(
+            "file",
+            f"Graphviz cannot draw it: `dot` was ended after {LONGEST} seconds",
+            help="draw a part of it (`--focus NAME`), or write a .dot file",
+        ) from None
+    except CalledProcessError as error:
+        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"`dot` ended with status {error.returncode}, and without a word"
+        raise SpecError.of("file", f"Graphviz cannot draw it: {reason}", help=mend) from None
+    except OSError as error:
+        raise SpecError.of("file", f"Graphviz's `dot` does not run: {error.strerror}", help=mend) from None
+    begins, ends = _FRAMES[format]
+    if not re.search(begins, data[:1000]) or not re.search(ends, data[-1000:]):
+        if not data:
+            came = "nothing"
+        elif re.search(begins, data[:1000]):
+            came = f"{len(data):,} bytes that break off"
+        else:
+            came = f"{len(data):,} bytes that are something else"
+        raise SpecError.of(
+            "file", f"Graphviz cannot draw it: for a .{format} file, `dot` printed {came}", help=mend
+        )
+    return data
+
+
+_FRAMES = {
+    "svg": (rb"<svg\b", rb"</svg>\s*\Z"),
+    "png": (rb"\A\x89PNG\r\n\x1a\n", rb"IEND\xaeB`\x82\Z"),
+    "pdf": (rb"\A%PDF-", rb"%%EOF\s*\Z"),
+}
+"""How the formats begin and end."""
+
+BACKEND = Backend(
+    {
+        "svg": "scalable, for documents and the web",
+        "png": "pixels",
+        "pdf": "for LaTeX and print",
+    },
+    render,
+)

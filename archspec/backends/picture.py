@@ -1,0 +1,218 @@
+"""Drawings: what is to be drawn of a network, whichever format it is then written in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from archspec.analyses.diagram import (
+    MOST_IN_STAGE,
+    Diagram,
+    Opens,
+    blocks_open,
+    diagram,
+    distinct_blocks,
+    stages_open,
+    to_depth,
+)
+from archspec.analyses.summary import Summary
+from archspec.backends.drawing import find_backend, formats
+from archspec.backends.palette import THEMES
+from archspec.graph import Graph
+from archspec.ground.atomic import replacing, require_writable
+from archspec.ground.errors import SpecError, suggest
+
+VIEWS = ("overview", "block", "blocks", "full", "cost", "table")
+DIRECTIONS = ("down", "up", "right")
+SHADES = {"params": "params", "macs": "macs", "memory": "activations"}
+"""The quantities by whose share boxes can be shaded, and what a cost calls them."""
+DEFAULTS = {"depth": None, "focus": "", "shade": "", "theme": "light", "direction": "down"}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing of a network: writes itself in any format, and shows itself in Jupyter.
+
+    `scope` is the part that is drawn, `folders` are where the files of the spec lie, which a page quotes.
+    """
+
+    graph: Graph = field(repr=False)
+    view: str = "overview"
+    depth: int | None = None
+    focus: str = ""
+    shade: str = ""
+    theme: str = "light"
+    direction: str = "down"
+    scope: int = field(default=0, repr=False)
+    folders: tuple[Path, ...] = field(default=(), repr=False)
+
+    def render(self, format: str = "svg", *, folders: Sequence[Path] = ()) -> bytes:
+        """The drawing in a format: `svg`, `png`, `pdf`, `dot`, `html` and others, a file of `backends/drawing` each.
+
+        A page quotes the spec's lines from its files, which are looked for below `folders`. Raises SpecError for an unknown
+        format, for one that cannot show this view or has no use for an argument that was given, and when Graphviz is needed
+        and not installed, or cannot draw it.
+        """
+        backend = find_backend(format)
+        if self.view not in backend.views:
+            message = f"a .{format} file cannot show the view `{self.view}`"
+            raise SpecError.of("argument", message, help=f"it shows {', '.join(backend.views)}")
+        idle = [name for name in backend.ignores if getattr(self, name) != DEFAULTS[name]]
+        if idle:
+            message = f"`{idle[0]}` would change nothing in a .{format} file: {backend.reason}"
+            raise SpecError.of("argument", message)
+        drawing = replace(self, folders=(*folders, *self.folders)) if folders else self
+        return backend.render(drawing, format)
+
+    def save(self, path: Path, *, folders: Sequence[Path] = (), sources: Iterable[Path] = ()) -> None:
+        """Write the drawing in the format of the path's suffix, but over none of the `sources`.
+
+        Raises SpecError as `render` does, or when it cannot be written.
+        """
+        sources = tuple(sources)
+        require_writable(path, sources=sources)
+        if not path.suffix:
+            what = (
+                "is a suffix without a name"
+                if path.name.startswith(".")
+                else "has no suffix to tell the format"
+            )
+            help_ = f"the formats are {', '.join(formats())}, as in `{path.with_name('net.svg')}`"
+            raise SpecError.of("file", f"`{path}` {what}", help=help_)
+        data = self.render(path.suffix.removeprefix("."), folders=folders)
+        with replacing(path, sources=sources) as file:
+            file.write(data)
+
+    @property
+    def dot(self) -> str:
+        """The drawing as text for Graphviz."""
+        return self.render("dot").decode()
+
+    def _repr_svg_(self) -> str | None:
+        return None if self.view == "table" else self.render("svg").decode()
+
+    def _repr_markdown_(self) -> str | None:
+        return self.render("md").decode() if self.view == "table" else None
+
+    # ---------------------------------------------------------------- what backends ask
+
+    @property
+    def in_stages(self) -> bool:
+        """Whether the stages of the whole network are drawn."""
+        return self.view in ("overview", "cost") and not self.focus
+
+    @property
+    def shaded(self) -> str:
+        """The quantity of a cost by whose share boxes are shaded; empty for none."""
+        return SHADES.get(self.shade or ("macs" if self.view == "cost" else ""), "")
+
+    @property
+    def opens(self) -> Opens:
+        """Which blocks are open."""
+        if self.depth:
+            return to_depth(self.depth)
+        if self.view == "full":
+            return to_depth(1000)
+        return stages_open if self.in_stages else blocks_open
+
+    @cached_property
+    def diagrams(self) -> list[tuple[str, Diagram]]:
+        """What is drawn: each distinct block under its title, or one diagram under the network's name."""
+        summary = Summary(self.graph)
+        if self.view == "blocks":
+            scopes = distinct_blocks(summary) or [(self.graph.name, 0)]
+            return [
+                (title, diagram(summary, blocks_open, scope=scope, frames="repeated"))
+                for title, scope in scopes
+            ]
+        full = self.view == "full"
+        found = diagram(
+            summary,
+            self.opens,
+            scope=self.scope,
+            join=not full,
+            frames="repeated" if self.opens is blocks_open else "needed",
+            weights=full,
+            shapes=full or self.depth is not None,
+            most=MOST_IN_STAGE if self.in_stages else None,
+        )
+        return [(self.graph.name, found)]
+
+    @property
+    def rows_crossed(self) -> int:
+        """How many rows of boxes all edges cross together, by which grows the work to lay them out."""
+        return sum(found.rows_crossed for _, found in self.diagrams)
+
+
+def draw(
+    graph: Graph,
+    view: str = "overview",
+    *,
+    depth: int | None = None,
+    focus: str = "",
+    shade: str = "",
+    theme: str = "light",
+    direction: str = "down",
+    folders: Sequence[Path] = (),
+) -> Drawing:
+    """A drawing of a network, or of its part named `focus`: the name of a step, or of a block.
+
+    `overview` shows its stages, repeats folded, and `cost` the same shaded by multiply-adds; `block` the inside of one
+    block, the first one unless `focus` names another, `blocks` every distinct block on one sheet; `full` every node; `table`
+    the stages as a paper lists them. `depth` is how many levels of blocks are opened, `shade` the quantity by whose share boxes are shaded (`params`, `macs`
+    or `memory`), `direction` where the network leads: down, up or right. Raises SpecError for an unknown view, theme,
+    quantity or direction, for a part that is not there, and for a `depth` or `focus` that would do nothing.
+    """
+    _require_known("view", view, VIEWS)
+    if view == "blocks" and (focus or depth is not None):
+        raise SpecError.of(
+            "argument",
+            f"`{'focus' if focus else 'depth'}` would do nothing: `blocks` shows every block, and one level of each",
+            help="the view `block` shows one",
+        )
+    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
+        raise SpecError.of("argument", f"`depth` is a whole number of levels, from 1 on, not {depth!r}")
+    _require_known("shade", shade, ("", *SHADES))
+    _require_known("direction", direction, DIRECTIONS)
+    _require_known("theme", theme, tuple(THEMES))
+    scope = _scope(graph, focus, block=view == "block") if view != "blocks" else 0
+    return Drawing(graph, view, depth, focus, shade, theme, direction, scope, tuple(folders))
+
+
+def overview_svg(graph: Graph) -> str | None:
+    """The overview as SVG, for notebooks; None where it cannot be drawn, or Graphviz is missing, so that they show text."""
+    if not shutil.which("dot"):
+        return None
+    try:
+        return draw(graph.validated()).render("svg").decode()
+    except SpecError:
+        return None
+
+
+def _require_known(what: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        raise SpecError.of(
+            "argument",
+            f"there is no {what} `{given}`",
+            help=suggest(given, known) or f"there are {', '.join(filter(None, known))}",
+        )
+
+
+def _scope(graph: Graph, focus: str, *, block: bool) -> int:
+    """The scope of that name, or the first one made by the block of that name; of a network without blocks, itself."""
+    if not focus:
+        blocks = [i for i, scope in enumerate(graph.scopes) if i and scope.block]
+        return blocks[0] if block and blocks else 0
+    for wanted in ("name", "block"):
+        for index, scope in enumerate(graph.scopes):
+            if getattr(scope, wanted) == focus:
+                return index
+    names = {text for scope in graph.scopes for text in (scope.name, scope.block) if text}
+    raise SpecError.of(
+        "name",
+        f"{graph.name} has no block or stage `{focus}`",
+        help=suggest(focus, names) or "`archspec show` lists them",
+    )
