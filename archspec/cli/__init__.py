@@ -34,7 +34,9 @@ def main() -> NoReturn:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _leave)
-    sys.exit(_run())
+    status = _run()
+    gc.freeze()  # the interpreter collects once more at its end, which takes as long as parsing does
+    sys.exit(status)
 
 
 def _run() -> int:
