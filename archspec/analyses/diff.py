@@ -330,7 +330,7 @@ def _arguments(a: Node, b: Node) -> dict[str, Values]:
 def _settings(left: Graph, right: Graph) -> dict[str, Values]:
     """The arguments of the two models that differ."""
     model: dict[str, Values] = {} if left.name == right.name else {"model": (left.name, right.name)}
-    return model | _differing(left.scopes[0].arguments, right.scopes[0].arguments)
+    return model | _differing(left.arguments, right.arguments)
 
 
 def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Values]:

@@ -95,4 +95,4 @@ def _standing_alone(module: Module, model: str | None) -> list[Definition]:
 
 def _has(graph: Graph, claim: Claim) -> bool:
     """Whether a graph has the settings of a claim."""
-    return claim.settings.items() <= graph.scopes[0].arguments.items()
+    return claim.settings.items() <= graph.arguments.items()

@@ -66,7 +66,7 @@ def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
     kept: set[Ref] = set()
     extra = 0
     for node in graph.nodes:
-        given = dict(zip(node.op.signature().required, node.inputs, strict=False)) | node.options
+        given = dict(zip(node.op.signature().required, node.inputs, strict=False)) | dict(node.options)
         results = [Ref(node.name, index) for index in range(len(node.types))]
         trains = any(weight.trainable for weight in graph.weights_of(node).values())
         if trains or isinstance(node.op, Tied):

@@ -92,7 +92,7 @@ class Base:
     @classmethod
     def of(cls, graph: Graph) -> Base:
         """Those of a model, from its parameters. Raises Mistake unless it has all three, as numbers."""
-        given = graph.scopes[0].arguments
+        given = graph.arguments
         values = {axis: given.get(axis) for axis in AXES}
         missing = [f"`{axis}`" for axis, value in values.items() if not isinstance(value, int | float)]
         if missing:

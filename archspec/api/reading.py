@@ -133,7 +133,7 @@ class Request:
             self._require_clear(definition.name, parameters_of(definition))
         graph = elaborate(module, model, chosen, budget=self.budget)
         if self.settings is None:  # a model in the short form passes on what the one behind it takes
-            self._require_clear(graph.name, graph.scopes[0].arguments)
+            self._require_clear(graph.name, graph.arguments)
         return graph
 
     def scaled(self, module: Module, model: str | None, values: Mapping[str, Any]) -> Graph:

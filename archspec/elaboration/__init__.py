@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from archspec.elaboration.blocks import Blocks, Stopped
-from archspec.elaboration.builder import BUDGET, GraphBuilder
+from archspec.elaboration.builder import BUDGET
 from archspec.elaboration.catalogue import Entry, catalogue
-from archspec.elaboration.expressions import Poisoned
+from archspec.elaboration.evaluator import Poisoned
 from archspec.elaboration.files import SUFFIX, locate, read_file, require_text, shipped_names, shipped_specs
 from archspec.elaboration.functions import DEEPEST_VALUE, within_reason
+from archspec.elaboration.machine import Machine
 from archspec.elaboration.modules import Module, Modules
+from archspec.elaboration.statements import Stopped
 from archspec.elaboration.values import Environment, OpLayer, is_layer
 from archspec.graph import Graph
 from archspec.ground.collection import uncollected
@@ -72,32 +72,31 @@ def elaborate(
     """
     definition = pick_model(module, model)
     settings = settings_of(settings or {})
-    builder = GraphBuilder(budget)
-    blocks = Blocks(builder, checked=True)
+    machine = Machine(budget, checked=True)
     try:
         layer = module.layer(definition)
         if settings:
             try:
-                layer = blocks.call(layer, [], settings, definition.span)
+                layer = machine.evaluator.call(layer, [], settings, definition.span)
             except Mistake as mistake:
                 raise mistake.at(definition.span) from None
-        builder.when_large = partial(blocks.count, layer)
-        outputs, inner = blocks.run_model(layer)
+        long_form, returns = machine.run_model(layer)
     except SpecError as error:
-        raise SpecError([*blocks.problems, *error.problems]) from None
+        raise SpecError([*machine.problems, *error.problems]) from None
     except (Poisoned, Stopped):
-        raise SpecError(blocks.problems) from None
+        raise SpecError(machine.problems) from None
     except RecursionError:
         raise SpecError.of("recursion", "this is nested too deeply", definition.span) from None
     finally:
-        blocks.release()
-    if blocks.problems:
-        raise SpecError(blocks.problems)
+        machine.release()
+    if machine.problems:
+        raise SpecError(machine.problems)
+    graph = module.graph(definition, long_form.definition, settings, machine, returns)
     try:
-        require_few_constants(builder.weights.values())
+        require_few_constants(graph.owned(lambda weight: 0 if weight.saved else weight.size)[-1])
     except Mistake as mistake:
         raise mistake.at(definition.span) from None
-    return module.graph(definition, inner.definition, settings, blocks, outputs)
+    return graph
 
 
 def read_text(text: str, path: str = "spec.arch") -> Module:
@@ -114,7 +113,7 @@ def read_value(text: str) -> Any:
     source = Source("value", text)
     expression = parse_expression(source, 0, len(text))
     try:
-        return Blocks(GraphBuilder()).evaluate(expression, Environment())
+        return Machine().evaluator.evaluate(expression, Environment())
     except SpecError:
         if isinstance(expression, Name):
             return expression.name

@@ -1,19 +1,21 @@
-"""The graph under construction: it names nodes, infers their types and keeps the budget."""
+"""The graph under construction: it infers the types of steps, interns functions and keeps the budget."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
-from archspec.elaboration.values import SharedLayer, Tensor
-from archspec.graph import DEEPEST_SCOPE, Node, Ref, Scope
+from archspec.elaboration.frames import Frame, check_length
+from archspec.elaboration.values import Held, SharedLayer, SharedState, Tensor
+from archspec.graph import DEEPEST_SCOPE, Apply, Call, Function, Ref
+from archspec.graph.function import first_use
 from archspec.ground.declared import Declared, Family, number, use, used
 from archspec.ground.errors import Mistake, SpecError
-from archspec.ground.names import LONGEST_NAME, is_label, is_taken, require_free
+from archspec.ground.names import first_use as first_name
 from archspec.ground.size import Free
 from archspec.ground.source import Location, Span
 from archspec.ground.tensor import TensorType, show
@@ -21,46 +23,29 @@ from archspec.op import Op, Weight
 from archspec.op.inference import infer
 from archspec.ops.weights import Constant, Own, Tied
 
-DEEPEST = 50  # blocks within blocks, and files that import files
-LARGE = 5_000  # nodes; a graph that has so many is counted before more are made
-BUDGET = 1_000_000  # nodes; and steps in evaluating the spec, besides those that each node takes
-STEPS_OF_A_NODE = 20
-COUNTED_NODE, COUNTED_BLOCK = 10, 120  # steps, about as long as each takes where nodes are only counted
+BUDGET = 1_000_000  # nodes in functions; and steps in evaluating the spec
+NEW_NODE, NEW_FUNCTION = 10, 120  # steps of evaluation, about as long as each takes
+
+NOTHING = -1  # the function of what the first use of a shared layer did not make
+
+Label = str | SharedLayer | None
+"""What a step is called: by a name, as a use of a shared layer, or after what it applies."""
 
 
-@dataclass(slots=True)
-class Level:
-    """Where names are being given: the scope that nodes belong to, and the prefix of their names."""
-
-    scope: int
-    prefix: str
-    taken: dict[str, Span | None] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    groups: set[str] = field(default_factory=set)
-
-
-class GraphBuilder:
-    """Collects the nodes, scopes and weights of a graph, in the order in which they can run.
-
-    `when_large` is called once, when the graph turns out to be a large one.
-    """
-
-    node_fields: ClassVar[set[str]] = set(Node.model_fields)  # what pydantic keeps with each node
+class Builder:
+    """Collects the functions of a graph, each behind those that it calls; `frame` is the one under construction."""
 
     def __init__(self, budget: int = BUDGET) -> None:
         self.budget = budget
         self.work = 0  # steps taken in evaluating the spec
-        self.made = 0  # nodes
-        self.when_large: Callable[[], None] | None = None
-        self.nodes: list[Node] = []
-        self.held: list[Mapping[str, Weight]] = []  # the weights of each node, by their key below its name
-        self.scopes: list[Scope] = []
-        self.weights: dict[str, Weight] = {}
-        self.level = Level(0, "")
+        self.made = 0  # nodes of functions, however often these are called
+        self.functions: list[Function] = []
+        self.depths: list[int] = []  # of calls in each function
+        self.longest: list[int] = []  # letters of the longest name in each
+        self.frame = Frame("")
         self.depth = 0
+        self._interned: dict[Hashable, int] = {}
         self._inferred: dict[Any, _Inferred] = {}
-        self._ops: dict[str, Op] = {}  # by the names of nodes, as far as a shared layer asked for them
-        self._aliases: list[tuple[str, str]] = []  # prefixes of a repeated use, and of what it shares
         self.used = 0  # the origins of the numbers used, one bit for each
         self.uses: dict[int, Location] = {}  # where each was first, by its bit
         self.family = Family()
@@ -69,128 +54,91 @@ class GraphBuilder:
 
     # -------------------------------------------------------------- budget
 
-    @property
-    def granted(self) -> int:
-        """Steps allowed for the nodes made so far, besides the budget."""
-        return STEPS_OF_A_NODE * self.made
-
     def spend(self, steps: int, span: Span) -> None:
         """Count work against the budget; SpecError when it is more than that."""
         self.work += steps
         most = max(self.budget, BUDGET)
-        if self.work > most + self.granted:
+        if self.work > most:
             raise SpecError.of(
                 "budget", f"the spec takes more than {most:,} steps to evaluate", span, help=_LARGER
             )
 
-    def afford(self, nodes: int, span: Span) -> None:
-        """SpecError when so many more nodes would pass the budget."""
-        if self.made + nodes > self.budget:
+    def afford(self, span: Span) -> None:
+        """SpecError when one more node would pass the budget."""
+        if self.made >= self.budget:
             raise SpecError.of(
                 "budget", f"the graph would have more than {self.budget:,} nodes", span, help=_LARGER
             )
 
-    # -------------------------------------------------------------- names
-
-    def claim_name(self, label: str | None, fallback: str, span: Span) -> str:
-        """A name in the present scope: the label, or one made from `fallback`. SpecError when taken."""
-        level = self.level
-        if label is None:
-            count = level.counts.get(fallback, 0)
-            label = f"{fallback}_{count}" if count else fallback
-            while label in level.taken or label in level.groups or is_taken(label):
-                count += 1
-                label = f"{fallback}_{count}"
-            level.counts[fallback] = count + 1
-        elif label in level.taken or label in level.groups:
-            first = level.taken.get(label)
-            where = f"first given at {first.place}" if first else ""
-            raise SpecError.of(
-                "name",
-                f"two steps are named `{label}` here",
-                span,
-                label=where,
-                help="each name is a key of the state_dict",
-            )
-        else:
-            try:
-                require_free(label)
-            except Mistake as mistake:
-                raise mistake.at(span) from None
-        # `branches.0` stands in a group, whose name is then no step's.
-        parts = label.split(".")
-        for group in (".".join(parts[:i]) for i in range(1, len(parts))):
-            if group in level.taken:
-                raise SpecError.of(
-                    "name", f"`{group}` is a step already, so no step can be named `{label}`", span
-                )
-            level.groups.add(group)
-        level.taken[label] = span
-        return check_length(level.prefix + label, span)
-
-    # -------------------------------------------------------------- scopes
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """How many nodes and scopes there are."""
-        return len(self.nodes), len(self.scopes)
-
-    @property
-    def aliased(self) -> bool:
-        """Whether nodes being made share the weights of earlier ones."""
-        return bool(self._aliases)
+    # -------------------------------------------------------------- functions
 
     @contextmanager
-    def scope(
-        self, name: str, block: str, arguments: dict[str, Any], inputs: tuple[Tensor, ...], span: Span
-    ) -> Iterator[list[Tensor]]:
-        """A scope for the nodes made inside; what is appended to the list it gives is its outputs."""
+    def function(self, path: str, span: Span, like: int | None = None) -> Iterator[Frame]:
+        """A frame for the steps made inside, of a function whose full name is `path` here."""
         self.spend(1, span)
         if self.depth >= DEEPEST_SCOPE:
             raise SpecError.of(
                 "recursion", f"blocks and lists are nested more than {DEEPEST_SCOPE} deep", span
             )
-        outer, index = self.level, len(self.scopes)
-        record = Scope(
-            name=name,
-            parent=outer.scope if self.depth else None,
+        outer = self.frame
+        self.frame = Frame(path, like=like)
+        self.depth += 1
+        try:
+            yield self.frame
+        finally:
+            self.frame = outer
+            self.depth -= 1
+
+    def finished(
+        self, frame: Frame, block: str, arguments: dict[str, Any], given: int, outputs: tuple[Tensor, ...]
+    ) -> int:
+        """The index of the function that a frame has become, which is that of an equal one where there is one."""
+        function = Function.unchecked(
             block=block,
             arguments=arguments,
-            inputs=tuple(tensor.ref for tensor in inputs),
-            outputs=(),
-            location=span.location,
+            inputs=tuple(frame.inputs),
+            given=given,
+            layers=tuple(frame.layers),
+            steps=tuple(frame.steps),
+            outputs=tuple(tensor.ref for tensor in outputs),
         )
-        self.scopes.append(record)
-        self.level = Level(index, f"{name}." if name else "")
-        self.depth += 1
-        outputs: list[Tensor] = []
-        try:
-            yield outputs
-        finally:
-            self.level = outer
-            self.depth -= 1
-        self.scopes[index] = record.model_copy(update={"outputs": tuple(tensor.ref for tensor in outputs)})
+        key = function.key
+        if key not in self._interned:
+            self._interned[key] = len(self.functions)
+            self.functions.append(function)
+            self.depths.append(frame.depth)
+            self.longest.append(frame.longest)
+        return self._interned[key]
 
-    @contextmanager
-    def shared_use(self, layer: SharedLayer) -> Iterator[str | None]:
-        """One use of a shared layer, whose nodes are named where it was declared.
-
-        Gives the label under which the use stands: the layer's own, or for repeated uses one with
-        the number of the use, whose nodes share the weights of the first.
-        """
-        layer.uses += 1
-        repeated = layer.uses > 1
-        label = f"{layer.name}@{layer.uses}" if repeated else layer.name
-        outer = self.level
-        self.level = Level(outer.scope, layer.prefix)
-        if repeated:
-            self._aliases.append((layer.prefix + label, layer.prefix + layer.name))
-        try:
-            yield label
-        finally:
-            self.level = outer
-            if repeated:
-                self._aliases.pop()
+    def call(
+        self,
+        function: int,
+        name: str,
+        inputs: tuple[Tensor, ...],
+        layers: list[SharedLayer],
+        types: list[tuple[TensorType, int]],
+        span: Span,
+        layer: SharedLayer | None,
+    ) -> tuple[Tensor, ...]:
+        """Add a call of a function, whose outputs have these types and traces; `layer` is the one that it is a use of."""
+        self.spend(1, span)
+        frame, below = self.frame, self.longest[function]
+        step = Call.unchecked(
+            name=name,
+            function=function,
+            inputs=tuple([tensor.ref for tensor in inputs]),
+            layers=tuple([handed.slot for handed in layers]),
+            types=tuple([plain_type(type_) for type_, _ in types]),
+            location=span.location,
+            layer=layer.slot if layer else None,
+            times=1,
+        )
+        frame.add(step, below)
+        frame.depth = max(frame.depth, self.depths[function] + 1)
+        check_length(frame.longest - 1, span)
+        if layer and layer.state.first is None:
+            layer.state.first = function
+        return tuple([Tensor(Ref(name, i), type_, trace) for i, (type_, trace) in enumerate(types)])
 
     # -------------------------------------------------------------- declared sizes
 
@@ -223,13 +171,22 @@ class GraphBuilder:
         trace = self._traces.setdefault(way, len(self._traces) + 1)
         return TensorType(shape, type_.dtype, type_.batched), plain, trace
 
-    # -------------------------------------------------------------- nodes
+    # -------------------------------------------------------------- steps
 
     def emit(
-        self, op: Op, inputs: tuple[Tensor, ...], options: Mapping[str, Tensor], name: str, span: Span
+        self,
+        op: Op,
+        inputs: tuple[Tensor, ...],
+        options: Mapping[str, Tensor],
+        name: str,
+        span: Span,
+        layer: SharedLayer | None = None,
     ) -> tuple[Tensor, ...]:
-        """Add a node. Raises Mistake when the inputs do not fit the op, SpecError past the budget."""
-        self.afford(1, span)
+        """Add a step that applies an op; `layer` is the shared layer that it is a use of, or whose weight it reads.
+
+        Raises Mistake when the inputs do not fit the op, SpecError past the budget.
+        """
+        self.afford(span)
         self.made += 1
         types = tuple([tensor.type for tensor in inputs])
         traces = tuple([tensor.trace for tensor in inputs])
@@ -249,97 +206,117 @@ class GraphBuilder:
                 weights,
             )
             self._inferred[op, types, traces, given] = inferred
-        self._add(op, inputs, options, name, inferred.plain, inferred.weights, span)
-        if len(inputs) + len(inferred.plain) > 8:
-            self.spend(len(inputs) + len(inferred.plain), span)
-        return tuple([Tensor(Ref(name, i), type_, trace) for i, (type_, trace) in enumerate(inferred.types)])
-
-    def _add(
-        self,
-        op: Op,
-        inputs: tuple[Tensor, ...],
-        options: Mapping[str, Tensor],
-        name: str,
-        types: tuple[TensorType, ...],
-        weights: Mapping[str, Weight],
-        span: Span,
-    ) -> None:
-        node = Node(
+        if not isinstance(op, Tied):
+            self._hold(name, op, inferred.weights, layer)
+        step = Apply.unchecked(
             name=name,
             op=op,
-            inputs=tuple(tensor.ref for tensor in inputs),
+            inputs=tuple([tensor.ref for tensor in inputs]),
             options={option: tensor.ref for option, tensor in options.items()},
-            types=types,
-            scope=self.level.scope,
+            types=inferred.plain,
             location=span.location,
-            shares=self._share(name, op, weights) if self._aliases and weights else "",
+            layer=layer.slot if layer else None,
         )
-        # One set for all nodes takes a third less memory than one for each.
-        object.__setattr__(node, "__pydantic_fields_set__", self.node_fields)
-        self.append(node, weights)
-
-    def append(self, node: Node, weights: Mapping[str, Weight]) -> None:
-        """Add a node, and its weights unless it shares them."""
-        if len(self.nodes) >= LARGE and self.when_large is not None:
-            self.when_large()
-            self.when_large = None
-        self.nodes.append(node)
-        self.held.append(weights)
-        if not node.shares:
-            for key, weight in weights.items():
-                self.weights[f"{node.name}.{key}" if key else node.name] = weight
-
-    def _share(self, name: str, op: Op, weights: Mapping[str, Weight]) -> str:
-        """The node whose weights this one uses. Mistake when they have other shapes, or it is another op."""
-        original = name
-        for alias, shared in reversed(self._aliases):
-            if original == alias or original.startswith(alias + "."):
-                original = shared + original[len(alias) :]
-        if original == name:
-            return ""
-        for key, weight in weights.items():
-            first = self.weights.get(f"{original}.{key}" if key else original)
-            if first is None or (first.shape, first.dtype) != (weight.shape, weight.dtype):
-                before = f"{first.dtype}{show(first.shape)}" if first else "none"
-                raise Mistake(
-                    f"the shared `{original}` has the weight `{key}` {before}, but this use needs "
-                    f"{weight.dtype}{show(weight.shape)}",
-                    kind="shape",
-                    help="a shared layer has one set of weights, so all its inputs have as many channels",
-                )
-        for node in self.nodes[len(self._ops) :]:
-            self._ops[node.name] = node.op
-        if original in self._ops and self._ops[original] != op:
-            raise Mistake(
-                f"the shared `{original}` is {self._ops[original]} at its first use, but {op} here",
-                kind="argument",
-                help="a shared layer is one layer: what its arguments are cannot depend on the use",
-            )
-        return original
+        self.frame.add(step, max(map(len, inferred.weights), default=0))
+        many = len(inputs) + len(inferred.plain)
+        self.spend(NEW_NODE + (many if many > 8 else 0), span)
+        return tuple([Tensor(Ref(name, i), type_, trace) for i, (type_, trace) in enumerate(inferred.types)])
 
     def own_weight(self, name: str, weight: Weight, span: Span) -> Tensor:
         """Add a weight of a block itself, as a tensor without a batch."""
         op = Constant(weight=weight) if not weight.saved else Own(weight=weight)
         return self.emit(op, (), {}, name, span)[0]
 
+    # -------------------------------------------------------------- shared layers
+
+    def declare(self, name: str, layer: Any, span: Span) -> SharedLayer:
+        """A shared layer of the function under construction, which has no use yet."""
+        slot = self.frame.declare(name, span)
+        state = SharedState(first=self._first_like(name))
+        return SharedLayer(name, self.frame.path, layer, slot, state)
+
+    def _first_like(self, name: str) -> Held | int | None:
+        """What the first use of a layer of that name made, where the function is of a later use of the layer around it."""
+        like = self.frame.like
+        if like is None:
+            return None
+        if like < 0 or name not in self.functions[like].layers:
+            return NOTHING
+        found = first_use(self.functions, like, self.functions[like].layers.index(name))
+        if found is None:
+            return NOTHING
+        function, step = found
+        return step.function if isinstance(step, Call) else held_by(function, step)
+
+    def _hold(self, name: str, op: Op, weights: Mapping[str, Weight], layer: SharedLayer | None) -> None:
+        """Keep what the first use of a shared layer made. Mistake when a later use needs other weights, or is another op."""
+        if layer:
+            if layer.state.first is None:
+                layer.state.first = Held(op, weights)
+                return
+            first, original = layer.state.first, first_name(layer.prefix + layer.name)
+        else:
+            if self.frame.like is None:
+                return
+            step = self.functions[self.frame.like].step.get(name) if self.frame.like >= 0 else None
+            function = self.functions[self.frame.like]
+            first = held_by(function, step) if isinstance(step, Apply) else NOTHING
+            original = first_name(self.frame.path + name)
+        made = first if isinstance(first, Held) else Held(op, {})
+        for key, weight in weights.items():
+            before = made.weights.get(key)
+            if before is None or (before.shape, before.dtype) != (weight.shape, weight.dtype):
+                had = f"{before.dtype}{show(before.shape)}" if before else "none"
+                raise Mistake(
+                    f"the shared `{original}` has the weight `{key}` {had}, but this use needs "
+                    f"{weight.dtype}{show(weight.shape)}",
+                    kind="shape",
+                    help="a shared layer has one set of weights, so all its inputs have as many channels",
+                )
+        if weights and made.op != op:
+            raise Mistake(
+                f"the shared `{original}` is {made.op} at its first use, but {op} here",
+                kind="argument",
+                help="a shared layer is one layer: what its arguments are cannot depend on the use",
+            )
+
     def tied_weight(self, layer: SharedLayer, key: str, span: Span) -> Tensor:
         """The weight of a shared layer, as a tensor. Mistake when there is none of that name."""
-        full = f"{layer.prefix}{layer.name}.{key}"
-        if full not in self.weights:
-            below = [
-                n.removeprefix(f"{layer.prefix}{layer.name}.")
-                for n in self.weights
-                if n.startswith(f"{layer.prefix}{layer.name}.")
-            ]
+        made = self._weights_of(layer.state.first) if layer.state.uses else {}
+        if key not in made:
+            known = ", ".join(islice(made, 20))
             raise Mistake(
                 f"the shared layer `{layer.name}` has no weight `{key}`"
-                + ("" if layer.uses else " before its first use"),
+                + ("" if layer.state.uses else " before its first use"),
                 kind="name",
-                help=f"it has {', '.join(below)}" if below else "apply the layer first",
+                help=f"it has {known}" if known else "apply the layer first",
             )
-        weight = self.weights[full]
-        name = self.claim_name(None, f"{layer.name}_{key}".replace(".", "_"), span)
-        return self.emit(Tied(target=full, shape=weight.shape, dtype=weight.dtype), (), {}, name, span)[0]
+        weight = made[key]
+        name = self.frame.claim_name(None, f"{layer.name}_{key}".replace(".", "_"), span)
+        op = Tied(target=key, shape=weight.shape, dtype=weight.dtype)
+        return self.emit(op, (), {}, name, span, layer)[0]
+
+    def _weights_of(self, content: Held | int | None) -> dict[str, Weight]:
+        """The weights of what a shared layer is, by their names below its own."""
+        if content is None:
+            return {}
+        if isinstance(content, Held):
+            return dict(content.weights)
+        found: dict[str, Weight] = {}
+        function = self.functions[content] if content >= 0 else None
+        for step in function.steps if function else ():
+            if isinstance(step, Call):
+                inner = self._weights_of(step.function)
+                found.update({f"{step.name}.{key}": weight for key, weight in inner.items()})
+            elif function:
+                held = function.held.get(step.name, {})
+                found.update({f"{step.name}.{key}" if key else step.name: w for key, w in held.items()})
+        return found
+
+
+def held_by(function: Function, step: Apply) -> Held:
+    """The op of a step, and the weights that it has."""
+    return Held(step.op, function.held.get(step.name, {}))
 
 
 class _Inferred(NamedTuple):
@@ -380,39 +357,11 @@ def plain_type(type_: TensorType) -> TensorType:
     return type_
 
 
-def check_label(label: str, span: Span) -> str:
-    """The label, when it can name a step; SpecError when not."""
-    if not is_label(label):
-        help_ = "a name is made of letters, digits and `_`, with dots between the parts of its path"
-        raise SpecError.of("name", f"`{label}` cannot name a step", span, help=help_)
-    return label
-
-
-def check_length(name: str, span: Span) -> str:
-    """The full name of a step, when it is not too long; SpecError when it is."""
-    if len(name) > LONGEST_NAME:
-        raise SpecError.of("name", f"the name of a step has more than {LONGEST_NAME:,} characters", span)
-    return name
-
-
 @cache
 def snake(name: str) -> str:
     """`GlobalAvgPool` as `global_avg_pool`, `ReLU6` as `relu6`, `MBConv` as `mbconv`."""
     words = re.sub(r"([a-z0-9])([A-Z][a-z])", r"\1_\2", name)
     return words.lower()
-
-
-class Counter(GraphBuilder):
-    """Counts the nodes of a graph instead of making them.
-
-    What repeats is counted at once, so each node that is counted alone costs steps: a spec that
-    makes a million nodes in a million different ways is refused in seconds.
-    """
-
-    granted = 0
-
-    def _add(self, *node: Any) -> None:
-        self.spend(COUNTED_NODE, node[-1])
 
 
 _LARGER = "if that is meant, read it with a larger `budget`"

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from archspec.elaboration.blocks import Blocks, Stopped
-from archspec.elaboration.builder import DEEPEST, GraphBuilder, plain_type
-from archspec.elaboration.expressions import POISON, WORDS, Poisoned, builtin, builtins
+from archspec.elaboration.binding import names_bound
+from archspec.elaboration.evaluator import POISON, WORDS, Poisoned, builtin, builtins
 from archspec.elaboration.files import cycle, read_file, read_text, resolve_import, shipped_specs
-from archspec.elaboration.values import BlockLayer, Environment, Outputs, plain
-from archspec.graph import Claim, Graph, Output
+from archspec.elaboration.layers import DEEPEST
+from archspec.elaboration.machine import Machine
+from archspec.elaboration.statements import Stopped
+from archspec.elaboration.values import BlockLayer, Environment, plain
+from archspec.graph import Claim, Graph
+from archspec.graph.rewriting import called
 from archspec.ground.errors import MOST_PROBLEMS, Problem, SpecError, suggest
 from archspec.ground.source import Span
 from archspec.syntax import tree as t
@@ -31,7 +34,7 @@ class Module:
 
     def claims(self, model: str) -> Iterator[Claim]:
         """The claims about a model, in order. Raises SpecError when a setting has no value."""
-        expressions = Blocks(GraphBuilder())
+        expressions = Machine().evaluator
         for statement in self.file.statements:
             if not isinstance(statement, t.Claims) or statement.model != model:
                 continue
@@ -80,23 +83,18 @@ class Module:
         model: t.Definition,
         long_form: t.Definition,
         settings: Mapping[str, Any],
-        blocks: Blocks,
-        outputs: Outputs,
+        machine: Machine,
+        returns: tuple[str, ...],
     ) -> Graph:
-        """The finished graph of a model."""
-        builder = blocks.builder
+        """The finished graph of a model, whose function is the machine's last."""
         return Graph(
             name=model.name,
             doc=model.doc or self.file.doc or long_form.doc,
+            location=model.span.location,
             settings={name: plain(value) for name, value in settings.items()},
-            inputs=blocks.declared_inputs(),
-            outputs=tuple(
-                Output(name=name, value=tensor.ref, type=plain_type(tensor.type))
-                for tensor, name in zip(outputs, outputs.names, strict=True)
-            ),
-            nodes=tuple(builder.nodes),
-            scopes=tuple(builder.scopes),
-            weights=builder.weights,
+            inputs=machine.statements.inputs.finished(),
+            functions=called(machine.builder.functions),
+            returns=returns,
             claims=tuple(self.claims(model.name)),
             sources=self.sources(),
         ).known_valid()
@@ -126,7 +124,7 @@ class Modules:
         module = Module(file)
         self.loading.append(path.resolve())
         problems: list[Problem] = []
-        evaluator = Blocks(GraphBuilder())
+        evaluator = Machine().evaluator
         for statement in file.statements:
             try:
                 match statement:
@@ -147,7 +145,8 @@ class Modules:
                 problems.append(Problem("recursion", "this is nested too deeply", statement.span))
             else:
                 continue
-            module.env.names.update(dict.fromkeys(_top_names(statement), POISON))
+            if not isinstance(statement, t.Definition):
+                module.env.names.update(dict.fromkeys(names_bound(statement), POISON))
             if len(problems) > MOST_PROBLEMS:
                 break
         self.loading.pop()
@@ -185,21 +184,6 @@ class Modules:
             module.env.names[name.alias] = imported.env.names[name.name]
 
 
-def _top_names(statement: t.Statement) -> Iterator[str]:
-    match statement:
-        case t.Import(names=names):
-            yield from (name.alias for name in names)
-        case t.Assign(target=target):
-            yield from _targets(target)
-
-
-def _targets(target: t.Target) -> Iterator[str]:
-    if target.name is not None:
-        yield target.name
-    for part in target.targets:
-        yield from _targets(part)
-
-
 class _Names:
     """Checks, without running anything, that every name in a file means something, and that no block
     uses itself, directly or through others."""
@@ -234,7 +218,7 @@ class _Names:
             if parameter.name in seen:
                 self._say("name", f"two parameters are named `{parameter.name}`", parameter.span)
             seen.add(parameter.name)
-        local |= set(_all_bound(definition))
+        local |= set(names_bound(definition))
         used: list[tuple[str, Span]] = []
         stack: list[t.Tree] = [definition]
         while stack and len(self.problems) <= MOST_PROBLEMS:
@@ -275,19 +259,3 @@ class _Names:
                 elif callee in uses and callee not in done:
                     path.append(callee)
                     stack.append((callee, iter(uses[callee])))
-
-
-def _all_bound(node: t.Tree) -> Iterator[str]:
-    """Every name that is bound somewhere below a node."""
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        match current:
-            case t.Target(name=str(name)):
-                yield name
-            case t.Own(name=name) | t.Shared(name=name) | t.FreeSize(name=name) | t.RestSizes(name=name):
-                yield name
-            case t.Input(name=name, pattern=pattern):
-                yield name
-                yield from (part.name for part in pattern or () if isinstance(part, t.Name))
-        stack.extend(current.children())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from archspec.graph import Ref
 from archspec.ground.declared import Declared, number
@@ -13,7 +13,7 @@ from archspec.ground.literals import written
 from archspec.ground.size import Free, always_equal
 from archspec.ground.source import Span
 from archspec.ground.tensor import TensorType
-from archspec.op import Op
+from archspec.op import Op, Weight
 from archspec.op.initialisation import Initialiser
 from archspec.syntax import tree as t
 
@@ -99,14 +99,52 @@ class BlockLayer:
         return self.definition.name
 
 
+class Held(NamedTuple):
+    """An op with the weights that its step has."""
+
+    op: Op
+    weights: Mapping[str, Weight]
+
+
+@dataclass(slots=True)
+class SharedState:
+    """What is known of a shared layer wherever it is handed: how many uses it has, and what the first one made.
+
+    That is an op with its weights, or a function by its index. In a later use of a layer that declares this one, it is what
+    the first use made before, though there is no use yet.
+    """
+
+    first: Held | int | None = None
+    uses: int = 0
+
+    @property
+    def key(self) -> Hashable:
+        """What the types of further uses, and of weights that are read, follow from."""
+        if not isinstance(self.first, Held):
+            return self.first, bool(self.uses)
+        weights = tuple((key, weight.shape, weight.dtype) for key, weight in self.first.weights.items())
+        return self.first.op, weights, bool(self.uses)
+
+
 @dataclass(slots=True)
 class SharedLayer:
-    """One instance of a layer, whose weights every use shares. `prefix` is its name in the state_dict."""
+    """One instance of a layer, whose weights every use shares.
+
+    `slot` is its place among the layers of the function under construction, `prefix` stands before its full name where it is
+    declared.
+    """
 
     name: str
     prefix: str
     layer: Any
-    uses: int = 0
+    slot: int
+    state: SharedState
+
+    @property
+    def shown(self) -> str:
+        """The full name of its latest use."""
+        uses = self.state.uses
+        return f"{self.prefix}{self.name}" + (f"@{uses}" if uses > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +170,7 @@ Layer = OpLayer | BlockLayer | SharedLayer
 def is_layer(value: Any) -> bool:
     """Whether `->` can apply the value: an op, a block, a shared layer, or a list of these."""
     if isinstance(value, list):
-        return all(is_layer(item) for item in value)
+        return all(map(is_layer, {id(item): item for item in value}.values()))  # most are one object
     return isinstance(value, Layer | Labelled)
 
 
@@ -247,40 +285,3 @@ def same(left: Any, right: Any) -> bool:
         numbers = all(isinstance(v, int | Free) and not isinstance(v, bool) for v in (left, right))
         return numbers and always_equal(left, right)
     return bool(left == right)
-
-
-def identity(value: Any, tensors: list[Tensor]) -> Hashable:
-    """What tells values apart: equal for layers that do the same, but for the tensors that they hold.
-
-    These are told apart by their type and trace only, and appended to `tensors`, in an order that is the same for
-    values that are equal in this way.
-    """
-    match value:
-        case list() | tuple():
-            return (type(value), *(identity(item, tensors) for item in value))
-        case Tensor():
-            tensors.append(value)
-            return (Tensor, value.type, value.trace)
-        case Declared():
-            return (Declared, value.key)
-        case OpLayer():
-            return (value.op, _identities(value.arguments, tensors), _identities(value.options, tensors))
-        case BlockLayer():
-            arguments, passed_on = (
-                _identities(given, tensors) for given in (value.arguments, value.passed_on)
-            )
-            return (value.definition, arguments, passed_on)
-        case Labelled():
-            return (Labelled, value.label, value.span, identity(value.layer, tensors))
-        case SharedLayer():
-            return (SharedLayer, value.prefix, value.name)
-        case Function():
-            return (Function, value.name)
-        case float():
-            return (float, repr(value))  # 0.0 is not -0.0
-        case _:
-            return (type(value), value)
-
-
-def _identities(values: Mapping[str, Any], tensors: list[Tensor]) -> Hashable:
-    return tuple((name, identity(values[name], tensors)) for name in sorted(values))

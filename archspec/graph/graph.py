@@ -2,221 +2,48 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
-from math import prod
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    FailFast,
-    Field,
-    JsonValue,
-    PlainSerializer,
-    ValidationError,
-    WithJsonSchema,
-)
+from pydantic import JsonValue
 
+from archspec.graph.flat import Flat, Node, Output, Scope, flatten
+from archspec.graph.function import Apply, Call, Function, Step, first_use
+from archspec.graph.records import Claim, Input, Record, Ref, Several
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.guarding import at_step
 from archspec.ground.source import Location
 from archspec.ground.tensor import TensorType
-from archspec.op import Op, Weight
+from archspec.op import Weight
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 
-DEEPEST_SCOPE = 200  # scopes within scopes: whoever goes through them recurs
+DEEPEST_SCOPE = 200  # calls within calls: whoever goes through them recurs
+MOST_NODES = 1_000_000  # that are listed one by one, however often the functions that make them are called
 
-
-class Ref(NamedTuple):
-    """A value in the graph: which input or node gives it, and which of its outputs it is."""
-
-    producer: str
-    output: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.producer}:{self.output}" if self.output else self.producer
-
-    @classmethod
-    def parse(cls, text: str) -> Ref:
-        """Read what `str` printed. Raises ValueError for anything else."""
-        producer, colon, output = text.partition(":")
-        if colon and not re.fullmatch(r"[1-9]\d{0,8}", output, re.ASCII):
-            raise ValueError(f"`{output}` is no output of a step")
-        return cls(producer, int(output or 0))
-
-
-def _read_ref(value: object) -> object:
-    return Ref.parse(value) if isinstance(value, str) else value
-
-
-def _read_op(value: object) -> object:
-    if isinstance(value, Op):
-        return value
-    if (
-        not isinstance(value, dict)
-        or set(value) != {"name", "arguments"}
-        or not isinstance(value["name"], str)
-    ):
-        raise ValueError("an op is its name and its arguments")
-    try:
-        return Op.find(value["name"]).of(value["arguments"])
-    except (ValueError, RecursionError):
-        raise
-    except (Exception, SystemExit) as error:  # a validator of an op of anyone's
-        raise ValueError(f"{value['name']} fails: {type(error).__name__}: {error}") from error
-
-
-def _write_op(op: Op) -> dict[str, JsonValue]:
-    return {"name": type(op).__name__, "arguments": op.arguments}
-
-
-_OP_SCHEMA = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "arguments": {"type": "object"}},
-    "required": ["name", "arguments"],
-    "additionalProperties": False,
-}
-
-Value = Annotated[
-    Ref,
-    BeforeValidator(_read_ref),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "description": "an input or node, with `:k` for output k > 0"}),
-]
-Item = TypeVar("Item")
-Several = Annotated[tuple[Item, ...], FailFast()]  # of millions of mistakes, the first is enough
-AnyOp = Annotated[Op, BeforeValidator(_read_op), PlainSerializer(_write_op), WithJsonSchema(_OP_SCHEMA)]
-
-
-class Record(BaseModel):
-    """A part of the graph: immutable, and equal to another when all its fields are."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ignored_types=(cached_property,))
-
-
-Made = TypeVar("Made", bound=Record)
 Answer = TypeVar("Answer")
 
 
-def made_like(record: Made, **changed: Any) -> Made:
-    """The record with other values, which are known to be right: a third of the time of `model_copy`."""
-    made = type(record).__new__(type(record))
-    object.__setattr__(made, "__dict__", {**record.__dict__, **changed})
-    object.__setattr__(made, "__pydantic_fields_set__", record.__pydantic_fields_set__)
-    object.__setattr__(made, "__pydantic_extra__", None)
-    object.__setattr__(made, "__pydantic_private__", None)
-    return made
-
-
-class Use(Record):
-    """An axis of an input whose size is used as a number, the batch not counted, and the first place where it is."""
-
-    axis: Annotated[int, Field(ge=0)]
-    location: Location
-
-
-class Input(Record):
-    """A tensor that the network is given.
-
-    `uses` are the axes of known size that must have it at run time, since a weight has it or something else was computed
-    of the number; along all others the network runs at any size. It is none in graphs made before this was noted.
-    """
-
-    name: str
-    type: TensorType
-    location: Location
-    uses: tuple[Use, ...] | None = None
-
-
-class Output(Record):
-    """A tensor that the network gives; `name` is empty where the spec did not name it."""
-
-    name: str
-    value: Value
-    type: TensorType
-
-
-class Node(Record):
-    """One application of an op.
-
-    `name` is unique, and is where its weights stand in the `state_dict`, unless `shares` names the
-    earlier node whose weights it uses. `scope` is an index into the graph's scopes.
-    """
-
-    name: str
-    op: AnyOp
-    inputs: Several[Value]
-    options: dict[str, Value]
-    types: Several[TensorType]
-    scope: int
-    location: Location
-    shares: str = ""
-
-    @property
-    def operands(self) -> tuple[Ref, ...]:
-        """All values it takes: the inputs in order, then the optional ones."""
-        return (*self.inputs, *self.options.values())
-
-    @property
-    def values(self) -> int:
-        """How many values it computes for a sample. Raises Mistake when a size is free."""
-        return sum(type_.values for type_ in self.types)
-
-
-class Scope(Record):
-    """What made a group of nodes: a block with its arguments, or a list of layers (`block` is empty).
-
-    The first scope is the model. `inputs` and `outputs` are the values that go in and come out.
-    """
-
-    name: str
-    parent: int | None
-    block: str
-    arguments: dict[str, JsonValue]
-    inputs: Several[Value]
-    outputs: Several[Value]
-    location: Location
-
-
-class Claim(Record):
-    """A published figure: what it is about, as printed, or the shape of an output; and its source.
-
-    `known` is what a faithful network has where the published figure is known not to hold, and
-    `reason` why.
-    """
-
-    quantity: str
-    subject: str = ""
-    figure: str = ""
-    shape: tuple[int, ...] | None = None
-    known: str = ""
-    reason: str = ""
-    source: str = ""
-    settings: dict[str, JsonValue] = {}
-    location: Location
-
-
 class Graph(Record):
-    """A network: its inputs, its nodes in an order in which they can run, and its outputs.
+    """A network: functions, each behind those that it calls, of which the last is the model itself.
 
-    `weights` holds every tensor of the `state_dict` by its full name (and constants, which are not
-    saved), `scopes` the tree of blocks that made the nodes, `settings` what the reader of the spec
-    set, `sources` the SHA-256 of each file that went in.
+    `returns` are the names of its outputs, empty where the spec names none. `settings` is what the reader of the spec set,
+    `sources` the SHA-256 of each file that went in.
+
+    `nodes`, `scopes`, `weights`, `outputs`, `types` and `members` are the flat view of it, which is derived when it is first
+    asked for: every node with its full name, in an order in which they can run. They raise SpecError for a network of more
+    than a million nodes, unless so many steps were written.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     name: str
     doc: str
+    location: Location
     settings: dict[str, JsonValue]
     inputs: Several[Input]
-    outputs: Several[Output]
-    nodes: Several[Node]
-    scopes: Several[Scope]
-    weights: dict[str, Weight]
+    functions: Several[Function]
+    returns: Several[str]
     claims: Several[Claim]
     sources: dict[str, str]
 
@@ -226,26 +53,157 @@ class Graph(Record):
 
         return overview_svg(self)
 
+    # -------------------------------------------------------------- functions
+
     @property
-    def _fields(self) -> dict[str, Any]:
-        """The fields without what is cached beside them, which is of these nodes, and known to be valid."""
-        return {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}
+    def model(self) -> Function:
+        """The function of the model itself."""
+        return self.functions[-1]
 
-    def __copy__(self) -> Graph:
-        return type(self).model_construct(
-            self.__pydantic_fields_set__, **self._fields
-        )  # `model_copy` may change some
+    @property
+    def arguments(self) -> dict[str, JsonValue]:
+        """The model's parameters, defaults too."""
+        return self.model.arguments
 
-    def __getstate__(self) -> dict[Any, Any]:
-        return {**super().__getstate__(), "__dict__": self._fields}
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Graph:
-        return self
+    @property
+    def result_types(self) -> tuple[TensorType, ...]:
+        """The types of the outputs, in order."""
+        return self.model.output_types
 
     @property
     def is_sized(self) -> bool:
         """Whether no size of an input is free."""
         return all(isinstance(size, int) for given in self.inputs for size in given.type.shape)
+
+    def totals(self, number: Callable[[Function, Apply], int]) -> tuple[int, ...]:
+        """A number of each step, summed over each function and over all that it calls: the last is that of the network."""
+        found: list[int] = []
+        for function in self.functions:
+            total = 0
+            for step in function.steps:
+                total += (
+                    number(function, step) if isinstance(step, Apply) else step.times * found[step.function]
+                )
+            found.append(total)
+        return tuple(found)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """How many nodes each function makes, with all that it calls: the last is how many the network has."""
+        return self.totals(lambda function, step: 1)
+
+    def owned(self, number: Callable[[Weight], int]) -> tuple[int, ...]:
+        """A number of each weight, summed over each function and over all that it calls: the last is that of the network.
+
+        A weight of a shared layer counts once, where the layer is declared.
+        """
+        found: list[int] = []
+
+        def of(function: Function, step: Step) -> int:
+            if isinstance(step, Call):
+                return step.times * found[step.function]
+            return sum(map(number, function.held.get(step.name, {}).values()))
+
+        for index, function in enumerate(self.functions):
+            total = sum(of(function, step) for step in function.steps if not step.is_use)
+            for layer in range(function.handed, len(function.layers)):
+                if first := self.first_use(index, layer):
+                    total += of(*first)
+            found.append(total)
+        return tuple(found)
+
+    def first_use(self, function: int, layer: int) -> tuple[Function, Step] | None:
+        """The step that uses a shared layer of a function first, and the function that it stands in; None when none does."""
+        return first_use(self.functions, function, layer, self._first_uses)
+
+    @cached_property
+    def _first_uses(self) -> dict[tuple[int, int], tuple[Function, Step] | None]:
+        return {}
+
+    @cached_property
+    def trained(self) -> tuple[int, ...]:
+        """How many trained numbers each function has, with all that it calls: the last is how many the network has."""
+        return self.owned(lambda weight: weight.size if weight.trainable else 0)
+
+    @property
+    def parameters(self) -> int:
+        """How many trained numbers the network has."""
+        return self.trained[-1]
+
+    def alike(self, by: Callable[[Function, Apply], Hashable]) -> tuple[int, ...]:
+        """For each function the first one that does the same as it, as far as `by` tells its steps apart.
+
+        What a block is given as arguments, and where its steps are written, tells no functions apart; its name, and how its
+        steps are named and connected, does.
+        """
+        first: dict[Hashable, int] = {}
+        found: list[int] = []
+        for index, function in enumerate(self.functions):
+            steps = tuple(
+                (step.name, step.layer, step.inputs, tuple(step.options.items()), by(function, step))
+                if isinstance(step, Apply)
+                else (step.name, step.layer, step.inputs, step.layers, found[step.function], step.times)
+                for step in function.steps
+            )
+            key = (function.block, function.layers, function.outputs, steps)
+            found.append(first.setdefault(key, index))
+        return tuple(found)
+
+    @cached_property
+    def kinds(self) -> tuple[int, ...]:
+        """For each function the first one that runs the same program on tensors of the same types."""
+        inputs = [function.inputs for function in self.functions]
+        programs = self.alike(lambda function, step: (step.op, step.types))
+        first: dict[Hashable, int] = {}
+        return tuple(first.setdefault((program, inputs[i]), i) for i, program in enumerate(programs))
+
+    def at(self, path: str) -> tuple[Function, Step]:
+        """The step of that full name, as `stages.0.conv1`, and the function that it stands in.
+
+        Later uses of a shared layer are under the name of the first. Raises SpecError when there is none of that name.
+        """
+        from archspec.graph.naming import at
+
+        return at(self, path)
+
+    # -------------------------------------------------------------- the flat view
+
+    @cached_property
+    def flat(self) -> Flat:
+        """The flat view. Raises SpecError for a network that has too many nodes to list them."""
+        steps = sum(len(function.steps) for function in self.functions)
+        if self.functions and self.sizes[-1] > max(MOST_NODES, steps):
+            raise SpecError.of(
+                "budget",
+                f"{self.name} has {self.sizes[-1]:,} nodes, and at most {MOST_NODES:,} are listed one by one",
+                help="what is counted of it by functions, such as its parameters, is known all the same",
+            )
+        return flatten(self.functions, [given.name for given in self.inputs], self.location)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node, in an order in which they can run."""
+        return self.flat.nodes
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Every call, the model first, each behind the one around it."""
+        return self.flat.scopes
+
+    @property
+    def weights(self) -> dict[str, Weight]:
+        """Every tensor of the `state_dict` by its full name; and constants, which are not saved."""
+        return self.flat.weights
+
+    @cached_property
+    def outputs(self) -> tuple[Output, ...]:
+        """What the network gives."""
+        return tuple(
+            Output(name, value, type_)
+            for name, value, type_ in zip(
+                self.returns, self.scopes[0].outputs, self.result_types, strict=True
+            )
+        )
 
     @cached_property
     def types(self) -> dict[Ref, TensorType]:
@@ -310,16 +268,18 @@ class Graph(Record):
 
     def weights_of(self, node: Node) -> Mapping[str, Weight]:
         """The weights that a node computes with, by their key below its name; its own unless it `shares` them."""
-        return self.ask(node, Op.weights)
-
-    @property
-    def parameters(self) -> int:
-        """How many trainable numbers the network has."""
-        return sum(prod(weight.shape) for weight in self.weights.values() if weight.trainable)
+        return self.functions[self.scopes[node.scope].function].held.get(node.step, {})
 
     def with_nodes(self, nodes: Iterable[Node]) -> Graph:
-        """The same graph with other nodes."""
-        return self.model_copy(update={"nodes": tuple(nodes)})
+        """The same network with other nodes in the flat view, folded into functions again.
+
+        Raises SpecError when these are not nodes that a spec could have.
+        """
+        from archspec.graph.folding import fold
+
+        return fold(self, tuple(nodes), self.scopes, self.outputs)
+
+    # -------------------------------------------------------------- validity, copies, JSON
 
     def validated(self) -> Graph:
         """The graph itself, checked whole unless it was. Raises SpecError when it is not one that a spec could have."""
@@ -334,50 +294,42 @@ class Graph(Record):
         self.__dict__["_known_valid"] = True
         return self
 
+    @property
+    def _own(self) -> dict[str, Any]:
+        """The fields without what is cached beside them, which is of these functions, and known to be valid."""
+        return {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
+        yield from self._own.items()
+
+    def __copy__(self) -> Graph:
+        return type(self).model_construct(
+            self.__pydantic_fields_set__, **self._own
+        )  # `model_copy` may change some
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "__dict__": self._own}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Graph:
+        return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Graph:
+        """A copy with other values of some fields. Raises TypeError for the flat view, which follows from the functions."""
+        for name in update or ():
+            if name not in type(self).model_fields:
+                raise TypeError(f"a graph has no field `{name}`: change its functions, or use `with_nodes`")
+        return super().model_copy(update=update, deep=deep)
+
     def to_json(self, *, indent: int | None = None) -> str:
         """The graph as JSON; `Graph.from_json` reads it back equal. Raises SpecError when it is not one that a spec could have."""
         return self.validated().model_dump_json(indent=indent)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Graph:
-        """Read a graph from JSON, and check it whole. Raises SpecError when it is not one that a spec could have."""
-        try:
-            graph = cls.model_validate_json(text)
-        except ValidationError as error:
-            raise _not_a_graph(error) from None
-        except RecursionError:
-            raise SpecError.of(
-                "graph", "this is not a graph that archspec wrote: it is nested too deeply"
-            ) from None
-        except (UnicodeError, TypeError) as error:
-            raise SpecError.of("graph", f"this is not a graph that archspec wrote: {error}") from None
-        return graph.validated()
+        """Read a graph from JSON, and check it whole; older formats too. Raises SpecError when no spec could have it."""
+        from archspec.graph.reading import from_json
 
-
-def _not_a_graph(error: ValidationError) -> SpecError:
-    """What pydantic found, in a line; of an op or an initialisation that is not there, what to do."""
-    detail, cause = told(error)
-    if isinstance(cause, Mistake):
-        help_ = cause.help or "if it is an op of your own, import the file that defines it first"
-        return SpecError.of("graph", f"the graph cannot be read: {cause.message}", help=help_)
-    return SpecError.of("graph", f"this is not a graph that archspec wrote: {detail}")
-
-
-def told(error: ValidationError) -> tuple[str, object]:
-    """The first of what pydantic found in JSON, where it is and what it is, in a line; and the error that it comes from."""
-    if error.error_count() > _MOST_TOLD:
-        return f"{error.error_count():,} parts of it are not what they should be", None
-    problem = error.errors(include_url=False)[0]
-    where = [str(part) for part in problem["loc"]]
-    cause = problem.get("ctx", {}).get("error")
-    while isinstance(cause, ValidationError):  # in an op's arguments
-        problem = cause.errors(include_url=False)[0]
-        where += [str(part) for part in problem["loc"]]
-        cause = problem.get("ctx", {}).get("error")
-    return f"{'.'.join(where)}: {problem['msg']}" if where else problem["msg"], cause
-
-
-_MOST_TOLD = 1000  # mistakes of which pydantic is asked to tell, each at length
+        return from_json(text)
 
 
 def graph_of(module: object) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import prod
 
 from archspec.ground.errors import Mistake
@@ -57,9 +57,8 @@ def require_start(weight: Weight, subject: str) -> None:
         raise Mistake(f"{subject} {mistake.message}", kind=mistake.kind, help=mistake.help) from None
 
 
-def require_few_constants(weights: Iterable[Weight]) -> None:
+def require_few_constants(values: int) -> None:
     """Mistake if a network's constants hold too many values: they are computed at each load."""
-    values = sum(weight.size for weight in weights if not weight.saved)
     if values > MOST_CONSTANTS:
         raise Mistake(
             f"its constants hold {values:,} values; the limit is {MOST_CONSTANTS:,}",

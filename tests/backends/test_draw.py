@@ -220,12 +220,10 @@ def test_a_part_is_drawn_by_the_name_of_the_step_or_of_the_block() -> None:
 )
 def test_hostile_names_break_neither_dot_nor_svg(text: str) -> None:
     graph = archspec.read_text("model Net:\n    input x: [3, 8, 8]\n    return x -> conv: Conv(4, 3)\n")
-    node = graph.nodes[0].model_copy(update={"name": text})
-    output = graph.outputs[0].model_copy(update={"value": Ref(text)})
-    scope = graph.scopes[0].model_copy(update={"outputs": (Ref(text),)})
-    hostile = graph.model_copy(
-        update={"nodes": (node,), "outputs": (output,), "scopes": (scope,), "name": text}
-    ).known_valid()  # the check of graphs lets fewer names through
+    step = graph.model.steps[0].with_changes(name=text)
+    model = graph.model.with_changes(steps=(step,), outputs=(Ref(text),))
+    # The check of graphs lets fewer names through.
+    hostile = graph.model_copy(update={"functions": (model,), "name": text}).known_valid()
     svg = ET.fromstring(archspec.draw(hostile).render("svg"))
     assert not [element for element in svg.iter() if element.tag.endswith("script")]
     assert text in "".join(svg.itertext())

@@ -217,10 +217,9 @@ def test_dragging_moves_and_opens_nothing(page: Page, tmp_path: Path) -> None:
 )
 def test_hostile_names_neither_run_nor_break(text: str, page: Page, tmp_path: Path) -> None:
     graph = archspec.read_text("model Net:\n    input x: [3, 8, 8]\n    return x -> conv: Conv(4, 3)\n")
-    node = graph.nodes[0].model_copy(update={"name": text})
-    output = graph.outputs[0].model_copy(update={"value": Ref(text)})
-    scope = graph.scopes[0].model_copy(update={"outputs": (Ref(text),)})
-    changed = {"nodes": (node,), "outputs": (output,), "scopes": (scope,), "name": text, "doc": text}
+    step = graph.model.steps[0].with_changes(name=text)
+    model = graph.model.with_changes(steps=(step,), outputs=(Ref(text),))
+    changed = {"functions": (model,), "name": text, "doc": text}
     hostile = graph.model_copy(update=changed).known_valid()  # the check of graphs lets fewer names through
     show(page, hostile, tmp_path)
     page.locator(".box").nth(1).hover()

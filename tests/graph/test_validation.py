@@ -5,6 +5,8 @@ import json
 import pickle
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,7 +68,7 @@ model Net(words: int = 7):
 """,
 }  # fmt: skip
 
-BASES = {name: archspec.parse(text) for name, text in SPECS.items()}
+BASES = {name: archspec.read_text(text) for name, text in SPECS.items()}
 
 
 def changed(graph: Graph, change: Callable[[Any], Any]) -> str:
@@ -97,7 +99,7 @@ HOSTILE_NAMES = [
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-@pytest.mark.parametrize("old", ["image", "stem.act", "head", "Net", "Unit", "width"])
+@pytest.mark.parametrize("old", ["image", "stem", "head", "Net", "Unit", "width"])
 def test_no_name_is_code(old: str, name: str) -> None:
     if (old, name) == ("Unit", ""):
         return  # a scope of no block is a list
@@ -111,7 +113,8 @@ def test_no_name_of_an_output_an_option_a_weight_or_a_file_is_code(name: str) ->
     for base, old in (
         ("weights", "other"),
         ("free", "mask"),
-        ("weights", "tokens.cls"),
+        ("weights", "cls"),
+        ("weights", "fc"),
         ("free", "S"),
         ("free", "spec.arch"),
     ):
@@ -129,14 +132,14 @@ def test_no_name_of_an_output_an_option_a_weight_or_a_file_is_code(name: str) ->
 def test_a_copy_with_changes_is_checked_and_the_graph_itself_is_not_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    graph = archspec.parse(SPECS["blocks"])
+    graph = archspec.read_text(SPECS["blocks"])
     given = graph.inputs[0].model_copy(update={"name": f"x={PWNED}"})
     for hostile in (
         graph.model_copy(update={"inputs": (given,)}),
         graph.model_copy(update={"inputs": (given,)}, deep=True),
         Graph.model_construct(**{**dict(graph), "inputs": (given,)}),
         Graph(**{**dict(graph), "inputs": (given,)}),
-        graph.with_nodes(graph.nodes[:-1]),
+        graph.model_copy(update={"functions": graph.functions[:-1]}),
     ):
         with pytest.raises(SpecError, match="not valid"):
             archspec.load(hostile)
@@ -149,27 +152,48 @@ def test_a_copy_with_changes_is_checked_and_the_graph_itself_is_not_again(
 
 
 def test_a_copy_does_not_keep_what_was_found_of_the_original() -> None:
-    graph = archspec.parse(SPECS["blocks"])
+    graph = archspec.read_text(SPECS["blocks"])
     assert Ref("head") in graph.types
     assert len(list(graph.inside(0))) == len(graph.nodes)
-    shorter = graph.with_nodes(graph.nodes[:-1])
-    assert Ref("head") not in shorter.types
-    assert len(list(shorter.inside(0))) == len(graph.nodes) - 1
+    nodes = graph.nodes[:-3] + graph.nodes[-2:-1] + graph.nodes[-1:]
+    pooled = nodes[-3].name
+    nodes = (*nodes[:-2], replace(nodes[-2], inputs=(Ref(pooled),), types=nodes[-3].types), nodes[-1])
+    with pytest.raises(SpecError, match="not valid"):
+        archspec.load(graph.with_nodes(nodes))
+    renamed = graph.model_copy(update={"name": "Other", "functions": graph.functions[:-1]})
+    assert renamed.functions != graph.functions
+    assert Ref("head") not in renamed.types
     assert set(vars(pickle.loads(pickle.dumps(graph)))) == set(Graph.model_fields)
+
+
+def test_the_flat_view_is_not_changed_by_a_copy() -> None:
+    for name in ("nodes", "scopes", "weights", "outputs"):
+        with pytest.raises(TypeError, match=f"a graph has no field `{name}`"):
+            BASES["blocks"].model_copy(update={name: ()})
+
+
+def with_step(graph: Graph, **changed: Any) -> Graph:
+    """The graph with another first step in its first function."""
+    first = graph.functions[0]
+    steps = (first.steps[0].with_changes(**changed), *first.steps[1:])
+    return graph.model_copy(update={"functions": (first.with_changes(steps=steps), *graph.functions[1:])})
 
 
 @pytest.mark.parametrize(
     "made",
     [
         lambda g: Graph.model_construct(),
-        lambda g: Graph.model_construct(**{**dict(g), "nodes": None}),
-        lambda g: Graph.model_construct(**{**dict(g), "nodes": [1]}),
+        lambda g: Graph.model_construct(**{**dict(g), "functions": None}),
+        lambda g: Graph.model_construct(**{**dict(g), "functions": [1]}),
         lambda g: Graph.model_construct(**{**dict(g), "name": 5}),
-        lambda g: g.model_copy(update={"weights": {"a": 1}}),
-        lambda g: g.model_copy(update={"scopes": ()}),
-        lambda g: g.with_nodes([g.nodes[0].model_copy(update={"op": Op.model_construct()})]),
-        lambda g: g.with_nodes([g.nodes[0].model_copy(update={"location": None})]),
-        lambda g: g.with_nodes([g.nodes[0].model_copy(update={"scope": 10**9})]),
+        lambda g: g.model_copy(update={"returns": {"a": 1}}),
+        lambda g: g.model_copy(update={"functions": ()}),
+        lambda g: with_step(g, op=Op.model_construct()),
+        lambda g: with_step(g, location=None),
+        lambda g: with_step(g, layer=10**9),
+        lambda g: with_step(g, options=None),
+        lambda g: g.with_nodes([replace(g.nodes[0], op=Op.model_construct())]),
+        lambda g: g.with_nodes([replace(g.nodes[0], scope=10**9)]),
     ],
 )
 def test_what_pydantic_did_not_see_is_refused(made: Callable[[Graph], Graph]) -> None:
@@ -193,13 +217,12 @@ TAKERS: dict[str, Callable[[Graph], object]] = {
     "changes",
     [
         lambda g: {"inputs": ()},
-        lambda g: {"scopes": ()},
-        lambda g: {"nodes": ()},
-        lambda g: {"nodes": g.nodes[::-1]},
-        lambda g: {"nodes": g.nodes[1:]},
-        lambda g: {"outputs": ()},
-        lambda g: {"weights": {}},
-        lambda g: {"weights": None},
+        lambda g: {"functions": ()},
+        lambda g: {"functions": g.functions[::-1]},
+        lambda g: {"functions": g.functions[1:]},
+        lambda g: {"functions": g.functions[:-1]},
+        lambda g: {"returns": ()},
+        lambda g: {"returns": None},
     ],
 )
 def test_each_function_checks_a_graph_that_was_changed(
@@ -212,7 +235,7 @@ def test_each_function_checks_a_graph_that_was_changed(
 
 
 def test_a_notebook_shows_no_picture_of_a_graph_that_is_none() -> None:
-    assert BASES["blocks"].model_copy(update={"scopes": ()})._repr_svg_() is None
+    assert BASES["blocks"].model_copy(update={"functions": ()})._repr_svg_() is None
 
 
 # ------------------------------------------------------------------ one invariant each
@@ -238,101 +261,102 @@ def delete(*path: Any) -> Callable[[Any], None]:
     return change
 
 
-def again(key: str, index: int) -> Callable[[Any], None]:
+def again(*path: Any) -> Callable[[Any], None]:
     def change(tree: Any) -> None:
-        tree[key].insert(index + 1, json.loads(json.dumps(tree[key][index])))
+        for step in path[:-1]:
+            tree = tree[step]
+        tree.insert(path[-1] + 1, json.loads(json.dumps(tree[path[-1]])))
 
     return change
 
 
-def swapped(key: str, left: int, right: int) -> Callable[[Any], None]:
+def swapped(*path: Any, with_: int) -> Callable[[Any], None]:
     def change(tree: Any) -> None:
-        tree[key][left], tree[key][right] = tree[key][right], tree[key][left]
+        for step in path[:-1]:
+            tree = tree[step]
+        tree[path[-1]], tree[with_] = tree[with_], tree[path[-1]]
 
     return change
 
 
-def _parted(tree: Any) -> Any:
-    """A step in the middle of a block leaves it."""
-    for scope in tree["scopes"]:
-        if scope["name"].startswith("stage"):
-            scope["outputs"] = []
-    apart = tree["nodes"][_named(tree, "stage.0.relu")]
-    apart["scope"], apart["inputs"], apart["types"][0]["shape"] = 0, ["image"], [3, 8, 8]
-    return everywhere(tree, "stage.0.relu", "apart")
+def step(function: int, index: int, *path: Any, value: Any) -> Callable[[Any], None]:
+    """A change of one place in a step."""
+    return at("functions", function, "steps", index, *path, value=value)
 
+
+TYPE = {"shape": [4, 8, 8], "dtype": "f32", "batched": True}
 
 WRONG: dict[str, tuple[str, Callable[[Any], Any], str]] = {
-    "unknown reference": ("blocks", at("nodes", 1, "inputs", 0, value="nowhere"), "nothing before it gives"),
-    "later reference": ("blocks", at("nodes", 0, "inputs", 0, value="head"), "nothing before it gives"),
-    "own output": ("blocks", at("nodes", 0, "inputs", 0, value="stem.0"), "nothing before it gives"),
-    "output out of range": ("blocks", at("nodes", 1, "inputs", 0, value="stem.0:1"), "nothing before it gives"),
-    "negative output": ("blocks", at("nodes", 1, "inputs", 0, value="stem.0:-1"), "no output of a step"),
-    "two steps of a name": ("blocks", again("nodes", 0), "another part has that name"),
-    "steps in another order": ("blocks", swapped("nodes", 0, 1), "nothing before it gives"),
-    "a step too few": ("blocks", delete("nodes", -1), "nothing before it gives|missing|no step has"),
+    "unknown reference": ("blocks", step(0, 1, "inputs", 0, value="nowhere"), "nothing before it gives"),
+    "later reference": ("blocks", step(4, 0, "inputs", 0, value="head"), "nothing before it gives"),
+    "own output": ("blocks", step(0, 0, "inputs", 0, value="0"), "nothing before it gives"),
+    "an input too far": ("blocks", step(0, 0, "inputs", 0, value="%1"), "nothing before it gives"),
+    "output out of range": ("blocks", step(0, 1, "inputs", 0, value="0:1"), "nothing before it gives"),
+    "negative output": ("blocks", step(0, 1, "inputs", 0, value="0:-1"), "no output of a step"),
+    "two steps of a name": ("blocks", again("functions", 0, "steps", 0), "another step has that name"),
+    "steps in another order": ("blocks", swapped("functions", 0, "steps", 0, with_=1), "nothing before it gives"),
+    "a step too few": ("blocks", delete("functions", 4, "steps", -1), "none of its values"),
+    "a step below another": ("blocks", step(0, 1, "name", value="0.act"), "nothing before it gives|can stand below it|none of its values"),
+    "a group that is a step": ("weights", lambda tree: everywhere(tree, "heads.a", "mat_mul.a"), "no other name can stand below it"),
+    "an input that is a step": ("blocks", at("inputs", 0, "name", value="head"), "an input and a step"),
     "no inputs": ("blocks", at("inputs", value=[]), "no input"),
     "two inputs of a name": ("blocks", again("inputs", 0), "two inputs"),
-    "no outputs": ("blocks", at("outputs", value=[]), "gives other values|no output"),
-    "outputs of one name": ("weights", at("outputs", 0, "name", value="other"), "two outputs"),
-    "one unnamed output": ("weights", at("outputs", 0, "name", value=""), "cannot name an output"),
-    "an output of another type": ("blocks", at("outputs", 0, "type", "shape", value=[6]), "the output"),
-    "no scopes": ("blocks", at("scopes", value=[]), "no scopes"),
-    "a scope in a later one": ("blocks", at("scopes", 1, "parent", value=2), "in no scope before it"),
-    "a scope in itself": ("blocks", at("scopes", 1, "parent", value=1), "in no scope before it"),
-    "a scope without another": ("blocks", at("scopes", 1, "parent", value=None), "in no scope before it"),
-    "two scopes of a name": ("blocks", again("scopes", 2), "another part has that name"),
-    "the model within": ("blocks", at("scopes", 0, "parent", value=0), "not the model"),
+    "no outputs": ("blocks", lambda tree: tree.update(returns=[]) or tree["functions"][4].update(outputs=[]), "no output"),
+    "names for more outputs": ("blocks", at("returns", value=["", ""]), "other values than the outputs"),
+    "outputs of one name": ("weights", at("returns", 0, value="other"), "two outputs"),
+    "one unnamed output": ("weights", at("returns", 0, value=""), "cannot name an output"),
+    "no functions": ("blocks", at("functions", value=[]), "no functions"),
+    "a call of itself": ("blocks", step(3, 0, "function", value=3), "calls no function before its own"),
+    "a call of a later one": ("blocks", step(3, 0, "function", value=4), "calls no function before its own"),
+    "a call of nothing": ("blocks", step(3, 0, "function", value=99), "calls no function before its own"),
+    "a call of another": ("blocks", step(3, 2, "function", value=1), "values of other types|the function gives"),
+    "a function that is not called": ("blocks", again("functions", 0), "never called|other types|gives"),
     "another model": ("blocks", at("name", value="Other"), "not the model"),
-    "a scope that is not there": ("blocks", at("nodes", 0, "scope", value=99), "in no scope"),
-    "a negative scope": ("blocks", at("nodes", 0, "scope", value=-1), "in no scope"),
-    "a step outside of its scope": ("blocks", at("nodes", 0, "scope", value=0), "but not in it"),
-    "a scope in two parts": ("blocks", _parted, "are not together"),
-    "a scope that gives what it has not": ("blocks", at("scopes", 1, "outputs", value=["head"]), "nothing before it gives"),
-    "a scope that takes what comes later": ("blocks", at("scopes", 1, "inputs", value=["head"]), "nothing before it gives"),
-    "a value of a scope that is not given": ("blocks", at("scopes", 1, "outputs", value=["stem.0"]), "does not give"),
-    "a type that the op does not give": ("blocks", at("nodes", 0, "types", 0, "shape", value=[5, 8, 8]), "it gives"),
-    "a type too many": ("blocks", at("nodes", 1, "types", value=[{"shape": [4, 8, 8], "dtype": "f32", "batched": True}] * 2), "it gives"),
-    "another argument": ("blocks", at("nodes", 0, "op", "arguments", "out", value=5), "it gives"),
-    "an argument that fits nowhere": ("blocks", at("nodes", 0, "op", "arguments", "groups", value=2), "groups"),
-    "an input too many": ("blocks", at("nodes", 0, "inputs", value=["image", "image"]), "takes 1 tensor"),
-    "an option that is none": ("free", at("nodes", 5, "options", value={"mosk": "mask"}), "no optional tensor"),
-    "an op without a name": ("blocks", at("nodes", 0, "op", value={}), "its name and its arguments"),
-    "an op of a list": ("blocks", at("nodes", 0, "op", "name", value=[]), "its name and its arguments"),
-    "a base of ops": ("blocks", at("nodes", 0, "op", "name", value="_Conv"), "no op `_Conv`"),
-    "an initialisation without a name": ("weights", at("nodes", 0, "op", "arguments", "init", value={}), "its name and its arguments"),
-    "an initialisation of a list": ("weights", at("nodes", 0, "op", "arguments", "init", value={"name": []}), "its name and its arguments"),
-    "a weight too few": ("blocks", delete("weights", "head.bias"), "is missing"),
-    "a weight too many": ("blocks", at("weights", "head.more", value={"shape": [1], "init": {"name": "zeros"}}), "no step has"),
-    "a weight of another shape": ("blocks", at("weights", "head.bias", "shape", value=[6]), "not the one that its step has"),
-    "a weight of another dtype": ("blocks", at("weights", "head.bias", "dtype", value="f16"), "not the one that its step has"),
-    "a weight that is not trained": ("blocks", at("weights", "head.bias", "trainable", value=False), "not the one that its step has"),
-    "a weight that is not saved": ("blocks", at("weights", "head.bias", "saved", value=False), "not the one that its step has"),
-    "a weight that starts otherwise": ("blocks", at("weights", "head.bias", "init", value={"name": "zeros"}), "not the one that its step has"),
-    "shares of nothing": ("weights", at("nodes", 0, "shares", value="tokens"), "it shares the weights of"),
-    "no shares": ("weights", lambda tree: at("nodes", _named(tree, "fc@2.proj"), "shares", value="")(tree), "it shares the weights of"),
-    "a tie to nothing": ("weights", lambda tree: at("nodes", _op(tree, "Tied"), "op", "arguments", "target", value="no.weight")(tree), "which no step before it has"),
-    "a tie to another shape": ("weights", lambda tree: at("nodes", _op(tree, "Tied"), "op", "arguments", "target", value="fc.proj.bias")(tree), "it reads"),
+    "other types for the model": ("blocks", at("functions", 4, "inputs", 0, "shape", value=[3, 8, 9]), "it gives|other values|other types"),
+    "more given than taken": ("blocks", at("functions", 0, "given", value=2), "given more values"),
+    "a value of a call that it does not give": ("blocks", step(4, 1, "inputs", 0, value="stem.0"), "nothing before it gives"),
+    "a type that the op does not give": ("blocks", step(0, 0, "types", 0, "shape", value=[5, 8, 8]), "it gives"),
+    "a type too many": ("blocks", step(0, 1, "types", value=[TYPE] * 2), "it gives"),
+    "a type that the function does not give": ("blocks", step(4, 0, "types", 0, "shape", value=[5, 8, 8]), "the function gives"),
+    "another argument": ("blocks", step(0, 0, "op", "arguments", "out", value=5), "it gives"),
+    "an argument that fits nowhere": ("blocks", step(0, 0, "op", "arguments", "groups", value=2), "groups"),
+    "an input too many": ("blocks", step(0, 0, "inputs", value=["%0", "%0"]), "takes 1 tensor"),
+    "an option that is none": ("free", step(0, 4, "options", value={"mosk": "%1"}), "no optional tensor"),
+    "an op without a name": ("blocks", step(0, 0, "op", value={}), "its name and its arguments"),
+    "an op of a list": ("blocks", step(0, 0, "op", "name", value=[]), "its name and its arguments"),
+    "a base of ops": ("blocks", step(0, 0, "op", "name", value="_Conv"), "no op `_Conv`"),
+    "neither an op nor a call": ("blocks", delete("functions", 4, "steps", 0, "function"), "not a graph"),
+    "an initialisation without a name": ("weights", step(1, 0, "op", "arguments", "weight", "init", value={}), "its name and its arguments"),
+    "an initialisation of a list": ("weights", step(1, 0, "op", "arguments", "weight", "init", value={"name": []}), "its name and its arguments"),
+    "a row of other types": ("blocks", lambda tree: (step(3, 2, "times", value=2)(tree)), "each call takes what the one before gives"),
+    "a row that is not numbered": ("blocks", step(4, 0, "times", value=2), "named by numbers"),
+    "a row of none": ("blocks", step(3, 0, "times", value=0), "greater than or equal to 1"),
+    "a row without end": ("blocks", step(3, 0, "times", value=10**12), "a row has"),
+    "a row over another step": ("blocks", step(3, 0, "times", value=2), "two steps are called `1`"),
+    "a shared layer that is not there": ("weights", step(3, 0, "layer", value=5), "a shared layer that is not there"),
+    "a use by another name": ("weights", step(3, 0, "name", value="@1"), "is called `@0`"),
+    "a use by its number": ("weights", step(3, 2, "name", value="@0@3"), "is called `@0@2`"),
+    "a layer handed to what takes none": ("weights", step(3, 1, "layers", value=[0]), "handed other shared layers"),
+    "two layers of a name": ("weights", at("functions", 3, "layers", value=["fc", "fc"]), "its own by name"),
+    "a layer of the name of a step": ("weights", at("functions", 3, "layers", 1, value="tokens"), "another step has that name"),
+    "a use of another layer": ("weights", step(3, 2, "function", value=1), "does not fit its first use|other types|never called"),
+    "a tie to nothing": ("weights", step(3, 4, "op", "arguments", "target", value="bias"), "which it does not have"),
+    "a tie to no layer": ("weights", step(3, 4, "layer", value=None), "of no shared layer"),
+    "a tie to another shape": ("weights", step(3, 4, "layer", value=0), "which it does not have"),
+    "a tie before its layer": ("weights", swapped("functions", 3, "steps", 3, with_=4), "before its first use"),
     "a size of nothing": ("blocks", at("inputs", 0, "type", "shape", value=[3, 0, 8]), "positive whole number"),
     "a size that no computer has": ("blocks", at("inputs", 0, "type", "shape", value=[3, 2**62, 8]), "more values than"),
     "an input without a batch": ("blocks", at("inputs", 0, "type", "batched", value=False), "has no batch"),
     "a free size of no name": ("free", at("inputs", 2, "type", "shape", 0, value="2*T"), "no input has the free sizes"),
     "a free size that can be 0": ("free", at("inputs", 2, "type", "shape", 0, value="S - 1"), "at least 1|S = 1"),
+    "a free size of no input": ("free", at("functions", 0, "inputs", 2, "shape", 0, value="2*T"), "no input of the network has"),
     "a figure that is none": ("blocks", at("claims", 0, "figure", value="many"), "no figure"),
-    "a place that is none": ("blocks", at("nodes", 0, "location", 1, value=0), "in no file"),
+    "a place that is none": ("blocks", step(0, 0, "location", 1, value=0), "in no file"),
     "a digest that is none": ("blocks", lambda tree: tree["sources"].update({"spec.arch": "abc"}), "SHA-256"),
     "settings too deep": ("blocks", at("settings", value={"a": json.loads("[" * 150 + "]" * 150)}), "nested|recursion"),
     "a number too large": ("blocks", at("settings", value={"a": 10**31}), "more than 30 digits"),
     "no number": ("blocks", at("settings", value={"a": float("nan")}), "or is none"),
 }  # fmt: skip
-
-
-def _named(tree: Any, name: str) -> int:
-    return next(i for i, node in enumerate(tree["nodes"]) if node["name"] == name)
-
-
-def _op(tree: Any, name: str) -> int:
-    return next(i for i, node in enumerate(tree["nodes"]) if node["op"]["name"] == name)
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -344,17 +368,17 @@ def test_each_invariant_is_held_to(case: str) -> None:
 
 def test_constants_that_nothing_accounts_for_are_refused() -> None:
     spec = "model M:\n    input x: [3]\n    constant c: [{}, 1] = 1.0\n    return x + c[0]\n"
-    graph = archspec.parse(spec.format(8))
+    graph = archspec.read_text(spec.format(8))
     huge = changed(graph, lambda tree: json.loads(json.dumps(tree).replace("[8, 1]", "[1000000000000, 1]")))
     with pytest.raises(SpecError, match="constants hold 1,000,000,000,000 values"):
         Graph.from_json(huge)
     with pytest.raises(SpecError, match="constants hold 1,000,000,000,000 values"):
-        archspec.parse(spec.format(10**12))
+        archspec.read_text(spec.format(10**12))
 
 
 def test_weights_that_no_memory_holds_are_refused_before_they_are_drawn() -> None:
     spec = "model M:\n    input x: [{0}]\n    return x -> Linear({0})\n"
-    graph = Graph.from_json(archspec.parse(spec.format(10**9)).to_json())
+    graph = Graph.from_json(archspec.read_text(spec.format(10**9)).to_json())
     with pytest.raises(SpecError, match=r"the weights of M take [\d.]+(e\+\d+)? TiB, and this machine has"):
         archspec.load(graph)
 
@@ -362,10 +386,10 @@ def test_weights_that_no_memory_holds_are_refused_before_they_are_drawn() -> Non
 def test_an_op_with_outputs_without_end_is_refused() -> None:
     spec = "model M:\n    input x: [{0}]\n    return x -> Split({0})\n"
     with pytest.raises(SpecError, match="more than 1,000,000 parts"):
-        archspec.parse(spec.format(10**9))
+        archspec.read_text(spec.format(10**9))
     with pytest.raises(SpecError, match="more than 1,000,000 parts"):
         Graph.from_json(
-            archspec.parse(spec.format(4))
+            archspec.read_text(spec.format(4))
             .to_json()
             .replace("[4]", "[1000000000]")
             .replace('"parts":4', '"parts":1000000000')
@@ -405,7 +429,7 @@ def test_an_op_of_anyone_that_fails_is_named(how: str, monkeypatch: pytest.Monke
         def lower(self, x: TensorType) -> nn.Module:
             raise NotImplementedError
 
-    text = archspec.parse('model M:\n    input x: [3]\n    return x -> Breaks("no")\n').to_json()
+    text = archspec.read_text('model M:\n    input x: [3]\n    return x -> Breaks("no")\n').to_json()
     with pytest.raises(SpecError, match=rf"`{how}` of Breaks fails with (KeyError|ZeroDivisionError)"):
         Graph.from_json(text.replace('"no"', f'"{how}"'))
 
@@ -465,3 +489,68 @@ def test_any_change_is_refused_or_leaves_a_network(name: str, seed: int) -> None
 @pytest.mark.parametrize("name", SPECS)
 def test_what_was_not_changed_is_a_network(name: str) -> None:
     runs_alike(Graph.from_json(BASES[name].to_json()))
+
+
+# ------------------------------------------------------------------ the first format
+
+FIRST = {path.stem: path.read_text() for path in sorted(Path(__file__).with_name("format_1").glob("*.json"))}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_graph_of_the_first_format_is_the_same_network(name: str) -> None:
+    graph = Graph.from_json(FIRST[name])
+    assert (graph.nodes, graph.scopes, graph.weights) == (
+        BASES[name].nodes,
+        BASES[name].scopes,
+        BASES[name].weights,
+    )
+    assert (graph.inputs, graph.outputs, graph.claims) == (
+        BASES[name].inputs,
+        BASES[name].outputs,
+        BASES[name].claims,
+    )
+    runs_alike(graph)
+
+
+def test_a_module_built_with_the_first_format_still_loads() -> None:
+    path = Path(__file__).with_name("format_1") / "shared.archmod"
+    graph = archspec.read_text(path.with_suffix(".arch").read_text())
+    module = archspec.load(path)
+    assert module.meta["archspec"].nodes == graph.nodes
+    x, mask = torch.randn(2, 4, 6), torch.ones(2, 4, 4, dtype=torch.bool)
+    torch.testing.assert_close(module(x, mask), archspec.load(graph, seed=1)(x, mask))
+
+
+@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("seed", range(60))
+def test_any_change_of_the_first_format_is_refused_or_leaves_a_network(name: str, seed: int) -> None:
+    tree = mutate(json.loads(FIRST[name]), random.Random(f"{name}/{seed}"))
+    try:
+        graph = Graph.from_json(json.dumps(tree))
+        if graph.nodes != Graph.from_json(FIRST[name]).nodes:
+            runs_alike(graph)
+    except SpecError as error:
+        assert str(error).startswith("error[")
+    assert not hasattr(builtins, "PWNED")
+
+
+FIRST_WRONG: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "a weight too few": ("blocks", delete("weights", "head.bias"), "is missing"),
+    "a weight too many": ("blocks", at("weights", "head.more", value={"shape": [1], "init": {"name": "zeros"}}), "is no step's"),
+    "a weight of another shape": ("blocks", at("weights", "head.bias", "shape", value=[6]), "not the one that its step has"),
+    "shares of nothing": ("weights", at("nodes", 0, "shares", value="tokens"), "not one that a spec could have"),
+    "a scope in a later one": ("blocks", at("scopes", 1, "parent", value=2), "in no scope before it"),
+    "a scope that gives what it has not": ("blocks", at("scopes", 1, "outputs", value=["head"]), "not"),
+    "a step outside of its scope": ("blocks", at("nodes", 0, "scope", value=0), "not"),
+    "an output of another type": ("blocks", at("outputs", 0, "type", "shape", value=[6]), "an output is of another type"),
+    "no scopes": ("blocks", at("scopes", value=[]), "no scopes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FIRST_WRONG)
+def test_what_the_first_format_repeats_must_agree(case: str) -> None:
+    name, change, message = FIRST_WRONG[case]
+    tree = json.loads(FIRST[name])
+    change(tree)
+    with pytest.raises(SpecError, match=message):
+        Graph.from_json(json.dumps(tree))

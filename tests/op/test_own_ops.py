@@ -402,7 +402,7 @@ def test_an_op_that_derives_from_a_shipped_one_is_not_optimised_as_that() -> Non
         def lower(self, x: Any) -> Any:
             return lambda x: 2 * torch.relu(x)
 
-    graph = archspec.parse("model Net:\n    input x: [3, 8, 8]\n    return x -> Conv(4, 3) -> Doubled\n")
+    graph = archspec.read_text("model Net:\n    input x: [3, 8, 8]\n    return x -> Conv(4, 3) -> Doubled\n")
     x = torch.randn(2, 3, 8, 8)
     plain, optimised = (archspec.load(graph, seed=0, optimize=how) for how in (None, "inference"))
     torch.testing.assert_close(optimised(x), plain.eval()(x))

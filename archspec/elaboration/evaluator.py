@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import operator
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from archspec.elaboration import functions
 from archspec.elaboration.arguments import (
@@ -21,8 +19,9 @@ from archspec.elaboration.arguments import (
     place,
     unknown,
 )
-from archspec.elaboration.builder import GraphBuilder, check_label, snake
+from archspec.elaboration.frames import check_label
 from archspec.elaboration.functions import FUNCTIONS
+from archspec.elaboration.places import at
 from archspec.elaboration.values import (
     BlockLayer,
     Environment,
@@ -44,6 +43,9 @@ from archspec.ground.source import Span
 from archspec.op import Op
 from archspec.op.initialisation import Initialiser
 from archspec.syntax import tree as t
+
+if TYPE_CHECKING:
+    from archspec.elaboration.machine import Machine
 
 POISON = object()  # the value of what could not be evaluated; its mistake is reported already
 
@@ -90,14 +92,15 @@ WORDS = {"true", "false", "none"}
 Value = TypeVar("Value")
 
 
-class Expressions(ABC):
+class Evaluator:
     """Evaluates expressions; those with `->` or with tensors add nodes to the graph.
 
     `checked` says that every name is known to be bound somewhere, though perhaps not where it is used.
     """
 
-    def __init__(self, builder: GraphBuilder, *, checked: bool = False) -> None:
-        self.builder = builder
+    def __init__(self, machine: Machine, *, checked: bool = False) -> None:
+        self.machine = machine
+        self.builder = machine.builder
         self._checked = checked
         self._built: dict[Any, Op] = {}
         self._methods: dict[type, Callable[[Any, Environment], Any]] = {
@@ -118,11 +121,9 @@ class Expressions(ABC):
             t.Chain: self._chain,
         }
 
-    @abstractmethod
-    def apply(
-        self, layer: Any, inputs: tuple[Tensor, ...], label: str | None, span: Span
-    ) -> tuple[Tensor, ...]:
-        """Apply a layer to tensors."""
+    def release(self) -> None:
+        """Let go of the methods, which hold this in a circle."""
+        self._methods.clear()
 
     def evaluate(self, expression: t.Expression, env: Environment) -> Any:
         """The value of an expression. Raises SpecError where it has none."""
@@ -172,10 +173,10 @@ class Expressions(ABC):
             if not isinstance(value, str | int | float | Free):
                 raise SpecError.of("type", f"a string cannot hold {kind(value)}", node.span)
             parts.append(describe(value) if isinstance(value, bool) else str(value))
-        return self._weighed("".join(parts), node.span)
+        return self.weighed("".join(parts), node.span)
 
     def _list(self, node: t.ListOf, env: Environment) -> list[Any]:
-        return self._weighed([self._item(item, env) for item in node.items], node.span)
+        return self.weighed([self._item(item, env) for item in node.items], node.span)
 
     def _item(self, item: t.Item, env: Environment) -> Any:
         value = self.evaluate(item.value, env)
@@ -189,13 +190,13 @@ class Expressions(ABC):
         return check_label(self.text(node, env), node.span)
 
     def _tuple(self, node: t.TupleOf, env: Environment) -> tuple[Any, ...]:
-        return self._weighed(tuple(self.evaluate(item, env) for item in node.items), node.span)
+        return self.weighed(tuple(self.evaluate(item, env) for item in node.items), node.span)
 
     def _comprehension(self, node: t.Comprehension, env: Environment) -> list[Any]:
         turns = self._turns(node.clauses, Environment(env))
-        return self._weighed([self._item(node.item, inner) for inner in turns], node.span)
+        return self.weighed([self._item(node.item, inner) for inner in turns], node.span)
 
-    def _weighed(self, value: Value, span: Span, *, twice: bool = False) -> Value:
+    def weighed(self, value: Value, span: Span, *, twice: bool = False) -> Value:
         """The same value, once it is known not to be endless; what it holds counts as work.
 
         To look at each item takes about half as long as a step does, `twice` as long where it is
@@ -300,7 +301,7 @@ class Expressions(ABC):
             left, right = self.spent(left, node.span), self.spent(right, node.span)
         with at(node.span):
             value = self.builder.settled(self._on_values(node.operator, left, right))
-        return self._weighed(value, node.span) if isinstance(value, list | tuple | str) else value
+        return self.weighed(value, node.span) if isinstance(value, list | tuple | str) else value
 
     def _on_values(self, sign: str, left: Any, right: Any) -> Any:
         if sign == "+" and isinstance(left, str) and isinstance(right, str):
@@ -365,7 +366,7 @@ class Expressions(ABC):
     def _tensor_op(
         self, name: str, inputs: tuple[Tensor, ...], arguments: Mapping[str, Any], span: Span
     ) -> Tensor:
-        return self.emit(OpLayer(Op.find(name), arguments), inputs, None, span)[0]
+        return self.machine.layers.emit(OpLayer(Op.find(name), arguments), inputs, None, span)[0]
 
     def _comparison(self, node: t.Comparison, env: Environment) -> Any:
         left = self.evaluate(node.first, env)
@@ -379,9 +380,9 @@ class Expressions(ABC):
             ):
                 return self._tensor_op("Equal", (left, right), {}, node.span)
             if isinstance(left, list | tuple | str):
-                self._weighed(left, node.span, twice=True)
+                self.weighed(left, node.span, twice=True)
             if isinstance(right, list | tuple | str):
-                self._weighed(right, node.span, twice=True)
+                self.weighed(right, node.span, twice=True)
             first, second = left, right
             if not _decided(sign, left, right):
                 first, second = self.spent(left, node.span), self.spent(right, node.span)
@@ -461,7 +462,7 @@ class Expressions(ABC):
                         functions.whole(bound, "a slice of a list")
             if index.step == 0:
                 raise SpecError.of("value", "the step of a slice must not be 0", node.span)
-            return self._weighed(
+            return self.weighed(
                 tuple(value[index]) if isinstance(value, Outputs) else value[index], node.span
             )
         if not -len(value) <= index < len(value):
@@ -530,14 +531,14 @@ class Expressions(ABC):
                 named = {name: self.spent(value, span) for name, value in named.items()}
                 if callee.name == "concat":
                     return self._concat(positional, named, span)
-                self._weighed((*positional, *named.values()), span, twice=True)
-                return self._weighed(self._call_function(callee, positional, named), span)
+                self.weighed((*positional, *named.values()), span, twice=True)
+                return self.weighed(self._call_function(callee, positional, named), span)
             case OpLayer():
                 positional = [self.spent(value, span) for value in positional]
                 named = {name: self.spent(value, span) for name, value in named.items()}
-                return self._weighed(self._bind_op(callee, positional, named), span)
+                return self.weighed(self._bind_op(callee, positional, named), span)
             case BlockLayer():
-                return self._weighed(self._bind_block(callee, positional, named), span)
+                return self.weighed(self._bind_block(callee, positional, named), span)
             case type() if issubclass(callee, Initialiser):
                 placed = place(callee.__name__, callee.model_fields, {}, 0, positional)
                 for name in named:
@@ -609,17 +610,13 @@ class Expressions(ABC):
                 passed_on[name] = value  # a short form takes what the layer takes that it stands for
             else:
                 raise unknown(layer.name, name, names)
-        self.check_arguments(layer, given)
+        self.machine.statements.check_arguments(layer, given)
         return replace(
             layer,
             arguments={**layer.arguments, **given},
             passed_on=passed_on,
             positional=layer.positional + len(positional),
         )
-
-    @abstractmethod
-    def check_arguments(self, layer: BlockLayer, given: Mapping[str, Any]) -> None:
-        """ArgumentMistake when a value is not of its parameter's type or domain."""
 
     def _concat(self, positional: list[Any], named: dict[str, Any], span: Span) -> Any:
         parts = (
@@ -650,7 +647,7 @@ class Expressions(ABC):
             layer = self.evaluate(step.layer, env)
             label = self._label(step.label, env) if step.label else None
             inputs = self._stream(value, node.source.span if step is node.steps[0] else step.span)
-            outputs = self.apply(layer, inputs, label, step.layer.span)
+            outputs = self.machine.layers.apply(layer, inputs, label, step.layer.span)
             value = outputs[0] if len(outputs) == 1 and not _named(outputs) else outputs
         return value
 
@@ -665,24 +662,6 @@ class Expressions(ABC):
             else ""
         )
         raise SpecError.of("type", f"`->` takes tensors, not {kind(value)}", span, help=help_)
-
-    def emit(
-        self, layer: OpLayer, inputs: tuple[Tensor, ...], label: str | None, span: Span
-    ) -> tuple[Tensor, ...]:
-        """Apply an op: check its arguments, name the node and add it."""
-        with at(span):
-            op = self.built(layer)
-            name = self.builder.claim_name(label, snake(layer.name), span)
-            return self.builder.emit(op, inputs, layer.options, name, span)
-
-
-@contextmanager
-def at(span: Span) -> Iterator[None]:
-    """Give a place to the mistakes made inside."""
-    try:
-        yield
-    except Mistake as mistake:
-        raise mistake.at(span) from None
 
 
 def builtin(name: str) -> Any:

@@ -1,0 +1,75 @@
+"""Which names a block binds, and which it reads, told from its text alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archspec.syntax import tree as t
+
+
+def inputs_within(definition: t.Definition) -> bool:
+    """Whether a block declares inputs in an `if` or a `for`, so that it may take more or fewer tensors."""
+    stack: list[t.Tree] = [s for s in definition.body if isinstance(s, t.If | t.For)]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, t.Input):
+            return True
+        stack.extend(child for child in node.children() if isinstance(child, t.Statement | t.Branch))
+    return False
+
+
+def declaring(definition: t.Definition) -> set[str]:
+    """The names on which the sizes that a model declares for its inputs may depend."""
+    if definition.layer is not None:  # whatever they are, they may be those of the model that it stands for
+        return {parameter.name for parameter in definition.parameters}
+    bound: dict[str, set[str]] = {}
+    names: set[str] = set()
+    stack: list[t.Tree] = [definition]
+    while stack:
+        node = stack.pop()
+        match node:
+            case t.Assign(target=target, value=value) | t.For(target=target, iterable=value):
+                for name in names_bound(target):
+                    bound.setdefault(name, set()).update(names_in(value))
+            case t.Input(pattern=pattern):
+                for part in pattern or ():
+                    names |= names_in(part)
+        stack.extend(node.children())
+    waiting = list(names)
+    while waiting:
+        for name in bound.get(waiting.pop(), ()):
+            if name not in names:
+                names.add(name)
+                waiting.append(name)
+    defaults = {p.name: names_in(p.default) for p in definition.parameters if p.default is not None}
+    for parameter in reversed(definition.parameters):
+        if parameter.name in names:
+            names |= defaults.get(parameter.name, set())
+    return names
+
+
+def names_in(node: t.Tree) -> set[str]:
+    """The names in an expression."""
+    found, stack = set(), [node]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, t.Name):
+            found.add(node.name)
+        stack.extend(node.children())
+    return found
+
+
+def names_bound(node: t.Tree) -> Iterator[str]:
+    """Every name that is bound by a node, or somewhere below it."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        match current:
+            case t.Target(name=str(name)) | t.Imported(alias=name):
+                yield name
+            case t.Own(name=name) | t.Shared(name=name) | t.FreeSize(name=name) | t.RestSizes(name=name):
+                yield name
+            case t.Input(name=name, pattern=pattern):
+                yield name
+                yield from (part.name for part in pattern or () if isinstance(part, t.Name))
+        stack.extend(current.children())

@@ -1,0 +1,130 @@
+"""Frames: functions of the graph under construction, and the names that their steps take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from archspec.elaboration.values import SharedLayer
+from archspec.graph import Apply, Call, Ref, Step
+from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.names import LONGEST_NAME, is_label, is_taken, require_free
+from archspec.ground.source import Span
+from archspec.ground.tensor import TensorType
+
+
+@dataclass(slots=True)
+class Frame:
+    """A function under construction.
+
+    `path` is its full name where it is elaborated, with a dot behind it. `like` is the function that the first use of a
+    shared layer made, where this one is of a later use: it must fit its weights; -1 where the first use has no such part.
+    """
+
+    path: str
+    inputs: list[TensorType] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    layers: list[str] = field(default_factory=list)
+    like: int | None = None
+    depth: int = 0  # of calls in it
+    longest: int = 0  # letters of the longest name in it
+    taken: dict[str, Span | None] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
+    rows: list[tuple[int, int, Span]] = field(
+        default_factory=list
+    )  # first and last number of each row of calls
+    uses: dict[int, int] = field(default_factory=dict)
+
+    def take_input(self, type_: TensorType) -> Ref:
+        """What one more input is called."""
+        self.inputs.append(type_)
+        return Ref(f"%{len(self.inputs) - 1}")
+
+    def add(self, step: Apply | Call, below: int = 0) -> None:
+        """Add a step, in which the longest name has so many letters."""
+        self.steps.append(step)
+        own = step.name if not step.is_use or step.layer is None else self.layers[step.layer]
+        self.longest = max(self.longest, len(own) + 1 + below)
+
+    # -------------------------------------------------------------- names
+
+    def claim_name(self, label: str | None, fallback: str, span: Span) -> str:
+        """A name for a step: the label, or one made from `fallback`. SpecError when it is taken."""
+        if label is None:
+            count = self.counts.get(fallback, 0)
+            label = f"{fallback}_{count}" if count else fallback
+            while label in self.taken or label in self.groups or is_taken(label):
+                count += 1
+                label = f"{fallback}_{count}"
+            self.counts[fallback] = count + 1
+        else:
+            self.require_new(label, span)
+            try:
+                require_free(label)
+            except Mistake as mistake:
+                raise mistake.at(span) from None
+        if "." in label:  # `branches.0` stands in a group, whose name is then no step's
+            parts = label.split(".")
+            for group in (".".join(parts[:i]) for i in range(1, len(parts))):
+                if group in self.taken:
+                    raise SpecError.of(
+                        "name", f"`{group}` is a step already, so no step can be named `{label}`", span
+                    )
+                self.groups.add(group)
+        self.taken[label] = span
+        check_length(label, span)
+        return label
+
+    def require_new(self, label: str, span: Span) -> None:
+        """SpecError when a step here has that name already."""
+        row = self._row_of(label) if self.rows else None
+        if label in self.taken or label in self.groups or row:
+            first = row or self.taken.get(label)
+            raise SpecError.of(
+                "name",
+                f"two steps are named `{label}` here",
+                span,
+                label=f"first given at {first.place}" if first else "",
+                help="each name is a key of the state_dict",
+            )
+
+    def _row_of(self, label: str) -> Span | None:
+        """Where the row stands that takes the label; None when none does."""
+        if not label.isdigit():
+            return None
+        return next((span for first, last, span in self.rows if first < int(label) <= last), None)
+
+    def claim_row(self, first: int, last: int, span: Span) -> bool:
+        """Take the numbers up to `last`, which follow a step named `first`; False when one of them is taken."""
+        if any(name.isdigit() and first < int(name) <= last for name in (*self.taken, *self.groups)):
+            return False
+        self.rows.append((first, last, span))
+        return True
+
+    def claim_use(self, layer: SharedLayer) -> str:
+        """What the next use of a shared layer is called here."""
+        self.uses[layer.slot] = uses = self.uses.get(layer.slot, 0) + 1
+        return f"@{layer.slot}" if uses == 1 else f"@{layer.slot}@{uses}"
+
+    def declare(self, name: str, span: Span) -> int:
+        """Take a name for a shared layer; gives its place among the layers."""
+        if name in self.taken or name in self.groups:
+            raise SpecError.of("name", f"a step is named `{name}` already", span)
+        self.taken[name] = span
+        self.layers.append(name)
+        return len(self.layers) - 1
+
+
+def check_label(label: str, span: Span) -> str:
+    """The label, when it can name a step; SpecError when not."""
+    if not is_label(label):
+        help_ = "a name is made of letters, digits and `_`, with dots between the parts of its path"
+        raise SpecError.of("name", f"`{label}` cannot name a step", span, help=help_)
+    return label
+
+
+def check_length(name: Any, span: Span) -> None:
+    """SpecError when the name of a step, or a name of so many letters, is too long."""
+    if (name if isinstance(name, int) else len(name)) > LONGEST_NAME:
+        raise SpecError.of("name", f"the name of a step has more than {LONGEST_NAME:,} characters", span)

@@ -1,0 +1,187 @@
+"""The flat view of a graph: every node in the order in which it runs, with its full name, and the tree of scopes.
+
+It is derived from the functions: each call is entered, and a full name is the path of calls and the name in the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from archspec.graph.function import Apply, Call, Function
+from archspec.graph.records import Ref
+from archspec.ground.names import first_use
+from archspec.ground.source import Location
+from archspec.ground.tensor import TensorType
+from archspec.op import Op, Weight
+from archspec.ops.weights import Tied
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A tensor that the network gives; `name` is empty where the spec did not name it."""
+
+    name: str
+    value: Ref
+    type: TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One application of an op: a step, entered by one path of calls.
+
+    `name` is unique, and is where its weights stand in the `state_dict`, unless `shares` names the earlier node whose weights
+    it uses. `scope` is an index into the graph's scopes, and `step` its name in that scope's function.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[Ref, ...]
+    options: Mapping[str, Ref]
+    types: tuple[TensorType, ...]
+    scope: int
+    location: Location
+    shares: str = ""
+    step: str = field(default="", compare=False)
+
+    @property
+    def operands(self) -> tuple[Ref, ...]:
+        """All values it takes: the inputs in order, then the optional ones."""
+        return (*self.inputs, *self.options.values()) if self.options else self.inputs
+
+    @property
+    def values(self) -> int:
+        """How many values it computes for a sample. Raises Mistake when a size is free."""
+        return sum(type_.values for type_ in self.types)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One call of a function: what made a group of nodes, a block with its arguments or a list of layers (`block` is empty).
+
+    The first scope is the model. `inputs` and `outputs` are the values that go in and come out, `function` is an index into
+    the graph's functions.
+    """
+
+    name: str
+    parent: int | None
+    block: str
+    arguments: Mapping[str, Any]
+    inputs: tuple[Ref, ...]
+    outputs: tuple[Ref, ...]
+    location: Location
+    function: int = field(default=0, compare=False)
+
+
+@dataclass(slots=True)
+class Layer:
+    """A shared layer, under the full name of its first use."""
+
+    name: str
+    uses: int = 0
+
+    def use(self) -> str:
+        """The full name of the next use."""
+        self.uses += 1
+        return self.name if self.uses == 1 else f"{self.name}@{self.uses}"
+
+
+class Flat(NamedTuple):
+    """The nodes, scopes and weights of a network."""
+
+    nodes: tuple[Node, ...]
+    scopes: tuple[Scope, ...]
+    weights: dict[str, Weight]
+
+
+def flatten(functions: Sequence[Function], inputs: Iterable[str], location: Location) -> Flat:
+    """The flat view of functions, of which the last is a model whose inputs have these names, and which is written there."""
+    flattening = _Flattening(functions)
+    flattening.enter(len(functions) - 1, "", None, tuple(map(Ref, inputs)), [], location)
+    return Flat(tuple(flattening.nodes), tuple(flattening.scopes), flattening.weights)
+
+
+class _Flattening:
+    def __init__(self, functions: Sequence[Function]) -> None:
+        self.functions = functions
+        self.nodes: list[Node] = []
+        self.scopes: list[Scope] = []
+        self.weights: dict[str, Weight] = {}
+        self.ties: dict[tuple[Tied, str], Tied] = {}
+
+    def enter(
+        self,
+        index: int,
+        name: str,
+        parent: int | None,
+        inputs: tuple[Ref, ...],
+        layers: list[Layer],
+        location: Location,
+    ) -> tuple[Ref, ...]:
+        """Add the nodes of one call of a function; gives the values that it gives."""
+        function, scope = self.functions[index], len(self.scopes)
+        prefix = f"{name}." if name else ""
+        layers = layers + [Layer(prefix + own) for own in function.layers[len(layers) :]]
+        values = {Ref(f"%{i}"): ref for i, ref in enumerate(inputs)}
+        given = inputs[: function.given]
+        arguments = function.arguments
+        self.scopes.append(Scope(name, parent, function.block, arguments, given, (), location, index))
+        for step in function.steps:
+            refs = tuple([values[ref] for ref in step.inputs])
+            if isinstance(step, Apply):
+                full = (
+                    layers[step.layer].use() if step.is_use and step.layer is not None else prefix + step.name
+                )
+                self.apply(function, step, full, refs, values, layers, scope)
+                for i in range(len(step.types)):
+                    values[Ref(step.name, i)] = Ref(full, i)
+            else:
+                for i, ref in enumerate(self.call(step, prefix, refs, layers, scope)):
+                    values[Ref(step.name, i)] = ref
+        outputs = tuple([values[ref] for ref in function.outputs])
+        self.scopes[scope] = Scope(name, parent, function.block, arguments, given, outputs, location, index)
+        return outputs
+
+    def apply(
+        self,
+        function: Function,
+        step: Apply,
+        full: str,
+        refs: tuple[Ref, ...],
+        values: Mapping[Ref, Ref],
+        layers: list[Layer],
+        scope: int,
+    ) -> None:
+        """Add one node, and its weights unless it shares them."""
+        op, shares = step.op, ""
+        if isinstance(op, Tied):
+            op = self.tied(op, layers[step.layer or 0])
+        held = function.held.get(step.name)
+        if held:
+            original = first_use(full)
+            if original != full:
+                shares = original
+            else:
+                for key, weight in held.items():
+                    self.weights[f"{full}.{key}" if key else full] = weight
+        options = {option: values[ref] for option, ref in step.options.items()}
+        self.nodes.append(Node(full, op, refs, options, step.types, scope, step.location, shares, step.name))
+
+    def tied(self, op: Tied, layer: Layer) -> Tied:
+        """The op that reads a weight of a shared layer, by the weight's full name."""
+        key = op, layer.name
+        if key not in self.ties:
+            target = f"{first_use(layer.name)}.{op.target}"
+            self.ties[key] = op.model_copy(update={"target": target})
+        return self.ties[key]
+
+    def call(
+        self, step: Call, prefix: str, refs: tuple[Ref, ...], layers: list[Layer], scope: int
+    ) -> tuple[Ref, ...]:
+        """Add what a call makes, or each call of a row, which takes what the one before gives."""
+        handed = [layers[i] for i in step.layers]
+        for name in step.names:
+            full = layers[step.layer].use() if step.layer is not None else prefix + name
+            refs = self.enter(step.function, full, scope, refs, handed, step.location)
+        return refs

@@ -1,0 +1,201 @@
+"""Functions: a block applied with given arguments to inputs of given types, and the steps that it takes.
+
+Everything that two parts of a network share is said here once: a block that comes again in the same way is one function
+and two calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, TypeVar
+
+from pydantic import Discriminator, Field, JsonValue, Tag
+from pydantic_core import to_json
+
+from archspec.graph.records import AnyOp, Record, Ref, Several, Value
+from archspec.ground.errors import Mistake
+from archspec.ground.guarding import at_step
+from archspec.ground.source import Location
+from archspec.ground.tensor import TensorType
+from archspec.op import Op, Weight
+from archspec.ops.weights import Tied
+
+Index = Annotated[int, Field(ge=0)]
+Answer = TypeVar("Answer")
+
+
+class Apply(Record):
+    """A step that applies an op.
+
+    `layer` is the shared layer that it is a use of, or whose weight it reads: an index into its function's `layers`.
+    """
+
+    name: str
+    op: AnyOp
+    inputs: Several[Value]
+    options: dict[str, Value] = Field(default={})
+    types: Several[TensorType]
+    location: Location
+    layer: Index | None = None
+
+    @property
+    def operands(self) -> tuple[Ref, ...]:
+        """All values it takes: the inputs in order, then the optional ones."""
+        return (*self.inputs, *self.options.values()) if self.options else self.inputs
+
+    @property
+    def is_use(self) -> bool:
+        """Whether it is a use of a shared layer, and named where that is declared."""
+        return self.layer is not None and type(self.op) is not Tied
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name."""
+        return (self.name,)
+
+
+class Call(Record):
+    """A step that calls a function, or a row of calls: `times` of them, each on what the one before gives.
+
+    `function` is an index into the graph's functions, and `layers` are the shared layers handed in, as indices into the
+    `layers` of the function around it. The calls of a row are numbered from its own name on.
+    """
+
+    name: str
+    function: Index
+    inputs: Several[Value]
+    layers: Several[Index] = ()
+    types: Several[TensorType]
+    location: Location
+    layer: Index | None = None
+    times: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def operands(self) -> tuple[Ref, ...]:
+        """All values it takes, in order."""
+        return self.inputs
+
+    @property
+    def is_use(self) -> bool:
+        """Whether it is a use of a shared layer, and named where that is declared."""
+        return self.layer is not None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each call of the row."""
+        if self.times == 1:
+            return (self.name,)
+        return tuple(map(str, range(int(self.name), int(self.name) + self.times)))
+
+
+def _sort(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "call" if "function" in value else "apply"
+    return "call" if isinstance(value, Call) else "apply"
+
+
+Step = Apply | Call
+AnyStep = Annotated[Annotated[Apply, Tag("apply")] | Annotated[Call, Tag("call")], Discriminator(_sort)]
+
+
+class Function(Record):
+    """A block applied with given arguments to inputs of given types; or a list of layers, whose `block` is empty.
+
+    Its first `given` inputs are those that the block declares, the others tensors among its arguments; within it they are
+    called `%0`, `%1` ... `layers` are the shared layers that it uses: those handed in, which have no name, and then those
+    declared in it, by name.
+    """
+
+    block: str
+    arguments: dict[str, JsonValue]
+    inputs: Several[TensorType]
+    given: Index
+    layers: Several[str] = ()
+    steps: Several[AnyStep]
+    outputs: Several[Value]
+
+    @cached_property
+    def types(self) -> dict[Ref, TensorType]:
+        """The type of each value in it."""
+        types = {Ref(f"%{i}"): type_ for i, type_ in enumerate(self.inputs)}
+        for step in self.steps:
+            for index, type_ in enumerate(step.types):
+                types[Ref(step.name, index)] = type_
+        return types
+
+    @cached_property
+    def step(self) -> dict[str, Step]:
+        """Its steps by name."""
+        return {step.name: step for step in self.steps}
+
+    @property
+    def output_types(self) -> tuple[TensorType, ...]:
+        """The types of what it gives."""
+        return tuple(self.types[ref] for ref in self.outputs)
+
+    @property
+    def handed(self) -> int:
+        """How many shared layers are handed in."""
+        return sum(not name for name in self.layers)
+
+    def ask(self, step: Apply, question: Callable[..., Answer], *, name: str = "") -> Answer:
+        """What a step's op says of it: `function.ask(step, Op.macs)`, given the types of its inputs and options.
+
+        `name` is what the step is called where that is told. Raises Mistake, with the name and the place of the step.
+        """
+        method: Callable[..., Answer] = getattr(step.op, question.__name__)
+        try:
+            return method(
+                *(self.types[ref] for ref in step.inputs),
+                **{option: self.types[ref] for option, ref in step.options.items()},
+            )
+        except Mistake as mistake:
+            raise at_step(mistake, name or step.name, step.location) from mistake.__cause__
+
+    @cached_property
+    def held(self) -> dict[str, Mapping[str, Weight]]:
+        """The weights that each step which has any computes with, by the step's name and their key below it."""
+        found = {}
+        for step in self.steps:
+            if isinstance(step, Apply) and (weights := self.ask(step, Op.weights)):
+                found[step.name] = weights
+        return found
+
+    @property
+    def key(self) -> Hashable:
+        """What tells it from all functions that are not equal to it."""
+        steps = tuple(
+            (s.name, s.op, s.inputs, tuple(s.options.items()), s.types, s.location, s.layer)
+            if isinstance(s, Apply)
+            else (s.name, s.function, s.inputs, s.layers, s.types, s.location, s.layer, s.times)
+            for s in self.steps
+        )
+        arguments = to_json(self.arguments, inf_nan_mode="constants")
+        return self.block, arguments, self.inputs, self.given, self.layers, steps, self.outputs
+
+
+FirstUses = dict[tuple[int, int], tuple[Function, Step] | None]
+
+
+def first_use(
+    functions: Sequence[Function], index: int, layer: int, known: FirstUses | None = None
+) -> tuple[Function, Step] | None:
+    """The step that uses a shared layer of a function first, and the function that it stands in; None when none does.
+
+    `known` keeps what was found, for as long as the functions are the same.
+    """
+    known = {} if known is None else known
+    if (index, layer) not in known:
+        found: tuple[Function, Step] | None = None
+        for step in functions[index].steps:
+            if step.is_use and step.layer == layer:
+                found = functions[index], step
+            elif isinstance(step, Call) and layer in step.layers:
+                handed = [i for i, given in enumerate(step.layers) if given == layer]
+                firsts = (first_use(functions, step.function, i, known) for i in handed)
+                found = next((first for first in firsts if first), None)
+            if found:
+                break
+        known[index, layer] = found
+    return known[index, layer]

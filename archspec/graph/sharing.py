@@ -1,0 +1,140 @@
+"""Shared layers: that each use fits the weights that the first one made."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from archspec.graph.function import Apply, Call, Function, Step
+from archspec.graph.graph import Graph
+from archspec.graph.values import wrong
+from archspec.ground.tensor import show
+from archspec.ops.weights import Tied
+
+Content = Apply | int
+"""What a use of a shared layer applies: an op with the weights of its step, or a function by its index."""
+
+Event = tuple[int, str, Content | Tied]
+"""A use or a reading of a weight: the function and the step where it stands, and what is used or read."""
+
+
+class Sharing:
+    """What happens to each shared layer of each function, in order; each thing that happens is kept once."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.events: list[list[dict[object, Event]]] = []
+        self._matching: dict[tuple[int, int], bool] = {}
+
+    @cached_property
+    def _weights(self) -> tuple[int, ...]:
+        """How many weights each function has."""
+        return self.graph.owned(lambda weight: 1)
+
+    def start(self, function: Function) -> None:
+        """Begin with the next function."""
+        self.events.append([{} for _ in function.layers])
+
+    def step(self, index: int, step: Step) -> None:
+        """Note what a step of a function does to its shared layers."""
+        if isinstance(step, Apply):
+            if step.layer is not None:
+                content: Content | Tied = step.op if isinstance(step.op, Tied) else step
+                key: object = (step.op, str(self.graph.functions[index].held.get(step.name)))
+                self.events[index][step.layer].setdefault(key, (index, step.name, content))
+            return
+        if step.layer is not None:
+            self.events[index][step.layer].setdefault(step.function, (index, step.name, step.function))
+        for handed, layer in enumerate(step.layers):
+            for key, event in self.events[step.function][handed].items():
+                self.events[index][layer].setdefault(key, event)
+
+    def finish(self, index: int) -> None:
+        """Mistake when a layer that a function declares has a use or a reading that does not fit its first use."""
+        function = self.graph.functions[index]
+        for layer in range(function.handed, len(function.layers)):
+            events = list(self.events[index][layer].values())
+            for home, name, content in events:
+                self.fits(function.layers[layer], events[0], home, name, content)
+
+    def fits(self, layer: str, first: Event, home: int, name: str, content: Content | Tied) -> None:
+        """Mistake when a use of a layer, or a reading of its weight, does not fit the first use."""
+        if isinstance(first[2], Tied):
+            raise wrong(f"`{name}` reads a weight of the shared layer `{layer}` before its first use")
+        if isinstance(content, Tied):
+            weight = self.weight(first, content.target)
+            if weight != (content.shape, content.dtype):
+                made = f"is {weight[1]}{show(weight[0])}" if weight else "it does not have"
+                raise wrong(
+                    f"`{name}` reads `{content.target}` of the shared layer `{layer}` as"
+                    f" {content.dtype}{show(content.shape)}, which {made}"
+                )
+            return
+        if isinstance(content, int) and isinstance(first[2], int):
+            same = self.matches(first[2], content)
+        elif isinstance(content, Apply) and isinstance(first[2], Apply):
+            same = self._same(first[0], first[2], home, content)
+        else:
+            same = False
+        if not same:
+            raise wrong(f"the use `{name}` of the shared layer `{layer}` does not fit its first use")
+
+    def weight(self, event: Event, key: str) -> tuple[tuple[int, ...], str] | None:
+        """The shape and the dtype of a weight of the first use."""
+        home, name, content = event
+        function, step = self.graph.functions[home], name
+        if isinstance(content, int):
+            function, step, key = self.graph.functions[content], key, ""
+        found = function.held.get(step, {}).get(key)
+        return None if found is None else (found.shape, found.dtype)
+
+    def matches(self, first: int, other: int) -> bool:
+        """Whether a function has all the weights that another needs, in steps of the same ops."""
+        if first == other:
+            return True
+        if (first, other) not in self._matching:
+            ours, theirs = self.graph.functions[first], self.graph.functions[other]
+            self._matching[first, other] = all(
+                self._step_matches(first, ours, other, step) for step in theirs.steps if not step.is_use
+            ) and all(self._layer_matches(first, other, name) for name in theirs.layers if name)
+        return self._matching[first, other]
+
+    def _step_matches(self, first: int, ours: Function, other: int, step: Step) -> bool:
+        mine = ours.step.get(step.name)
+        if isinstance(step, Call):
+            if not self._weights[step.function]:
+                return True
+            return (
+                isinstance(mine, Call)
+                and mine.times >= step.times
+                and self.matches(mine.function, step.function)
+            )
+        if step.name not in self.graph.functions[other].held:
+            return True
+        return isinstance(mine, Apply) and self._same(first, mine, other, step)
+
+    def _same(self, first: int, mine: Apply, other: int, step: Apply) -> bool:
+        ours = self.graph.functions[first].held.get(mine.name, {})
+        theirs = self.graph.functions[other].held.get(step.name, {})
+        return (mine.op == step.op or not theirs) and all(
+            key in ours and (ours[key].shape, ours[key].dtype) == (weight.shape, weight.dtype)
+            for key, weight in theirs.items()
+        )
+
+    def _layer_matches(self, first: int, other: int, name: str) -> bool:
+        ours, theirs = self.graph.functions[first], self.graph.functions[other]
+        if name not in ours.layers:
+            return False
+        mine = self.graph.first_use(first, ours.layers.index(name))
+        use = self.graph.first_use(other, theirs.layers.index(name))
+        if mine is None or use is None:
+            return use is None
+        if isinstance(mine[1], Call) and isinstance(use[1], Call):
+            return self.matches(mine[1].function, use[1].function)
+        if isinstance(mine[1], Apply) and isinstance(use[1], Apply):
+            held = use[0].held.get(use[1].name, {})
+            made = mine[0].held.get(mine[1].name, {})
+            return (mine[1].op == use[1].op or not held) and all(
+                key in made and (made[key].shape, made[key].dtype) == (weight.shape, weight.dtype)
+                for key, weight in held.items()
+            )
+        return False
