@@ -67,7 +67,7 @@ def test_it_holds_json_safetensors_and_a_manifest(built: Path) -> None:
     graph, tensors, manifest = read_artifact(built)
     with zipfile.ZipFile(built) as archive:
         assert sorted(archive.namelist()) == ["graph.json", "manifest.json", "weights.safetensors"]
-        assert json.loads(archive.read("graph.json"))["format"] == 1
+        assert json.loads(archive.read("graph.json"))["format"] == 2
     assert set(tensors) == {"c.weight", "c.bias"} | {
         f"batch_norm.{leaf}"
         for leaf in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
