@@ -123,7 +123,7 @@ class Graph(Record):
     @cached_property
     def trained(self) -> tuple[int, ...]:
         """How many trained numbers each function has, with all that it calls: the last is how many the network has."""
-        return self.owned(lambda weight: weight.size if weight.trainable else 0)
+        return self.owned(lambda weight: trained_values((weight,)))
 
     @property
     def parameters(self) -> int:
