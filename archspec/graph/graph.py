@@ -15,7 +15,7 @@ from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.guarding import at_step
 from archspec.ground.source import Location
 from archspec.ground.tensor import TensorType
-from archspec.op import Weight
+from archspec.op import Weight, trained_values
 
 FORMAT: Literal[2] = 2
 
