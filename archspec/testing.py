@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from archspec.api import read_text
 from archspec.backends.torch_conformance import require_callable, require_results, require_weights
 from archspec.backends.torch_fx import lower
-from archspec.backends.torch_weights import draw, empty
+from archspec.backends.torch_weights import empty, initial_weights
 from archspec.graph import Graph, Node, Ref
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType, dtype, torch_name
@@ -166,7 +166,7 @@ def check_run(example: str) -> None:
     _require(
         Graph.from_json(graph.to_json()) == graph, example, "its graph changes in a round trip through JSON"
     )
-    results = _tensors(lower(graph, lambda g: draw(g, 0))(*batch_of(graph, "cpu", 3)))
+    results = _tensors(lower(graph, lambda g: initial_weights(g, 0))(*batch_of(graph, "cpu", 3)))
     for type_, result in zip(expected, results, strict=True):
         shape = (3, *type_.shape)
         _require(
@@ -192,7 +192,7 @@ def check_saved(example: str) -> None:
 def check_view(example: str) -> None:
     """`view` says whether the output at inference shares the input's memory."""
     graph, _ = graph_of(example)
-    module = lower(graph, lambda g: draw(g, 0)).eval()
+    module = lower(graph, lambda g: initial_weights(g, 0)).eval()
     batch = batch_of(graph, "cpu")
     with torch.no_grad():
         results = _tensors(module(*batch))
@@ -210,7 +210,7 @@ def check_overwritable(example: str) -> None:
     graph, _ = graph_of(example)
     if not layer(graph).op.overwritable:
         return
-    module = lower(graph, lambda g: draw(g, 0))
+    module = lower(graph, lambda g: initial_weights(g, 0))
     batch = batch_of(graph, "cpu", 3)
     real = [x.requires_grad_() for x in batch if x.is_floating_point()]
     out = module(*batch)
@@ -243,7 +243,7 @@ def check_reach(example: str) -> None:
     node = layer(graph)
     reaches = node.op.reach(*graph.input_types(node), **graph.option_types(node))
     _require(len(reaches) == len(node.operands), example, "`reach` must have one item per tensor")
-    module = lower(graph, lambda g: draw(g, 0)).eval()
+    module = lower(graph, lambda g: initial_weights(g, 0)).eval()
     torch.manual_seed(0)
     batch = batch_of(graph, "cpu", 1)
     by_name = {given.name: x for given, x in zip(graph.inputs, batch, strict=True)}
@@ -361,7 +361,7 @@ def _kept(graph: Graph, node: Node) -> Iterator[TensorType]:
 
 def _bytes_kept(graph: Graph) -> int:
     """The bytes that autograd keeps for the layer, each storage once, without weights and buffers."""
-    module = lower(graph, lambda g: draw(g, 0), flat=True)
+    module = lower(graph, lambda g: initial_weights(g, 0), flat=True)
     # Clones: a leaf would be kept anyway.
     batch = [x.requires_grad_().clone() if x.is_floating_point() else x for x in batch_of(graph, "cpu")]
     kept: list[Tensor] = []

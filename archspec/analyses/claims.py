@@ -82,15 +82,15 @@ def _check(graph: Graph, claim: Claim) -> Verdict:
     if claim.quantity not in MEASURES:
         names = [*MEASURES, "output"]
         raise Mistake(
-            f"there are no claims about `{claim.quantity}`",
+            f"`{claim.quantity}` is not a quantity that can be claimed",
             kind="claim",
-            help=suggest(claim.quantity, names) or f"claims are about {', '.join(names)}",
+            help=suggest(claim.quantity, names) or f"the quantities are {', '.join(names)}",
         )
     if not claim.figure:
-        raise Mistake(f"`{claim.quantity}` is claimed as a figure such as `25.56M`", kind="claim")
+        raise Mistake(f"`{claim.quantity}` needs a figure, such as `25.56M`", kind="claim")
     if claim.subject:
         raise Mistake(
-            f"`{claim.quantity}` is claimed of the whole model, not of `{claim.subject}`", kind="claim"
+            f"`{claim.quantity}` is a figure of the whole model, not of `{claim.subject}`", kind="claim"
         )
     measured = MEASURES[claim.quantity](graph)
     as_printed = _prints_as(measured, claim.figure)
@@ -109,9 +109,9 @@ def _prints_as(value: int, figure: str) -> bool:
 
 def _check_output(graph: Graph, claim: Claim) -> Verdict:
     if claim.shape is None:
-        raise Mistake("an output is claimed by its shape: `output [1000]`", kind="claim")
+        raise Mistake("`output` needs a shape, such as `output [1000]`", kind="claim")
     if claim.known:
-        raise Mistake("a shape holds or does not", kind="claim", help="only figures can have a `but`")
+        raise Mistake("a shape cannot have a `but`", kind="claim", help="only figures can")
     output = _output(graph, claim.subject)
     return Verdict(claim, show(output.type.shape), "printed" if output.type.shape == claim.shape else "wrong")
 

@@ -133,9 +133,9 @@ def _take_built(path: Path, request: Request, plan: Plan) -> tuple[Graph, Weight
 def _weight_maker(seed: int | None, weights: str | os.PathLike[str] | None, plan: Plan) -> WeightMaker:
     """What makes the weights of a graph: drawn from a seed, or read from a file."""
     if weights is None:
-        from archspec.backends.torch_weights import draw
+        from archspec.backends.torch_weights import initial_weights
 
-        return partial(draw, seed=_whole("seed", seed))
+        return partial(initial_weights, seed=_whole("seed", seed))
     if seed is not None:
         raise SpecError.of("argument", "weights from a file need no seed", help="leave out `seed`")
     from archspec.backends.torch_checkpoint import read_weights
@@ -199,7 +199,7 @@ def _real_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if isinstance(dtype, torch.dtype):
         return torch_dtype(str(dtype).removeprefix("torch."))
     if not isinstance(dtype, str):
-        raise SpecError.of("argument", f"`dtype` is a name or a dtype of PyTorch, not {dtype!r}")
+        raise SpecError.of("argument", f"`dtype` is a dtype of PyTorch or its name, not {dtype!r}")
     return torch_dtype(dtype)
 
 
@@ -224,7 +224,7 @@ def _whole(name: str, value: int | None) -> int | None:
     except TypeError:
         number = 1 << 64
     if isinstance(value, bool) or not -(2**63) <= (number or 0) < 2**63:
-        raise SpecError.of("argument", f"`{name}` is a whole number of at most 64 bits, not {value!r}")
+        raise SpecError.of("argument", f"`{name}` is a 64-bit integer, not {value!r}")
     return number
 
 
@@ -256,9 +256,7 @@ def torch_dtype(name: str) -> torch.dtype:
     except Mistake as mistake:
         raise mistake.at(None) from None
     if not found.is_floating_point:
-        raise SpecError.of(
-            "argument", f"weights cannot be {name}", help="f16, bf16, f32 and f64 hold real numbers"
-        )
+        raise SpecError.of("argument", f"weights cannot be {name}", help="use f16, bf16, f32 or f64")
     return found
 
 

@@ -17,7 +17,7 @@ from archspec.op import Weight
 LARGE = 1 << 15  # values; smaller tensors are filled without handing them to a thread
 
 
-def draw(graph: Graph, seed: int | None = None) -> dict[str, torch.Tensor]:
+def initial_weights(graph: Graph, seed: int | None = None) -> dict[str, torch.Tensor]:
     """The first values of every weight, by name, on the CPU.
 
     What a weight gets depends on the seed and on its name alone: a layer added elsewhere changes

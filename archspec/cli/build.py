@@ -42,37 +42,35 @@ def build(
     spec: Spec,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "-o", "--output", help="Where to write; build/NAME.archmod unless given.", show_default=False
-        ),
+        typer.Option("-o", "--output", help="Output file (default: build/NAME.archmod).", show_default=False),
     ] = None,
     settings: Settings = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Seed of the first weights, 0 unless given: same spec and seed, same bytes.",
+            help="Seed of the initial weights (default: 0). Same spec and seed, same bytes.",
             show_default=False,
         ),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="A .safetensors file of weights to build it with.", show_default=False),
+        typer.Option(help="Weights to use, as a .safetensors file.", show_default=False),
     ] = None,
     dtype: Annotated[
         str | None,
         typer.Option(
-            help="Floating-point type of the weights: f32, f16, bf16 or f64; as in the spec unless given.",
+            help="Dtype of floating-point weights: f32, f16, bf16 or f64 (default: the spec's).",
             show_default=False,
         ),
     ] = None,
     optimize: Annotated[
         Optimise | None,
         typer.Option(
-            help="Fold, fuse and pack when it is loaded: it can no longer train.", show_default=False
+            help="Fold, fuse and pack on loading; the module can no longer train.", show_default=False
         ),
     ] = None,
     compile: Annotated[
-        bool, typer.Option("--compile", help="Compile with torch.compile when it first runs after loading.")
+        bool, typer.Option("--compile", help="Compile with torch.compile at the first run after loading.")
     ] = False,
     aot: Annotated[
         bool,
@@ -81,13 +79,11 @@ def build(
             help="Also write a package compiled ahead of time, for inference on inputs of known sizes.",
         ),
     ] = False,
-    batch: Annotated[
-        int, typer.Option(min=0, help="How many samples --aot compiles for; 0 is any number.")
-    ] = 1,
+    batch: Annotated[int, typer.Option(min=0, help="Batch size that --aot compiles for; 0 for any.")] = 1,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Build a module, with fresh weights or those of a file, and write it to a file that archspec.load reads."""
+    """Build a module, with initial or given weights, as a file that archspec.load reads."""
     started = time.perf_counter()
     if not aot:
         refuse_idle(context, "it is how many samples --aot compiles for", "batch")

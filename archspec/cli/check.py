@@ -17,7 +17,7 @@ def check(
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Check specs: names, shapes, and their claims to the digits printed. Fast; never imports torch."""
+    """Check names and shapes of specs, and their claims to the printed digit. Fast: never imports torch."""
     from archspec.api import check as check_spec
 
     import_plugins(plugins)
@@ -30,17 +30,13 @@ def check(
             failed = True
             continue
         for graph, verdicts in checked:
-            claims = (
-                f", {len(verdicts)} claims hold"
-                if len(verdicts) > 1
-                else ", 1 claim holds"
-                if verdicts
-                else ""
-            )
-            typer.echo(
-                f"{spec}: {graph.name} is right: {len(graph.nodes):,} nodes, {graph.parameters:,} parameters{claims}"
-            )
+            which = spec if len(checked) == 1 else f"{spec}:{graph.name}"
+            counted = [(len(graph.nodes), "node"), (graph.parameters, "parameter"), (len(verdicts), "claim")]
+            said = [
+                f"{count:,} {what}{'s' * (count != 1)}" for count, what in counted if count or what != "claim"
+            ]
+            typer.echo(f"{which}: ok ({', '.join(said)})")
         if not checked:
-            typer.echo(f"{spec}: right; it defines no model that stands alone")
+            typer.echo(f"{spec}: ok (no model to check by itself)")
     if failed:
         raise typer.Exit(1)

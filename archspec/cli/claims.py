@@ -13,7 +13,7 @@ from archspec.cli.tables import Table, TableFormat, print_table
 if TYPE_CHECKING:
     from archspec.analyses.claims import Verdict
 
-_SAID = {"printed": "holds", "differs": "differs, as said", "wrong": "WRONG"}
+_SAID = {"printed": "holds", "differs": "known difference", "wrong": "WRONG", "unmeasured": "not measured"}
 
 
 @app.command()
@@ -30,7 +30,7 @@ def claims(
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Print published figures beside what is measured. Exit status 1 when one does not hold."""
+    """Compare published figures with measured ones. Exits with status 1 if one does not hold."""
     from archspec.api import claims as read_claims
     from archspec.api import shipped
 
@@ -77,12 +77,12 @@ def claims_table(found: list[tuple[str, Verdict]]) -> Table:
                 "source": claim.source,
             }
         )
-    headings = ["model", "at", "claim", "claimed", "measured", "verdict", "source"]
+    headings = ["model", "settings", "claim", "claimed", "measured", "verdict", "source"]
     count = len({model for model, _ in found})
     held = sum(verdict.finding == "printed" for _, verdict in found)
     differing = sum(verdict.finding == "differs" for _, verdict in found)
     notes = [
-        f"{len(found)} claims about {count} models: {held} hold, {differing} differ as their specs say, "
+        f"{len(found)} claims about {count} models: {held} hold, {differing} have a known difference, "
         f"{len(found) - held - differing} are wrong"
     ]
     return Table(

@@ -59,7 +59,7 @@ def draw(
         typer.Option(
             "-o",
             "--output",
-            help="Where to write, NAME.svg unless given; with --all, a folder. The suffix tells the format: "
+            help="Output file (default: NAME.svg), or folder with --all. The suffix selects the format: "
             + "; ".join(f".{suffix} ({backend.formats[suffix]})" for suffix, backend in formats().items())
             + ".",
             show_default=False,
@@ -73,24 +73,24 @@ def draw(
         ),
     ] = View.overview,
     depth: Annotated[
-        int | None, typer.Option(min=1, help="How many levels of blocks are opened.", show_default=False)
+        int | None, typer.Option(min=1, help="How many levels of blocks to open.", show_default=False)
     ] = None,
     focus: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="Draw only this part: a step such as layer3.0, or a block such as Bottleneck.",
+            help="Draw one part: a step such as layer3.0, or a block such as Bottleneck.",
         ),
     ] = "",
     shade: Annotated[
         str,
         typer.Option(metavar="QUANTITY", help="Shade boxes by their share of params, macs or memory."),
     ] = "",
-    theme: Annotated[str, typer.Option(help="The colours: light, dark, or grey for print.")] = "light",
-    direction: Annotated[str, typer.Option(help="Where the network leads: down, up or right.")] = "down",
+    theme: Annotated[str, typer.Option(help="Colours: light, dark, or grey for print.")] = "light",
+    direction: Annotated[str, typer.Option(help="Direction of flow: down, up or right.")] = "down",
     every: Annotated[
         bool,
-        typer.Option("--all", help="Draw every shipped spec into the folder given with -o, or `gallery`."),
+        typer.Option("--all", help="Draw every shipped spec, into the folder -o (default: gallery)."),
     ] = False,
     settings: Settings = None,
     plugins: Plugins = None,

@@ -17,7 +17,7 @@ from archspec.cli.options import Format
 def list_(
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.text,
 ) -> None:
-    """List the specs that come with archspec by family and year, each with a line on what it is."""
+    """List the shipped specs by family and year, with a line on each."""
     from archspec.api import shipped
 
     entries = shipped()

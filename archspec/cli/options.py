@@ -16,7 +16,7 @@ from archspec.ground.errors import SpecError
 Spec = Annotated[
     str,
     typer.Argument(
-        metavar="SPEC", help="Path of an .arch file, or name of a shipped spec; :Model picks a model."
+        metavar="SPEC", help="Path of an .arch file or name of a shipped spec; append :Model to pick a model."
     ),
 ]
 Settings = Annotated[
@@ -24,7 +24,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Set a parameter of the model, as in --set classes=10. May be repeated.",
+        help="Set a parameter of the model: --set classes=10. Repeatable.",
     ),
 ]
 Plugins = Annotated[
@@ -32,10 +32,10 @@ Plugins = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE.py",
-        help="Import a Python file that defines ops of your own. May be repeated.",
+        help="Import a Python file that defines custom ops. Repeatable.",
     ),
 ]
-Budget = Annotated[int, typer.Option("--budget", min=1, help="The most nodes that a graph may have.")]
+Budget = Annotated[int, typer.Option("--budget", min=1, help="Most nodes a graph may have.")]
 BUDGET = 1_000_000
 
 

@@ -32,7 +32,7 @@ def show(
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Print the graph of a model: what it takes, and every step with its arguments, shape and parameters."""
+    """Print a model's graph: its inputs, and each step with its arguments, shape and parameters."""
     from archspec.api import read
 
     import_plugins(plugins)

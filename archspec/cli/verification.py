@@ -72,15 +72,15 @@ def _said(opinion: Any) -> str:
     """Why fvcore's count is not our multiply-adds, in a few words."""
     said = []
     if opinion.macs != opinion.torch_macs:
-        said.append("torch counts other multiply-adds")
+        said.append("torch counts different multiply-adds")
     if opinion.fvcore > opinion.macs:
         said.append(
             "fvcore counts arithmetic that is no multiply-add" if opinion.macs == 0 else "fvcore counts more"
         )
     elif opinion.fvcore < opinion.macs:
-        said.append("fvcore leaves it out" if not opinion.fvcore else "fvcore counts a part")
+        said.append("fvcore leaves it out" if not opinion.fvcore else "fvcore counts part of it")
     elif opinion.flops and not opinion.macs:
-        said.append("counted here only")
+        said.append("only counted here")
     return "; ".join(said)
 
 

@@ -21,7 +21,7 @@ from archspec.analyses.receptive_field import (
     summary,
 )
 from archspec.backends.torch_fx import lower
-from archspec.backends.torch_weights import draw
+from archspec.backends.torch_weights import initial_weights
 from archspec.graph import Graph, Ref
 from archspec.ground.tensor import TensorType
 from archspec.op import Op
@@ -267,7 +267,7 @@ UNEVEN = {
 
 def reached(graph: Graph, place: tuple[int, ...]) -> torch.Tensor:
     """For each axis of the image the first and the last position on which the outputs at a place depend."""
-    module = lower(graph, lambda g: {n: t.double().abs() + 0.1 for n, t in draw(g, 0).items()})
+    module = lower(graph, lambda g: {n: t.double().abs() + 0.1 for n, t in initial_weights(g, 0).items()})
     shape = graph.inputs[0].type.shape
     image = torch.ones((1, *shape), dtype=torch.float64, requires_grad=True)  # type: ignore[arg-type]
     out = module(image)
@@ -330,7 +330,7 @@ def test_impulses_through_any_layers(trunk: list[str], branch: list[str]) -> Non
         graph = archspec.read_text("\n".join([*head, "    return y + z", ""]))
     (found,) = receptive_field(graph)["x"]
     assume(graph.outputs[0].type.values <= 700)  # the others take long, and show no more
-    module = lower(graph, lambda g: {n: t.double().abs() + 0.1 for n, t in draw(g, 0).items()})
+    module = lower(graph, lambda g: {n: t.double().abs() + 0.1 for n, t in initial_weights(g, 0).items()})
     nothing = torch.zeros((1, 1, 216), dtype=torch.float64)
     # One impulse at each position; with positive weights, what it changes is what sees it.
     seen = ((module(nothing + torch.eye(216).unsqueeze(1)) - module(nothing)).squeeze(1) > 1e-13).int()
@@ -396,7 +396,7 @@ def test_no_value_sees_more_than_is_said(steps: list[str], size: tuple[int, int]
     except archspec.SpecError:
         return  # these do not fit together
     said = receptive_field(graph).get("x")
-    module = lower(graph, lambda g: {n: t.double() for n, t in draw(g, 0).items()}).eval()
+    module = lower(graph, lambda g: {n: t.double() for n, t in initial_weights(g, 0).items()}).eval()
     torch.manual_seed(0)
     for weight in module.parameters():
         weight.data = torch.randn_like(weight)
@@ -439,7 +439,9 @@ def test_what_is_not_followed_is_bounded(body: str, said: str, seen: int) -> Non
     fields = receptive_field(graph)["x"]
     assert described(fields) == said
     if "Deform" not in body:  # where it samples depends on its weights
-        module = lower(graph, lambda g: {n: t.double() + 0.1 for n, t in draw(g, 0).items()}).eval()
+        module = lower(
+            graph, lambda g: {n: t.double() + 0.1 for n, t in initial_weights(g, 0).items()}
+        ).eval()
         torch.manual_seed(0)
         image = torch.randn(1, 1, 16, 16, dtype=torch.float64)
         changes = torch.eye(256, dtype=torch.float64).reshape(256, 1, 16, 16)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import archspec
 from archspec.backends.torch_fx import lower
-from archspec.backends.torch_weights import draw
+from archspec.backends.torch_weights import initial_weights
 from archspec.graph import Graph
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.size import Free, Size, always_equal, require_place
@@ -117,7 +117,7 @@ def test_a_formula_is_the_shape_that_torch_gives_at_every_value(steps: list[str]
         graph = net(*"\n".join([*steps, "return x"]).split("\n"))
     except SpecError:
         return  # refused: not for every value, or not at all
-    module = lower(graph, lambda g: draw(g, 0)).eval()
+    module = lower(graph, lambda g: initial_weights(g, 0)).eval()
     for value in range(1, 9):
         for batch in (0, 1, 3):
             out = module(torch.zeros(batch, 4, value))

@@ -9,7 +9,7 @@ from examples import EXAMPLES
 from torch import nn
 
 from archspec.backends.torch_fx import lower
-from archspec.backends.torch_weights import draw
+from archspec.backends.torch_weights import initial_weights
 from archspec.op import Op
 from archspec.ops.weights import Own, Tied
 from archspec.testing import (
@@ -49,7 +49,7 @@ def test_ops_are_what_they_say(check: Callable[[str], None], op: str, example: s
 @pytest.mark.parametrize("size", [0, 1])
 def test_a_batch_may_be_empty_or_a_single_sample(op: str, example: str, size: int) -> None:
     graph, expected = graph_of(example)
-    module = lower(graph, lambda g: draw(g, 0))
+    module = lower(graph, lambda g: initial_weights(g, 0))
     for training in (True, False):
         if training and op == "BatchNorm" and size == 1 and expected[0].rank == 1:
             continue  # statistics of a single value, which PyTorch refuses
@@ -90,7 +90,7 @@ def test_first_values_are_distributed_as_pytorchs(example: str) -> None:
     else:
         torch.manual_seed(0)
         theirs.reset_parameters()  # type: ignore[operator]
-    ours = draw(graph, 0)
+    ours = initial_weights(graph, 0)
     for name, tensor in theirs.state_dict().items():
         mine = ours[f"layer.{name}"]
         assert mine.dtype == tensor.dtype

@@ -18,7 +18,7 @@ import archspec
 from archspec.analyses.cost import macs
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_modules import Network
-from archspec.backends.torch_weights import draw
+from archspec.backends.torch_weights import initial_weights
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 from archspec.op.torch_layers import DeformConv, DropPath, WSConv2d
@@ -66,7 +66,7 @@ CASES = {
 
 def network(graph: Graph, dtype: torch.dtype = torch.float64) -> Network:
     """A flat network in eval mode, as passes take it from the first one."""
-    made = lower(graph, lambda g: draw(g, 0), flat=True, checked=False).to(dtype).eval()
+    made = lower(graph, lambda g: initial_weights(g, 0), flat=True, checked=False).to(dtype).eval()
     drop_marks(made)
     randomised(made)
     return made
