@@ -258,7 +258,7 @@ class Builder:
         else:
             if self.frame.like is None:
                 return
-            step = self.functions[self.frame.like].step.get(name) if self.frame.like >= 0 else None
+            step = self.functions[self.frame.like].by_name.get(name) if self.frame.like >= 0 else None
             function = self.functions[self.frame.like]
             first = held_by(function, step) if isinstance(step, Apply) else NOTHING
             original = first_name(self.frame.path + name)

@@ -251,7 +251,7 @@ class Layers:
         like = self.builder.frame.like
         if like is None or like < 0:
             return like
-        step = self.builder.functions[like].step.get(name)
+        step = self.builder.functions[like].by_name.get(name)
         return step.function if isinstance(step, Call) else NOTHING
 
     def _first(

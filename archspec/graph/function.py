@@ -125,7 +125,7 @@ class Function(Record):
         return types
 
     @cached_property
-    def step(self) -> dict[str, Step]:
+    def by_name(self) -> dict[str, Step]:
         """Its steps by name."""
         return {step.name: step for step in self.steps}
 

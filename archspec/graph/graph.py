@@ -157,14 +157,14 @@ class Graph(Record):
         first: dict[Hashable, int] = {}
         return tuple(first.setdefault((program, inputs[i]), i) for i, program in enumerate(programs))
 
-    def at(self, path: str) -> tuple[Function, Step]:
+    def find(self, path: str) -> tuple[Function, Step]:
         """The step of that full name, as `stages.0.conv1`, and the function that it stands in.
 
         Later uses of a shared layer are under the name of the first. Raises SpecError when there is none of that name.
         """
-        from archspec.graph.naming import at
+        from archspec.graph.naming import find
 
-        return at(self, path)
+        return find(self, path)
 
     # -------------------------------------------------------------- the flat view
 

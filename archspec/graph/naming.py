@@ -8,7 +8,7 @@ from archspec.ground.errors import SpecError, suggest
 from archspec.ground.names import first_use
 
 
-def at(graph: Graph, path: str) -> tuple[Function, Step]:
+def find(graph: Graph, path: str) -> tuple[Function, Step]:
     """The step of a full name, and the function that it stands in. Raises SpecError when there is none."""
     index, rest = len(graph.functions) - 1, first_use(path)
     while True:
@@ -36,8 +36,8 @@ def _named(graph: Graph, index: int, path: str) -> tuple[Function, Step, int] | 
         name = path[:end]
         if name in function.layers and (first := graph.first_use(index, function.layers.index(name))):
             return *first, end
-        if name in function.step:
-            return function, function.step[name], end
+        if name in function.by_name:
+            return function, function.by_name[name], end
         if name.isdigit():
             for step in function.steps:
                 if isinstance(step, Call) and step.times > 1 and 0 < int(name) - int(step.name) < step.times:

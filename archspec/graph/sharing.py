@@ -99,7 +99,7 @@ class Sharing:
         return self._matching[first, other]
 
     def _step_matches(self, first: int, ours: Function, other: int, step: Step) -> bool:
-        mine = ours.step.get(step.name)
+        mine = ours.by_name.get(step.name)
         if isinstance(step, Call):
             if not self._weights[step.function]:
                 return True

@@ -163,9 +163,9 @@ class _Validation:
             if len(set(graph.returns)) < len(graph.returns):
                 raise wrong("two outputs have the same name")
         for given in graph.inputs:
-            if given.name in model.step or given.name in model.layers:
+            if given.name in model.by_name or given.name in model.layers:
                 raise wrong(f"`{given.name}` is an input and a step")
-            if any(name.startswith(f"{given.name}.") for name in (*model.step, *model.layers)):
+            if any(name.startswith(f"{given.name}.") for name in (*model.by_name, *model.layers)):
                 raise wrong(f"`{given.name}` is an input, so no step can stand below its name")
 
     # -------------------------------------------------------------- functions
