@@ -286,6 +286,7 @@ def test_several_specs_stand_side_by_side() -> None:
     assert [row["total"]["params"] for row in printed] == [5_288_548, 12_233_232]
 
 
+@pytest.mark.slow
 def test_ranges_give_a_row_for_each_value_and_a_plot(tmp_path: Path) -> None:
     at = "resolution=224:320:32,batch=4"
     done = command(
@@ -306,6 +307,7 @@ def test_convolutions_grow_with_the_square_of_the_resolution() -> None:
     assert large.params == small.params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

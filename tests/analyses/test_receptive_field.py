@@ -384,6 +384,7 @@ IMAGE_STEPS = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300, derandomize=True)
 @given(st.lists(IMAGE_STEPS, min_size=1, max_size=4), st.sampled_from([(8, 8), (12, 10)]))
 def test_no_value_sees_more_than_is_said(steps: list[str], size: tuple[int, int]) -> None:
@@ -483,6 +484,7 @@ def borders_count(op: Op) -> bool:
     return getattr(op, "mode", "") not in ("reflect", "replicate")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "example"), EXAMPLES)
 def test_nothing_else_is_seen_than_an_op_says(op: str, example: str) -> None:
     if borders_count(layer(graph_of(example)[0]).op):

@@ -239,6 +239,7 @@ def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", formats())
 def test_the_command_writes_every_format(format: str, tmp_path: Path) -> None:
     done = command("resnet18", "-o", f"net.{format}", folder=tmp_path)

@@ -114,6 +114,7 @@ def text_of(inputs: list[tuple[str, list[int]]], call: str) -> str:
     return "\n".join(["model Example:", *lines, f"    return {call}", ""])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "example"), EXAMPLES)
 def test_an_op_computes_the_same_at_any_size_that_it_does_not_use(op: str, example: str) -> None:
     inputs, call = spec_of(example)

@@ -207,6 +207,7 @@ def test_state_dict_survives_torch_save() -> None:
     assert torch.equal(other(images()), module(images()))
 
 
+@pytest.mark.slow
 def test_compiles_whole_with_any_batch() -> None:
     module = small().eval()
     torch._dynamo.reset()
@@ -215,6 +216,7 @@ def test_compiles_whole_with_any_batch() -> None:
         assert torch.allclose(compiled(images(count)), module(images(count)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_compiles_to_machine_code() -> None:
     module = small().eval()
     torch._dynamo.reset()

@@ -113,6 +113,7 @@ def test_layers_are_modules_of_pytorchs_classes_in_the_order_in_which_they_run()
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "vgg11_bn", "densenet121", "mobilenet_v2", "alexnet"])
 def test_the_children_of_a_straight_network_are_the_network(name: str) -> None:
     module = randomised(archspec.load(small(name), seed=0)).eval()
@@ -372,6 +373,7 @@ WORDS = {
 }  # of the language
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flat", [False, True])
 def test_steps_and_groups_may_have_any_name_that_a_checkpoint_may(flat: bool) -> None:
     steps = "".join(

@@ -81,6 +81,7 @@ def test_a_specs_own_dtypes_hold(tmp_path: Path) -> None:
     assert torch.equal(module.w, torch.full((3,), 0.1).half())
 
 
+@pytest.mark.slow
 def test_the_shell_builds_in_the_specs_dtype(tmp_path: Path) -> None:
     (tmp_path / "net.arch").write_text(MIXED)
     saved({"w": torch.rand(3), "v": torch.rand(3).half()}, tmp_path / "w")

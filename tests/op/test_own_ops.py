@@ -283,6 +283,7 @@ def test_it_is_tried_once_for_each_kind_of_input(monkeypatch: pytest.MonkeyPatch
     assert [type(op).__name__ for op in tried] == ["Gain"]
 
 
+@pytest.mark.slow
 def test_the_shell_tells_it_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "net.arch").write_text(SPEC)
     wrong = {

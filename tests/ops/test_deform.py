@@ -126,6 +126,7 @@ def test_without_offset_it_is_a_convolution() -> None:
     torch.testing.assert_close(module(x, torch.zeros_like(offset)), wanted)
 
 
+@pytest.mark.slow
 def test_compiles_with_any_batch() -> None:
     _, module, inputs = layer(masked=True, dtype=torch.float32, channels=4, out=6, offset_groups=2)
     x, offset, mask = inputs

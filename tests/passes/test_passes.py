@@ -119,6 +119,7 @@ def test_each_pass_alone_changes_no_result(run: Callable[[Network], None], name:
     run_pass(run, case(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "left"),
     [
@@ -132,6 +133,7 @@ def test_norms_are_folded_where_they_can_be(name: str, left: int) -> None:
     assert calls(run_pass(fold_norms, case(name)), _BatchNorm) == left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["resnet50", "efficientnet_b0", "inception_v3", "deeplabv3_resnet50", "resnet50_mdconv"]
 )
