@@ -74,6 +74,17 @@ def test_check_says_what_is_right_and_what_is_wrong(here: Path) -> None:
     assert "m.arch: ok" in done.stdout
 
 
+def test_check_names_each_of_several_models(here: Path) -> None:
+    other = SPEC.replace("model M(width: int = 4)", "model N(width: int = 5)")
+    family = SPEC.replace("model M(width: int = 4)", "model Family(width: int)")
+    (here / "two.arch").write_text(f"{SPEC}\n{other}\n{family}")
+    assert run("check", "two.arch", cwd=here).stdout == (
+        "two.arch:M: ok (1 node, 112 parameters)\ntwo.arch:N: ok (1 node, 140 parameters)\n"
+    )
+    (here / "family.arch").write_text(family)
+    assert run("check", "family.arch", cwd=here).stdout == "family.arch: ok (no model to check by itself)\n"
+
+
 def test_check_measures_claims_to_the_digits_printed(here: Path) -> None:
     claims = '\nclaims M "by hand" at width=8:\n    params {}\n    output [8, 8, 8]\n'
     (here / "m.arch").write_text(SPEC + claims.format("0.22K"))
