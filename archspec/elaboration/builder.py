@@ -103,7 +103,9 @@ class Builder:
             outputs=tuple(tensor.ref for tensor in outputs),
         )
         key = function.key
-        if key not in self._interned:
+        if key in self._interned:
+            self.made -= sum(isinstance(step, Apply) for step in frame.steps)  # which exist already
+        else:
             self._interned[key] = len(self.functions)
             self.functions.append(function)
             self.depths.append(frame.depth)

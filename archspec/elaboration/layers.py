@@ -30,7 +30,7 @@ from archspec.elaboration.values import (
     is_layer,
     kind,
 )
-from archspec.graph import Call
+from archspec.graph import Call, Ref
 from archspec.ground.errors import SpecError
 from archspec.ground.source import Span
 from archspec.ground.tensor import TensorType
@@ -126,7 +126,7 @@ class Layers:
 
     def row(self, layers: list[Any], inputs: Tensors, span: Span) -> Tensors:
         """Apply layers one after the other; a block that comes again and again in the same way is a row of calls."""
-        stream, number = inputs, 0
+        stream, number, first = inputs, 0, len(self.builder.frame.steps)
         for item, count in runs(layers):
             label, layer, place = "", item, span
             if isinstance(item, Labelled):
@@ -139,6 +139,7 @@ class Layers:
                 number += 1
                 if number < end and self._lengthen(before, stream, end, span):
                     number = end
+                stream = self._merged(first, stream, span)
         return stream
 
     def _lengthen(self, before: Tensors, stream: Tensors, end: int, span: Span) -> bool:
@@ -161,6 +162,24 @@ class Layers:
         check_length(frame.longest + len(str(end)) - len(step.name) - 1, span)
         frame.longest += len(str(end)) - len(step.name)
         return True
+
+    def _merged(self, first: int, stream: Tensors, span: Span) -> Tensors:
+        """What the last step gives, which became one row with the step before where both are calls of one function."""
+        steps = self.builder.frame.steps
+        if len(steps) < first + 2:
+            return stream
+        row, step = steps[-2], steps[-1]
+        if not (isinstance(row, Call) and isinstance(step, Call) and row.function == step.function):
+            return stream
+        follows = row.name.isdigit() and step.name == str(int(row.name) + row.times)
+        alone = not (row.layers or step.layers) and row.layer is step.layer is None
+        passed_on = step.inputs == tuple(Ref(row.name, i) for i in range(len(row.types)))
+        if not (follows and alone and passed_on and row.location == step.location):
+            return stream
+        if self.builder.functions[row.function].given != len(row.inputs) or row.types != step.types:
+            return stream
+        steps[-2:] = [row.with_changes(times=row.times + step.times)]
+        return tuple(Tensor(Ref(row.name, i), t.type, t.trace) for i, t in enumerate(stream))
 
     # -------------------------------------------------------------- blocks
 

@@ -1,10 +1,134 @@
-"""Functions changed: what every pass over functions needs, once."""
+"""Passes over functions: a step replaced, inserted or cut wherever it stands, and all types that follow worked out again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
-from archspec.graph.function import Call, Function
+from archspec.graph.function import Apply, Call, Function, Step
+from archspec.graph.graph import Graph
+from archspec.graph.records import Ref
+from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.tensor import TensorType
+from archspec.op.inference import infer
+
+Moved = TypeVar("Moved", Apply, Call)
+
+Change = Callable[[Function, Apply], Sequence[Apply] | None]
+"""What stands in the place of a step: None for the step itself, steps of which the last gives its values, or nothing at all,
+so that what the step gave is its first input. The types that they have are worked out again."""
+
+
+def rewritten(graph: Graph, change: Change) -> Graph:
+    """The network with each step of each function changed, however often the function is called.
+
+    `change` is asked once for each step and each combination of types that come to it. A function whose types change becomes
+    another one. The claims are left out, since they are about the network as it was.
+
+    Raises SpecError when a changed step does not fit where it stands, or the network is none that a spec could have.
+    """
+    rewriting = _Rewriting(graph, change)
+    rewriting.function(len(graph.functions) - 1, graph.model.inputs)
+    changed = graph.model_copy(update={"functions": called(rewriting.functions), "claims": ()})
+    return changed.validated()
+
+
+class _Rewriting:
+    def __init__(self, graph: Graph, change: Change) -> None:
+        self.graph = graph
+        self.change = change
+        self.functions: list[Function] = []
+        self.known: dict[Hashable, int] = {}
+        self.made: dict[tuple[int, tuple[TensorType, ...]], int] = {}
+
+    def function(self, index: int, inputs: tuple[TensorType, ...]) -> int:
+        """The index of what a function becomes on inputs of these types."""
+        if (index, inputs) not in self.made:
+            function = self.graph.functions[index]
+            types = {Ref(f"%{i}"): type_ for i, type_ in enumerate(inputs)}
+            now: dict[Ref, Ref] = {}  # of what was cut or replaced, what stands for it
+            steps: list[Step] = []
+            for step in function.steps:
+                if isinstance(step, Call):
+                    self.call(_moved(step, now), types, now, steps)
+                else:
+                    self.apply(function, _moved(step, now), types, now, steps)
+            made = function.with_changes(
+                inputs=inputs,
+                steps=tuple(steps),
+                outputs=tuple(now.get(ref, ref) for ref in function.outputs),
+            )
+            key = made.key
+            if key not in self.known:
+                self.known[key] = len(self.functions)
+                self.functions.append(made)
+            self.made[index, inputs] = self.known[key]
+        return self.made[index, inputs]
+
+    def call(self, step: Call, types: dict[Ref, TensorType], now: dict[Ref, Ref], steps: list[Step]) -> None:
+        """Add a call; those of a row one by one where each changes the types of what runs through it."""
+        inputs = tuple(types[ref] for ref in step.inputs)
+        function = self.function(step.function, inputs)
+        given = self.functions[function].output_types
+        if step.times == 1 or given == inputs:
+            steps.append(step.with_changes(function=function, types=given))
+            types.update({Ref(step.name, i): type_ for i, type_ in enumerate(given)})
+            return
+        single = step.with_changes(times=1)
+        for name in step.names:
+            single = single.with_changes(name=name)
+            self.call(single, types, now, steps)
+            single = single.with_changes(inputs=tuple(Ref(name, i) for i in range(len(given))))
+        now.update({Ref(step.name, i): ref for i, ref in enumerate(single.inputs)})
+
+    def apply(
+        self,
+        function: Function,
+        step: Apply,
+        types: dict[Ref, TensorType],
+        now: dict[Ref, Ref],
+        steps: list[Step],
+    ) -> None:
+        """Add what a step becomes."""
+        replaced = self.change(function, self.typed(step, types))
+        for made in (step,) if replaced is None else replaced:
+            made = self.typed(made, types)
+            steps.append(made)
+            types.update({Ref(made.name, i): type_ for i, type_ in enumerate(made.types)})
+        if replaced is None:
+            return
+        if not replaced and not step.inputs:
+            raise SpecError.of(
+                "graph", f"`{step.name}` ({step.location}) has no input that could stand for it"
+            )
+        for i in range(len(step.types)):
+            now[Ref(step.name, i)] = Ref(replaced[-1].name, i) if replaced else step.inputs[0]
+
+    def typed(self, step: Apply, types: dict[Ref, TensorType]) -> Apply:
+        """The step with the types that it has on these values. Raises SpecError when it does not fit them."""
+        try:
+            inputs = tuple(types[ref] for ref in step.inputs)
+            options = {option: types[ref] for option, ref in step.options.items()}
+            made, _ = infer(step.op, inputs, options)
+        except KeyError as missing:
+            raise SpecError.of(
+                "graph", f"`{step.name}` takes `{missing.args[0]}`, which nothing before it gives"
+            ) from None
+        except Mistake as mistake:
+            message = f"`{step.name}` ({step.location}): {mistake.message}"
+            raise SpecError.of(mistake.kind, message, help=mistake.help) from mistake.__cause__
+        return step if made == step.types else step.with_changes(types=made)
+
+
+def _moved(step: Moved, now: dict[Ref, Ref]) -> Moved:
+    """The step with what stands for the values that it took."""
+    if not now or not any(ref in now for ref in step.operands):
+        return step
+    inputs = tuple(now.get(ref, ref) for ref in step.inputs)
+    if isinstance(step, Call):
+        return step.with_changes(inputs=inputs)
+    options = {option: now.get(ref, ref) for option, ref in step.options.items()}
+    return step.with_changes(inputs=inputs, options=options)
 
 
 def called(functions: Sequence[Function]) -> tuple[Function, ...]:
