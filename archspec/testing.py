@@ -138,9 +138,8 @@ def check_weights(example: str) -> None:
     """`weights` declares the tensors of the module: names, shapes, dtypes, which are trained and which are saved."""
     graph, _ = graph_of(example)
     node = layer(graph)
-    inputs, options = graph.input_types(node), graph.option_types(node)
     try:
-        require_weights(node.op, node.op.lower(*inputs, **options), node.op.weights(*inputs, **options))
+        require_weights(node.op, graph.ask(node, Op.lower), graph.weights_of(node))
     except Mistake as mistake:
         _require(False, example, mistake.message)
 
@@ -149,8 +148,7 @@ def check_counts(example: str) -> None:
     """`macs` is half the floating-point operations that torch counts, and `flops` at least twice `macs`."""
     graph, _ = graph_of(example)
     node = layer(graph)
-    inputs, options = graph.input_types(node), graph.option_types(node)
-    macs, flops = node.op.macs(*inputs, **options), node.op.flops(*inputs, **options)
+    macs, flops = graph.ask(node, Op.macs), graph.ask(node, Op.flops)
     module = lower(graph, lambda g: empty(g, "meta")).eval()
     counter = FlopCounterMode(display=False)
     with counter:
@@ -241,7 +239,7 @@ def check_reach(example: str) -> None:
     """`reach` has one item per tensor and axis, and no value depends on more: one input value is changed at a time."""
     graph, _ = graph_of(example)
     node = layer(graph)
-    reaches = node.op.reach(*graph.input_types(node), **graph.option_types(node))
+    reaches = graph.ask(node, Op.reach)
     _require(len(reaches) == len(node.operands), example, "`reach` must have one item per tensor")
     module = lower(graph, lambda g: initial_weights(g, 0)).eval()
     torch.manual_seed(0)
@@ -346,7 +344,7 @@ def _kept(graph: Graph, node: Node) -> Iterator[TensorType]:
     """The types of the tensors that `saved` names, each tensor once."""
     named = dict(zip(node.op.signature().required, node.inputs, strict=False)) | dict(node.options)
     refs: set[Ref] = set()
-    for kept in node.op.saved(*graph.input_types(node), **graph.option_types(node)):
+    for kept in graph.ask(node, Op.saved):
         match kept:
             case TensorType():
                 yield kept

@@ -1,4 +1,4 @@
-"""Bases for the two kinds of op that are most of all: functions of each value, and moves of values."""
+"""Bases for the two most common kinds of op: functions of each value, and moves of values."""
 
 # Annotations here are evaluated, not kept as strings, as in `contract`.
 
@@ -11,9 +11,9 @@ from archspec.op.inputs import require_real
 
 
 class Elementwise(Op):
-    """A function of each value of one tensor, by itself: what comes out has the type of what goes in, real numbers.
+    """A function of each value of a tensor of real numbers; the output has the type of the input.
 
-    An op whose output has another type, or that takes other dtypes, overrides `infer`.
+    An op that takes other dtypes, or returns another type, overrides `infer`.
     """
 
     flops_per_value: ClassVar[int] = 1

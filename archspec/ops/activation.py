@@ -1,4 +1,4 @@
-"""Activations: the functions between the layers that make a net more than one linear map."""
+"""Activations: the nonlinear functions between layers."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Activation(Elementwise):
-    """A module of PyTorch of the same name and with the same arguments; it leaves the shape as it is."""
+    """A PyTorch module of the same name, with the same arguments."""
 
     without_batch = True
 
@@ -77,11 +77,11 @@ class LeakyReLU(_Activation):
 
 
 class PReLU(_Activation):
-    """x, times a learned slope below 0: one for all values, or one for each channel [He et al., 2015].
+    """x, times a learned slope below 0, one for all values or one per channel [He et al., 2015].
 
-    Shapes: [*S] -> [*S]; [C, *S] -> [C, *S] with a slope for each channel
+    Shapes: [*S] -> [*S]; [C, *S] -> [C, *S] with a slope per channel
     FLOPs: 2 per value
-    Raises: when the values are not real numbers, and when slopes are per channel and there are none
+    Raises: when the values are not real numbers, and when slopes are per channel but there are no channels
     """
 
     per_channel: bool = False
@@ -132,7 +132,7 @@ class ELU(_Activation):
 
 
 class GELU(_Activation):
-    """x Φ(x), with Φ the normal distribution, or its approximation by tanh [Hendrycks & Gimpel, 2016].
+    """x Φ(x), where Φ is the normal distribution function, or an approximation by tanh [Hendrycks & Gimpel, 2016].
 
     Shapes: [*S] -> [*S]
     FLOPs: 5 per value, 9 with "tanh"
@@ -258,7 +258,7 @@ class _AlongAxis(_Activation):
         return (points(x, x.axis(self.axis)),)
 
     def _settings(self, x: TensorType) -> dict[str, Any]:
-        """The axis counted from the back, whatever stands in front of it."""
+        """The axis, counted from the back: a batch may come first."""
         return {"dim": x.axis(self.axis) - x.rank}
 
 

@@ -41,7 +41,7 @@ class _Pairwise(Op):
         """The operator, or `pairwise` where a batch would meet another axis, or both tensors are stretched."""
         rank = max(a.rank, b.rank)
         ones = tuple(rank - x.rank if x.batched else 0 for x in (a, b))
-        # Of what is kept for the backward pass, a copy would be kept besides.
+        # A copy of what the backward pass needs would be kept in addition.
         dense = not self.saves and broadcast(a, b, verb=self.verb).shape not in (a.shape, b.shape)
         if not any(ones) and not dense:
             return function_named(self.function)
@@ -184,10 +184,10 @@ class Equal(_Pairwise):
 def pairwise(
     a: "Tensor", b: "Tensor", *, function: str, ones: tuple[int, ...], dense: bool = False
 ) -> "Tensor":
-    """A function of two tensors, each given so many axes of 1 behind its batch first.
+    """A function of two tensors, each given `ones` axes of size 1 after its batch first.
 
-    The result takes the order of their axes in memory. If they are `dense`, that is made the usual one first: of two tensors
-    that are stretched it costs less than it does of the result.
+    The result inherits their memory layout. With `dense`, they are made contiguous first: where both tensors are stretched,
+    that is cheaper than doing it to the result.
     """
     left, right = (with_ones(x, count, at=1) if count else x for x, count in zip((a, b), ones, strict=True))
     if dense:
@@ -197,7 +197,7 @@ def pairwise(
 
 
 def with_ones(x: "Tensor", count: int, *, at: int) -> "Tensor":
-    """The tensor with so many axes of 1 put in: at 1 behind its batch, which then meets no other axis."""
+    """The tensor with `count` axes of size 1 inserted at `at`; 1 is after the batch, which then aligns with no other axis."""
     return x[(slice(None),) * at + (None,) * count]
 
 
@@ -209,5 +209,5 @@ def function_named(function: str) -> Callable[..., Any]:
 
 
 def as_real(x: TensorType) -> TensorType:
-    """The type of values made real: f32 unless they are."""
+    """The type as real numbers: f32 unless it is already real."""
     return x if x.floating else replace(x, dtype="f32")

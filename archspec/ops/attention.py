@@ -1,4 +1,4 @@
-"""Attention: mixing values by how well their keys fit a query."""
+"""Attention: values mixed by how well their keys match a query."""
 
 from dataclasses import replace
 from functools import partial
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 class Attention(Op):
     """Scaled dot-product attention: softmax(scale * q k^T + bias) v [Vaswani et al., 2017].
 
-    `scale` is 1 / sqrt(d) unless given. `bias` is added to the scores; where `mask` is false, a query takes no
-    part of a value. With `causal`, query i sees keys 0 to i: both are counted from their first, also where there
-    are more of one than of the other, as in PyTorch. `dropout` zeroes weights in training, as PyTorch does, and
-    scales up the rest.
+    `scale` is 1 / sqrt(d) by default. `bias` is added to the scores; a query ignores the keys where `mask` is
+    false. With `causal`, query i attends to keys 0 to i, counted from the first even if there are more keys than
+    queries, as in PyTorch. `dropout` zeroes attention weights in training, and scales up the rest.
 
     Shapes: q [*A, N, d], k [*A, M, d], v [*A, M, e] -> [*A, N, e]; bias and mask broadcast to [*A, N, M]
     MACs:   N * M * (d + e), for each of *A
@@ -153,7 +152,7 @@ class Attention(Op):
             ):  # repeated along merged axes
                 added = TensorType((*q.shape[:-3], *shape[-3:]), q.dtype, batched)
             return "q", "k", "v", "outputs", sums, added
-        # Queries and keys scaled, and values laid out anew, as those of several heads have to be.
+        # Scaled queries and keys, and a contiguous copy of the values, which several heads need.
         kept: list[str | TensorType] = [*(replace(x, batched=batched) for x in (q, k, v)), scores]
         if self.dropout:
             kept += [scores, scores]  # what is zeroed, and what is left
@@ -231,7 +230,7 @@ def attend(
 ) -> "Tensor":
     """`functional.scaled_dot_product_attention` with a bias, a mask or both.
 
-    `batched` says which of the five tensors have a batch; it stands in front, whatever their rank.
+    `batched` says which of the five tensors have a batch, as their first axis.
     """
     import torch
     from torch.nn import functional

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Conv(Op):
-    """What a convolution is, however its weight is used."""
+    """A convolution, whatever is done to its weight."""
 
     out: PositiveInt
     kernel: Window = 1
@@ -113,7 +113,7 @@ class WSConv(_Conv):
 
     Shapes: [C, *S] -> [out, *S'], as Conv
     MACs:   C / groups * prod(kernel) per output value
-    FLOPs:  as Conv, and 5 n + 3 for each of `out` windows of n weights, standardised anew at each run; n + 1 with
+    FLOPs:  as Conv, and 5 n + 3 for each of `out` windows of n weights, standardised in every forward pass; n + 1 with
             `gain`
     Raises: as Conv
     """
@@ -136,7 +136,7 @@ class WSConv(_Conv):
         return found
 
     def flops(self, x: TensorType) -> int:
-        """As Conv, and 5 n + 3 for each window of n weights: it is standardised anew at each run."""
+        """As Conv, and 5 n + 3 for each window of n weights: it is standardised in every forward pass."""
         shape = self.weights(x)["weight"].shape
         scaling = shape[0] * (prod(shape[1:]) + 1) if self.gain else 0
         return super().flops(x) + standardising(shape[0], prod(shape[1:])) + scaling
@@ -267,7 +267,7 @@ def _spread(kernel: int, stride: int, padding: int, dilation: int) -> Slide:
 
 
 def require_groups(groups: int, channels: int, out: int) -> None:
-    """Mistake if the groups do not divide the channels that go in and those that come out."""
+    """Mistake unless the groups divide both the input and the output channels."""
     for what, count in (("input", channels), ("output", out)):
         if count % groups:
             raise Mistake(f"{count} {what} channels are not divisible into {groups} groups", kind="shape")

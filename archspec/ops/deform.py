@@ -1,4 +1,4 @@
-"""Deformable convolution: windows whose samples the data displaces."""
+"""Deformable convolution: windows whose samples are displaced by computed offsets."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +26,7 @@ class DeformConv(Op):
 
     `offset` gives y and x of each tap of the window, for each of `offset_groups` groups of channels;
     samples between pixels are bilinear, and 0 outside the image. With a `mask`, each sample is
-    multiplied by it [Zhu et al., 2019]. Both are laid out as torchvision has them.
+    multiplied by it [Zhu et al., 2019]. The layout of both is torchvision's.
 
     Shapes: x [C, H, W], offset [2 * offset_groups * prod(kernel), H', W'],
             mask [offset_groups * prod(kernel), H', W'] -> [out, H', W'], H' and W' as Conv has them

@@ -1,4 +1,4 @@
-"""Gathering: picking rows of a table by numbers that are themselves a tensor, and the numbers of places."""
+"""Gathering: rows of a table selected by a tensor of indices, and tensors of positions."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Gather(Movement):
-    """Pick the rows of a table that `index` numbers, as `table[index]` in NumPy [Harris et al., 2020].
+    """Select the rows of a table at `index`, as `table[index]` in NumPy [Harris et al., 2020].
 
     Shapes: [n, *S], [*I] -> [*I, *S]
     FLOPs: 0
-    Raises: when the index is not of whole numbers or the table has no rows
+    Raises: when the index is not i32 or i64, or the table has no rows
     """
 
     examples = (
@@ -38,7 +38,7 @@ class Gather(Movement):
 
     def saved(self, table: TensorType, index: TensorType) -> tuple[str | TensorType, ...]:
         """The index, and where both differ from sample to sample, the number of each sample."""
-        # An index that is not of the data is a constant, which is there anyway.
+        # An index that does not depend on the input is a constant, which is kept anyway.
         if not index.batched:
             return ()
         return ("index", TensorType((), "i64")) if table.batched else ("index",)
@@ -53,7 +53,7 @@ class Gather(Movement):
 
 
 class Positions(Movement):
-    """The numbers 0, 1, 2 ... of the places along an axis, of a length that may be free [Vaswani et al., 2017].
+    """The positions 0, 1, 2 ... along an axis, whose size may be free [Vaswani et al., 2017].
 
     Shapes: [*S, n, *T] -> i64[n]
     FLOPs: 0
@@ -69,7 +69,7 @@ class Positions(Movement):
         return TensorType((x.shape[x.axis(self.axis)],), "i64", x.batched)
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """What the values are does not matter."""
+        """The positions do not depend on the values."""
         return (None,)
 
     def lower(self, x: TensorType) -> Lowered:

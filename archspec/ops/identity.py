@@ -1,4 +1,4 @@
-"""The two edges of a searched cell that compute nothing: what came in, and nothing at all."""
+"""The two edges of a searched cell that compute nothing: the identity, and zeros."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Identity(Movement, Elementwise):
-    """What came in, unchanged [He et al., 2016].
+    """The input, unchanged [He et al., 2016].
 
     Shapes: [*S] -> [*S]
     FLOPs: 0
@@ -38,7 +38,7 @@ class Identity(Movement, Elementwise):
 
 
 class Zero(Movement):
-    """Zeros of the shape that a pool of that stride gives: an edge left out of a cell [Liu et al., 2019].
+    """Zeros in the shape of a pool with that stride: an edge that a cell omits [Liu et al., 2019].
 
     Shapes: [C, *S] -> [C, *S'], S' = (S - 1) // stride + 1
     FLOPs: 0

@@ -46,7 +46,7 @@ class Concat(Movement):
         return TensorType(tuple(shape), promote(*xs), any(x.batched for x in xs))
 
     def reach(self, *xs: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on one value of one of them; along the axis these are out of line."""
+        """Each value depends on one value of one input, at another position along the axis."""
         axis = xs[0].axis(self.axis)
         if len(xs) == 1:
             return (points(xs[0]),)
@@ -84,7 +84,7 @@ class Stack(Movement):
         return TensorType(tuple(shape), promote(*xs), any(x.batched for x in xs))
 
     def reach(self, *xs: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on one value of one of them."""
+        """Each value depends on one value of one input."""
         out = self.infer(*xs)
         axis = out.axis(self.axis)
         return (tuple(Along((i + (i >= axis),)) for i in range(xs[0].rank)),) * len(xs)
@@ -95,11 +95,11 @@ class Stack(Movement):
         return partial(stack, axis=out.axis(self.axis) - out.rank, **_mixed(xs))
 
 
-_MOST_PARTS = 1_000_000  # as many as a list of the language may have items
+_MOST_PARTS = 1_000_000  # the most items of a list in the language
 
 
 class Split(Movement):
-    """Cut a tensor along an axis into as many equal parts, or into parts of the sizes listed.
+    """Split a tensor along an axis into equal parts, or into parts of the given sizes.
 
     Shapes: [*A, n, *B] -> [*A, n / parts, *B], ...; or [*A, part, *B] for each of `parts`
     FLOPs: 0
@@ -126,7 +126,7 @@ class Split(Movement):
         )
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on the one in its place; along the axis the parts are out of line with it."""
+        """Each value depends on one value, at another position along the axis."""
         axis = x.axis(self.axis)
         alone = len(self.infer(x)) == 1
         return (tuple(Along((i,), POINT, alone or i != axis) for i in range(x.rank)),)
@@ -163,18 +163,18 @@ class Split(Movement):
 
 
 def concat(*tensors: "Tensor", axis: int, batched: tuple[bool, ...] = ()) -> "Tensor":
-    """`torch.cat`; where `batched` says that only some have a batch, the others are repeated over it."""
+    """`torch.cat`; where `batched` says that only some have a batch, the others are expanded over it."""
     import torch
 
     joined = over_batch(tensors, batched)
     if axis == CHANNELS and torch.compiler.is_compiling() and any(_channels_last(image) for image in joined):
-        # Of what is not yet in memory TorchInductor knows no layout, and would lay out all as PyTorch does, and back again.
+        # TorchInductor knows no layout for what is not yet in memory: it would make all of it contiguous, and then undo that.
         return torch.cat([image.permute(0, 2, 3, 1) for image in joined], -1).permute(0, 3, 1, 2)
     return torch.cat(joined, axis)
 
 
 def _channels_last(image: "Tensor") -> bool:
-    """Whether a tensor is a batch of images laid out channels last, and not as PyTorch lays them as well."""
+    """Whether a tensor is a batch of images in channels-last layout, and not contiguous as well."""
     import torch
 
     return (
@@ -185,14 +185,14 @@ def _channels_last(image: "Tensor") -> bool:
 
 
 def stack(*tensors: "Tensor", axis: int, batched: tuple[bool, ...] = ()) -> "Tensor":
-    """`torch.stack`; where `batched` says that only some have a batch, the others are repeated over it."""
+    """`torch.stack`; where `batched` says that only some have a batch, the others are expanded over it."""
     import torch
 
     return torch.stack(over_batch(tensors, batched), axis)
 
 
 def over_batch(tensors: "Sequence[Tensor]", batched: Sequence[bool]) -> "list[Tensor]":
-    """The tensors, those without a batch repeated over that of the others; as they are if none is said."""
+    """The tensors, expanded over the batch where they have none; unchanged if `batched` is empty."""
     if not batched:
         return list(tensors)
     batch = tensors[batched.index(True)].shape[0]

@@ -1,4 +1,4 @@
-"""Linear maps: of vectors, and of the indices that stand for them."""
+"""Linear maps of vectors, and tables of vectors by index."""
 
 from collections.abc import Mapping
 from math import prod
@@ -72,11 +72,11 @@ class Linear(Op):
 
 
 class Embedding(Movement):
-    """Look up a learned vector for each index [Bengio et al., 2003]; that of `padding` stays 0.
+    """Look up a learned vector for each index [Bengio et al., 2003]; the one at `padding` stays 0.
 
     Shapes: i64[*S] -> f32[*S, width], also from i32
     FLOPs: 0
-    Raises: when the input does not hold i64 or i32, or `padding` is no index
+    Raises: when the input is not i64 or i32, or `padding` is not an index
     """
 
     count: PositiveInt

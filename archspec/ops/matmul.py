@@ -1,4 +1,4 @@
-"""Products of matrices that are both computed."""
+"""Matrix products of two computed tensors."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class MatMul(_Pairwise):
-    """Product of matrices, the axes before them broadcast like NumPy [Harris et al., 2020].
+    """Product of matrices, whose leading axes are broadcast like NumPy [Harris et al., 2020].
 
     Shapes: [*S, n, k], [*S', k, m] -> [both broadcast, n, m]
     MACs:   k per output value
@@ -73,13 +73,13 @@ class MatMul(_Pairwise):
         return 2 * self.macs(a, b)
 
     def saved(self, a: TensorType, b: TensorType) -> tuple[str | TensorType, ...]:
-        """Both matrices; a stack that is broadcast, as the copy that PyTorch makes to multiply it."""
+        """Both matrices; if a stack is broadcast, the copy that PyTorch makes of it."""
         out = self.infer(a, b)
         return tuple(_multiplied(name, x, out) for name, x in (("a", a), ("b", b)))
 
 
 def _multiplied(name: str, x: TensorType, out: TensorType) -> str | TensorType:
-    """What is kept of a matrix operand: itself if its stack is that of the product, else a copy stacked so."""
+    """What is kept of an operand: itself if its stack has the product's shape, else a copy that has."""
     ones = (1,) * (out.rank - x.rank)
     # A single matrix for all samples is not copied: the rows of the other are multiplied by it at once.
     if (x.rank == 2 and not x.batched) or (

@@ -1,4 +1,4 @@
-"""Normalisations: values brought to mean 0 and variance 1, then scaled and shifted by learned numbers."""
+"""Normalisations: values shifted and scaled to mean 0 and variance 1, then by learned numbers."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -21,11 +21,11 @@ Epsilon = Annotated[float, Field(ge=0)]
 
 
 class BatchNorm(Elementwise):
-    """Normalise each channel over the batch, and at inference by running averages [Ioffe & Szegedy, 2015].
+    """Normalise each channel over the batch, at inference by running averages [Ioffe & Szegedy, 2015].
 
     Shapes: [C, *S] -> [C, *S]
-    FLOPs: 2 per value, since averages and weights make one factor and one offset for each channel
-    Raises: when there is no channel, or more than three axes behind it
+    FLOPs: 2 per value, since averages and weights combine into one factor and one offset per channel
+    Raises: when there is no channel, or more than three axes after it
     """
 
     eps: Epsilon = 1e-5
@@ -150,7 +150,7 @@ class GroupNorm(Op):
 
     Shapes: [C, *S] -> [C, *S]
     FLOPs: 5 n + 3 for each group of n values; 2 per value when affine
-    Raises: when the groups do not divide C, or each has a single value, which leaves nothing of it
+    Raises: when the groups do not divide C, or each has a single value, which would become 0
     """
 
     groups: PositiveInt
@@ -213,7 +213,7 @@ class InstanceNorm(Op):
 
     Shapes: [C, *S] -> [C, *S]
     FLOPs: 5 n + 3 for each channel of n values; 2 per value when affine
-    Raises: when a channel has a single value, which leaves nothing of it
+    Raises: when a channel has a single value, which would become 0
     """
 
     eps: Epsilon = 1e-5
@@ -266,11 +266,11 @@ class InstanceNorm(Op):
 
 
 class LocalResponseNorm(Op):
-    """Divide by (k + alpha mean(y²))^beta over the `size` channels around [Krizhevsky et al., 2012].
+    """Divide by (k + alpha mean(y²))^beta over the nearest `size` channels [Krizhevsky et al., 2012].
 
     Shapes: [C, *S] -> [C, *S]
     FLOPs: `size` + 5 per value
-    Raises: when there is no axis behind the channels
+    Raises: when there is no axis after the channels
     """
 
     size: Extent

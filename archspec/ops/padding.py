@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 class Pad(Movement):
     """Add values before and after the last axes, or crop where an amount is negative.
 
-    One number pads all axes but the first alike, a list the last axes in order: a number for both
-    ends, or [before, after]. `mode` says what is added: `value`, a mirror image without its edge,
-    the edge itself, or the other end.
+    One number pads all axes but the first; a list pads the last axes in order, each by a number for both
+    ends or by [before, after]. `mode` says what is added: `value`, the mirror image without the edge,
+    the edge itself, or the opposite end.
 
     Shapes: [*A, n, ...] -> [*A, before + n + after, ...]
     FLOPs: 0
     Raises: when nothing is left, when there is too little to mirror or wrap, and when other modes than
-            "constant" are given a `value`, or more than three axes or those of weights without channels, and
+            "constant" are given a `value`, more than three axes, or weights without channels, and
             when "reflect" or "replicate" is given bool
     """
 
@@ -60,11 +60,11 @@ class Pad(Movement):
             left = sizes[axis] + cropped
             sizes[axis] += before + after
             if cropped and (self.mode != "constant" or cropped < -1 or before + after < 0):
-                use(x.shape[axis])  # PyTorch would crop all of a smaller one
+                use(x.shape[axis])  # PyTorch would crop a smaller one to nothing
             wrong = f"cropping {show(x.shape)} by {max(-before, 0)} and {max(-after, 0)} leaves nothing"
             require_least(left, 0, wrong)
             require_least(sizes[axis], 1, wrong)
-            # Of what is cropped PyTorch wraps the rest, and where that is too little, what memory happens to hold.
+            # PyTorch crops first and wraps what is left; if that is too little, it reads arbitrary memory.
             room = {"reflect": x.shape[axis] - 1, "circular": left}.get(self.mode)
             if room is not None:
                 most = max(before, after)
@@ -77,9 +77,9 @@ class Pad(Movement):
         return ("inputs",) if self.mode in ("reflect", "replicate") else ()
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on the one in its place, moved; what is added sees nothing, but around the ends if it is circular.
+        """Each value depends on the one in its place before padding; added values on none, or, if circular, on the other end.
 
-        What is mirrored lies no further apart than what it stands for, so a window sees no more for it.
+        Mirrored values are no further apart than their originals, so they do not enlarge a window.
         """
         pairs = self._pairs(x)
         amounts = (*((0, 0),) * (x.rank - len(pairs)), *pairs)
@@ -103,7 +103,7 @@ class Pad(Movement):
         if len(pairs) > 3:
             return partial(functional.pad, pad=amounts, value=self.value)
         if self.mode != "constant" and len(pairs) == x.rank and x.batched:
-            # Without an axis between them, PyTorch takes the batch for channels, of which there must be some.
+            # Without an axis in between, PyTorch would take the batch for channels, and reject an empty one.
             return partial(pad_behind_batch, pad=amounts, mode=self.mode)
         module = getattr(nn, f"{_PADS[self.mode]}Pad{len(pairs)}d")
         padded: nn.Module = module(amounts, self.value) if self.mode == "constant" else module(amounts)
@@ -121,7 +121,7 @@ class Pad(Movement):
         pairs = tuple((amount, amount) if isinstance(amount, int) else amount for amount in amounts)
         if self.mode == "constant":
             return pairs
-        # PyTorch's other modes want every axis but one or two at the front.
+        # PyTorch's other modes take all axes but the first or the first two.
         pairs = ((0, 0),) * (x.rank - 1 - len(pairs)) + pairs
         if len(pairs) > 3 or len(pairs) == x.rank + x.offset:
             raise Mistake(
@@ -147,7 +147,7 @@ _PADS = {
 
 
 def pad_within(x: "Tensor", *, pad: tuple[int, ...], value: float) -> "Tensor":
-    """`functional.pad`, with the number of the tensor's dtype that is nearest to the value: PyTorch refuses to pad f16 by 1e5."""
+    """`functional.pad` with the value clamped to the tensor's dtype: PyTorch refuses to pad f16 with 1e5."""
     import torch
     from torch.nn import functional
 

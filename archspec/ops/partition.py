@@ -1,4 +1,4 @@
-"""Windows: an image cut into windows, and put together again."""
+"""Windows: an image cut into windows, and put back together."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class WindowPartition(Movement):
-    """Cut an image, its channels last, into windows that fill it [Liu et al., 2021].
+    """Cut an image, channels last, into the windows that tile it [Liu et al., 2021].
 
-    Each can have a `halo` of so many pixels on all sides, which lie in its neighbours, or are 0 outside the image
+    With a `halo`, each window extends that many pixels into its neighbours on all sides; outside the image they are 0
     [Vaswani et al., 2021, Section 2.2].
 
     Shapes: [H, W, C] -> [windows, h * w, C], `size` is h and w, to which twice the halo is added; windows and their values
             row by row
     FLOPs: 0
-    Raises: when the windows do not fill the image
+    Raises: when the windows do not tile the image
     """
 
     size: Window
@@ -68,7 +68,7 @@ class WindowReverse(Movement):
 
     Shapes: [windows, h * w, C] -> [height, width, C], `size` is h and w
     FLOPs: 0
-    Raises: when the windows do not fill the image
+    Raises: when the windows do not tile the image
     """
 
     size: Window
@@ -123,7 +123,7 @@ def window_partition(x: "Tensor", *, size: tuple[int, ...], halo: tuple[int, ...
 
 
 def window_reverse(x: "Tensor", *, size: tuple[int, ...], columns: int) -> "Tensor":
-    """[*, windows, h * w, C] -> [*, H, W, C], with so many windows side by side."""
+    """[*, windows, h * w, C] -> [*, H, W, C], with `columns` windows per row."""
     from torch import unflatten
 
     tiles = unflatten(unflatten(x, -2, size), -4, (-1, columns))  # [*, H / h, W / w, h, w, C]

@@ -1,4 +1,4 @@
-"""Pools: windows, and whole images, summed up by their mean or their largest value."""
+"""Pools: windows, and whole images, reduced to their mean or their maximum."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Pool(Op):
-    """A window that slides over each channel by itself; it moves by its own size unless given a stride."""
+    """A window that slides over each channel; the stride is its size by default."""
 
     kernel: Window
     stride: Window | None = None
@@ -27,7 +27,7 @@ class _Pool(Op):
 
     @property
     def _dilation(self) -> Window:
-        """How far apart the values of a window stand."""
+        """The distance between neighbouring values of a window."""
         return 1
 
     def infer(self, x: TensorType) -> TensorType:
@@ -67,7 +67,7 @@ class MaxPool(_Pool):
     """The largest value of each window [Ranzato et al., 2007].
 
     Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1;
-            with `ceil`, one more for a rest that the strides leave over
+            with `ceil`, the quotient is rounded up
     FLOPs: prod(kernel) - 1, per output value
     Raises: when the window does not fit, or the padding is more than half of the kernel
     """
@@ -84,7 +84,7 @@ class MaxPool(_Pool):
 
     @property
     def _dilation(self) -> Window:
-        """How far apart the values of a window stand."""
+        """The distance between neighbouring values of a window."""
         return self.dilation
 
     def flops(self, x: TensorType) -> int:
@@ -92,7 +92,7 @@ class MaxPool(_Pool):
         return (prod(self._windows(x)[0]) - 1) * self.infer(x).values
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
-        """The input, and where each largest value stands."""
+        """The input, and the indices of the maxima."""
         return "inputs", replace(self.infer(x), dtype="i64")
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -104,10 +104,10 @@ class MaxPool(_Pool):
 
 
 class AvgPool(_Pool):
-    """The mean of each window [LeCun et al., 1989]; padding counts as zeros unless told otherwise.
+    """The mean of each window [LeCun et al., 1989]; padding counts as zeros by default.
 
     Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - kernel) // stride + 1;
-            with `ceil`, one more for a rest that the strides leave over
+            with `ceil`, the quotient is rounded up
     FLOPs: prod(kernel) per output value
     Raises: when the window does not fit, in a volume even without its padding, or the padding is more than
             half of the kernel
@@ -129,7 +129,7 @@ class AvgPool(_Pool):
         out = super().infer(x)
         kernel, _, _ = self._windows(x)
         if x.rank == 4 and any(size < k for size, k in zip(x.shape[1:], kernel, strict=True)):
-            raise Mistake(  # PyTorch's own rule, for volumes only
+            raise Mistake(  # PyTorch's rule, for volumes only
                 f"AvgPool takes volumes at least as large as its kernel {show(kernel)}, not {show(x.shape[1:])}",
                 kind="shape",
                 help="Pad first, with `padding=0`",
@@ -220,14 +220,14 @@ class GlobalMaxPool(_GlobalPool):
         return x.values - self.infer(x).values
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """The largest value of all axes behind the channels: PyTorch's pools keep where it stands, too."""
+        """The largest value of all axes behind the channels: PyTorch's pools would also keep its index."""
         from archspec.op.torch_layers import GlobalMaxPool
 
         return GlobalMaxPool(x.rank - 1, self.keep)
 
 
 class _AdaptivePool(Op):
-    """As many windows as asked for, spread evenly over each axis."""
+    """`size` windows, spread evenly over each axis."""
 
     size: Window
 
@@ -257,7 +257,7 @@ class _AdaptivePool(Op):
 
 
 class AdaptiveAvgPool(_AdaptivePool):
-    """The means of as many windows as asked for, whatever the size of the input [He et al., 2014].
+    """The means of `size` windows, whatever the size of the input [He et al., 2014].
 
     Shapes: [C, *S] -> [C, *size]
     FLOPs: 1 for each value in each window
@@ -288,7 +288,7 @@ class AdaptiveAvgPool(_AdaptivePool):
 
 
 class AdaptiveMaxPool(_AdaptivePool):
-    """The largest values of as many windows as asked for, whatever the size of the input [He et al., 2014].
+    """The largest values of `size` windows, whatever the size of the input [He et al., 2014].
 
     Shapes: [C, *S] -> [C, *size]
     FLOPs: 1 for each value in each window, less one per window
@@ -307,7 +307,7 @@ class AdaptiveMaxPool(_AdaptivePool):
         return self._window_values(x) - self.infer(x).values
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
-        """The input, and where each largest value stands."""
+        """The input, and the indices of the maxima."""
         return "inputs", replace(self.infer(x), dtype="i64")
 
     def lower(self, x: TensorType) -> "nn.Module":

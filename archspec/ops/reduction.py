@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Reduce(Op):
-    """The mean, sum, largest or smallest value over axes, which go, or stay with size 1 if `keep`.
+    """The mean, sum, largest or smallest value over axes, which are removed, or kept with size 1 if `keep`.
 
     Shapes: [*S] -> [*S without `axes`]
     FLOPs: for n values to m, n - m; n for the mean
-    Raises: when an axis is missing or named twice, and for the mean of whole numbers
+    Raises: when an axis is missing or named twice, and for the mean of integers
     """
 
     how: Literal["mean", "sum", "max", "min"]
@@ -47,7 +47,7 @@ class Reduce(Op):
         return replace(x.with_shape(sizes), dtype="i64" if whole else x.dtype)
 
     def flops(self, x: TensorType) -> int:
-        """n - m, for n values to m; a mean takes as many quotients besides."""
+        """n - m, for n values to m; a mean adds m quotients."""
         return x.values - (0 if self.how == "mean" else self.infer(x).values)
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:

@@ -1,4 +1,4 @@
-"""Regularisation: noise in training that is gone at inference."""
+"""Regularisation: noise in training that is absent at inference."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ class Dropout(Movement, Elementwise):
     """Zero each value with probability `p` in training, and scale up the rest [Srivastava et al., 2014].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 0, since at inference it is its input
+    FLOPs: 0, since at inference it returns its input
     Raises: when the values are not real numbers
     """
 
@@ -45,7 +45,7 @@ class ChannelDropout(Movement, Elementwise):
     """Zero each channel with probability `p` in training, and scale up the rest [Tompson et al., 2015].
 
     Shapes: [C, *S] -> [C, *S]
-    FLOPs: 0, since at inference it is its input
+    FLOPs: 0, since at inference it returns its input
     Raises: when the input is no signal, image or volume
     """
 
@@ -79,7 +79,7 @@ class DropPath(Movement, Elementwise):
     """Zero whole samples with probability `p` in training, and scale up the rest [Huang et al., 2016].
 
     Shapes: [*S] -> [*S]
-    FLOPs: 0, since at inference it is its input
+    FLOPs: 0, since at inference it returns its input
     Raises: when the values are not real numbers
     """
 
@@ -104,7 +104,7 @@ class DropPath(Movement, Elementwise):
 
 
 class Shake(Op):
-    """Mix two branches: in training by random shares, drawn anew for the gradient [Gastaldi, 2017].
+    """Mix two branches: in training by random shares, drawn again for the gradient [Gastaldi, 2017].
 
     Each sample has its own shares, which add up to 1; at inference both are one half.
 

@@ -1,4 +1,4 @@
-"""Between resolutions: windows as columns and back, pixels between channels and space, upsampling."""
+"""Resampling: windows as columns and back, pixels between channels and space, upsampling."""
 
 from fractions import Fraction
 from functools import partial
@@ -24,7 +24,7 @@ Factor: TypeAlias = Extent | Annotated[float, Field(gt=0, le=WIDEST)]
 
 
 class Unfold(Movement):
-    """Lay out the window at each place of an image as a column, as `nn.Unfold` [Chellapilla et al., 2006].
+    """Copy the window at each position of an image into a column, as `nn.Unfold` [Chellapilla et al., 2006].
 
     Shapes: [C, H, W] -> [C * prod(kernel), L], L = places of the window, as Conv has them
     FLOPs: 0
@@ -65,11 +65,11 @@ class Unfold(Movement):
 
 
 class Fold(Op):
-    """Sum columns back into the places of an image that they came from, as `nn.Fold`: Unfold's transpose.
+    """Add columns back to the positions of an image that they came from, as `nn.Fold`: Unfold's transpose.
 
     Shapes: [C * prod(kernel), L] -> [C, *output_size], L = places of the window, as Conv has them
     FLOPs: 1 per columns value
-    Raises: when there are not as many columns as places, or their length is no multiple of the window
+    Raises: when the number of columns is not that of the places, or their length not a multiple of the window
     """
 
     output_size: Window
@@ -116,7 +116,7 @@ class Fold(Op):
 
 
 class PixelShuffle(Movement):
-    """Spread channels over squares of `factor` x `factor` pixels [Shi et al., 2016].
+    """Move channels into squares of `factor` x `factor` pixels [Shi et al., 2016].
 
     Shapes: [C * factor^2, H, W] -> [C, H * factor, W * factor]
     FLOPs: 0
@@ -152,7 +152,7 @@ class PixelShuffle(Movement):
 
 
 class PixelUnshuffle(Movement):
-    """Gather squares of `factor` x `factor` pixels into channels: PixelShuffle's inverse [Shi et al., 2016].
+    """Move squares of `factor` x `factor` pixels into channels: PixelShuffle's inverse [Shi et al., 2016].
 
     Shapes: [C, H, W] -> [C * factor^2, H / factor, W / factor]
     FLOPs: 0
@@ -227,7 +227,7 @@ class Upsample(Op):
 
     Shapes: [C, *S] -> [C, *size], or [C, S * scale rounded down]
     FLOPs: 2 taps - 1 per output value, of 2, 4, 8 or for bicubic 16 taps; 0 for "nearest"
-    Raises: when not just one of `scale` and `size` is given, when `mode` is for another number of axes,
+    Raises: unless exactly one of `scale` and `size` is given, when `mode` is for another number of axes,
             and when "nearest" is to align corners
     """
 
@@ -270,7 +270,7 @@ class Upsample(Op):
 
     def flops(self, x: TensorType) -> int:
         """A product for each tap and their sums, per output value; nothing for "nearest"."""
-        # The shares of the taps are those of a place, the same for all channels and samples: not counted.
+        # The weights of the taps are the same for all channels and samples: not counted.
         return 0 if self.mode == "nearest" else (2 * _TAPS[self.mode] - 1) * self.infer(x).values
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
@@ -279,7 +279,7 @@ class Upsample(Op):
         for axis, (size, places) in enumerate(zip(x.shape[1:], self.infer(x).shape[1:], strict=True), 1):
             scale = self.scale[axis - 1] if isinstance(self.scale, tuple) else self.scale
             if scale is not None and not self.align_corners:
-                ratio = 1 / Fraction(str(scale))  # PyTorch goes by the scale given, not that of the sizes
+                ratio = 1 / Fraction(str(scale))  # PyTorch uses the given scale, not the ratio of the sizes
             elif isinstance(size, int) and isinstance(places, int):
                 corners = int(self.align_corners)
                 ratio = (
@@ -323,7 +323,7 @@ def _window_settings(op: "Unfold | Fold") -> dict[str, Any]:
 
 
 def _interpolated(axis: int, ratio: Fraction, mode: str, align_corners: bool) -> Along:
-    """Which values each place of an upsampled axis lies between, `ratio` of them for each place."""
+    """The values between which each position of an upsampled axis lies, `ratio` of them per position."""
 
     def seen(position: int) -> tuple[int, int]:
         if mode == "nearest":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Flatten(Movement):
-    """Lay the axes from `start` to `end`, both included, end to end as one.
+    """Merge the axes from `start` to `end`, both included, into one.
 
     Shapes: [*A, n, ..., m, *B] -> [*A, n * ... * m, *B]
     FLOPs: 0
@@ -45,7 +45,7 @@ class Flatten(Movement):
         return x.with_shape((*x.shape[:start], prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on one place, which the one axis stands for."""
+        """Each value depends on one value; merged axes correspond to the one axis."""
         return (regrouped(x.shape, self.infer(x).shape),)
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -56,11 +56,11 @@ class Flatten(Movement):
 
 
 class Reshape(Movement):
-    """Arrange the values, taken in row-major order, in another shape; one size may be left out as -1.
+    """Change the shape, keeping values in row-major order; one size may be -1, to be inferred.
 
     Shapes: [*S] -> shape
     FLOPs: 0
-    Raises: when the number of values differs, and when several sizes are free but not those of axes
+    Raises: when the number of values differs, and when several free sizes are not those of axes
     """
 
     shape: tuple[PositiveInt | Literal[-1] | Free, ...]
@@ -94,11 +94,11 @@ class Reshape(Movement):
         return x.with_shape([have // want if size == -1 else size for size in self.shape])
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on one place, for which all axes stand that share values with its own."""
+        """Each value depends on one value; axes correspond in groups of equal product."""
         return (regrouped(x.shape, self.infer(x).shape),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """`reshape`, which reads free sizes off the axes that have them, and works out the one left out."""
+        """`reshape`, which reads free sizes from the axes that have them, and infers the one left out."""
         left_out, like = self._read(x)
         sizes = tuple(
             -1 if place == left_out else size if isinstance(size, int) else 1
@@ -110,7 +110,7 @@ class Reshape(Movement):
         return partial(reshape, shape=sizes, batched=x.batched, **settings)
 
     def _read(self, x: TensorType) -> tuple[int | None, tuple[tuple[int, int], ...]]:
-        """The place whose size follows from all others, and pairs of a place and an axis of its size."""
+        """The axis whose size is inferred from all others, and pairs of a new axis and an old one of its size."""
         free = [place for place, size in enumerate(self.shape) if isinstance(size, Free)]
         unread = [place for place in free if self.shape[place] not in x.shape]
         left_out = self.shape.index(-1) if -1 in self.shape else next(iter(unread or free), None)
@@ -126,7 +126,7 @@ class Reshape(Movement):
 
 
 class Permute(Movement):
-    """Put the axes in another order: axis i of the output is axis `axes[i]` of the input.
+    """Reorder the axes: axis i of the output is axis `axes[i]` of the input.
 
     Shapes: [*S] -> [S[axes[0]], S[axes[1]], ...]
     FLOPs: 0
@@ -172,11 +172,11 @@ class Permute(Movement):
 
 
 class Roll(Movement):
-    """Shift along axes; what leaves at one end comes in at the other.
+    """Shift along axes; values that leave at one end re-enter at the other.
 
     Shapes: [*S] -> [*S]
     FLOPs: 0
-    Raises: when there are not as many shifts as axes
+    Raises: when `shift` and `axes` differ in length
     """
 
     shift: tuple[int, ...]
@@ -197,14 +197,14 @@ class Roll(Movement):
         return x
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on the one in its place, moved; of values around it, some are at the other end."""
+        """Each value depends on the one that was shifted there; near the ends, its neighbours came from the other end."""
         moved = [0] * x.rank
         for shift, axis in zip(self.shift, self.axes, strict=True):
             moved[x.axis(axis)] += shift
         seen = []
         for axis, (shift, size) in enumerate(zip(moved, x.shape, strict=True)):
             if isinstance(size, int):
-                shift = (shift + size // 2) % size - size // 2  # the shorter way round
+                shift = (shift + size // 2) % size - size // 2  # the shorter way around
             seen.append(Along((axis,), Slide.window(1, 1, shift), mixed=shift != 0))
         return (tuple(seen),)
 
@@ -239,7 +239,7 @@ def reshape(
 
 
 def regrouped(have: Shape, want: Shape) -> Reach:
-    """What values see of a tensor in another shape: axes stand for each other where their products agree.
+    """How values depend on a tensor of another shape: groups of axes correspond where their products agree.
 
     [8, 4, 4] as [2, 4, 16] falls into groups: 8 as 2 x 4, and 4 x 4 as 16.
     """

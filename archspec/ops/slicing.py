@@ -20,11 +20,11 @@ Slice = tuple[int | None, int | None, int | None]
 
 
 class Index(Movement):
-    """Take a part along each axis: what `x[0]`, `x[1:]` and `x[:, ::2]` mean, axes not named left whole.
+    """Take a part of each axis, as `x[0]`, `x[1:]` and `x[:, ::2]` do; axes without an index are kept whole.
 
     Shapes: [n, *S] -> [*S] for a number; [(stop - start) / step rounded up, *S] for [start, stop, step]
     FLOPs: 0
-    Raises: when there is no such place, when nothing is left, and when a step is not positive
+    Raises: when an index is out of range, a slice is empty, or a step is not positive
     """
 
     at: tuple[int | Slice, ...]
@@ -40,7 +40,7 @@ class Index(Movement):
     view = True
 
     def infer(self, x: TensorType) -> TensorType:
-        """The shape of what is taken."""
+        """The shape of the selected part."""
         if len(self.at) > x.rank:
             raise Mistake(
                 f"{len(self.at)} indices are too many for {show(x.shape)}",
@@ -53,14 +53,14 @@ class Index(Movement):
                 _require_place(at, size)
             else:
                 sizes.append(_places(at, size))
-            # By its number from the front, the last place is that of this size alone: of a longer axis the rest would be left.
+            # An index from the front is that of the last value for this size only; a longer axis would leave a rest.
             ends = at if isinstance(at, int) else (at[1] or 0) - 1
             if isinstance(size, int) and ends == size - 1:
                 use(size)
         return x.with_shape((*sizes, *x.shape[len(self.at) :]))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on the one that it was."""
+        """Each value depends on the one that it is a copy of."""
         seen, kept = [], 0
         for size, at in zip(x.shape, (*self.at, *((None, None, None),) * x.rank), strict=False):
             if isinstance(at, int):
@@ -70,7 +70,7 @@ class Index(Movement):
             start, step = at[0] or 0, at[2] or 1
             if isinstance(size, int):
                 start = slice(*at).indices(size)[0]
-            straight = start >= 0  # where the end of a free size is, is not known
+            straight = start >= 0  # the end of a free size is not known
             seen.append(Along((kept,), Slide.window(1, step, -start), straight))
             kept += 1
         return (tuple(seen),)
@@ -81,7 +81,7 @@ class Index(Movement):
 
 
 class Crop(Movement):
-    """Cut the centre out of the last axes; where the rest is odd, one more is left behind it than before.
+    """Crop the last axes to their centre; an odd remainder is cropped at the end.
 
     Shapes: [*A, ...] -> [*A, *size]; one number is for all axes but the first
     FLOPs: 0
@@ -120,7 +120,7 @@ class Crop(Movement):
         return (tuple(seen),)
 
     def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """A part of each axis, from wherever its centre is."""
+        """A part of each axis, around its centre at run time."""
         return partial(crop, sizes=self._sizes(x))
 
     def _sizes(self, x: TensorType) -> tuple[int, ...]:
@@ -133,7 +133,7 @@ def take(x: "Tensor", *, at: tuple[int | Slice, ...]) -> "Tensor":
 
 
 def _left_of(x: "Tensor", part: "Tensor") -> "Tensor":
-    """A part of a tensor; ValueError when it is empty, as it may be at other sizes than the declared."""
+    """A part of a tensor; ValueError if it is empty, as it may be at other sizes than the declared ones."""
     if not part.numel() and x.numel():
         raise ValueError(f"a slice of {show(x.shape)} is empty")
     return part
@@ -152,7 +152,7 @@ def _require_place(at: int, size: Size) -> None:
 
 
 def _places(at: Slice, size: Size) -> Size:
-    """How many places a slice takes."""
+    """How many values a slice selects."""
     start, stop, step = at[0] or 0, at[1], at[2] or 1
     if step < 1 or at[2] == 0:
         raise Mistake(f"the step of a slice must be positive, not {at[2]}")
@@ -171,7 +171,7 @@ def _places(at: Slice, size: Size) -> Size:
 
 
 def _bound(at: int, size: Free) -> Size:
-    """Where a bound of a slice lies on an axis of free size. Mistake when it may lie outside."""
+    """The position of a slice's bound on an axis of free size. Mistake if it may be out of range."""
     bound = at if at >= 0 else size + at
     if bound < 0 or size < bound:
         raise undecided(f"{bound} <= {size}")

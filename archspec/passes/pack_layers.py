@@ -25,17 +25,17 @@ from archspec.passes.rewriting import add_module, modules, op_of
 Follower = Callable[[Tensor], Tensor] | None
 
 LEFT = 0.5
-"""How many other steps to a packed layer make compiling worth it: ResNet-50 has 0.1 and is slower compiled, NASNet-A 0.6."""
+"""How many other steps per packed layer make compiling worthwhile: ResNet-50 has 0.1 and is slower compiled, NASNet-A 0.6."""
 
 MOST = 4  # shapes of the input for which a weight is packed
 
 
 class _Packed(nn.Module):
-    """A layer and what follows it, as one kernel: its weight is packed for each shape of input that it meets.
+    """A layer and what follows it, as one kernel, whose weight is packed once for each input shape.
 
-    The best packing depends on the batch. Of more shapes than a few, the further ones share one that suits none in
-    particular. No `state_dict` holds a packed weight, and no copy: it is packed anew. On another device, in another
-    precision, or when it is compiled, the layer runs as it was.
+    The best packing depends on the batch. After a few shapes, the rest share a general packing. Packed weights are
+    neither in the `state_dict` nor copied: they are packed again. On another device, in another precision, or under
+    `torch.compile`, the original layer runs.
     """
 
     def __init__(self, layer: nn.Conv2d | nn.Linear, epilogue: Epilogue, follows: Follower) -> None:
@@ -58,7 +58,7 @@ class _Packed(nn.Module):
         return self.packs[shape]
 
     def suits(self, x: Tensor) -> bool:
-        """Whether the kernel takes such an input here and now."""
+        """Whether the kernel can run on such an input in the current context."""
         return (
             self.suitable
             and x.is_cpu
@@ -75,7 +75,7 @@ class _Packed(nn.Module):
         return made if self.follows is None else self.follows(made)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Packed:
-        self.packs.clear()  # what `to`, `half` ... make of the weight is packed anew
+        self.packs.clear()  # `to`, `half` ... change the weight, so it is packed again
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.suitable = _suits(self.layer)
         return self
@@ -93,7 +93,7 @@ class PackedConv(_Packed):
         super().__init__(layer, epilogue, follows)
         assert not isinstance(layer.padding, str)
         self.settings = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
-        self.over = False  # whether a sum may be written over what is added
+        self.over = False  # whether the sum may overwrite the other summand
 
     def pack(self, shape: torch.Size | None) -> Tensor:
         """The weight, packed for inputs of that shape."""
@@ -127,7 +127,7 @@ class PackedLinear(_Packed):
     layer: nn.Linear
 
     def pack(self, shape: torch.Size | None) -> Tensor:
-        """The weight, packed for so many rows."""
+        """The weight, packed for the number of rows."""
         rows = None if shape is None else shape[:-1].numel()
         packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(self.layer.weight.contiguous(), rows)
         return packed
@@ -141,18 +141,18 @@ class PackedLinear(_Packed):
 
 
 class MKLLinear(PackedLinear):
-    """A linear layer that nothing follows, by MKL, which multiplies faster than oneDNN on the processors it is made for."""
+    """A linear layer without an activation, by MKL, which is faster than oneDNN on Intel's processors."""
 
     @staticmethod
     @cache
     def leads() -> bool:
-        """Whether MKL is there, on a processor by Intel."""
-        told = Path("/proc/cpuinfo")
-        processor = told.read_text() if told.exists() else platform.processor()
+        """Whether MKL is available, on an Intel processor."""
+        described = Path("/proc/cpuinfo")
+        processor = described.read_text() if described.exists() else platform.processor()
         return torch._C.has_mkl and "GenuineIntel" in processor
 
     def pack(self, shape: torch.Size | None) -> Tensor:
-        """The weight, packed for so many rows; for oneDNN, where they are not known."""
+        """The weight, packed for the number of rows; for oneDNN if that is not known."""
         if shape is None:
             return super().pack(shape)
         packed: Tensor = torch.ops.mkl._mkl_reorder_linear_weight(
@@ -172,7 +172,7 @@ class MKLLinear(PackedLinear):
 
 
 def pack_layers(network: Network) -> None:
-    """Pack what there are kernels for; nothing on another device, or in double precision."""
+    """Pack the layers that there are kernels for: none on other devices, or in double precision."""
     if not torch._C._has_mkldnn:
         return
     places = {node: place for place, node in enumerate(network.graph.nodes)}
@@ -186,10 +186,10 @@ def pack_layers(network: Network) -> None:
 
 
 def leaves_little(network: Network) -> bool:
-    """Whether packing left little of a network for a compiler to gain by, or lost what a compiler would not have.
+    """Whether compiling a packed network would gain little, or be slower.
 
-    Where linear layers dominate, TorchInductor's are slower than packed ones; where convolutions do, it gains by the steps
-    between them, if these are many.
+    Where linear layers dominate, TorchInductor's are slower than packed ones; where convolutions do, it gains by fusing the
+    steps between them, if there are many.
     """
     packed = sum(isinstance(module, _Packed) for module in network.modules())
     others = sum(
@@ -226,7 +226,7 @@ def _pack_conv(network: Network, node: Node, layer: nn.Conv2d, places: dict[Node
 
 
 def _added(node: Node, places: dict[Node, int]) -> Node | None:
-    """What the sum that alone reads a node adds to it, when it is of the same shape and there before the node."""
+    """The other summand of the sum that is a node's only reader, if it has the same shape and is computed before the node."""
     add = next(iter(node.users)) if len(node.users) == 1 else None
     if add is None or type(op_of(add)) is not Add or len(add.all_input_nodes) != 2:
         return None
@@ -236,7 +236,7 @@ def _added(node: Node, places: dict[Node, int]) -> Node | None:
 
 
 def _following(node: Node) -> tuple[Epilogue, Node]:
-    """The activation that alone reads a node, as oneDNN has it, and its node; nothing and the node itself otherwise."""
+    """The epilogue of the activation that is a node's only reader, and the activation's node; else `NOTHING` and the node."""
     if len(node.users) == 1:
         after = next(iter(node.users))
         op = op_of(after)
@@ -247,14 +247,14 @@ def _following(node: Node) -> tuple[Epilogue, Node]:
 
 
 def _function(network: Network, node: Node, last: Node) -> Follower:
-    """What the activation does that stands behind a node, if one does."""
+    """The module of the activation after a node, if there is one."""
     return None if last is node else network.get_submodule(str(last.target))
 
 
 def _put(
     network: Network, node: Node, packed: nn.Module, last: Node, other: Node | None, places: dict[Node, int]
 ) -> None:
-    """Put a packed layer in the place of a layer and of all that follows it up to `last`."""
+    """Replace a layer, and everything after it up to `last`, by a packed layer."""
     name = add_module(network, f"{node.name}_packed", packed)
     with network.graph.inserting_before(last):
         made = network.graph.call_module(name, (node.args[0],) if other is None else (node.args[0], other))

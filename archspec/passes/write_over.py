@@ -1,6 +1,6 @@
-"""Write sums, products and activations over an input that nothing reads any more: no memory is fetched for them.
+"""Run sums, products and activations in place where nothing reads their input afterwards, so that no memory is allocated.
 
-For large images that is most of their time: a fresh tensor comes as pages that the system hands over one by one.
+For large images that is most of their time: the pages of a new tensor are faulted in one by one.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ OVER: dict[Callable[..., Any], Callable[..., Any]] = {
     operator.add: operator.iadd,
     operator.mul: operator.imul,
 }
-"""The operators whose result may take the place of either input, as they are written then."""
+"""Operators that may overwrite either input, and their in-place forms."""
 
 
 def write_over(network: Network) -> None:
-    """Let each step write over an input of the type of its result that is new memory and no longer needed."""
+    """Run each step in place if an input has the type of its result, owns its memory and is not read later."""
     places = {node: place for place, node in enumerate(network.graph.nodes)}
 
     def free(value: Node, reader: Node) -> bool:
-        """Whether the memory of a value is its own and `reader`, which makes the like of it, the last to read it."""
+        """Whether a value owns its memory, has the type of `reader`'s result, and is last read by it."""
         others = [user for user in value.users if user is not reader]
         return (
             value.meta.get("type") == reader.meta.get("type") is not None
@@ -51,7 +51,7 @@ def write_over(network: Network) -> None:
 
 
 def _makes_new(network: Network, node: Node) -> bool:
-    """Whether what a node gives is new memory, or memory that it took over."""
+    """Whether a node returns new memory, or memory that it took over."""
     if node.op not in ("call_module", "call_function"):
         return False  # an input, or a constant
     op = op_of(node)

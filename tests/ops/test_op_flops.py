@@ -9,7 +9,7 @@ from archspec.graph import Graph
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free
 from archspec.ground.tensor import TensorType
-from archspec.op import Op
+from archspec.op import Movement, Op
 from archspec.ops.activation import Softmax
 from archspec.ops.conv import Conv
 from archspec.ops.norm import LayerNorm
@@ -110,19 +110,12 @@ BY_HAND = [
     ('f32[3, 2, 3, 4] -> Upsample(2, mode="trilinear") -> f32[3, 4, 6, 8]', 576 * 15),
 ]
 
-# What puts values elsewhere, or hands them on, and computes nothing.
-MOVING = {
-    *("Flatten", "Reshape", "Permute", "Index", "Pad", "Crop", "Roll", "WindowPartition", "WindowReverse"),
-    *("Concat", "Stack", "Split", "Gather", "Positions", "Embedding", "Identity", "Zero"),
-    *("Unfold", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle"),
-    *("Dropout", "ChannelDropout", "DropPath"),  # at inference
-    *("Own", "Constant", "Tied"),
-}
+MOVING = {name for name in Op.names() if issubclass(Op.known[name], Movement)}
 
 
 def flops(graph: Graph) -> int:
     node = layer(graph)
-    return node.op.flops(*graph.input_types(node), **graph.option_types(node))
+    return graph.ask(node, Op.flops)
 
 
 @pytest.mark.parametrize(("example", "expected"), BY_HAND)
@@ -138,7 +131,7 @@ def test_flops_are_at_least_twice_the_multiply_adds(op: str, example: str) -> No
     node = layer(graph)
     count = flops(graph)
     assert type(count) is int
-    assert count >= 2 * node.op.macs(*graph.input_types(node), **graph.option_types(node))
+    assert count >= 2 * graph.ask(node, Op.macs)
     assert op not in MOVING or count == 0
 
 

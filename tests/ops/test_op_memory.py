@@ -51,7 +51,7 @@ def test_a_view_is_what_shares_its_inputs_memory(example: str) -> None:
 def test_an_op_overwrites_its_input_if_its_module_can(example: str) -> None:
     graph, _ = graph_of(example)
     node = layer(graph)
-    lowered = node.op.lower(*graph.input_types(node), **graph.option_types(node))
+    lowered = graph.ask(node, Op.lower)
     noise = isinstance(lowered, _DropoutNd)  # has nothing to do at inference
     assert node.op.overwrites == (hasattr(lowered, "inplace") and not noise)
 
@@ -59,11 +59,4 @@ def test_an_op_overwrites_its_input_if_its_module_can(example: str) -> None:
 def test_what_an_op_says_of_its_tensors_are_their_names() -> None:
     graph, _ = graph_of("(f32[2, 5, 8], f32[2, 5, 8], f32[2, 5, 8]) -> Attention -> f32[2, 5, 8]")
     node = layer(graph)
-    assert node.op.saved(*graph.input_types(node)) == ("q", "k", "v", "outputs", TensorType((2, 5), "f32"))
-
-
-def test_every_op_says_whether_it_is_a_view() -> None:
-    assert {name for name in Op.names() if Op.known[name].view} == {
-        *("Flatten", "Reshape", "Permute", "Index", "Crop", "Split", "Identity"),
-        *("Dropout", "ChannelDropout", "DropPath"),  # at inference
-    }
+    assert graph.ask(node, Op.saved) == ("q", "k", "v", "outputs", TensorType((2, 5), "f32"))

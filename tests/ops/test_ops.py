@@ -82,7 +82,7 @@ LARGE = (
 def test_first_values_are_distributed_as_pytorchs(example: str) -> None:
     graph, _ = graph_of(example)
     node = layer(graph)
-    theirs = node.op.lower(*graph.input_types(node))
+    theirs = graph.ask(node, Op.lower)
     assert isinstance(theirs, nn.Module)
     theirs.to_empty(device="cpu")
     if isinstance(theirs, nn.PReLU):
