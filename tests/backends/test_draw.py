@@ -312,12 +312,9 @@ def test_a_flowchart_has_the_boxes_and_edges_of_the_picture(view: str) -> None:
 def test_no_name_can_break_a_flowchart() -> None:
     graph = archspec.read_text("model Net:\n    input x: [3, 8, 8]\n    return x -> conv: Conv(4, 3)\n")
     text = 'a"]; b --> c\n%% <script>alert(1)</script> `end`'
-    node = graph.nodes[0].model_copy(update={"name": text})
-    output = graph.outputs[0].model_copy(update={"value": Ref(text)})
-    scope = graph.scopes[0].model_copy(update={"outputs": (Ref(text),)})
-    hostile = graph.model_copy(
-        update={"nodes": (node,), "outputs": (output,), "scopes": (scope,)}
-    ).known_valid()
+    step = graph.model.steps[0].with_changes(name=text)
+    model = graph.model.with_changes(steps=(step,), outputs=(Ref(text),))
+    hostile = graph.model_copy(update={"functions": (model,)}).known_valid()
     usual, lines = flowchart(graph), flowchart(hostile)
     assert len(lines) == len(usual)
     assert not any(letter in line for line in lines for letter in "<`%" if "<br>" not in line)

@@ -94,9 +94,8 @@ def test_names_of_before_are_taken_for_one_version() -> None:
     with pytest.warns(DeprecationWarning, match="`graph` of `archspec.cost` is `spec` now"):
         assert archspec.cost(graph=graph).figures() == archspec.cost(graph).figures()
     with pytest.warns(DeprecationWarning, match=r"`archspec\.parse` is `archspec\.read_text` now"):
-        assert archspec.read_text(CLASH, settings={"model": 4}) == archspec.read_text(
-            CLASH, settings={"model": 4}
-        )
+        parsed = archspec.parse(CLASH, settings={"model": 4})
+    assert parsed == archspec.read_text(CLASH, settings={"model": 4})
     module = archspec.load("resnet18")
     with pytest.warns(DeprecationWarning, match="repeated_blocks"):
         assert archspec.blocks(module) == archspec.repeated_blocks(module)
