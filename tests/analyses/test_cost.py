@@ -32,9 +32,8 @@ from archspec.ops.pooling import GlobalAvgPool
 @every_network
 def test_multiply_adds_are_torchs_and_fvcore_differs_for_known_reasons(name: str) -> None:
     graph = sized(name)
-    if (
-        archspec.cost(graph).total.macs > 3_000_000_000
-    ):  # fvcore runs each op; torch's count of the whole is in test_specs
+    # fvcore runs each op on the CPU. That torch counts the same of the whole, test_specs holds at full size.
+    if archspec.cost(graph).total.macs > 20_000_000_000:
         graph = small(name)
     found = compare(graph)
     assert archspec.cost(graph).total.macs == found.torch_macs
