@@ -58,6 +58,7 @@ def test_every_dict_and_set_of_a_module_is_its_own() -> None:
                     held[id(value)] = f"{name}.{key}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "register",
     [

@@ -64,6 +64,7 @@ def spec(kind: str, name: str, shape: tuple[int, ...], initialisation: str) -> s
     return f"model Net:\n    input x: [4]\n    {given}\n    return x, w\n"
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(CASES, st.sampled_from(DTYPES), st.sampled_from(["weight", "buffer", "constant"]))
 @example(((2, 2), "trunc_normal(0)"), "f32", "weight")

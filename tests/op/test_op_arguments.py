@@ -83,6 +83,7 @@ def try_argument(example: str, name: str, value: str, real: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", sorted({case[0].split(" -> ")[1].partition("(")[0] for case in CASES}))
 def test_any_argument_is_refused_or_runs(op: str) -> None:
     cases = [

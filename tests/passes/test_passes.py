@@ -198,6 +198,7 @@ model Net:
     assert calls(run_pass(fold_norms, graph), _BatchNorm) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [*PASSES, optimize_for_inference], ids=lambda run: run.__name__)
 def test_a_layer_whose_weight_is_read_elsewhere_keeps_it(run: Callable[[Network], Network | None]) -> None:
     """As where an embedding is tied: the norm behind it is not folded into it, nor is it fused with its neighbour."""
@@ -301,6 +302,7 @@ def test_layers_are_packed_with_what_follows_them(
         assert followers == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
 @pytest.mark.parametrize("name", ["residual", "projected", "activations", "branches", "moved"])
 def test_packed_layers_run_in_any_precision_and_on_any_device(name: str) -> None:
@@ -320,6 +322,7 @@ def test_packed_layers_run_in_any_precision_and_on_any_device(name: str) -> None
     assert outputs(made.to("meta")(*[x.double().to("meta") for x in batch]))[0].shape == expected[0].shape
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch has no oneDNN")
 @pytest.mark.parametrize("name", ["residual", "activations", "moved"])
 def test_packed_layers_are_exported_as_plain_ones(name: str) -> None:
@@ -336,6 +339,7 @@ def activations_over(made: Network) -> int:
     return sum(getattr(module, "inplace", False) for module in made.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "over"),
     [
