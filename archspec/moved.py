@@ -17,6 +17,8 @@ MOVED = {
     "archspec.elaborate": "archspec.elaboration",
     "archspec.errors": "archspec.ground.errors",
     "archspec.initialisation": "archspec.op.initialisation",
+    "archspec.ops.inputs": "archspec.op.inputs",
+    "archspec.ops.window": "archspec.op.window",
     "archspec.reach": "archspec.op.dependence",
     "archspec.size": "archspec.ground.size",
     "archspec.source": "archspec.ground.source",
