@@ -9,9 +9,9 @@ from typing import Literal
 
 from archspec.analyses.cost import macs, network_cost
 from archspec.analyses.paths import depth
-from archspec.graph import Claim, Graph, Output
+from archspec.graph import Claim, Graph
 from archspec.ground.errors import Mistake, suggest
-from archspec.ground.tensor import show
+from archspec.ground.tensor import TensorType, show
 
 _UNITS = {"K": 3, "M": 6, "G": 9, "B": 9, "T": 12}
 
@@ -112,18 +112,17 @@ def _check_output(graph: Graph, claim: Claim) -> Verdict:
         raise Mistake("`output` needs a shape, such as `output [1000]`", kind="claim")
     if claim.known:
         raise Mistake("a shape cannot have a `but`", kind="claim", help="only figures can")
-    output = _output(graph, claim.subject)
-    return Verdict(claim, show(output.type.shape), "printed" if output.type.shape == claim.shape else "wrong")
+    shape = _output(graph, claim.subject).shape
+    return Verdict(claim, show(shape), "printed" if shape == claim.shape else "wrong")
 
 
-def _output(graph: Graph, name: str) -> Output:
+def _output(graph: Graph, name: str) -> TensorType:
     if not name:
-        return graph.outputs[0]
-    names = [output.name for output in graph.outputs]
-    if name not in names:
+        return graph.result_types[0]
+    if name not in graph.returns:
         raise Mistake(
             f"there is no output `{name}`",
             kind="claim",
-            help=suggest(name, names) or f"name an output: {', '.join(names)}",
+            help=suggest(name, graph.returns) or f"name an output: {', '.join(graph.returns)}",
         )
-    return graph.outputs[names.index(name)]
+    return graph.result_types[graph.returns.index(name)]

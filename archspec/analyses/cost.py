@@ -1,17 +1,17 @@
 """What a network costs, counted from its graph: parameters, multiply-adds, FLOPs and bytes.
 
-`quantities` defines what is counted for a step; here it is evaluated for each step, and summed.
+`quantities` defines what is counted for a step and for a weight; here it is evaluated once for each step of each function,
+and added up over calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
-from archspec.analyses.quantities import SUMMED
-from archspec.graph import Graph, Node
+from archspec.analyses.quantities import SUMMED, OfSteps, OfWeights
+from archspec.graph import Apply, Call, Function, Graph
 from archspec.ground.errors import Mistake
 from archspec.ground.guarding import at_step
 from archspec.ground.tensor import DType, TensorType, fixed
@@ -44,6 +44,9 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return total((self, other))
 
+    def __mul__(self, times: int) -> Cost:
+        return Cost(tuple(times * number for number in self.numbers))
+
     def as_dict(self) -> dict[str, int]:
         """The numbers by their keys."""
         return dict(zip(_POSITIONS, self.numbers, strict=True))
@@ -61,14 +64,14 @@ class Cost:
 class Applied:
     """An op applied to tensors of given types, for a batch, with floating-point tensors in `dtype`: all that a cost depends on.
 
-    With `shares`, it uses the weights of another step.
+    `weights` are those that it computes with, in the dtype that they are kept in.
     """
 
     op: Op
     inputs: tuple[TensorType, ...]
     options: Mapping[str, TensorType]
     outputs: tuple[TensorType, ...]
-    shares: bool = False
+    weights: tuple[Weight, ...]
     batch: int = 1
     dtype: DType | None = None
 
@@ -76,20 +79,6 @@ class Applied:
         """What the op counts for a sample, times the batch. Raises Mistake, about `what`, when it depends on a free size."""
         each = fixed(question(self.op)(*self.inputs, **self.options), what)
         return each * (self.batch if any(type_.batched for type_ in self._operands) else 1)
-
-    @cached_property
-    def weights(self) -> tuple[Weight, ...]:
-        """The weights and buffers that it computes with."""
-        return tuple(self.op.weights(*self.inputs, **self.options).values())
-
-    @property
-    def own_weights(self) -> tuple[Weight, ...]:
-        """Those that it does not share with an earlier step."""
-        return () if self.shares else self.weights
-
-    def weight_bytes(self, weight: Weight) -> int:
-        """The size of a weight."""
-        return TensorType(weight.shape, weight.dtype).kept_as(self.dtype).bytes
 
     @property
     def taken(self) -> int:
@@ -107,14 +96,6 @@ class Applied:
     def _operands(self) -> tuple[TensorType, ...]:
         return (*self.inputs, *self.options.values())
 
-    def cost(self) -> Cost:
-        """Its cost. Raises Mistake when it depends on a free size."""
-        return Cost(tuple(quantity.of_step(self) for quantity in SUMMED))
-
-    def cost_of_weights(self) -> Cost:
-        """The part of its cost that depends on weights only; 0 for the rest."""
-        return Cost(tuple(quantity.of_step(self) if quantity.of_weights else 0 for quantity in SUMMED))
-
 
 def batch_bytes(type_: TensorType, batch: int, dtype: DType | None) -> int:
     """The size of a tensor for a batch, in `dtype` if it is floating-point."""
@@ -129,39 +110,139 @@ def is_activation(op: Op) -> bool:
 # ------------------------------------------------------------------ networks
 
 
+class Counts:
+    """The costs of a network for a batch, with floating-point tensors in `dtype`: each step of a function is counted once.
+
+    All but the costs of weights raise Mistake where they depend on a free size.
+    """
+
+    def __init__(self, graph: Graph, batch: int = 1, dtype: DType | None = None) -> None:
+        self.graph, self.batch, self.dtype = graph, batch, dtype
+
+    @cached_property
+    def functions(self) -> tuple[Cost, ...]:
+        """The cost of each function, with all that it calls: the last is that of the network."""
+        return tuple(map(Cost.__add__, self.passes, self.weights))
+
+    @cached_property
+    def weights(self) -> tuple[Cost, ...]:
+        """The part of it that the weights are: those of a shared layer count once, where it is declared."""
+        columns = (
+            self.graph.owned(partial(_of_weight, quantity, self.dtype))
+            if isinstance(quantity, OfWeights)
+            else (0,) * len(self.graph.functions)
+            for quantity in SUMMED
+        )
+        return tuple(map(Cost, zip(*columns, strict=True)))
+
+    @cached_property
+    def passes(self) -> tuple[Cost, ...]:
+        """The rest of it: what a forward pass takes."""
+        found: list[Cost] = []
+        for function, steps in zip(self.graph.functions, self.steps, strict=True):
+            calls = (step for step in function.steps if isinstance(step, Call))
+            found.append(total((*steps.values(), *(found[call.function] * call.times for call in calls))))
+        return tuple(found)
+
+    @cached_property
+    def steps(self) -> tuple[dict[str, Cost], ...]:
+        """For each function what a forward pass through each of its steps takes, calls left out."""
+        return tuple(
+            {
+                step.name: self._pass(index, function, step)
+                for step in function.steps
+                if isinstance(step, Apply)
+            }
+            for index, function in enumerate(self.graph.functions)
+        )
+
+    @cached_property
+    def held(self) -> tuple[dict[str, Cost], ...]:
+        """For each function what the weights of each of its steps are, of those that have any."""
+        return tuple(
+            {name: self._held(weights.values()) for name, weights in function.held.items()}
+            for function in self.graph.functions
+        )
+
+    @property
+    def each(self) -> Iterator[Cost]:
+        """What a forward pass takes for each step of each function, in all the calls of that together."""
+        runs = [0] * len(self.steps)
+        runs[-1] = 1
+        for index in range(len(runs) - 1, -1, -1):
+            for step in self.graph.functions[index].steps:
+                if isinstance(step, Call):
+                    runs[step.function] += runs[index] * step.times
+        for times, steps in zip(runs, self.steps, strict=True):
+            yield from (cost * times for cost in steps.values())
+
+    @property
+    def nodes(self) -> dict[str, Cost]:
+        """The cost of each node, by its name."""
+        return self._nodes(self.steps)
+
+    @property
+    def nodes_of_weights(self) -> dict[str, Cost]:
+        """The part of it that the weights are."""
+        nothing = Cost()
+        steps = [
+            dict.fromkeys((step.name for step in function.steps), nothing)
+            for function in self.graph.functions
+        ]
+        return self._nodes(steps)
+
+    def _nodes(self, steps: Sequence[Mapping[str, Cost]]) -> dict[str, Cost]:
+        owning = [
+            {name: cost + held[name] if name in held else cost for name, cost in costs.items()}
+            for costs, held in zip(steps, self.held, strict=True)
+        ]
+        functions = [scope.function for scope in self.graph.scopes]
+        return {
+            node.name: (steps if node.shares else owning)[functions[node.scope]][node.step]
+            for node in self.graph.nodes
+        }
+
+    def _pass(self, index: int, function: Function, step: Apply) -> Cost:
+        applied = Applied(
+            step.op,
+            tuple(function.types[ref] for ref in step.inputs),
+            {option: function.types[ref] for option, ref in step.options.items()},
+            step.types,
+            tuple(kept_as(weight, self.dtype) for weight in function.held.get(step.name, {}).values()),
+            self.batch,
+            self.dtype,
+        )
+        try:
+            return Cost(
+                tuple(
+                    quantity.of_step(applied) if isinstance(quantity, OfSteps) else 0 for quantity in SUMMED
+                )
+            )
+        except Mistake as mistake:
+            raise at_step(mistake, step.name, step.location) from mistake.__cause__
+
+    def _held(self, weights: Iterable[Weight]) -> Cost:
+        return Cost(
+            tuple(
+                sum(quantity.of_weight(kept_as(weight, self.dtype)) for weight in weights)
+                if isinstance(quantity, OfWeights)
+                else 0
+                for quantity in SUMMED
+            )
+        )
+
+
 def node_costs(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> dict[str, Cost]:
     """The cost of each node by name, for `batch` samples, with floating-point tensors in `dtype`.
 
     Raises Mistake when it depends on a free size.
     """
-    return _each(graph, batch, dtype, Applied.cost)
+    return Counts(graph, batch, dtype).nodes
 
 
 def weights_only(graph: Graph, dtype: DType | None = None) -> dict[str, Cost]:
     """The part of each node's cost that depends on weights only, so that free sizes do not matter."""
-    return _each(graph, 1, dtype, Applied.cost_of_weights)
-
-
-def _each(graph: Graph, batch: int, dtype: DType | None, count: Callable[[Applied], Cost]) -> dict[str, Cost]:
-    # Nodes of repeated blocks share their ops and types, so comparing by identity finds most repeats, and is far
-    # faster than comparing by value.
-    known: dict[Any, Cost] = {}
-    costs, types = {}, graph.types
-    for node in graph.nodes:
-        key = (id(node.op), *(id(types[ref]) for ref in node.operands), *node.options, bool(node.shares))
-        if key not in known:
-            try:
-                known[key] = count(applied(graph, node, batch, dtype))
-            except Mistake as mistake:
-                raise at_step(mistake, node.name, node.location) from mistake.__cause__
-        costs[node.name] = known[key]
-    return costs
-
-
-def applied(graph: Graph, node: Node, batch: int = 1, dtype: DType | None = None) -> Applied:
-    """A node's op with the types of its inputs and outputs."""
-    inputs, options = graph.input_types(node), graph.option_types(node)
-    return Applied(node.op, inputs, options, node.types, bool(node.shares), batch, dtype)
+    return Counts(graph, dtype=dtype).nodes_of_weights
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -172,7 +253,7 @@ def total(costs: Iterable[Cost]) -> Cost:
 
 def network_cost(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> Cost:
     """The cost of the whole network for a batch. Raises Mistake when it depends on a free size."""
-    return total(node_costs(graph, batch=batch, dtype=dtype).values())
+    return Counts(graph, batch, dtype).functions[-1]
 
 
 def macs(graph: Graph) -> int:
@@ -180,13 +261,29 @@ def macs(graph: Graph) -> int:
 
     Papers print them as "FLOPs". Raises Mistake when they depend on a free size.
     """
-    return fixed(sum(graph.ask(node, Op.macs) for node in graph.nodes), "the number of multiply-adds")
+    each = graph.totals(lambda function, step: function.ask(step, Op.macs))
+    return fixed(each[-1], "the number of multiply-adds")
 
 
 def weight_bytes(graph: Graph, dtype: DType | None = None) -> dict[DType, int]:
     """The bytes of the network's weights and buffers, by dtype."""
-    sizes: dict[DType, int] = {}
-    for weight in graph.weights.values():
-        kept = TensorType(weight.shape, weight.dtype).kept_as(dtype)
-        sizes[kept.dtype] = sizes.get(kept.dtype, 0) + kept.bytes
-    return sizes
+    weights = (
+        weight for function in graph.functions for held in function.held.values() for weight in held.values()
+    )
+    dtypes = dict.fromkeys(kept_as(weight, dtype).dtype for weight in weights)
+    return {each: graph.owned(partial(_bytes_in, each, dtype))[-1] for each in dtypes}
+
+
+def kept_as(weight: Weight, dtype: DType | None) -> Weight:
+    """A weight as it is kept, where floating-point tensors are in `dtype`."""
+    kept = TensorType(weight.shape, weight.dtype).kept_as(dtype).dtype
+    return weight if kept == weight.dtype else weight.model_copy(update={"dtype": kept})
+
+
+def _of_weight(quantity: OfWeights, dtype: DType | None, weight: Weight) -> int:
+    return quantity.of_weight(kept_as(weight, dtype))
+
+
+def _bytes_in(wanted: DType, dtype: DType | None, weight: Weight) -> int:
+    kept = kept_as(weight, dtype)
+    return TensorType(kept.shape, kept.dtype).bytes if kept.dtype == wanted else 0

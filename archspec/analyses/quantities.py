@@ -17,11 +17,13 @@ if TYPE_CHECKING:  # the command line reads this table to describe itself, and s
     from archspec.analyses.cost import Applied
     from archspec.analyses.summary import Summary
     from archspec.ground.tensor import DType
+    from archspec.op import Weight
 
 Place = Literal["tree", "comparison", "sweep", "plot", "scale", "diff"]
 """Where a quantity is shown. JSON and CSV contain all of them."""
 
 Unit = Literal["", "bytes", "seconds", "layers"]
+Share = Literal["", "percent", "bar"]
 
 _TEXTS: dict[Unit, Callable[[Any], str]] = {
     "": short,
@@ -56,37 +58,62 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Summed(Quantity):
-    """A quantity of steps; that of a block or network is the sum over its steps."""
+    """A quantity that adds up: that of a block or network is the sum over what is in it."""
+
+    share: Share
+    """What the tree shows beside it: its share of the total in percent, or that and a bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfSteps(Summed):
+    """One that is counted for each step."""
 
     of_step: Callable[[Applied], int]
-    of_weights: bool
-    """Whether it depends on weights only, and not on free sizes and the batch."""
-    share: Literal["", "percent", "bar"]
-    """What the tree shows beside it: its share of the total in percent, or that and a bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfWeights(Summed):
+    """One that is counted for each weight, in the dtype that it is kept in; shared ones count once."""
+
+    of_weight: Callable[[Weight], int]
 
 
 _QUANTITIES: dict[str, Quantity] = {}
 
 
-def summed(
-    heading: str,
-    title: str,
-    unit: Unit = "",
-    *,
-    shown: str = "",
-    of_weights: bool = False,
-    share: Literal["", "percent", "bar"] = "",
-) -> Callable[[Callable[[Applied], int]], Summed]:
+def of_steps(
+    heading: str, title: str, unit: Unit = "", *, shown: str = "", share: Share = ""
+) -> Callable[[Callable[[Applied], int]], OfSteps]:
     """A quantity from a function that counts it for a step; `shown` lists its places, separated by spaces."""
 
-    def made(of_step: Callable[[Applied], int]) -> Summed:
+    def made(of_step: Callable[[Applied], int]) -> OfSteps:
         key = of_step.__name__
 
         def of_network(summary: Summary) -> int:
-            return getattr(summary.of_weights if of_weights else summary.total, key)  # type: ignore[no-any-return]
+            return getattr(summary.total, key)  # type: ignore[no-any-return]
 
-        quantity = Summed(
-            key, heading, title, _line(of_step), unit, _places(shown), of_network, of_step, of_weights, share
+        quantity = OfSteps(
+            key, heading, title, _line(of_step), unit, _places(shown), of_network, share, of_step
+        )
+        _QUANTITIES[key] = quantity
+        return quantity
+
+    return made
+
+
+def of_weights(
+    heading: str, title: str, unit: Unit = "", *, shown: str = "", share: Share = ""
+) -> Callable[[Callable[[Weight], int]], OfWeights]:
+    """A quantity from a function that counts it for a weight, which free sizes do not change."""
+
+    def made(of_weight: Callable[[Weight], int]) -> OfWeights:
+        key = of_weight.__name__
+
+        def of_network(summary: Summary) -> int:
+            return getattr(summary.of_weights, key)  # type: ignore[no-any-return]
+
+        quantity = OfWeights(
+            key, heading, title, _line(of_weight), unit, _places(shown), of_network, share, of_weight
         )
         _QUANTITIES[key] = quantity
         return quantity
@@ -120,50 +147,48 @@ def _places(shown: str) -> frozenset[Place]:
 # ------------------------------------------------------------------ in the order of columns
 
 
-@summed(
-    "params", "parameters", shown="tree comparison sweep plot scale diff", of_weights=True, share="percent"
-)
-def params(step: Applied) -> int:
+@of_weights("params", "parameters", shown="tree comparison sweep plot scale diff", share="percent")
+def params(weight: Weight) -> int:
     """Trained values; those of shared layers count once."""
-    from archspec.op import trained_values
-
-    return trained_values(step.own_weights)
+    return weight.size if weight.trainable else 0
 
 
-@summed("buffers", "values in buffers", of_weights=True)
-def buffers(step: Applied) -> int:
+@of_weights("buffers", "values in buffers")
+def buffers(weight: Weight) -> int:
     """Values that are not trained, such as running means and constants."""
-    return sum(weight.size for weight in step.own_weights if not weight.trainable)
+    return 0 if weight.trainable else weight.size
 
 
-@summed("MACs", "multiply-adds", shown="tree comparison sweep plot scale diff", share="bar")
+@of_steps("MACs", "multiply-adds", shown="tree comparison sweep plot scale diff", share="bar")
 def macs(step: Applied) -> int:
     """Multiply-adds of convolutions and matrix products; papers print them as "FLOPs"."""
     return step.ask(lambda op: op.macs, "the number of multiply-adds")
 
 
-@summed("FLOPs", "floating-point operations", shown="tree comparison sweep diff")
+@of_steps("FLOPs", "floating-point operations", shown="tree comparison sweep diff")
 def flops(step: Applied) -> int:
     """Twice the multiply-adds, and all other arithmetic."""
     return step.ask(lambda op: op.flops, "the number of operations")
 
 
-@summed("weights", "size of weights and buffers", "bytes", shown="comparison", of_weights=True)
-def weight_bytes(step: Applied) -> int:
+@of_weights("weights", "size of weights and buffers", "bytes", shown="comparison")
+def weight_bytes(weight: Weight) -> int:
     """Size of weights and buffers."""
-    return sum(map(step.weight_bytes, step.own_weights))
+    from archspec.ground.tensor import TensorType
+
+    return TensorType(weight.shape, weight.dtype).bytes
 
 
-@summed("activations", "size of activations", "bytes", shown="tree")
+@of_steps("activations", "size of activations", "bytes", shown="tree")
 def activations(step: Applied) -> int:
     """Size of the tensors that steps compute; views take nothing."""
     return step.made
 
 
-@summed("traffic", "memory traffic", "bytes")
+@of_steps("traffic", "memory traffic", "bytes")
 def moved(step: Applied) -> int:
     """Memory traffic: what steps read and write, weights included."""
-    return step.taken + step.made + sum(map(step.weight_bytes, step.weights)) if step.made else 0
+    return step.taken + step.made + sum(map(weight_bytes.of_weight, step.weights)) if step.made else 0
 
 
 @whole("FLOPs/byte", "arithmetic intensity")

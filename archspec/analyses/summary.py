@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from archspec.analyses.cost import Cost, node_costs, total, weight_bytes, weights_only
+from archspec.analyses.cost import Cost, Counts, weight_bytes
 from archspec.analyses.hierarchy import Part, hierarchy
 from archspec.analyses.memory import Peak, peak_memory, saved_memory
 from archspec.analyses.paths import depth, path_count, path_lengths
@@ -32,19 +32,24 @@ class Summary:
     device: Device | None = None
 
     @cached_property
+    def counts(self) -> Counts:
+        """The costs of functions and of their steps."""
+        return Counts(self.graph, self.batch, self.dtype)
+
+    @cached_property
     def nodes(self) -> dict[str, Cost]:
         """The cost of each node, by its name."""
-        return node_costs(self.graph, batch=self.batch, dtype=self.dtype)
+        return self.counts.nodes
 
-    @cached_property
+    @property
     def total(self) -> Cost:
         """The cost of all nodes."""
-        return total(self.nodes.values())
+        return self.counts.functions[-1]
 
-    @cached_property
+    @property
     def of_weights(self) -> Cost:
         """The part of the total that depends on weights only, known even with free sizes."""
-        return total(weights_only(self.graph, self.dtype).values())
+        return self.counts.weights[-1]
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -90,7 +95,7 @@ class Summary:
 
     def seconds(self, device: Device) -> float:
         """A lower bound on the time of one pass on a device, by its peak rates."""
-        return estimated_seconds(self.nodes.values(), device, self.dtype or "f32")
+        return estimated_seconds(self.counts.each, device, self.dtype or "f32")
 
     def figures(self, device: str | None = None) -> dict[str, Any]:
         """All quantities by their keys in JSON. Raises Mistake for an unknown device."""

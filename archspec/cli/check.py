@@ -31,7 +31,7 @@ def check(
             continue
         for graph, verdicts in checked:
             which = spec if len(checked) == 1 else f"{spec}:{graph.name}"
-            counted = [(len(graph.nodes), "node"), (graph.parameters, "parameter"), (len(verdicts), "claim")]
+            counted = [(graph.sizes[-1], "node"), (graph.parameters, "parameter"), (len(verdicts), "claim")]
             said = [
                 f"{count:,} {what}{'s' * (count != 1)}" for count, what in counted if count or what != "claim"
             ]

@@ -15,7 +15,7 @@ import pytest
 from nets import every_network, sized, small
 
 import archspec
-from archspec.analyses.cost import network_cost, node_costs, total
+from archspec.analyses.cost import Counts, macs, network_cost, node_costs, total
 from archspec.analyses.formatting import percent, short, short_bytes, short_seconds
 from archspec.analyses.hierarchy import Folding, Part, hierarchy
 from archspec.analyses.paths import depth, path_count, path_lengths
@@ -109,6 +109,36 @@ model Net:
     cost = network_cost(graph)
     assert (cost.params, cost.macs) == (72, 128)
     assert cost.moved == 2 * (72 + 8 + 8) * 4  # but they are read twice
+
+
+def shared_in_blocks() -> archspec.Graph:
+    """Shared layers that are handed to blocks, used first there, and blocks themselves."""
+    return archspec.read(Path(__file__).parents[1] / "graph/format_1/shared.arch")
+
+
+def test_what_functions_cost_adds_up_to_what_nodes_cost() -> None:
+    for graph in (shared_in_blocks(), residual(5), archspec.read("densenet121")):
+        counts = Counts(graph, batch=3, dtype="bf16")
+        assert counts.functions[-1] == total(counts.nodes.values())
+        assert counts.weights[-1] == total(counts.nodes_of_weights.values())
+        assert total(counts.each) == counts.passes[-1]
+
+
+def test_a_network_of_ten_trillion_nodes_is_counted_by_its_functions() -> None:
+    """`B12` applies `B11` ten times, and so on down to a layer of 3 nodes."""
+    blocks = "".join(
+        f"\nblock B{i}:\n    input x: [C]\n    return x -> 10 * [{f'B{i - 1}' if i else 'Layer'}]\n"
+        for i in range(13)
+    )
+    layer = "block Layer:\n    input x: [C]\n    return x -> Linear(C) -> ReLU\n"
+    graph = archspec.read_text(f"{layer}{blocks}\nmodel Net:\n    input x: [4]\n    return x -> B12\n")
+    summary = archspec.cost(graph, batch=2)
+    assert graph.sizes[-1] == 2 * 10**13
+    assert summary.total.params == summary.of_weights.params == graph.parameters == 20 * 10**13
+    assert summary.total.macs == 2 * 16 * 10**13 and macs(graph) == 16 * 10**13
+    assert summary.weight_bytes == {"f32": 80 * 10**13}
+    assert summary.seconds(DEVICES["h100"]) > 0
+    assert "flat" not in vars(graph)
 
 
 def test_a_free_size_is_a_mistake_not_a_guess() -> None:

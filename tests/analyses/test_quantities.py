@@ -8,7 +8,7 @@ import pytest
 
 import archspec
 from archspec.analyses.cost import Cost, total, weights_only
-from archspec.analyses.quantities import QUANTITIES, SUMMED, shown_in
+from archspec.analyses.quantities import QUANTITIES, SUMMED, OfWeights, shown_in
 from archspec.cli import invoke
 from archspec.ground.errors import Mistake
 
@@ -81,10 +81,12 @@ def test_rows_can_be_sorted_by_each_that_adds_up(capsys: pytest.CaptureFixture[s
 def test_what_depends_on_weights_alone_is_known_with_free_sizes() -> None:
     graph = archspec.read_text(FREE)
     summary = archspec.cost(graph)
-    known = {quantity.key: quantity.of_network(summary) for quantity in SUMMED if quantity.of_weights}
+    known = {
+        quantity.key: quantity.of_network(summary) for quantity in SUMMED if isinstance(quantity, OfWeights)
+    }
     assert known == {"params": 10, "buffers": 0, "weight_bytes": 40}
     for quantity in SUMMED:
-        if not quantity.of_weights:
+        if not isinstance(quantity, OfWeights):
             with pytest.raises(Mistake, match="S is free"):
                 quantity.of_network(summary)
     assert total(weights_only(graph).values()).macs == 0
