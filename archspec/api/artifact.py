@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 
 from archspec.api.archive import GRAPH, MANIFEST, WEIGHTS, digest, not_whole, read_archive, write_archive
-from archspec.graph import Graph, graph_of, told
+from archspec.graph import Graph, graph_of
+from archspec.graph.reading import told
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.tensor import DType, byte_size, is_real, show, torch_name
 from archspec.ground.tensor import dtype as short_name

@@ -3,7 +3,6 @@
 from archspec.graph.flat import Flat, Node, Output, Scope
 from archspec.graph.function import Apply, Call, Function, Step
 from archspec.graph.graph import DEEPEST_SCOPE, FORMAT, MOST_NODES, Graph, graph_of
-from archspec.graph.reading import told
 from archspec.graph.records import Claim, Input, Record, Ref, Use, Value
 
 __all__ = [
@@ -26,5 +25,4 @@ __all__ = [
     "Use",
     "Value",
     "graph_of",
-    "told",
 ]

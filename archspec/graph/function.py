@@ -4,8 +4,6 @@ Everything that two parts of a network share is said here once: a block that com
 and two calls.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, TypeVar

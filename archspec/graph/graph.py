@@ -1,7 +1,5 @@
 """Graph: a network with every shape known. What everything after elaboration reads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -270,7 +268,7 @@ class Graph(Record):
         """The weights that a node computes with, by their key below its name; its own unless it `shares` them."""
         return self.functions[self.scopes[node.scope].function].held.get(node.step, {})
 
-    def with_nodes(self, nodes: Iterable[Node]) -> Graph:
+    def with_nodes(self, nodes: Iterable[Node]) -> "Graph":
         """The same network with other nodes in the flat view, folded into functions again.
 
         Raises SpecError when these are not nodes that a spec could have.
@@ -281,7 +279,7 @@ class Graph(Record):
 
     # -------------------------------------------------------------- validity, copies, JSON
 
-    def validated(self) -> Graph:
+    def validated(self) -> "Graph":
         """The graph itself, checked whole unless it was. Raises SpecError when it is not one that a spec could have."""
         from archspec.graph.validation import validate
 
@@ -289,7 +287,7 @@ class Graph(Record):
             validate(self)
         return self.known_valid()
 
-    def known_valid(self) -> Graph:
+    def known_valid(self) -> "Graph":
         """The graph itself, which need not be checked, since elaboration made it. A copy of it with changes must be."""
         self.__dict__["_known_valid"] = True
         return self
@@ -302,7 +300,7 @@ class Graph(Record):
     def __iter__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
         yield from self._own.items()
 
-    def __copy__(self) -> Graph:
+    def __copy__(self) -> "Graph":
         return type(self).model_construct(
             self.__pydantic_fields_set__, **self._own
         )  # `model_copy` may change some
@@ -310,10 +308,10 @@ class Graph(Record):
     def __getstate__(self) -> dict[Any, Any]:
         return {**super().__getstate__(), "__dict__": self._own}
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Graph:
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> "Graph":
         return self
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Graph:
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Graph":
         """A copy with other values of some fields. Raises TypeError for the flat view, which follows from the functions."""
         for name in update or ():
             if name not in type(self).model_fields:
@@ -325,14 +323,14 @@ class Graph(Record):
         return self.validated().model_dump_json(indent=indent)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Graph:
+    def from_json(cls, text: str | bytes) -> "Graph":
         """Read a graph from JSON, and check it whole; older formats too. Raises SpecError when no spec could have it."""
         from archspec.graph.reading import from_json
 
         return from_json(text)
 
 
-def graph_of(module: object) -> Graph:
+def graph_of(module: object) -> "Graph":
     """The graph that a loaded module was lowered from. Raises TypeError for any other object."""
     meta = getattr(module, "meta", None)
     graph = meta.get("archspec") if isinstance(meta, dict) else None

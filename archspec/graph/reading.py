@@ -1,7 +1,5 @@
 """Graphs from JSON: of this format, or of the first, which lists every node."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError

@@ -1,7 +1,5 @@
 """The records that a graph is made of: values, ops, inputs and outputs, nodes and scopes, claims."""
 
-from __future__ import annotations
-
 import re
 from functools import cache, cached_property
 from typing import Annotated, Any, NamedTuple, Self, TypeVar
@@ -32,7 +30,7 @@ class Ref(NamedTuple):
         return f"{self.producer}:{self.output}" if self.output else self.producer
 
     @classmethod
-    def parse(cls, text: str) -> Ref:
+    def parse(cls, text: str) -> "Ref":
         """Read what `str` printed. Raises ValueError for anything else."""
         producer, colon, output = text.partition(":")
         if colon and not re.fullmatch(r"[1-9]\d{0,8}", output, re.ASCII):
