@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 from archspec.elaboration.values import BlockLayer, Function, Labelled, OpLayer, Outputs, SharedLayer, Tensor
@@ -96,6 +95,11 @@ class Handing:
 
 def runs(items: list[Any] | tuple[Any, ...]) -> Iterator[tuple[Any, int]]:
     """The items, each with how often it follows itself as the same object."""
-    for _, same in groupby(items, id):
-        row = list(same)
-        yield row[0], len(row)
+    start, item = 0, None
+    for i, following in enumerate(items):
+        if i and following is not item:
+            yield item, i - start
+            start = i
+        item = following
+    if items:
+        yield item, len(items) - start

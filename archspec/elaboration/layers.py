@@ -169,15 +169,9 @@ class Layers:
         if len(steps) < first + 2:
             return stream
         row, step = steps[-2], steps[-1]
-        if not (isinstance(row, Call) and isinstance(step, Call) and row.function == step.function):
+        if not isinstance(row, Call) or not row.goes_on_as(step, self.builder.functions[row.function]):
             return stream
-        follows = row.name.isdigit() and step.name == str(int(row.name) + row.times)
-        alone = not (row.layers or step.layers) and row.layer is step.layer is None
-        passed_on = step.inputs == tuple(Ref(row.name, i) for i in range(len(row.types)))
-        if not (follows and alone and passed_on and row.location == step.location):
-            return stream
-        if self.builder.functions[row.function].given != len(row.inputs) or row.types != step.types:
-            return stream
+        assert isinstance(step, Call)
         steps[-2:] = [row.with_changes(times=row.times + step.times)]
         return tuple(Tensor(Ref(row.name, i), t.type, t.trace) for i, t in enumerate(stream))
 

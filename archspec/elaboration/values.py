@@ -170,7 +170,12 @@ Layer = OpLayer | BlockLayer | SharedLayer
 def is_layer(value: Any) -> bool:
     """Whether `->` can apply the value: an op, a block, a shared layer, or a list of these."""
     if isinstance(value, list):
-        return all(map(is_layer, {id(item): item for item in value}.values()))  # most are one object
+        before: Any = None
+        for item in value:
+            if item is not before and not is_layer(item):  # most are one object
+                return False
+            before = item
+        return True
     return isinstance(value, Layer | Labelled)
 
 

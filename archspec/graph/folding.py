@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from archspec.graph.flat import Flat, Node, Output, Scope
 from archspec.graph.function import Apply, Call, Function, Step
 from archspec.graph.graph import DEEPEST_SCOPE, Graph
 from archspec.graph.records import Ref
+from archspec.graph.rewriting import moved
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import first_use
 from archspec.ground.tensor import TensorType
@@ -163,7 +165,8 @@ class _Folding:
                 self.call(open_, member, depth)
         for ref in record.outputs:
             open_.value(ref)
-        steps = _numbered(open_)
+        numbered = _numbered(open_)
+        steps, outputs = self.in_rows(numbered, [open_.values[ref] for ref in record.outputs])
         made = Function.unchecked(
             block=record.block,
             arguments=dict(record.arguments),
@@ -171,9 +174,32 @@ class _Folding:
             given=len(record.inputs),
             layers=("",) * len(open_.handed) + tuple(open_.declared),
             steps=steps,
-            outputs=tuple(open_.values[ref] for ref in record.outputs),
+            outputs=outputs,
         )
         return self.interned(made), open_.inputs, open_.handed, list(record.outputs)
+
+    def in_rows(
+        self, steps: Sequence[Step], outputs: Sequence[Ref]
+    ) -> tuple[tuple[Step, ...], tuple[Ref, ...]]:
+        """The steps, and outputs, with calls that follow one another as one row, where nothing else takes what is between them."""
+        readers = Counter([*(ref for step in steps for ref in step.operands), *outputs])
+        found: list[Step] = []
+        renamed: dict[Ref, Ref] = {}
+        for step in steps:
+            row = found[-1] if found else None
+            step = moved(step, renamed)
+            if (
+                isinstance(row, Call)
+                and isinstance(step, Call)
+                and row.goes_on_as(step, self.functions[row.function])
+            ):
+                last = str(int(row.name) + row.times - 1)
+                if all(readers[Ref(last, i)] == 1 for i in range(len(row.types))):
+                    found[-1] = row.with_changes(times=row.times + step.times)
+                    renamed.update({Ref(step.name, i): Ref(row.name, i) for i in range(len(step.types))})
+                    continue
+            found.append(step)
+        return tuple(found), tuple(renamed.get(ref, ref) for ref in outputs)
 
     def type(self, ref: Ref) -> TensorType:
         if ref not in self.types:

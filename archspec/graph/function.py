@@ -79,6 +79,17 @@ class Call(Record):
         """Whether it is a use of a shared layer, and named where that is declared."""
         return self.layer is not None
 
+    def goes_on_as(self, step: "Step", callee: "Function") -> bool:
+        """Whether a step calls the same function, `callee`, under the next number, on just what this one gives."""
+        if not isinstance(step, Call) or (step.function, step.location) != (self.function, self.location):
+            return False
+        if not self.name.isdigit() or step.name != str(int(self.name) + self.times):
+            return False
+        if self.layers or step.layers or self.is_use or step.is_use or callee.given != len(self.inputs):
+            return False
+        passed_on = tuple(Ref(self.name, i) for i in range(len(self.types)))
+        return step.inputs == passed_on and step.types == self.types == callee.inputs
+
     @property
     def names(self) -> tuple[str, ...]:
         """The name of each call of the row."""

@@ -12,7 +12,7 @@ from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.tensor import TensorType
 from archspec.op.inference import infer
 
-Moved = TypeVar("Moved", Apply, Call)
+Moved = TypeVar("Moved", bound=Apply | Call)
 
 Change = Callable[[Function, Apply], Sequence[Apply] | None]
 """What stands in the place of a step: None for the step itself, steps of which the last gives its values, or nothing at all,
@@ -50,9 +50,9 @@ class _Rewriting:
             steps: list[Step] = []
             for step in function.steps:
                 if isinstance(step, Call):
-                    self.call(_moved(step, now), types, now, steps)
+                    self.call(moved(step, now), types, now, steps)
                 else:
-                    self.apply(function, _moved(step, now), types, now, steps)
+                    self.apply(function, moved(step, now), types, now, steps)
             made = function.with_changes(
                 inputs=inputs,
                 steps=tuple(steps),
@@ -120,7 +120,7 @@ class _Rewriting:
         return step if made == step.types else step.with_changes(types=made)
 
 
-def _moved(step: Moved, now: dict[Ref, Ref]) -> Moved:
+def moved(step: Moved, now: dict[Ref, Ref]) -> Moved:
     """The step with what stands for the values that it took."""
     if not now or not any(ref in now for ref in step.operands):
         return step
