@@ -22,7 +22,7 @@ from archspec.analyses.paths import depth, path_count, path_lengths
 from archspec.analyses.quantities import SUMMED
 from archspec.analyses.roofline import DEVICES, estimated_seconds
 from archspec.backends.torch_counts import compare
-from archspec.ground.errors import Mistake
+from archspec.ground.errors import Mistake, SpecError
 from archspec.op import Op
 from archspec.ops.pooling import GlobalAvgPool
 
@@ -138,7 +138,10 @@ def test_a_network_of_ten_trillion_nodes_is_counted_by_its_functions() -> None:
     assert summary.total.macs == 2 * 16 * 10**13 and macs(graph) == 16 * 10**13
     assert summary.weight_bytes == {"f32": 80 * 10**13}
     assert summary.seconds(DEVICES["h100"]) > 0
+    assert depth(graph) == 10**13 and path_count(graph) == 1
     assert "flat" not in vars(graph)
+    with pytest.raises(SpecError, match="too many to count"):
+        path_lengths(graph)
 
 
 def test_a_free_size_is_a_mistake_not_a_guess() -> None:
@@ -183,6 +186,34 @@ def test_paths_stay_exact_when_there_are_more_than_numbers_hold() -> None:
     graph = residual(1500)
     assert path_count(graph) == 2**1500
     assert path_lengths(graph)[1 + 2 * 750] == comb(1500, 750)
+
+
+def test_paths_go_through_blocks_of_several_inputs_and_outputs() -> None:
+    """Of `a` and `b` comes `a` and `a + b`, so that what leads to each is what leads to the two before."""
+    graph = archspec.read_text("""
+block Swap:
+    input a: [C]
+    input b: [C]
+    return b -> Linear(C), a + b
+
+model Net:
+    input a: [4]
+    input b: [4]
+    x, y = (a, b) -> 10 * [Swap]
+    return x + y
+""")
+    ways: list[dict[int, int]] = [{0: 1}, {0: 1}]
+    for _ in range(10):
+        left, right = ways
+        ways = [
+            {length + 1: count for length, count in right.items()},
+            {k: left.get(k, 0) + right.get(k, 0) for k in left.keys() | right.keys()},
+        ]
+    left, right = ways
+    lengths = {k: left.get(k, 0) + right.get(k, 0) for k in sorted(left.keys() | right.keys())}
+    assert path_lengths(graph) == lengths
+    assert path_count(graph) == sum(lengths.values())
+    assert depth(graph) == max(lengths)
 
 
 def test_every_edge_is_a_way_and_dead_ends_are_none() -> None:
