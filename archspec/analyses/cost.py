@@ -6,12 +6,12 @@ and added up over calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from archspec.analyses.quantities import SUMMED, OfSteps, OfWeights
-from archspec.graph import Apply, Call, Function, Graph
+from archspec.graph import Apply, Call, Function, Graph, Node
 from archspec.ground.errors import Mistake
 from archspec.ground.guarding import at_step
 from archspec.ground.tensor import DType, TensorType, fixed
@@ -148,12 +148,8 @@ class Counts:
     def steps(self) -> tuple[dict[str, Cost], ...]:
         """For each function what a forward pass through each of its steps takes, calls left out."""
         return tuple(
-            {
-                step.name: self._pass(index, function, step)
-                for step in function.steps
-                if isinstance(step, Apply)
-            }
-            for index, function in enumerate(self.graph.functions)
+            {step.name: self._pass(function, step) for step in function.steps if isinstance(step, Apply)}
+            for function in self.graph.functions
         )
 
     @cached_property
@@ -179,30 +175,25 @@ class Counts:
     @property
     def nodes(self) -> dict[str, Cost]:
         """The cost of each node, by its name."""
-        return self._nodes(self.steps)
+        return {node.name: self.of(node) for node in self.graph.nodes}
 
-    @property
-    def nodes_of_weights(self) -> dict[str, Cost]:
-        """The part of it that the weights are."""
-        nothing = Cost()
-        steps = [
-            dict.fromkeys((step.name for step in function.steps), nothing)
-            for function in self.graph.functions
+    def of(self, node: Node) -> Cost:
+        """The cost of a node."""
+        function = self._functions[node.scope]
+        return (self.steps if node.shares else self._owning)[function][node.step]
+
+    @cached_property
+    def _functions(self) -> list[int]:
+        return [scope.function for scope in self.graph.scopes]
+
+    @cached_property
+    def _owning(self) -> list[dict[str, Cost]]:
+        return [
+            {name: cost + held[name] if name in held else cost for name, cost in steps.items()}
+            for steps, held in zip(self.steps, self.held, strict=True)
         ]
-        return self._nodes(steps)
 
-    def _nodes(self, steps: Sequence[Mapping[str, Cost]]) -> dict[str, Cost]:
-        owning = [
-            {name: cost + held[name] if name in held else cost for name, cost in costs.items()}
-            for costs, held in zip(steps, self.held, strict=True)
-        ]
-        functions = [scope.function for scope in self.graph.scopes]
-        return {
-            node.name: (steps if node.shares else owning)[functions[node.scope]][node.step]
-            for node in self.graph.nodes
-        }
-
-    def _pass(self, index: int, function: Function, step: Apply) -> Cost:
+    def _pass(self, function: Function, step: Apply) -> Cost:
         applied = Applied(
             step.op,
             tuple(function.types[ref] for ref in step.inputs),
@@ -232,6 +223,13 @@ class Counts:
         )
 
 
+class WeightCounts(Counts):
+    """The part of the costs that depends on weights only, so that free sizes do not matter; 0 for the rest."""
+
+    def _pass(self, function: Function, step: Apply) -> Cost:
+        return Cost()
+
+
 def node_costs(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> dict[str, Cost]:
     """The cost of each node by name, for `batch` samples, with floating-point tensors in `dtype`.
 
@@ -242,7 +240,7 @@ def node_costs(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> d
 
 def weights_only(graph: Graph, dtype: DType | None = None) -> dict[str, Cost]:
     """The part of each node's cost that depends on weights only, so that free sizes do not matter."""
-    return Counts(graph, dtype=dtype).nodes_of_weights
+    return WeightCounts(graph, dtype=dtype).nodes
 
 
 def total(costs: Iterable[Cost]) -> Cost:

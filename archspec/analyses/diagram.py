@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from archspec.analyses.captions import FOLLOWERS
-from archspec.analyses.cost import Cost, total, weights_only
+from archspec.analyses.cost import Cost, Counts, WeightCounts, total
 from archspec.analyses.hierarchy import Folding, Part, hierarchy, made_of
 from archspec.analyses.summary import Summary
 from archspec.graph import Graph, Node, Ref
@@ -109,7 +109,7 @@ def diagram(
     graph = summary.graph
     drawing = _Drawing(graph, opens, weights)
     folding = Folding(turns=True, chains=True, shapes=shapes, most=most)
-    parts = hierarchy(graph, _costs(summary), scope=scope, folding=folding)
+    parts = hierarchy(_counts(summary), scope=scope, folding=folding)
     boxes = drawing.lay(parts, [graph.members[scope]], 0)
     record = graph.scopes[scope]
     inputs = []
@@ -156,7 +156,12 @@ def _is_row(part: Part) -> bool:
     blocks = [inner for block in part.parts for inner in (block.parts if _is_list(block) else (block,))]
     kinds = {block.kind for block in blocks}
     several = sum(block.count for block in part.parts) > 1
-    return _is_list(part) and several and len(kinds) == 1 and all(b.parts and not is_layer(b) for b in blocks)
+    return (
+        _is_list(part)
+        and several
+        and len(kinds) == 1
+        and all(b.node is None and not is_layer(b) for b in blocks)
+    )
 
 
 def to_depth(most: int) -> Opens:
@@ -173,8 +178,8 @@ def distinct_blocks(summary: Summary) -> list[tuple[str, int]]:
     graph = summary.graph
     scopes = {(scope.name, scope.block): index for index, scope in reversed(list(enumerate(graph.scopes)))}
     found: dict[Hashable, Part] = {}
-    for part in _inside(hierarchy(graph, _costs(summary))):
-        if part.kind and part.parts and not blocks_open(part, 0) and not any(map(_is_row, part.parts)):
+    for part in _inside(hierarchy(_counts(summary))):
+        if part.kind and part.node is None and not blocks_open(part, 0) and not any(map(_is_row, part.parts)):
             found.setdefault((part.kind, made_of(part)), part)
     kinds = [part.kind for part in found.values()]
     return [
@@ -222,7 +227,7 @@ class _Drawing:
             box = self.box(part.label, part, part.types, part.inputs)
             if isinstance(members[0], int) and part.kind:
                 box.arguments = self.graph.scopes[members[0]].arguments
-            if part.node is None and part.parts and self.opens(part, depth):
+            if part.node is None and self.opens(part, depth):
                 instances = self.instances(part, members)
                 box.inner = self.lay(part.parts, instances, depth + 1)
                 if len(instances) > 1:
@@ -350,8 +355,10 @@ def _sum(part: Part, following: Part) -> Part:
     return replace(part, cost=part.cost + following.cost, types=following.types)
 
 
-def _costs(summary: Summary) -> dict[str, Cost]:
+def _counts(summary: Summary) -> Counts:
+    """The costs, or those of weights alone where others depend on a free size."""
     try:
-        return summary.nodes
-    except Mistake:  # they depend on a free size
-        return weights_only(summary.graph)
+        _ = summary.total
+    except Mistake:
+        return WeightCounts(summary.graph)
+    return summary.counts

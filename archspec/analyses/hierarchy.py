@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, partial, reduce
 
-from archspec.analyses.cost import Cost, total
-from archspec.graph import Graph, Node, Ref
+from archspec.analyses.cost import Cost, Counts, total
+from archspec.graph import Node, Ref
 from archspec.ground.tensor import TensorType
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """A node, a block or a list of layers, or several equal ones in a row.
 
     `label` is the name within the enclosing part (`1-5` for five equal ones), `kind` the op or the block, `count` how
-    many there are, `cost` that of all of them, `types` the outputs of the last, `parts` the contents of one. `alike` is
-    equal for parts that differ only in names. Where blocks alternate, `parts` are those of one period, `span` its length.
+    many there are, `cost` that of all of them, `types` the outputs of the last. `alike` is equal for siblings that differ
+    only in names. Where blocks alternate, `parts` are those of one period, `span` its length.
     """
 
     name: str
@@ -28,10 +28,15 @@ class Part:
     cost: Cost
     inputs: tuple[TensorType, ...]
     types: tuple[TensorType, ...]
-    parts: tuple[Part, ...]
     node: Node | None
     alike: Hashable
+    open: Callable[[], tuple[Part, ...]]
     span: int = 1
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The contents of one, found when they are first asked for, so that those of repeats are found once."""
+        return self.open()
 
 
 LONG_ROW = 4  # blocks of one kind with different arguments, which are folded where there is no room for each
@@ -55,84 +60,98 @@ class Folding:
     most: int | None = None
 
 
-def hierarchy(
-    graph: Graph, costs: Mapping[str, Cost], *, scope: int = 0, folding: Folding | None = None
-) -> tuple[Part, ...]:
+def hierarchy(counts: Counts, *, scope: int = 0, folding: Folding | None = None) -> tuple[Part, ...]:
     """The parts of the model, or of one of its scopes, in order, with repeats folded unless `folding` says otherwise."""
-    return _parts(graph, scope, costs, folding or Folding())
+    return _Hierarchy(counts, folding or Folding()).parts(scope)
 
 
-def _parts(graph: Graph, scope: int, costs: Mapping[str, Cost], folding: Folding) -> tuple[Part, ...]:
-    base = graph.scopes[scope].name
-    found: list[Part] = []
-    before: Node | int | None = None
-    for member in graph.members[scope]:
-        part = (
-            _leaf(graph, member, base, costs, folding)
-            if isinstance(member, Node)
-            else _branch(graph, member, base, costs, folding)
+class _Hierarchy:
+    def __init__(self, counts: Counts, folding: Folding) -> None:
+        self.graph, self.counts, self.folding = counts.graph, counts, folding
+        self.functions = (
+            self.graph.kinds if folding.shapes else self.graph.alike(lambda function, step: step.op)
         )
-        goes_on = folding.repeats and found and _goes_on(found[-1], part)
-        if goes_on and (not folding.chains or _leads(graph, before, member)):
-            found[-1] = _joined(found[-1], part)
-        else:
-            found.append(part)
-        before = member
-    if folding.turns:
-        found = _in_turns(found)
-    if folding.most is not None and len(found) > folding.most and not graph.scopes[scope].block:
-        found = _by_kind(found)
+
+    def parts(self, scope: int) -> tuple[Part, ...]:
+        """What is in a scope."""
+        record, folding = self.graph.scopes[scope], self.folding
+        found: list[Part] = []
+        before: Node | int | None = None
+        for member in self.graph.members[scope]:
+            part = (
+                self.leaf(member, record.name)
+                if isinstance(member, Node)
+                else self.branch(member, record.name)
+            )
+            goes_on = folding.repeats and found and _goes_on(found[-1], part)
+            if goes_on and (not folding.chains or self.leads(before, member)):
+                found[-1] = _joined(found[-1], part)
+            else:
+                found.append(part)
+            before = member
         if folding.turns:
             found = _in_turns(found)
-    return tuple(found)
+        if folding.most is not None and len(found) > folding.most and not record.block:
+            found = _by_kind(found)
+            if folding.turns:
+                found = _in_turns(found)
+        return tuple(found)
 
+    def leaf(self, node: Node, base: str) -> Part:
+        """A node within a scope of that name."""
+        inputs = self.types(node.operands)
+        return Part(
+            name=node.name,
+            label=_below(node.name, base),
+            kind=type(node.op).__name__,
+            count=1,
+            cost=self.counts.of(node),
+            inputs=inputs,
+            types=node.types,
+            node=node,
+            alike=(node.op, (inputs, node.types) if self.folding.shapes else len(inputs), bool(node.shares)),
+            open=tuple,
+        )
 
-def _leaf(graph: Graph, node: Node, base: str, costs: Mapping[str, Cost], folding: Folding) -> Part:
-    inputs = tuple(graph.types[ref] for ref in node.operands)
-    return Part(
-        name=node.name,
-        label=_below(node.name, base),
-        kind=type(node.op).__name__,
-        count=1,
-        cost=costs[node.name],
-        inputs=inputs,
-        types=node.types,
-        parts=(),
-        node=node,
-        alike=(node.op, (inputs, node.types) if folding.shapes else len(inputs), bool(node.shares)),
-    )
+    def branch(self, scope: int, base: str) -> Part:
+        """A scope within one of that name."""
+        record = self.graph.scopes[scope]
+        cost, shares = self.counts.functions[record.function], tuple[bool, ...]()
+        if self.has_weights_of_others(scope):
+            nodes = list(self.graph.inside(scope))
+            cost, shares = total(map(self.counts.of, nodes)), tuple(bool(node.shares) for node in nodes)
+        return Part(
+            name=record.name,
+            label=_below(record.name, base),
+            kind=record.block,
+            count=1,
+            cost=cost,
+            inputs=self.types(record.inputs),
+            types=self.types(record.outputs),
+            node=None,
+            alike=(self.functions[record.function], shares),
+            open=partial(self.parts, scope),
+        )
 
+    def has_weights_of_others(self, scope: int) -> bool:
+        """Whether layers are handed to a call, or it is a later use of a shared layer, or in one."""
+        record = self.graph.scopes[scope]
+        return self.graph.functions[record.function].handed > 0 or "@" in record.name
 
-def _branch(graph: Graph, scope: int, base: str, costs: Mapping[str, Cost], folding: Folding) -> Part:
-    record = graph.scopes[scope]
-    parts = _parts(graph, scope, costs, folding)
-    return Part(
-        name=record.name,
-        label=_below(record.name, base),
-        kind=record.block,
-        count=1,
-        cost=total(part.cost for part in parts),
-        inputs=_types(graph, record.inputs),
-        types=_types(graph, record.outputs),
-        parts=parts,
-        node=None,
-        alike=(record.block, tuple((part.label, part.count, part.alike) for part in parts)),
-    )
+    def types(self, refs: Sequence[Ref]) -> tuple[TensorType, ...]:
+        """The types of values."""
+        return tuple([self.graph.types[ref] for ref in refs])
 
-
-def _types(graph: Graph, refs: tuple[Ref, ...]) -> tuple[TensorType, ...]:
-    return tuple(graph.types[ref] for ref in refs)
+    def leads(self, before: Node | int | None, member: Node | int) -> bool:
+        """Whether a member reads an output of the one before it."""
+        taken = member.operands if isinstance(member, Node) else self.graph.scopes[member].inputs
+        if isinstance(before, Node):
+            return any(ref.producer == before.name for ref in taken)
+        return not set(taken).isdisjoint(self.graph.scopes[before or 0].outputs)
 
 
 def _below(name: str, base: str) -> str:
     return name.removeprefix(f"{base}.") if base else name
-
-
-def _leads(graph: Graph, before: Node | int | None, member: Node | int) -> bool:
-    """Whether a member reads an output of the one before it."""
-    given = {before.name} if isinstance(before, Node) else {node.name for node in graph.inside(before or 0)}
-    taken = member.operands if isinstance(member, Node) else graph.scopes[member].inputs
-    return any(ref.producer in given for ref in taken)
 
 
 def _goes_on(part: Part, following: Part) -> bool:
@@ -167,7 +186,7 @@ def _by_kind(parts: list[Part]) -> list[Part]:
     rows: list[list[Part]] = []
     for i, part in enumerate(parts):
         before = rows[-1][-1] if rows else None
-        goes_on = before is not None and part.parts and part.kind == before.kind != ""
+        goes_on = before is not None and part.node is None and part.kind == before.kind != ""
         if goes_on and before and _next_in_number(before, part) and not _is_odd(parts, i - 1):
             rows[-1].append(part)
         else:
@@ -177,7 +196,9 @@ def _by_kind(parts: list[Part]) -> list[Part]:
         if len(row) >= LONG_ROW:
             row = [reduce(_joined, row)]
         found += [
-            replace(part, alike=(part.kind, made_of(part), part.inputs, part.types)) if part.parts else part
+            replace(part, alike=(part.kind, made_of(part), part.inputs, part.types))
+            if part.node is None
+            else part
             for part in row
         ]
     return found
@@ -214,7 +235,7 @@ def _in_turns(parts: list[Part]) -> list[Part]:
                 count=times,
                 cost=total(part.cost for part in taken),
                 types=taken[-1].types,
-                parts=tuple(taken[:turn]),
+                open=partial(tuple, taken[:turn]),
                 alike=tuple(part.alike for part in taken[:turn]),
                 span=turn,
             )
@@ -241,4 +262,6 @@ def _takes_turn(parts: list[Part], i: int, turn: int) -> bool:
 def _follows(parts: list[Part], i: int) -> bool:
     """Whether a part and the one before it are blocks numbered in sequence."""
     pair = parts[i - 1], parts[i]
-    return all(part.kind and part.parts and part.count == 1 for part in pair) and _next_in_number(*pair)
+    return all(part.kind and part.node is None and part.count == 1 for part in pair) and _next_in_number(
+        *pair
+    )

@@ -54,7 +54,7 @@ class Summary:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The blocks and nodes of the model, in order, with repeats folded."""
-        return hierarchy(self.graph, self.nodes)
+        return hierarchy(self.counts)
 
     @property
     def weight_bytes(self) -> dict[DType, int]:

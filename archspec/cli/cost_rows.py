@@ -59,7 +59,7 @@ def rows_of(summary: Summary, by: By, depth: int, sort: str | None) -> list[Row]
         return list(tree(summary.parts, 0))
     if by is By.stage:
         return [Row.of(part) for part in ordered(summary.parts)]
-    unfolded = _inside(hierarchy(summary.graph, summary.nodes, folding=Folding(repeats=False)))
+    unfolded = _inside(hierarchy(summary.counts, folding=Folding(repeats=False)))
     wanted = [part for part in unfolded if part.kind and (part.node is None) == (by is By.block)]
     parts = tuple(wanted) if by is By.node else _gathered(wanted)
     return [Row.of(part, label=part.name) for part in ordered(parts)]

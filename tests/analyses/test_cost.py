@@ -15,7 +15,7 @@ import pytest
 from nets import every_network, sized, small
 
 import archspec
-from archspec.analyses.cost import Counts, macs, network_cost, node_costs, total
+from archspec.analyses.cost import Counts, macs, network_cost, node_costs, total, weights_only
 from archspec.analyses.formatting import percent, short, short_bytes, short_seconds
 from archspec.analyses.hierarchy import Folding, Part, hierarchy
 from archspec.analyses.paths import depth, path_count, path_lengths
@@ -66,12 +66,12 @@ def test_multiply_adds_are_torchs_and_fvcore_differs_for_known_reasons(name: str
 # ---------------------------------------------------------------- sums
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121", "swin_t", "nasnet_a_large"])
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "swin_t", "nasnet_a_large", ""])
 def test_the_parts_of_a_network_cost_what_the_whole_does(name: str) -> None:
-    graph = archspec.read(name)
-    costs = node_costs(graph)
+    graph = archspec.read(name) if name else shared_in_blocks()
+    counts = Counts(graph)
     for fold in (True, False):
-        parts = hierarchy(graph, costs, folding=Folding(repeats=fold))
+        parts = hierarchy(counts, folding=Folding(repeats=fold))
         assert total(part.cost for part in parts) == network_cost(graph)
 
     def consistent(part: Part) -> bool:
@@ -79,14 +79,29 @@ def test_the_parts_of_a_network_cost_what_the_whole_does(name: str) -> None:
         times = all(getattr(part.cost, q.key) == part.count * getattr(one, q.key) for q in SUMMED)
         return not part.parts or (times and all(map(consistent, part.parts)))
 
-    assert all(consistent(part) for part in hierarchy(graph, costs))
+    assert all(consistent(part) for part in hierarchy(counts))
 
 
 def test_what_repeats_is_folded_and_what_differs_is_not() -> None:
     graph = archspec.read("resnet50")
-    stages = {part.label: part for part in hierarchy(graph, node_costs(graph))}
+    stages = {part.label: part for part in hierarchy(Counts(graph))}
     assert [(p.label, p.count) for p in stages["layer3"].parts] == [("0", 1), ("1-5", 5)]
     assert {p.kind for p in stages["layer3"].parts} == {"Bottleneck"}
+
+
+def test_blocks_of_the_same_ops_that_are_connected_otherwise_are_not_folded() -> None:
+    graph = archspec.read_text("""
+block Odd(swap: bool):
+    input x: [C]
+    y = x -> Linear(C)
+    a, b = (y, x) if swap else (x, y)
+    return a - b
+
+model Net:
+    input x: [4]
+    return x -> [Odd(true), Odd(true), Odd(false)]
+""")
+    assert [(part.label, part.count) for part in hierarchy(Counts(graph))] == [("0-1", 2), ("2", 1)]
 
 
 def test_batch_and_dtype_scale_what_they_should() -> None:
@@ -120,7 +135,7 @@ def test_what_functions_cost_adds_up_to_what_nodes_cost() -> None:
     for graph in (shared_in_blocks(), residual(5), archspec.read("densenet121")):
         counts = Counts(graph, batch=3, dtype="bf16")
         assert counts.functions[-1] == total(counts.nodes.values())
-        assert counts.weights[-1] == total(counts.nodes_of_weights.values())
+        assert counts.weights[-1] == total(weights_only(graph, "bf16").values())
         assert total(counts.each) == counts.passes[-1]
 
 
