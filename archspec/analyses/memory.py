@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache, partial
+from typing import NamedTuple
 
+from archspec.analyses.by_step import by_step
 from archspec.analyses.cost import batch_bytes, is_activation
 from archspec.graph import Graph, Node, Ref
 from archspec.ground.size import Size
@@ -37,14 +40,16 @@ def peak_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> 
     for home, position in last.items():
         if home not in kept:
             dying.setdefault(position, []).append(home)
-    sizes = {Ref(given.name): batch_bytes(given.type, batch, dtype) for given in graph.inputs}
+    size = cache(partial(batch_bytes, batch=batch, dtype=dtype))
+    computes = by_step(graph, lambda node: is_activation(node.op))
+    sizes = {Ref(given.name): size(given.type) for given in graph.inputs}
     alive = sum(sizes.values())
     peak = Peak(alive, "")
     for position, node in enumerate(graph.nodes):
         for index, type_ in enumerate(node.types):
             ref = Ref(node.name, index)
-            if homes[ref] == ref and is_activation(node.op):
-                sizes[ref] = batch_bytes(type_, batch, dtype)
+            if homes[ref] == ref and computes(node):
+                sizes[ref] = size(type_)
                 alive += sizes[ref]
                 if ref not in last and ref not in kept:
                     dying.setdefault(position, []).append(ref)
@@ -62,29 +67,46 @@ def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
     """
     homes = _homes(graph, set(), training=True)
     weights = {Ref(node.name) for node in graph.nodes if not is_activation(node.op)}
+    size = cache(partial(batch_bytes, batch=batch, dtype=dtype))
+    trains = by_step(graph, partial(_trains, graph))
+    needs = by_step(graph, partial(_needs, graph))
     trained: set[Ref] = set()
     kept: set[Ref] = set()
     extra = 0
     for node in graph.nodes:
-        given = dict(zip(node.op.signature().required, node.inputs, strict=False)) | dict(node.options)
-        results = [Ref(node.name, index) for index in range(len(node.types))]
-        trains = any(weight.trainable for weight in graph.weights_of(node).values())
-        if trains or isinstance(node.op, Tied):
-            trained.update(results)
-        if not any(ref in trained for ref in (*node.operands, *results)):
+        if not trains(node) and trained.isdisjoint(node.operands):
             continue
+        results = [Ref(node.name, index) for index in range(len(node.types))]
         trained.update(results)
-        for part in graph.ask(node, Op.saved):
-            match part:
-                case TensorType():
-                    extra += batch_bytes(part, batch, dtype)
-                case "inputs":
-                    kept.update(homes[ref] for ref in node.operands)
-                case "outputs":
-                    kept.update(homes[ref] for ref in results)
-                case name:
-                    kept.add(homes[given[name]])
-    return extra + sum(batch_bytes(graph.types[ref], batch, dtype) for ref in kept - weights)
+        need = needs(node)
+        extra += sum(map(size, need.made))
+        kept.update(homes[node.operands[i]] for i in need.operands)
+        if need.results:
+            kept.update(homes[ref] for ref in results)
+    return extra + sum(size(graph.types[ref]) for ref in kept - weights)
+
+
+class _Needs(NamedTuple):
+    """What a backward pass needs of a node: tensors made on the way, operands by their positions, the results."""
+
+    made: tuple[TensorType, ...]
+    operands: tuple[int, ...]
+    results: bool
+
+
+def _needs(graph: Graph, node: Node) -> _Needs:
+    saved = graph.ask(node, Op.saved)
+    names = [*node.op.signature().required[: len(node.inputs)], *node.options]
+    if "inputs" in saved:
+        operands = tuple(range(len(node.operands)))
+    else:
+        operands = tuple(names.index(part) for part in saved if isinstance(part, str) and part != "outputs")
+    return _Needs(tuple(p for p in saved if isinstance(p, TensorType)), operands, "outputs" in saved)
+
+
+def _trains(graph: Graph, node: Node) -> bool:
+    """Whether a node computes with a trained weight."""
+    return isinstance(node.op, Tied) or any(w.trainable for w in graph.weights_of(node).values())
 
 
 def written_over(graph: Graph) -> set[str]:
@@ -113,10 +135,12 @@ def written_over(graph: Graph) -> set[str]:
 def _homes(graph: Graph, over: set[str], *, training: bool = False) -> dict[Ref, Ref]:
     """The value whose memory each value occupies: its own, unless it is a view or computed in place."""
     homes = {Ref(given.name): Ref(given.name) for given in graph.inputs}
+    makes_noise = by_step(graph, lambda node: bool(graph.ask(node, Op.saved)))
     in_order = set(homes)  # the contiguous values
     for node in graph.nodes:
         given = node.inputs[0] if node.inputs else None
-        view = node.op.view and not (training and _makes_noise(graph, node))
+        # What is the identity at inference but changes its input in training keeps a mask.
+        view = node.op.view and not (training and makes_noise(node))
         ordered = given in in_order
         if view and node.op.needs_order and given and not ordered:
             view = _only_splits(graph.types[given].shape, node.types[0].shape)
@@ -139,8 +163,3 @@ def _only_splits(before: Shape, after: Shape) -> bool:
         if product != size:
             return False
     return all(size == 1 for size in sizes)
-
-
-def _makes_noise(graph: Graph, node: Node) -> bool:
-    """Whether a node that is the identity at inference changes its input in training, and keeps a mask."""
-    return bool(graph.ask(node, Op.saved))

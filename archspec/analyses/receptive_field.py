@@ -20,12 +20,13 @@ WindowPartition or Unfold: `largest` is never too small, and `smallest` is then 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from archspec.analyses.by_step import by_step
 from archspec.graph import Graph, Node, Ref
 from archspec.ground.size import Size
 from archspec.ground.tensor import Shape
@@ -76,13 +77,17 @@ def receptive_fields(graph: Graph) -> Fields:
         axes = range(1 if given.type.rank > 1 else 0, given.type.rank)
         start = (_View((axis,), POINT) for axis in axes)
         seen[Ref(given.name)] = {given.name: tuple(_Paths(view, view, False, (_ONE, _ONE)) for view in start)}
-    layers: dict[Any, _Layer] = {}
+    layers: dict[Hashable, _Layer] = {}  # what does the same is one, whatever steps it comes from
+
+    def layer(node: Node) -> _Layer:
+        same = (node.op, graph.input_types(node), tuple(graph.option_types(node).items()))
+        if same not in layers:
+            layers[same] = _Layer.of(node, graph, len(layers) + 1)
+        return layers[same]
+
+    layer_of = by_step(graph, layer)
     for node in graph.nodes:
-        inputs, options = graph.input_types(node), graph.option_types(node)
-        key = (node.op, inputs, tuple(options.items()))
-        if key not in layers:
-            layers[key] = _Layer.of(node, graph, len(layers) + 1)
-        state = layers[key].carry([seen[ref] for ref in node.operands])
+        state = layer_of(node).carry([seen[ref] for ref in node.operands])
         for output in range(len(node.types)):
             seen[Ref(node.name, output)] = _told_apart(state, output) if output else state
     known: dict[int, dict[str, tuple[ReceptiveField, ...]]] = {}  # a state is shared by many values
