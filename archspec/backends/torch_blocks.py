@@ -18,21 +18,22 @@ from archspec.backends.torch_modules import Block, Network
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 
-Kind = tuple[type[nn.Module], tuple[Any, ...], tuple[str, ...]]
+Kind = tuple[int, type[nn.Module]]
 
 _NUMBERS = count()  # of the functions that `own_code` has made
 
 
 def kinds(network: Network) -> dict[Kind, list[str]]:
-    """The names of the blocks of each kind: of one program, on tensors and weights of the same shapes."""
+    """The names of the blocks of each kind: calls of functions of one kind, as `Graph.kinds` says, lowered to one class.
+
+    A function has more than one class where its calls are used differently, as with one of its outputs left unread.
+    """
     graph: Graph = network.meta["archspec"]
-    scopes = {scope.name: scope for scope in graph.scopes}
+    functions = {scope.name: scope.function for scope in graph.scopes}
     found: dict[Kind, list[str]] = {}
     for path, module in network.named_modules():
         if isinstance(module, Block):
-            weights = tuple((name, tensor.shape) for name, tensor in module.state_dict().items())
-            takes = tuple(str(graph.types[ref]) for ref in scopes[path].inputs)
-            found.setdefault((type(module), weights, takes), []).append(path)
+            found.setdefault((graph.kinds[functions[path]], type(module)), []).append(path)
     return found
 
 
@@ -51,7 +52,7 @@ def lone(network: Network, among: set[str], beside: set[str]) -> list[str]:
     found = [
         path
         for path, module in network.named_modules()
-        if path in (among & named) - beside - holders
+        if path in (among & named.keys()) - beside - holders
         and isinstance(module, Block)
         and beside.isdisjoint(_above(path))
     ]
@@ -69,12 +70,8 @@ def blocks(module: Network) -> dict[str, nn.Module]:
     )
     holds = {part for (path, _), count in members.items() if count > 1 for part in (path, *_above(path))}
     named = _named(module)
-    counts = Counter(cls.__name__ for path, (cls, *_) in kind_of.items() if path in named)
-    units = [
-        path
-        for path, (cls, *_) in kind_of.items()
-        if path in named and counts[cls.__name__] > 1 and path not in holds
-    ]
+    counts = Counter(named[path] for path in kind_of if path in named)
+    units = [path for path in kind_of if path in named and counts[named[path]] > 1 and path not in holds]
     chosen = _outermost(units)
     return {path: unit for path, unit in module.named_modules() if path in chosen}
 
@@ -125,10 +122,10 @@ def _recomputing(cls: type[Block]) -> type[Block]:
     )
 
 
-def _named(network: Network) -> set[str]:
-    """The names of the blocks that are no lists of layers."""
+def _named(network: Network) -> dict[str, str]:
+    """What block of the spec each block of the network is, by its name; lists of layers are none."""
     graph: Graph = network.meta["archspec"]
-    return {scope.name for scope in graph.scopes if scope.block}
+    return {scope.name: scope.block for scope in graph.scopes if scope.block}
 
 
 @contextmanager

@@ -96,13 +96,13 @@ def compile_network(network: Network, how: bool | str = True, *, freeze: bool = 
 def plan_of(network: Network) -> Plan:
     """The outermost blocks that are alike with another and worth it, how much of the network they are, and which go with them."""
     graph: Graph = network.meta["archspec"]
-    steps = {path: many / len(graph.nodes) for path, many in graph.sums(lambda _: 1).items()}
+    steps = _shares(graph, graph.sizes)
     kinds = tuple(tuple(paths) for paths in alike(network) if len(paths) * steps[paths[0]] >= WORTH)
     covered = sum(steps[path] for paths in kinds for path in paths)
     distinct = sum(steps[paths[0]] for paths in kinds)
-    shares = _shares_of_values(graph)
-    if not shares:
+    if not graph.is_sized:
         return Plan(kinds, (), covered, distinct)
+    shares = _shares(graph, graph.totals(lambda function, step: sum(type_.values for type_ in step.types)))
     kinds = tuple(paths for paths in kinds if len(paths) * shares[paths[0]] >= WORTH)
     worth = {path for path, share in shares.items() if share >= max(LONE, 2 * steps[path])}
     alone, room = [], ROOM - distinct
@@ -114,12 +114,9 @@ def plan_of(network: Network) -> Plan:
     return Plan(kinds, tuple(alone), covered, distinct)
 
 
-def _shares_of_values(graph: Graph) -> dict[str, float]:
-    """The share of the values of a network that is computed in each block; none where sizes are free."""
-    if not graph.is_sized:
-        return {}
-    total = sum(node.values for node in graph.nodes)
-    return {path: values / total for path, values in graph.sums(lambda node: node.values).items()}
+def _shares(graph: Graph, totals: tuple[int, ...]) -> dict[str, float]:
+    """The share of the network's total that each block has, given the totals of its functions."""
+    return {scope.name: totals[scope.function] / totals[-1] for scope in graph.scopes}
 
 
 def _compile_kinds(network: Network, plan: Plan) -> None:
