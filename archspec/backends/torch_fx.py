@@ -1,7 +1,8 @@
 """Lowering to torch.fx: a GraphModule whose submodules are named as the steps of the spec are.
 
-Each block of the spec becomes a module. Blocks whose programs are alike share one generated class,
-so that `torch.compile` meets one piece of code where the spec has one block.
+Each call of a block becomes a module. The program of a function is written once, and copied for its other calls; functions
+that are alike but for their widths share one generated class, so that `torch.compile` meets one piece of code where the spec
+has one block.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import cached_property
 from operator import getitem
-from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from archspec.analyses.memory import written_over
 from archspec.analyses.precision import exact_values, owns_weights
-from archspec.backends.torch_conformance import lowered
 from archspec.backends.torch_inputs import check_inputs
+from archspec.backends.torch_interfaces import Interface, bound, interfaces
+from archspec.backends.torch_leaves import Leaf, alike, by_code, by_module, clone, leaf_of, makes_real
 from archspec.backends.torch_modules import (
     Block,
     Chain,
@@ -30,20 +32,17 @@ from archspec.backends.torch_modules import (
     Recipe,
     Step,
     forward_of,
-    own_dicts,
     target,
 )
 from archspec.backends.torch_precision import Exact, Real, Rounded, Unnarrowed, rounded
 from archspec.backends.torch_program import Instruction, Program, fx_graph
 from archspec.backends.torch_weights import constant_values, dtype_of
-from archspec.graph import Graph, Node, Output, Ref, Scope
+from archspec.graph import Apply, Function, Graph, Node, Output, Ref, Scope
 from archspec.ground.collection import uncollected
-from archspec.ground.errors import Mistake, SpecError
-from archspec.ground.guarding import at_step
+from archspec.ground.errors import SpecError
 from archspec.ground.names import first_use
 from archspec.ground.source import Location
-from archspec.ground.tensor import DType, TensorType, promote, torch_name
-from archspec.op import Op
+from archspec.ground.tensor import DType, promote, torch_name
 from archspec.op.torch_layers import one_step
 from archspec.ops.weights import Own, Tied
 
@@ -51,7 +50,32 @@ DEEPEST = 30  # modules within modules; what is deeper is inlined, since fx recu
 
 LIST = "Sequential"  # the class of a list of layers
 
-Leaf = nn.Module | tuple[Callable[..., Any], Mapping[str, Any]]
+
+class Situation(NamedTuple):
+    """What a function's program depends on beside the function: how one of its calls stands in the network.
+
+    Values that come in may be one and the same, and exact; of the outputs that it reads itself, which no other step reads may
+    be written over, unless the block is shared; and blocks in it are modules only so deep.
+    """
+
+    takes: tuple[int, ...]
+    exact: tuple[bool, ...]
+    read_once: tuple[bool, ...]
+    is_shared: bool
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A function's program, written for a call: the call's name, its module, and what is registered under that name.
+
+    `weights` are the full names of its weights, `conversions` those of its modules that change dtypes.
+    """
+
+    name: str
+    module: nn.Module
+    weights: tuple[str, ...]
+    conversions: tuple[str, ...]
 
 
 @uncollected()
@@ -79,10 +103,11 @@ class _Lowering:
         self.checked = checked
         self.recipe = Recipe(graph, {"flat": flat, "checked": checked})
         self.classes: dict[Any, type[Block]] = {}
-        self.shared: dict[
-            str, tuple[Program, tuple[int, ...], type[Block]]
-        ] = {}  # blocks that are modules, by name
+        self.written: dict[tuple[int, Situation], Written] = {}
+        self.shared: dict[str, tuple[int, Situation]] = {}  # the modules of shared blocks, by name
         self.owners: dict[str, tuple[nn.Module, str]] = {}
+        self.weights: list[str] = []  # the names of those that have an owner, in order
+        self.conversions: list[str] = []
         # One flat graph is for passes over it, to which its ops are to be pure functions.
         self.written_over: set[str] = set() if flat else written_over(graph)
         self.first_uses: dict[
@@ -93,6 +118,20 @@ class _Lowering:
         self.readers.update(output.value for output in graph.outputs)
         self.exact = exact_values(graph)
         self.taken = {node.name for node in graph.nodes} | {scope.name for scope in graph.scopes}
+        self.calls = Counter(first_use(scope.name) for scope in graph.scopes)
+        self.interfaces = [] if flat else interfaces(graph)
+        self.bound = [] if flat else bound(graph)
+
+    @cached_property
+    def code(self) -> list[tuple[int, int]]:
+        """For each function what tells it apart from those that run the same code, each on weights of its own."""
+        places = (interface.places for interface in self.interfaces)
+        return list(zip(self.graph.alike(by_code), places, strict=True))
+
+    @cached_property
+    def modules(self) -> tuple[int, ...]:
+        """For each function the first one whose module computes the same, given the same weights."""
+        return self.graph.alike(by_module)
 
     def network(self, tensors: Callable[[Graph], Mapping[str, torch.Tensor]]) -> Network:
         graph = self.graph
@@ -142,7 +181,7 @@ class _Lowering:
                 self.node(member, program)
             elif self.stands_alone(member, program, depth):
                 self.block(member, program, depth + 1)
-            elif not self.again(member, program, depth + 1):
+            elif not self.again(member, program):
                 self.write(member, program, depth)
                 if self.flat:
                     self.mark(member, program)
@@ -155,7 +194,7 @@ class _Lowering:
         full = first_use(node.name)
         short = full.removeprefix(program.base)
 
-        def add(kind: str, target: Any, settings: Mapping[str, Any], means: Any = None) -> None:
+        def add(kind: str, target: Any, settings: Mapping[str, Any]) -> None:
             instruction = Instruction(
                 kind,
                 target,
@@ -165,7 +204,6 @@ class _Lowering:
                 self.graph.scopes[node.scope].block,
                 options,
                 tuple(settings.items()),
-                means,
             )
             program.add(instruction, refs)
             program.exact.update(program.numbers[ref] for ref in refs if ref in self.exact)
@@ -176,13 +214,10 @@ class _Lowering:
         if isinstance(node.op, Own):
             if not node.shares:
                 self.own(*self.home(program, short, node.location), full)
-            if refs[0] in self.exact:
-                add("call_module", short, {}, Exact)
-            else:
-                add("get_attr", short, {})
+            add("call_module" if refs[0] in self.exact else "get_attr", short, {})
             return
         leaf = self.leaf(node)
-        overwrites = node.name in self.written_over and self.uses[full] == 1
+        overwrites = node.name in self.written_over and self.uses[full] == 1 and not program.is_shared
         if not isinstance(leaf, nn.Module):
             function, settings = leaf
             unnarrowed = node.op.autocasts and refs[0] in self.exact
@@ -194,7 +229,7 @@ class _Lowering:
                 leaf = Unnarrowed(functools.partial(function, **settings))
         owned = list(leaf.state_dict(keep_vars=True))
         first, home = self.first_uses.get(full, (None, node.name))
-        if first is None or not _alike(leaf, first):
+        if first is None or not alike(leaf, first):
             if first is not None and owned:
                 raise SpecError.of(
                     "shape",
@@ -203,14 +238,13 @@ class _Lowering:
                 )
             home = node.name  # a module of its own, as its arguments are
             owner, key = self.home(program, home.removeprefix(program.base), node.location)
-            module = owner._modules[key] = _clone(leaf)
+            module = owner._modules[key] = clone(leaf)
             self.first_uses.setdefault(full, (leaf, home))
             if overwrites:
                 module.inplace = True  # type: ignore[assignment]
             for path in owned:
-                self.owners[f"{full}.{path}"] = _container(module, path)
-        short = home.removeprefix(program.base)
-        add("call_module", short, {}, type(leaf) if owned else (type(leaf), node.op))
+                self.give(f"{full}.{path}", *_container(module, path))
+        add("call_module", home.removeprefix(program.base), {})
 
     def mark(self, scope: int, program: Program) -> None:
         """In a flat network, call the module of a block's name, an identity, with what the block gives.
@@ -246,7 +280,6 @@ class _Lowering:
         scope: int,
         takes: Iterable[Ref],
         gives: list[Ref],
-        means: Any = None,
         *,
         as_one: bool = False,
     ) -> None:
@@ -261,7 +294,6 @@ class _Lowering:
                 record.location,
                 re.sub(r"\W", "_", record.name.removeprefix(program.base)),
                 self.graph.scopes[record.parent or 0].block,
-                means=means,
                 as_one=as_one,
             ),
             gives,
@@ -277,7 +309,7 @@ class _Lowering:
         """
         number = program.numbers[ref]
         type_ = self.graph.types[ref]
-        if self.makes_real(node):
+        if makes_real(*self.step(node)):
             return self.converted(Real, number, node.types[0].dtype, node, program)
         if ref not in self.exact:
             return number
@@ -303,7 +335,7 @@ class _Lowering:
         """Whether a value is brought to another dtype before a node takes it."""
         exact = [ref in self.exact for ref in node.operands if self.graph.types[ref].floating]
         mixed = any(exact) and (not all(exact) or owns_weights(self.graph, node))
-        return mixed or self.makes_real(node)
+        return mixed or makes_real(*self.step(node))
 
     def output(self, output: Output, program: Program) -> int:
         """The number of what the network gives, in the dtype of a weight."""
@@ -311,14 +343,6 @@ class _Lowering:
         if output.value not in self.exact:
             return number
         return self.converted(Rounded, number, output.type.dtype, self.graph.scopes[0], program)
-
-    def makes_real(self, node: Node) -> bool:
-        """Whether a node computes real numbers of whole ones and truths alone."""
-        if not node.operands or not node.types[0].floating:
-            return False
-        return not any(self.graph.types[ref].floating for ref in node.operands) and not owns_weights(
-            self.graph, node
-        )
 
     def converted(
         self,
@@ -333,15 +357,13 @@ class _Lowering:
         while name in self.taken:
             name += "_"
         self.taken.add(name)
+        self.conversions.append(name)
         short = name.removeprefix(program.base)
         owner, key = self.home(program, short, at.location)
         owner._modules[key] = kind(getattr(torch, torch_name(written)))
         within = at.block if isinstance(at, Scope) else self.graph.scopes[at.scope].block
         named = re.sub(r"\W", "_", short)
-        means = kind, written
-        made = program.convert(
-            Instruction("call_module", short, (number,), at.location, named, within, means=means)
-        )
+        made = program.convert(Instruction("call_module", short, (number,), at.location, named, within))
         if kind is Real:
             program.exact.add(made)
         return made
@@ -363,99 +385,138 @@ class _Lowering:
         if Ref(full) in self.exact:
             held = Exact(dtype_of(weight), functools.partial(constant_values, full, weight))
             owner._modules[key] = held
-            self.owners[full] = held, "value"
+            self.give(full, held, "value")
             return
         empty = torch.empty(weight.shape, dtype=dtype_of(weight), device="meta")
         if weight.trainable:
             owner.register_parameter(key, nn.Parameter(empty))
         else:
             owner.register_buffer(key, empty, persistent=weight.saved)
+        self.give(full, owner, key)
+
+    def give(self, full: str, owner: nn.Module, key: str) -> None:
+        """Note which module holds a weight, and as what."""
         self.owners[full] = owner, key
+        self.weights.append(full)
+
+    def step(self, node: Node) -> tuple[Function, Apply]:
+        """The step that a node is, and the function that it stands in."""
+        function = self.graph.functions[self.graph.scopes[node.scope].function]
+        step = function.by_name[node.step]
+        assert isinstance(step, Apply)
+        return function, step
 
     def leaf(self, node: Node) -> Leaf:
-        """What an op lowers to: a module to copy, or a function and its settings."""
-        types, options = self.graph.input_types(node), self.graph.option_types(node)
-        if self.makes_real(node):
-            types = tuple(replace(type_, dtype=node.types[0].dtype) for type_ in types)
-        try:
-            return _leaf(node.op, types, tuple(options.items()))
-        except Mistake as mistake:
-            raise at_step(mistake, node.name, node.location).at(None) from mistake.__cause__
+        """What a node lowers to: a module to copy, or a function and its settings."""
+        return leaf_of(*self.step(node), node.name)
 
     # -------------------------------------------------------------- blocks
 
     def stands_alone(self, scope: int, program: Program, depth: int) -> bool:
         """Whether a scope can be a module: all its weights are below its name, and nobody else's."""
-        record = self.graph.scopes[scope]
-        base = record.name + "."
-        if self.flat or depth >= DEEPEST or not record.name.startswith(program.base) or "@" in record.name:
+        name = self.graph.scopes[scope].name
+        if self.flat or depth >= DEEPEST or not name.startswith(program.base) or "@" in name:
             return False
-        nodes = list(self.graph.inside(scope))
-        names = {node.name for node in nodes}
-        for node in nodes:
-            if not node.name.startswith(base) or (node.shares and node.shares not in names):
-                return False
-            if isinstance(node.op, Tied) and not node.op.target.startswith(base):
-                return False
-        return True
+        return self.interface(scope).closed
+
+    def interface(self, scope: int) -> Interface:
+        """What a scope has in common with all calls of its function."""
+        return self.interfaces[self.graph.scopes[scope].function]
 
     def takes(self, scope: int) -> list[Ref]:
         """The values from outside that the nodes of a scope read, those that are inputs of the block first."""
-        nodes = list(self.graph.inside(scope))
-        made = {node.name for node in nodes}
-        needed = [ref for node in nodes for ref in node.operands if ref.producer not in made]
-        return list(
-            dict.fromkeys([ref for ref in self.graph.scopes[scope].inputs if ref in set(needed)] + needed)
+        return list(dict.fromkeys(self.bound[scope][i] for i in self.interface(scope).read))
+
+    def gives(self, scope: int) -> list[Ref]:
+        """The values that a scope gives and its nodes make."""
+        given = zip(self.graph.scopes[scope].outputs, self.interface(scope).passed, strict=True)
+        return list(dict.fromkeys([ref for ref, source in given if source is None]))
+
+    def situation(self, scope: int, outer: Program, depth: int) -> Situation:
+        """How a scope stands in the network, as far as that tells in its program."""
+        interface, takes = self.interface(scope), self.takes(scope)
+        outputs = self.graph.scopes[scope].outputs
+        reread = [ref for ref, within in zip(outputs, interface.reread, strict=True) if within]
+        is_shared = outer.is_shared or self.calls[first_use(self.graph.scopes[scope].name)] > 1
+        return Situation(
+            takes=tuple([takes.index(self.bound[scope][i]) for i in interface.read]),
+            exact=tuple([ref in self.exact for ref in takes]),
+            read_once=tuple([not is_shared and self.readers[ref] == 1 for ref in reread]),
+            is_shared=is_shared,
+            depth=depth if depth + interface.height > DEEPEST else 0,
         )
 
     def block(self, scope: int, outer: Program, depth: int) -> None:
         """Make a scope a module of the program around it, and call it there."""
         record = self.graph.scopes[scope]
-        made = {node.name for node in self.graph.inside(scope)}
-        takes = self.takes(scope)
-        gives = list(dict.fromkeys(ref for ref in record.outputs if ref.producer in made))
-        program = Program(record.name + ".", nn.Module())
+        situation = self.situation(scope, outer, depth)
+        written = self.written.get((record.function, situation))
+        # Later uses of a shared block look up what its first use is made of, by name: that one is written itself.
+        if written is None or situation.is_shared or self.is_taken(written, record.name):
+            written = self.first(scope, situation, depth)
+            self.written.setdefault((record.function, situation), written)
+            module = written.module
+        else:
+            module = self.copied(written, record.name)
+        owner, key = self.home(outer, record.name.removeprefix(outer.base), record.location)
+        owner._modules[key] = module
+        if situation.is_shared:
+            self.shared[record.name] = record.function, situation
+        if gives := self.gives(scope):
+            self.call(outer, scope, self.takes(scope), gives)
+
+    def first(self, scope: int, situation: Situation, depth: int) -> Written:
+        """A scope as a module, its program written node by node."""
+        record = self.graph.scopes[scope]
+        weights, conversions = len(self.weights), len(self.conversions)
+        program = Program(record.name + ".", nn.Module(), is_shared=situation.is_shared)
         program.is_chain = self.is_chain(scope, program, depth)
-        for ref in takes:
+        for ref in self.takes(scope):
             program.take(ref)
         self.write(scope, program, depth)
-        results = tuple(program.numbers[ref] for ref in gives)
-        cls = self.class_of(record.name, record.block or LIST, program, results)
-        owner, key = self.home(outer, record.name.removeprefix(outer.base), record.location)
-        owner._modules[key] = program.module
-        self.shared[record.name] = program, results, cls
-        if gives:
-            self.call(outer, scope, takes, gives, cls)
+        results = tuple([program.numbers[ref] for ref in self.gives(scope)])
+        self.class_of(scope, situation, program, results)
+        return Written(
+            record.name,
+            program.module,
+            tuple(self.weights[weights:]),
+            tuple(self.conversions[conversions:]),
+        )
 
-    def again(self, scope: int, outer: Program, depth: int) -> bool:
+    def is_taken(self, written: Written, name: str) -> bool:
+        """Whether a copy under another name would have a module of its own where the spec names something else."""
+        return any(name + full.removeprefix(written.name) in self.taken for full in written.conversions)
+
+    def copied(self, written: Written, name: str) -> nn.Module:
+        """The module of a function that was written before, for a call of another name."""
+        copies: dict[nn.Module, nn.Module] = {}
+        module = clone(written.module, copies)
+        for full in written.weights:
+            renamed = name + full.removeprefix(written.name)
+            owner, key = self.owners[full]
+            owner = copies[owner]
+            if isinstance(owner, Exact):
+                owner.values = functools.partial(constant_values, renamed, self.graph.weights[renamed])
+            self.give(renamed, owner, key)
+        for full in written.conversions:
+            self.conversions.append(name + full.removeprefix(written.name))
+            self.taken.add(self.conversions[-1])
+        return module
+
+    def again(self, scope: int, outer: Program) -> bool:
         """Call the module of a shared block's first use once more, if this use runs the same program."""
         record = self.graph.scopes[scope]
         name = first_use(record.name)
         if self.flat or name == record.name or name not in self.shared or not name.startswith(outer.base):
             return False
-        first, results, cls = self.shared[name]
-        nodes = list(self.graph.inside(scope))
-        made = {node.name for node in nodes}
-        # Named as the first use is, and written once more only to compare: what it shares is there already.
-        program = Program(f"{name}.", nn.Module(), is_chain=first.is_chain)
-        takes = self.takes(scope)
-        if not all(first_use(node.name).startswith(program.base) for node in nodes):
-            return False
-        for ref in takes:
-            program.take(ref)
-        known = dict(self.first_uses)
-        self.write(scope, program, depth)
-        gives = list(dict.fromkeys(ref for ref in record.outputs if ref.producer in made))
+        function, situation = self.shared[name]
         same = (
-            not program.module._modules
-            and program.placeholders == first.placeholders
-            and list(map(_meaning, program.instructions)) == list(map(_meaning, first.instructions))
-            and tuple(program.numbers[ref] for ref in gives) == results
+            self.interface(scope).closed
+            and self.modules[function] == self.modules[record.function]
+            and self.situation(scope, outer, situation.depth) == situation
         )
-        if same:
-            self.call(outer, scope, takes, gives, cls)
-        else:
-            self.first_uses = known
+        if same and (gives := self.gives(scope)):
+            self.call(outer, scope, self.takes(scope), gives)
         return same
 
     def is_chain(self, scope: int, program: Program, depth: int) -> bool:
@@ -484,25 +545,24 @@ class _Lowering:
             else:
                 inner = self.graph.scopes[member]
                 name, takes, gives = inner.name, inner.inputs, list(inner.outputs)
-                made = {node.name for node in self.graph.inside(member)}
                 is_layer = (
                     self.stands_alone(member, program, depth)
                     and tuple(self.takes(member)) == inner.inputs
                     and len(set(gives)) == len(gives)
-                    and all(ref.producer in made for ref in gives)
+                    and all(source is None for source in self.interface(member).passed)
                 )
             if not is_layer or takes != stream or "." in name.removeprefix(program.base):
                 return False
             stream = tuple(gives)
         return stream == record.outputs and len(set(record.inputs)) == len(record.inputs)
 
-    def class_of(self, full: str, name: str, program: Program, results: tuple[int, ...]) -> type[Block]:
+    def class_of(
+        self, scope: int, situation: Situation, program: Program, results: tuple[int, ...]
+    ) -> type[Block]:
         """The class of all blocks that run this program, of which the program's module becomes one."""
+        record = self.graph.scopes[scope]
         several = len(program.placeholders) > 1 or any(i.target is getitem for i in program.instructions)
-        # As text, settings that are equal but not the same stay apart: 2, 2.0 and true.
-        settings = tuple(repr(instruction.settings) for instruction in program.instructions)
-        shape = (program.is_chain, tuple(program.placeholders), results)
-        key = (name, shape, tuple(program.instructions), settings)
+        key = (*self.code[record.function], situation)
         cls = self.classes.get(key)
         if cls is not None:
             program.module.__class__ = cls
@@ -511,7 +571,9 @@ class _Lowering:
             return cls
         base = Block if not program.is_chain else ChainOfSeveral if several else Chain
         cls = self.classes[key] = type(
-            name, (base,), {"_origin": (self.recipe, full), "__module__": Block.__module__}
+            record.block or LIST,
+            (base,),
+            {"_origin": (self.recipe, record.name), "__module__": Block.__module__},
         )
         program.module.__class__ = cls
         if issubclass(cls, Chain):
@@ -528,35 +590,6 @@ class _Lowering:
 _EMPTY = nn.Module()
 
 
-def _meaning(i: Instruction) -> tuple[Any, ...]:
-    """What an instruction does, wherever it stands in the spec: without places, and names with the number of the use in them."""
-    return i.kind, i.target, i.arguments, i.options, repr(i.settings), i.means, i.as_one
-
-
-@functools.lru_cache(maxsize=10_000)
-def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, TensorType], ...]) -> Leaf:
-    """What an op lowers to. It is never run itself, only copied, so all networks can have the same."""
-    found = lowered(op, types, dict(options))
-    if isinstance(found, nn.Module):
-        return found
-    if isinstance(found, functools.partial):
-        return one_step(found.func), found.keywords
-    return one_step(found), {}
-
-
-def _alike(left: nn.Module, right: nn.Module) -> bool:
-    """Whether two modules compute the same of the same weights, as far as their attributes say."""
-    if left is right:
-        return True
-    mine, theirs = (
-        {k: v for k, v in vars(m).items() if isinstance(v, _PLAIN) and k[0] != "_"} for m in (left, right)
-    )
-    return type(left) is type(right) and mine == theirs
-
-
-_PLAIN = (str, int, float, tuple, list, dict, type(None), FunctionType)
-
-
 def _container(module: nn.Module, path: str) -> tuple[nn.Module, str]:
     """The module that holds `path`, made where it is missing, and the last part of the path."""
     *parents, last = path.split(".")
@@ -565,13 +598,3 @@ def _container(module: nn.Module, path: str) -> tuple[nn.Module, str]:
             module._modules[part] = nn.Module()
         module = module._modules[part]  # type: ignore[assignment]
     return module, last
-
-
-def _clone(module: nn.Module) -> nn.Module:
-    """Another module like it, which shares no dict with it: far faster than to construct one."""
-    clone = type(module).__new__(type(module))
-    clone.__dict__ = own_dicts(module)
-    for name, child in module._modules.items():
-        if child is not None:
-            clone._modules[name] = _clone(child)
-    return clone

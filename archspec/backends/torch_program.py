@@ -19,11 +19,7 @@ from archspec.ground.source import Location
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One line of a program. Values are numbered in the order in which they come to be.
-
-    Where it calls a module, `means` tells modules apart that a class may not be shared for: an activation from another, and the
-    programs of blocks; of a layer with weights it is the class alone, so that blocks of all widths share theirs.
-    """
+    """One line of a program. Values are numbered in the order in which they come to be."""
 
     kind: str  # "call_module", "call_function" or "get_attr"
     target: Any
@@ -33,7 +29,6 @@ class Instruction:
     within: str
     options: tuple[tuple[str, int], ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
-    means: Any = None
     as_one: bool = False  # whether it takes its arguments as one tuple
 
 
@@ -49,6 +44,7 @@ class Program:
     sources: dict[int, Node] = field(default_factory=dict)  # of the values that one node makes
     exact: set[int] = field(default_factory=set)  # the numbers of what is not rounded to the weights' dtype
     count: int = 0
+    is_shared: bool = False  # whether it is called more than once, so that nothing in it may be written over
     is_chain: bool = (
         False  # whether each step takes just what the one before it gives, and so must be a module
     )
