@@ -102,6 +102,7 @@ class Builder:
             steps=tuple(frame.steps),
             outputs=tuple(tensor.ref for tensor in outputs),
         )
+        function.__dict__["held"] = frame.held
         key = function.key
         if key in self._interned:
             self.made -= sum(isinstance(step, Apply) for step in frame.steps)  # which exist already
@@ -206,6 +207,7 @@ class Builder:
                 [(type_, trace) for type_, _, trace in traced],
                 tuple([plain for _, plain, _ in traced]),
                 weights,
+                max(map(len, weights), default=0),
             )
             self._inferred[op, types, traces, given] = inferred
         if not isinstance(op, Tied):
@@ -219,7 +221,9 @@ class Builder:
             location=span.location,
             layer=layer.slot if layer else None,
         )
-        self.frame.add(step, max(map(len, inferred.weights), default=0))
+        self.frame.add(step, inferred.longest)
+        if inferred.weights:
+            self.frame.held[name] = inferred.weights
         many = len(inputs) + len(inferred.plain)
         self.spend(NEW_NODE + (many if many > 8 else 0), span)
         return tuple([Tensor(Ref(name, i), type_, trace) for i, (type_, trace) in enumerate(inferred.types)])
@@ -327,6 +331,7 @@ class _Inferred(NamedTuple):
     types: list[tuple[TensorType, int]]
     plain: tuple[TensorType, ...]
     weights: Mapping[str, Weight]
+    longest: int  # letters of the longest key of a weight
 
 
 def _use_in_weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import LONGEST_NAME, is_label, is_taken, require_free
 from archspec.ground.source import Span
 from archspec.ground.tensor import TensorType
+from archspec.op import Weight
 
 
 @dataclass(slots=True)
@@ -24,6 +26,7 @@ class Frame:
     path: str
     inputs: list[TensorType] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    held: dict[str, Mapping[str, Weight]] = field(default_factory=dict)  # weights of the steps that have any, by name
     layers: list[str] = field(default_factory=list)
     like: int | None = None
     depth: int = 0  # of calls in it
