@@ -102,7 +102,7 @@ class _Hierarchy:
         inputs = self.types(node.operands)
         return Part(
             name=node.name,
-            label=_below(node.name, base),
+            label=below(node.name, base),
             kind=type(node.op).__name__,
             count=1,
             cost=self.counts.of(node),
@@ -122,7 +122,7 @@ class _Hierarchy:
             cost, shares = total(map(self.counts.of, nodes)), tuple(bool(node.shares) for node in nodes)
         return Part(
             name=record.name,
-            label=_below(record.name, base),
+            label=below(record.name, base),
             kind=record.block,
             count=1,
             cost=cost,
@@ -150,7 +150,8 @@ class _Hierarchy:
         return not set(taken).isdisjoint(self.graph.scopes[before or 0].outputs)
 
 
-def _below(name: str, base: str) -> str:
+def below(name: str, base: str) -> str:
+    """A full name within a scope of that name."""
     return name.removeprefix(f"{base}.") if base else name
 
 

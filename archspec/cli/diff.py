@@ -13,7 +13,8 @@ from archspec.cli.app import app
 from archspec.cli.options import BUDGET, Budget, Plugins, Settings, import_plugins, parse_settings
 
 if TYPE_CHECKING:
-    from archspec.analyses.diff import Change, Difference, Piece
+    from archspec.analyses.changes import Change, Piece
+    from archspec.analyses.diff import Difference
     from archspec.analyses.quantities import Quantity
 
 _MOST = 12  # lines per section without --all
