@@ -128,7 +128,9 @@ class Inputs:
             require_possible(tuple(sizes))
         type_ = TensorType(tuple(sizes), dtype_)
         self.declared.append(
-            Input(name=statement.name, type=plain_type(type_), location=statement.span.location)
+            Input.unchecked(
+                name=statement.name, type=plain_type(type_), location=statement.span.location, uses=None
+            )
         )
         frame.taken[statement.name] = statement.span
         type_, plain, trace = self.builder.traced(type_)
@@ -140,7 +142,7 @@ class Inputs:
         for (name, axis), origins in self._axes.items():
             places = [place for origin, place in self.builder.uses.items() if origin & origins]
             if places:
-                uses[name].append(Use(axis=axis, location=places[0]))
+                uses[name].append(Use.unchecked(axis=axis, location=places[0]))
         return tuple(given.with_changes(uses=tuple(uses[given.name])) for given in self.declared)
 
     def _match(

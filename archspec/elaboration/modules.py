@@ -13,7 +13,7 @@ from archspec.elaboration.layers import DEEPEST
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.statements import Stopped
 from archspec.elaboration.values import BlockLayer, Environment, plain
-from archspec.graph import Claim, Graph
+from archspec.graph import FORMAT, Claim, Graph
 from archspec.graph.rewriting import called
 from archspec.ground.errors import MOST_PROBLEMS, Problem, SpecError, suggest
 from archspec.ground.source import Span
@@ -49,7 +49,7 @@ class Module:
                         if isinstance(size, bool) or not isinstance(size, int):
                             raise SpecError.of("claim", "a claimed size is a whole number", part.span)
                     shape = tuple(sizes)
-                yield Claim(
+                yield Claim.unchecked(
                     quantity=claim.quantity,
                     subject=claim.subject or "",
                     figure=claim.figure or "",
@@ -87,7 +87,8 @@ class Module:
         returns: tuple[str, ...],
     ) -> Graph:
         """The finished graph of a model, whose function is the machine's last."""
-        return Graph(
+        return Graph.unchecked(
+            format=FORMAT,
             name=model.name,
             doc=model.doc or self.file.doc or long_form.doc,
             location=model.span.location,

@@ -20,7 +20,6 @@ from archspec.op.contract import (
     Weight,
     family,
     load_ops,
-    shipped,
     trained_values,
 )
 from archspec.op.dependence import (
@@ -36,6 +35,7 @@ from archspec.op.dependence import (
 )
 from archspec.op.initialisation import Init, torch_default
 from archspec.op.inputs import channels_of, require_numbers, require_rank, require_real, space_of
+from archspec.op.settling import shipped
 
 __all__ = [
     "POINT",

@@ -10,9 +10,9 @@ from functools import cache
 from importlib import import_module
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue
 
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.guarding import guard
@@ -20,6 +20,7 @@ from archspec.ground.literals import written
 from archspec.ground.tensor import DType, TensorType, limits
 from archspec.op.dependence import Reach, everything
 from archspec.op.initialisation import Init
+from archspec.op.settling import Settled, shipped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,13 +32,11 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Lowered = Callable[..., "Tensor"] | Callable[..., "tuple[Tensor, ...]"]
 
 
-class Weight(BaseModel):
+class Weight(Settled):
     """A tensor that a layer owns: its shape in the `state_dict`, and how it is initialised.
 
     It is trained unless `trainable` is False (a buffer), and in the `state_dict` unless `saved` is False.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     shape: tuple[int, ...]
     init: Init
@@ -64,7 +63,7 @@ class Signature(NamedTuple):
     variadic: bool
 
 
-class Op(BaseModel):
+class Op(Settled):
     """One kind of layer; a subclass says everything about it in one place.
 
     The fields are its arguments, in the order in which a spec may pass them by position. The positional
@@ -75,7 +74,7 @@ class Op(BaseModel):
     A subclass whose name starts with an underscore is a base of ops, not an op.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     examples: ClassVar[tuple[str, ...]] = ()
     without_batch: ClassVar[bool] = False
@@ -139,8 +138,7 @@ class Op(BaseModel):
             for a, b in zip(mine, theirs, strict=True)
         )
 
-    @model_validator(mode="after")
-    def _within_reach(self) -> Self:
+    def _require_possible(self) -> None:
         """Mistake if an argument is out of range for PyTorch: integers have 64 bits, real numbers are f32."""
         for name, value in self.__dict__.items():
             for number in _numbers(value):
@@ -153,7 +151,6 @@ class Op(BaseModel):
                         if isinstance(number, float)
                         else "integers have 64 bits; a decimal number can be larger",
                     )
-        return self
 
     def infer(self, *inputs: Any, **optional: Any) -> TensorType | tuple[TensorType, ...]:
         """The type of the output, or a tuple of types. Raises Mistake if the inputs do not fit."""
@@ -280,11 +277,6 @@ def load_ops() -> None:
     """Import every module of `archspec.ops`, so that all its ops are known."""
     for module in sorted(set(_homes().values())):
         import_module(module)
-
-
-def shipped(op: type[Op]) -> bool:
-    """Whether the op comes with archspec, whose tests check its claims."""
-    return op.__module__.startswith(("archspec.op.", "archspec.ops."))
 
 
 _origins: dict[str, tuple[str, str]] = {}  # of the known ops

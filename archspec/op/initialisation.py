@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from math import erf, prod, sqrt
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -15,12 +14,12 @@ from pydantic import (
     SerializeAsAny,
     WithJsonSchema,
     model_serializer,
-    model_validator,
 )
 
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.literals import written
 from archspec.ground.tensor import DType, is_real, limits
+from archspec.op.settling import Settled
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -32,10 +31,10 @@ Values = tuple[bool | int | float, ...]
 Word = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # a 64-bit integer
 
 
-class Initialiser(BaseModel):
+class Initialiser(Settled):
     """How a weight is initialised. Specs call a subclass by its name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     known: ClassVar[dict[str, type["Initialiser"]]] = {}
 
@@ -205,10 +204,8 @@ class uniform(Initialiser):  # noqa: N801
     low: float = 0.0
     high: float = 1.0
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
+    def _require_possible(self) -> None:
         _require_order(self.low, self.high, self)
-        return self
 
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
         """From `low` to `high`."""
@@ -242,8 +239,7 @@ class trunc_normal(Initialiser):  # noqa: N801
     low: float = -2.0
     high: float = 2.0
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
+    def _require_possible(self) -> None:
         _require_order(self.low, self.high, self)
         if not self.low - 2 * self.std <= self.mean <= self.high + 2 * self.std:
             raise Mistake(
@@ -251,7 +247,6 @@ class trunc_normal(Initialiser):  # noqa: N801
                 kind="value",
                 help="`low` and `high` are absolute, not relative to the mean",
             )
-        return self
 
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
         """From `low` to `high`."""
