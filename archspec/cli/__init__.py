@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import archspec.namesake  # noqa: F401  (before typer, which may not be there beside the other distribution)
-from archspec.cli.commands import overview
 from archspec.version import __version__
 
 __all__ = ["invoke", "main"]
@@ -63,11 +62,17 @@ def invoke(arguments: Sequence[str]) -> int:
     Of typer's own way, a broken pipe comes out as any error does.
     """
     if [*arguments] == ["--help"]:
+        from archspec.cli.commands import overview
+
         print(overview())
         return 0
     if [*arguments] == ["--version"]:
         print(f"archspec {__version__}")
         return 0
+    if len(arguments) > 1 and arguments[0] == "check" and not any(a.startswith("-") for a in arguments):
+        from archspec.cli.checking import check_all  # there is nothing to parse
+
+        return 0 if check_all(arguments[1:]) else 1
 
     import typer
     import typer.main

@@ -35,7 +35,9 @@ class Settled(BaseModel):
             if not _settle(self, data):
                 super().__init__(**data)
 
-        __init__.__pydantic_base_init__ = True  # so that a validator does not call it, nor looks for its parameters
+        __init__.__pydantic_base_init__ = (
+            True  # so that a validator does not call it, nor looks for its parameters
+        )
 
     @model_validator(mode="after")
     def _checked(self) -> Self:

@@ -517,7 +517,7 @@ def test_a_wrong_graph_is_told(text: str) -> None:
         (("functions", 0, "steps", 0, "op"), "Conv"),
         (("functions", 0, "steps", 0, "layer"), "a"),
         (("functions", 0, "steps", 0, "types", 0, "dtype"), "f33"),
-        (("functions", 0, "steps", 0, "op", "arguments", "init", "name"), "nonsense"),
+        (("functions", 0, "steps", 0, "op", "arguments", "init"), {"name": "nonsense"}),
         (("functions", 0, "given"), [-1, "a"]),
         (("inputs", 0, "type", "shape"), ["2*"]),
         (("format",), 3),
