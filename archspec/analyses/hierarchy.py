@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 
 from archspec.analyses.cost import Cost, Counts, total
 from archspec.graph import Node, Ref
@@ -75,7 +75,7 @@ class _Hierarchy:
     def parts(self, scope: int) -> tuple[Part, ...]:
         """What is in a scope."""
         record, folding = self.graph.scopes[scope], self.folding
-        found: list[Part] = []
+        rows: list[list[Part]] = []
         before: Node | int | None = None
         for member in self.graph.members[scope]:
             part = (
@@ -83,12 +83,13 @@ class _Hierarchy:
                 if isinstance(member, Node)
                 else self.branch(member, record.name)
             )
-            goes_on = folding.repeats and found and _goes_on(found[-1], part)
+            goes_on = folding.repeats and rows and _goes_on(rows[-1][-1], part)
             if goes_on and (not folding.chains or self.leads(before, member)):
-                found[-1] = _joined(found[-1], part)
+                rows[-1].append(part)
             else:
-                found.append(part)
+                rows.append([part])
             before = member
+        found = list(map(_row, rows))
         if folding.turns:
             found = _in_turns(found)
         if folding.most is not None and len(found) > folding.most and not record.block:
@@ -171,14 +172,18 @@ def _numbered(label: str) -> tuple[str, int, int] | None:
     return (found[1], int(found[2]), int(found[3] or found[2])) if found else None
 
 
-def _joined(part: Part, following: Part) -> Part:
-    head, first, last = _numbered(part.label) or ("", 0, 0)
+def _row(parts: list[Part]) -> Part:
+    """Parts numbered in sequence as one."""
+    if len(parts) == 1:
+        return parts[0]
+    head, first, _ = _numbered(parts[0].label) or ("", 0, 0)
+    _, _, last = _numbered(parts[-1].label) or ("", 0, 0)
     return replace(
-        part,
-        label=f"{head}{first}-{last + following.count}",
-        count=part.count + following.count,
-        cost=part.cost + following.cost,
-        types=following.types,
+        parts[0],
+        label=f"{head}{first}-{last}",
+        count=sum(part.count for part in parts),
+        cost=total(part.cost for part in parts),
+        types=parts[-1].types,
     )
 
 
@@ -195,7 +200,7 @@ def _by_kind(parts: list[Part]) -> list[Part]:
     found: list[Part] = []
     for row in rows:
         if len(row) >= LONG_ROW:
-            row = [reduce(_joined, row)]
+            row = [_row(row)]
         found += [
             replace(part, alike=(part.kind, made_of(part), part.inputs, part.types))
             if part.node is None

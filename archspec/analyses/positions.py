@@ -117,10 +117,10 @@ class _Reading:
         """How many rows a movement cuts off before and behind; None where it does something else to them."""
         shape, made = self.types[ref].shape, node.types[0].shape
         if isinstance(node.op, Index) and len(shape) >= 2 and isinstance(size := shape[-2], int):
-            at = node.op.at[len(shape) - 2] if len(node.op.at) > len(shape) - 2 else (None, None, None)
-            if isinstance(at, int):
+            rows = node.op.at[len(shape) - 2] if len(node.op.at) > len(shape) - 2 else (None, None, None)
+            if isinstance(rows, int):
                 return None
-            start, stop, step = slice(*at).indices(size)
+            start, stop, step = slice(*rows).indices(size)
             return (start, size - stop) if step == 1 else None
         if isinstance(node.op, Reshape | Flatten) and shape[-2:] == made[-2:]:
             return 0, 0
@@ -150,9 +150,9 @@ class _Reading:
         """Whether a value, at most changed value by value, goes into a softmax or is a bias of attention."""
         shape, waiting, seen = self.types[ref].shape, [ref], {ref}
         while waiting:
-            at = waiting.pop()
-            for reader in self.readers.get(at, ()):
-                if isinstance(reader.op, Softmax) or at in reader.options.values():
+            value = waiting.pop()
+            for reader in self.readers.get(value, ()):
+                if isinstance(reader.op, Softmax) or value in reader.options.values():
                     return True
                 made = Ref(reader.name)
                 if self.types[made].shape == shape and made not in seen:
@@ -173,15 +173,15 @@ class _Reading:
 
     def is_map(self, ref: Ref) -> bool:
         """Whether a value is a map [C, H, W]: an image, or made by a convolution or pool, and at most changed value by value."""
-        shape, at = self.types[ref].shape, ref
-        while len(shape) == 3 and self.types[at].shape == shape:
-            node = self.makers.get(at)
+        shape, value = self.types[ref].shape, ref
+        while len(shape) == 3 and self.types[value].shape == shape:
+            node = self.makers.get(value)
             if node is None or family(type(node.op)) in ("conv", "pooling", "deform"):
                 return True
             given = self.data(node)
             if given is None:
                 return False
-            at = given
+            value = given
         return False
 
     def behind(self, ref: Ref, places: int) -> tuple[Grid | None, tuple[int, int]] | None:
@@ -191,10 +191,10 @@ class _Reading:
         """
         first = last = 0
         tokens: set[str] = set()
-        at: Ref | None = ref
+        value: Ref | None = ref
         node: Node | None = None  # what reads it there
-        while at is not None:
-            shape = self.types[at].shape
+        while value is not None:
+            shape = self.types[value].shape
             grids = {
                 (a, b)
                 for a, b in pairwise(shape)
@@ -202,12 +202,12 @@ class _Reading:
             }
             if len(grids) > 1 and node is not None and isinstance(node.op, Flatten):
                 grids = {
-                    (a, b) for a, b in grids if (a, b) == shape[self.types[at].axis(node.op.start) :][:2]
+                    (a, b) for a, b in grids if (a, b) == shape[self.types[value].axis(node.op.start) :][:2]
                 }
             if grids:
                 self.tokens |= tokens
                 return grids.pop() if len(grids) == 1 else None, (first, last)
-            node = self.makers.get(at)
+            node = self.makers.get(value)
             if node is not None and isinstance(node.op, Concat):
                 sizes = [self.types[x].shape[node.op.axis] for x in node.inputs]
                 grid = next((i for i, x in enumerate(node.inputs) if self.types[x].batched), 0)
@@ -217,7 +217,7 @@ class _Reading:
                 tokens.update(self.moved(x).producer for i, x in enumerate(node.inputs) if i != grid)
                 first, last = first + sum(around[:grid]), last + sum(around[grid:])
                 places -= sum(around)
-            at = self.data(node)
+            value = self.data(node)
         return None
 
 

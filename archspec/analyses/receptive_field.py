@@ -117,7 +117,7 @@ def described(fields: tuple[ReceptiveField, ...]) -> str:
     return sizes[0] if len(set(sizes)) == 1 else " x ".join(sizes) or "none"
 
 
-def summary(fields: Fields, graph: Graph, given: str) -> str:
+def seen_by_outputs(fields: Fields, graph: Graph, given: str) -> str:
     """What the outputs see of an input in a few words, and the largest window that slides on the way."""
     ends = [fields[output.value][given] for output in graph.outputs if given in fields[output.value]]
     texts = list(dict.fromkeys(described(end) for end in ends)) or ["no output depends on it"]

@@ -24,10 +24,8 @@ def echo_outline(graph: Graph) -> None:
     typer.echo(f"{graph.name}  {_first_sentence(graph.doc)}".rstrip())
     for i, given in enumerate(graph.inputs):
         typer.echo(f"  {'inputs' if i == 0 else '':<14} {given.name} {given.type}")
-    for i, result in enumerate(graph.outputs):
-        typer.echo(
-            f"  {'outputs' if i == 0 else '':<14} {' '.join(filter(None, (result.name, str(result.type))))}"
-        )
+    for i, (name, type_) in enumerate(zip(graph.returns, graph.result_types, strict=True)):
+        typer.echo(f"  {'outputs' if i == 0 else '':<14} {f'{name} {type_}'.strip()}")
     typer.echo(f"  parameters     {graph.parameters:,}")
     typer.echo(f"  multiply-adds  {multiply_adds}")
 
@@ -35,7 +33,7 @@ def echo_outline(graph: Graph) -> None:
 def cost_lines(summary: Summary) -> list[str]:
     """The costs of a whole network in a few lines."""
     from archspec.analyses.formatting import short, short_bytes, short_seconds
-    from archspec.analyses.receptive_field import summary as seen
+    from archspec.analyses.receptive_field import seen_by_outputs
 
     total, graph = summary.total, summary.graph
     kept = " + ".join(f"{short_bytes(size)} {name}" for name, size in summary.weight_bytes.items())
@@ -49,7 +47,7 @@ def cost_lines(summary: Summary) -> list[str]:
         f"depth            {summary.depth} weighted layers; {short(summary.paths)} paths from input to output",
     ]
     for given in graph.inputs:
-        lines.append(f"receptive field  {seen(summary.receptive_fields, graph, given.name)}")
+        lines.append(f"receptive field  {seen_by_outputs(summary.receptive_fields, graph, given.name)}")
     if summary.device is not None:
         seconds = short_seconds(summary.seconds(summary.device))
         lines.append(f"estimate         at least {seconds} on {summary.device.name} at peak rates")

@@ -26,7 +26,9 @@ class Frame:
     path: str
     inputs: list[TensorType] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
-    held: dict[str, Mapping[str, Weight]] = field(default_factory=dict)  # weights of the steps that have any, by name
+    held: dict[str, Mapping[str, Weight]] = field(
+        default_factory=dict
+    )  # weights of the steps that have any, by name
     layers: list[str] = field(default_factory=list)
     like: int | None = None
     depth: int = 0  # of calls in it

@@ -22,6 +22,7 @@ from archspec.analyses.paths import depth, path_count, path_lengths
 from archspec.analyses.quantities import SUMMED
 from archspec.analyses.roofline import DEVICES, estimated_seconds
 from archspec.backends.torch_counts import compare
+from archspec.cli import invoke
 from archspec.ground.errors import Mistake, SpecError
 from archspec.op import Op
 from archspec.ops.pooling import GlobalAvgPool
@@ -139,24 +140,54 @@ def test_what_functions_cost_adds_up_to_what_nodes_cost() -> None:
         assert total(counts.each) == counts.passes[-1]
 
 
-def test_a_network_of_ten_trillion_nodes_is_counted_by_its_functions() -> None:
-    """`B12` applies `B11` ten times, and so on down to a layer of 3 nodes."""
-    blocks = "".join(
-        f"\nblock B{i}:\n    input x: [C]\n    return x -> 10 * [{f'B{i - 1}' if i else 'Layer'}]\n"
-        for i in range(13)
-    )
-    layer = "block Layer:\n    input x: [C]\n    return x -> Linear(C) -> ReLU\n"
-    graph = archspec.read_text(f"{layer}{blocks}\nmodel Net:\n    input x: [4]\n    return x -> B12\n")
+BLOCKS = "".join(
+    f"\nblock B{i}:\n    input x: [C]\n    return x -> 10 * [{f'B{i - 1}' if i else 'Layer'}]\n"
+    for i in range(13)
+)
+TOWER = f"""
+block Layer:
+    input x: [C]
+    return x -> Linear(C) -> ReLU
+{BLOCKS}
+model Tower:
+    input x: [4]
+    return x -> B12
+
+claims Tower "by hand":
+    params 200T
+    macs 160T
+    depth 10T
+    output [4]
+"""
+
+
+def test_a_network_of_twenty_trillion_nodes_is_counted_by_its_functions() -> None:
+    graph = archspec.read_text(TOWER)
     summary = archspec.cost(graph, batch=2)
     assert graph.sizes[-1] == 2 * 10**13
     assert summary.total.params == summary.of_weights.params == graph.parameters == 20 * 10**13
-    assert summary.total.macs == 2 * 16 * 10**13 and macs(graph) == 16 * 10**13
+    assert summary.total.macs == 2 * 16 * 10**13
+    assert macs(graph) == 16 * 10**13
     assert summary.weight_bytes == {"f32": 80 * 10**13}
     assert summary.seconds(DEVICES["h100"]) > 0
-    assert depth(graph) == 10**13 and path_count(graph) == 1
+    assert depth(graph) == 10**13
+    assert path_count(graph) == 1
     assert "flat" not in vars(graph)
     with pytest.raises(SpecError, match="too many to count"):
         path_lengths(graph)
+
+
+def test_a_network_of_twenty_trillion_nodes_is_checked_with_its_claims(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "tower.arch"
+    spec.write_text(TOWER)
+    assert invoke(["check", str(spec)]) == 0
+    counted = "20,000,000,000,000 nodes, 200,000,000,000,000 parameters, 4 claims"
+    assert counted in capsys.readouterr().out
+    spec.write_text(TOWER.replace("depth 10T", "depth 11T"))
+    assert invoke(["check", str(spec)]) == 1
+    assert "measured 10,000,000,000,000" in capsys.readouterr().err
 
 
 def test_a_free_size_is_a_mistake_not_a_guess() -> None:

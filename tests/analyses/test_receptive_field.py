@@ -18,7 +18,7 @@ from archspec.analyses.receptive_field import (
     largest_field,
     receptive_field,
     receptive_fields,
-    summary,
+    seen_by_outputs,
 )
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import initial_weights
@@ -186,7 +186,7 @@ def test_two_inputs_are_told_apart() -> None:
     )
     found = receptive_field(graph)
     assert {name: axes[0].largest for name, axes in found.items()} == {"x": 3, "y": 1}
-    assert summary(receptive_fields(graph), graph, "x") == "3"
+    assert seen_by_outputs(receptive_fields(graph), graph, "x") == "3"
 
 
 def test_axes_of_a_signal_and_a_vector() -> None:
