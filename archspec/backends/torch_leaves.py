@@ -25,21 +25,6 @@ Leaf = nn.Module | tuple[Callable[..., Any], Mapping[str, Any]]
 _PLAIN = (str, int, float, tuple, list, dict, type(None), FunctionType)
 
 
-def leaf_of(function: Function, step: Apply, name: str = "") -> Leaf:
-    """What a step lowers to: a module to copy, or a function and its settings.
-
-    Raises SpecError, with the step's place, and under `name` if that is given.
-    """
-    types = tuple([function.types[ref] for ref in step.inputs])
-    if makes_real(function, step):
-        types = tuple(replace(type_, dtype=step.types[0].dtype) for type_ in types)
-    options = tuple((option, function.types[ref]) for option, ref in step.options.items())
-    try:
-        return _leaf(step.op, types, options)
-    except Mistake as mistake:
-        raise at_step(mistake, name or step.name, step.location).at(None) from mistake.__cause__
-
-
 @functools.lru_cache(maxsize=10_000)
 def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, TensorType], ...]) -> Leaf:
     """What an op lowers to. It is never run itself, only copied, so all networks can have the same."""
@@ -51,41 +36,65 @@ def _leaf(op: Op, types: tuple[TensorType, ...], options: tuple[tuple[str, Tenso
     return one_step(found), {}
 
 
+class Leaves:
+    """What the steps of a network lower to, each asked once."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, str], Leaf] = {}  # by the identity of the function, and the name in it
+
+    def of(self, function: Function, step: Apply, name: str = "") -> Leaf:
+        """What a step lowers to: a module to copy, or a function and its settings.
+
+        Raises SpecError, with the step's place, and under `name` if that is given.
+        """
+        known = self.known.get((id(function), step.name))
+        if known is not None:
+            return known
+        types = tuple([function.types[ref] for ref in step.inputs])
+        if makes_real(function, step):
+            types = tuple(replace(type_, dtype=step.types[0].dtype) for type_ in types)
+        options = tuple((option, function.types[ref]) for option, ref in step.options.items())
+        try:
+            leaf = self.known[id(function), step.name] = _leaf(step.op, types, options)
+        except Mistake as mistake:
+            raise at_step(mistake, name or step.name, step.location).at(None) from mistake.__cause__
+        return leaf
+
+    def by_code(self, function: Function, step: Apply) -> Hashable:
+        """What tells a step from others in the code that is generated for it, and in the place that its errors name."""
+        return step.location, self._code(function, step)
+
+    def by_module(self, function: Function, step: Apply) -> Hashable:
+        """What tells a step from others in the modules that run it, wherever it is written."""
+        code, leaf = self._code(function, step), self.known.get((id(function), step.name))
+        return step.op, code, repr(_attributes(leaf)) if isinstance(leaf, nn.Module) else None
+
+    def _code(self, function: Function, step: Apply) -> Hashable:
+        """The dtypes, which say what is converted; whether it has weights, which says what is rounded; and what it calls.
+
+        Of a layer with weights that is its class alone, so that blocks of all widths share their code.
+        """
+        dtypes = (
+            tuple([function.types[ref].dtype for ref in step.operands]),
+            tuple([t.dtype for t in step.types]),
+        )
+        has_weights = step.name in function.held
+        if isinstance(step.op, Own | Tied):
+            return dtypes, has_weights, step.op if isinstance(step.op, Tied) else type(step.op)
+        try:
+            leaf = self.of(function, step)
+        except SpecError:  # raised again, with the full name, where the step is lowered
+            return dtypes, step.op
+        if not isinstance(leaf, nn.Module):
+            return dtypes, type(step.op), leaf[0], repr(leaf[1])  # as text, 2, 2.0 and true stay apart
+        return dtypes, has_weights, type(leaf), type(step.op) if has_weights else step.op
+
+
 def makes_real(function: Function, step: Apply) -> bool:
     """Whether a step computes real numbers of whole ones and truths alone."""
     if not step.operands or not step.types[0].floating:
         return False
     return step.name not in function.held and not any(function.types[ref].floating for ref in step.operands)
-
-
-def by_code(function: Function, step: Apply) -> Hashable:
-    """What tells a step from others in the code that is generated for it, and in the place that its errors name."""
-    return step.location, _code(function, step)
-
-
-def by_module(function: Function, step: Apply) -> Hashable:
-    """What tells a step from others in the modules that run it, wherever it is written."""
-    leaf = None if isinstance(step.op, Own | Tied) else leaf_of(function, step)
-    settings = repr(_attributes(leaf)) if isinstance(leaf, nn.Module) else None
-    return step.op, settings, _code(function, step)
-
-
-def _code(function: Function, step: Apply) -> Hashable:
-    """The dtypes, which say what is converted; whether it has weights, which says what is rounded; and what it calls.
-
-    Of a layer with weights that is its class alone, so that blocks of all widths share their code.
-    """
-    dtypes = tuple([function.types[ref].dtype for ref in step.operands]), tuple([t.dtype for t in step.types])
-    has_weights = step.name in function.held
-    if isinstance(step.op, Own | Tied):
-        return dtypes, has_weights, step.op if isinstance(step.op, Tied) else type(step.op)
-    try:
-        leaf = leaf_of(function, step)
-    except SpecError:  # raised again, with the full name, where the step is lowered
-        return dtypes, step.op
-    if not isinstance(leaf, nn.Module):
-        return dtypes, type(step.op), leaf[0], repr(leaf[1])  # as text, 2, 2.0 and true stay apart
-    return dtypes, has_weights, type(leaf), type(step.op) if has_weights else step.op
 
 
 def alike(left: nn.Module, right: nn.Module) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from keyword import iskeyword
 from operator import getitem
 from typing import Any
@@ -117,11 +118,15 @@ def fx_graph(program: Program, module: nn.Module) -> FxGraph:
 
 def _placeholder(fx: FxGraph, name: str) -> FxNode:
     """A parameter of `forward`. One with a name that Python or generated code needs, as `class`, gets another: `class_`."""
-    taken = FxGraph().create_node("placeholder", name, name=name).name != name
-    wanted = f"{name}_" if taken else _variable(name)
+    wanted = f"{name}_" if _is_needed(name) else _variable(name)
     node = fx.create_node("placeholder", wanted, name=wanted)
     node.target = node.name
     return node
+
+
+@cache
+def _is_needed(name: str) -> bool:
+    return FxGraph().create_node("placeholder", name, name=name).name != name
 
 
 def _variable(name: str) -> str:

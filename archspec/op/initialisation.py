@@ -256,6 +256,9 @@ class trunc_normal(Initialiser):  # noqa: N801
         """Draw the values."""
         from torch.nn import init
 
+        if self.low <= self.mean - _TAIL * self.std and self.mean + _TAIL * self.std <= self.high:
+            tensor.normal_(self.mean, self.std, generator=generator)  # which is all that PyTorch's would do
+            return
         least, most = (erf((end - self.mean) / self.std / sqrt(2)) for end in (self.low, self.high))
         if most - least > _OFTEN:
             init.trunc_normal_(tensor, self.mean, self.std, self.low, self.high, generator=generator)

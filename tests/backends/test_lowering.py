@@ -442,3 +442,110 @@ def test_layers_that_start_as_the_identity_hand_on_what_they_are_given() -> None
         archspec.read_text(
             "model Net:\n    input x: [3, 8, 8]\n    return x -> Conv(8, 3, init=identity(4))\n"
         )
+
+
+# ---------------------------------------------------------------- one function, several programs
+
+
+def agree(text: str, *inputs: torch.Tensor, dtype: str = "f32") -> GraphModule:
+    """The network nested, which computes the same as the flat one, for which each step is written by itself."""
+    nested, flat = (
+        archspec.load(archspec.read_text(text), seed=0, dtype=dtype, flat=flat) for flat in (False, True)
+    )
+    for found, expected in zip(nested(*inputs), flat(*inputs), strict=True):
+        assert torch.equal(found, expected)
+    return nested
+
+
+def test_a_block_that_is_given_one_value_twice_runs_another_program() -> None:
+    text = """
+block Less:
+    input x: [4]
+    input y: [4]
+    return x - 2 * (y -> fc: Linear(4))
+
+model M:
+    input a: [4]
+    input b: [4]
+    return (a, b) -> one: Less, (a, a) -> two: Less, (b, a) -> three: Less
+"""
+    module = agree(text, torch.randn(2, 4), torch.randn(2, 4))
+    assert type(module.one) is type(module.three) is not type(module.two)
+
+
+def test_a_block_writes_over_what_only_it_reads_of_its_outputs() -> None:
+    text = """
+block Both:
+    input x: [4]
+    y = x -> fc: Linear(4)
+    return y, y -> ReLU
+
+model M:
+    input x: [4]
+    a, b = x -> one: Both
+    c, d = x -> two: Both
+    return b, c, d
+"""
+    module = agree(text, torch.randn(2, 4))
+    assert module.one.relu.inplace and not module.two.relu.inplace
+
+
+def test_a_block_rounds_what_is_exact_in_one_of_its_calls() -> None:
+    text = """
+block Scaled:
+    input x: [4]
+    return x -> fc: Linear(4)
+
+model M:
+    input x: [4]
+    constant places: [4] = [0.1, 300.3, 500.5, 900.7]
+    return x -> one: Scaled, x -> two: Scaled, (places * x) -> three: Scaled, places -> four: Scaled
+"""
+    module = agree(text, torch.randn(2, 4).bfloat16(), dtype="bf16")
+    assert type(module.one) is type(module.two) is type(module.three) is not type(module.four)
+
+
+def test_constants_of_each_call_are_restored_in_full_precision() -> None:
+    text = """
+block Placed:
+    input x: [4]
+    constant places: [4] = [0.1, 300.3, 500.5, 900.7]
+    return x + (places * 3.3 -> Sin)
+
+model M:
+    input x: [4]
+    return x -> one: Placed, x -> two: Placed
+"""
+    module = agree(text, torch.randn(2, 4).bfloat16(), dtype="bf16").to(torch.float64)
+    assert type(module.one) is type(module.two)
+    expected = torch.tensor([0.1, 300.3, 500.5, 900.7], dtype=torch.float64)
+    for block in (module.one, module.two):
+        assert torch.equal(block.places.value, expected)
+
+
+def test_calls_of_a_function_have_weights_and_hooks_of_their_own() -> None:
+    module, fired = small(), []
+    first, second = module.layer1
+    assert type(first) is type(second) and first.conv1.weight is not second.conv1.weight
+    second.conv1.register_forward_hook(lambda *_: fired.append(2))
+    module(images())
+    assert fired == [2]
+
+
+def test_blocks_alike_but_for_where_they_are_written_name_their_own_places() -> None:
+    text = """
+block Half:
+    input x: [N]
+    return x -> fc: Linear(N)
+
+model M:
+    input x: [4]
+    a = x -> one: [Half, ReLU]
+    return a -> two: [Half, ReLU]
+"""
+    for block, line in (("one", 8), ("two", 9)):
+        module = archspec.load(archspec.read_text(text), seed=0)
+        module.get_submodule(block)[0].fc = nn.Linear(3, 3)
+        with pytest.raises(RuntimeError) as caught:
+            module(torch.randn(2, 4))
+        assert [note.split(":")[2] for note in caught.value.__notes__] == [str(line), str(line), "4"]

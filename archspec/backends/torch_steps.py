@@ -1,0 +1,230 @@
+"""Writing single steps into programs: their modules and functions, and the conversions of dtypes between them."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from archspec.analyses.memory import written_over
+from archspec.analyses.precision import exact_values, owns_weights
+from archspec.backends.torch_leaves import Leaf, Leaves, alike, clone, makes_real
+from archspec.backends.torch_modules import Step
+from archspec.backends.torch_precision import Exact, Real, Rounded, Unnarrowed, rounded
+from archspec.backends.torch_program import Instruction, Program
+from archspec.backends.torch_weights import constant_values, dtype_of
+from archspec.graph import Apply, Function, Graph, Node, Ref, Scope
+from archspec.ground.errors import SpecError
+from archspec.ground.names import first_use
+from archspec.ground.source import Location
+from archspec.ground.tensor import DType, promote, torch_name
+from archspec.op.torch_layers import one_step
+from archspec.ops.weights import Own, Tied
+
+
+class Steps:
+    """Writes the nodes of a graph into programs.
+
+    `owners` are the modules that hold its weights, each with the weight's key there; `weights` the names of these weights, and
+    `conversions` those of modules that change dtypes, in the order in which they were written.
+    """
+
+    def __init__(self, graph: Graph, flat: bool) -> None:
+        self.graph = graph
+        self.leaves = Leaves()
+        self.owners: dict[str, tuple[nn.Module, str]] = {}
+        self.weights: list[str] = []
+        self.conversions: list[str] = []
+        # One flat graph is for passes over it, to which its ops are to be pure functions.
+        self.written_over: set[str] = set() if flat else written_over(graph)
+        # By name without `@`: what was copied, and where to.
+        self.first_uses: dict[str, tuple[nn.Module, str]] = {}
+        self.uses = Counter([first_use(node.name) for node in graph.nodes])
+        self.exact = exact_values(graph)
+        self.taken = {node.name for node in graph.nodes} | {scope.name for scope in graph.scopes}
+
+    def node(self, node: Node, program: Program) -> None:
+        """Write a node into a program, and what it owns into the program's module."""
+        is_real = makes_real(*self.step(node))
+        arguments = tuple([self.operand(ref, node, is_real, program) for ref in node.inputs])
+        options = tuple(
+            [(name, self.operand(ref, node, is_real, program)) for name, ref in node.options.items()]
+        )
+        refs = [Ref(node.name, index) for index in range(len(node.types))]
+        program.sources[program.count] = node
+        full = first_use(node.name)
+        short = full.removeprefix(program.base)
+
+        def add(kind: str, target: Any, settings: Mapping[str, Any]) -> None:
+            instruction = Instruction(
+                kind,
+                target,
+                arguments,
+                node.location,
+                re.sub(r"\W", "_", node.name.removeprefix(program.base)),
+                self.graph.scopes[node.scope].block,
+                options,
+                tuple(settings.items()),
+            )
+            program.add(instruction, refs)
+            program.exact.update(program.numbers[ref] for ref in refs if ref in self.exact)
+
+        if isinstance(node.op, Tied):
+            add("get_attr", node.op.target.removeprefix(program.base), {})
+            return
+        if isinstance(node.op, Own):
+            if not node.shares:
+                self.own(*self.home(program, short, node.location), full)
+            add("call_module" if refs[0] in self.exact else "get_attr", short, {})
+            return
+        leaf = self.leaf(node)
+        overwrites = node.name in self.written_over and self.uses[full] == 1 and not program.is_shared
+        if not isinstance(leaf, nn.Module):
+            function, settings = leaf
+            unnarrowed = node.op.autocasts and refs[0] in self.exact
+            if not (program.is_chain or unnarrowed):
+                add("call_function", function, {**settings, "inplace": True} if overwrites else settings)
+                return
+            leaf = Step(function, settings)
+            if unnarrowed:
+                leaf = Unnarrowed(functools.partial(function, **settings))
+        owned = list(leaf.state_dict(keep_vars=True))
+        first, home = self.first_uses.get(full, (None, node.name))
+        if first is None or not alike(leaf, first):
+            if first is not None and owned:
+                raise SpecError.of(
+                    "shape",
+                    f"the shared `{full}` is {first} at its first use, and {leaf} at `{node.name}` ({node.location})",
+                    help="a shared layer is one module: give it tensors of as many axes in each use",
+                )
+            home = node.name  # a module of its own, as its arguments are
+            owner, key = self.home(program, home.removeprefix(program.base), node.location)
+            module = owner._modules[key] = clone(leaf)
+            self.first_uses.setdefault(full, (leaf, home))
+            if overwrites:
+                module.inplace = True  # type: ignore[assignment]
+            for path in owned:
+                self.give(f"{full}.{path}", *container(module, path))
+        add("call_module", home.removeprefix(program.base), {})
+
+    # ---------------------------------------------------------------- dtypes
+
+    def operand(self, ref: Ref, node: Node, is_real: bool, program: Program) -> int:
+        """The number of what a node takes for a value, brought to another dtype first where that does not happen by itself.
+
+        Whole numbers are made real where the node `is_real`, and exact values rounded where they meet weights, or values that
+        follow these.
+        """
+        number = program.numbers[ref]
+        if is_real:
+            return self.converted(Real, number, node.types[0].dtype, node, program)
+        if ref not in self.exact:
+            return number
+        type_ = self.graph.types[ref]
+        if owns_weights(self.graph, node):
+            return self.converted(Rounded, number, type_.dtype, node, program)
+        others = [x for x in node.operands if self.graph.types[x].floating and x not in self.exact]
+        if not others:
+            return number
+        for other in others:
+            if promote(self.graph.types[other], type_) == self.graph.types[other].dtype:
+                call = Instruction(
+                    "call_function",
+                    one_step(rounded),
+                    (number, program.numbers[other]),
+                    node.location,
+                    "rounded",
+                    self.graph.scopes[node.scope].block,
+                )
+                return program.convert(call)
+        return self.converted(Rounded, number, type_.dtype, node, program)
+
+    def converts(self, node: Node) -> bool:
+        """Whether a value is brought to another dtype before a node takes it."""
+        exact = [ref in self.exact for ref in node.operands if self.graph.types[ref].floating]
+        mixed = any(exact) and (not all(exact) or owns_weights(self.graph, node))
+        return mixed or makes_real(*self.step(node))
+
+    def converted(
+        self,
+        kind: type[Real | Rounded],
+        number: int,
+        written: DType,
+        at: Node | Scope,
+        program: Program,
+    ) -> int:
+        """The number of a value in another dtype, which a module makes that knows the network's."""
+        name = f"{first_use(at.name)}_{kind.__name__.lower()}".lstrip("_")
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        self.conversions.append(name)
+        short = name.removeprefix(program.base)
+        owner, key = self.home(program, short, at.location)
+        owner._modules[key] = kind(getattr(torch, torch_name(written)))
+        within = at.block if isinstance(at, Scope) else self.graph.scopes[at.scope].block
+        named = re.sub(r"\W", "_", short)
+        made = program.convert(Instruction("call_module", short, (number,), at.location, named, within))
+        if kind is Real:
+            program.exact.add(made)
+        return made
+
+    def home(self, program: Program, path: str, location: Location) -> tuple[nn.Module, str]:
+        """The module that holds `path`, and its key there. SpecError when PyTorch needs that name itself."""
+        for part in path.split("."):
+            if hasattr(_EMPTY, part):
+                raise SpecError.of(
+                    "name",
+                    f"no module of PyTorch can have a part named `{part}`, as the step at {location} has",
+                    help="every torch.nn.Module has that name for something else; name the step otherwise",
+                )
+        return container(program.module, path)
+
+    def own(self, owner: nn.Module, key: str, full: str) -> None:
+        """Declare a block's own weight on the module that holds it; a real constant is a module of its own."""
+        weight = self.graph.weights[full]
+        if Ref(full) in self.exact:
+            held = Exact(dtype_of(weight), functools.partial(constant_values, full, weight))
+            owner._modules[key] = held
+            self.give(full, held, "value")
+            return
+        empty = torch.empty(weight.shape, dtype=dtype_of(weight), device="meta")
+        if weight.trainable:
+            owner.register_parameter(key, nn.Parameter(empty))
+        else:
+            owner.register_buffer(key, empty, persistent=weight.saved)
+        self.give(full, owner, key)
+
+    def give(self, full: str, owner: nn.Module, key: str) -> None:
+        """Note which module holds a weight, and as what."""
+        self.owners[full] = owner, key
+        self.weights.append(full)
+
+    def step(self, node: Node) -> tuple[Function, Apply]:
+        """The step that a node is, and the function that it stands in."""
+        function = self.graph.functions[self.graph.scopes[node.scope].function]
+        step = function.by_name[node.step]
+        assert isinstance(step, Apply)
+        return function, step
+
+    def leaf(self, node: Node) -> Leaf:
+        """What a node lowers to: a module to copy, or a function and its settings."""
+        return self.leaves.of(*self.step(node), node.name)
+
+
+_EMPTY = nn.Module()
+
+
+def container(module: nn.Module, path: str) -> tuple[nn.Module, str]:
+    """The module that holds `path`, made where it is missing, and the last part of the path."""
+    *parents, last = path.split(".")
+    for part in parents:
+        if part not in module._modules:
+            module._modules[part] = nn.Module()
+        module = module._modules[part]  # type: ignore[assignment]
+    return module, last
