@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from archspec.analyses.by_step import by_step
 from archspec.analyses.cost import batch_bytes, is_activation
+from archspec.analyses.rows import shortened
 from archspec.graph import Graph, Node, Ref
 from archspec.ground.size import Size
 from archspec.ground.tensor import DType, Shape, TensorType
@@ -30,6 +31,7 @@ def peak_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> 
     A tensor is live from the node that computes it to the last that reads it or a view of it; the inputs belong to the
     caller and stay live. An op that works in place allocates nothing. Raises Mistake when it depends on a free size.
     """
+    graph, _ = shortened(graph)
     homes = _homes(graph, written_over(graph))
     last: dict[Ref, int] = {}
     for position, node in enumerate(graph.nodes):
@@ -65,6 +67,7 @@ def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
     Each op says what its backward pass needs (`Op.saved`). A tensor that several ops need is kept once; steps that no
     trained weight reaches keep nothing. Raises Mistake when it depends on a free size.
     """
+    graph, times = shortened(graph)
     homes = _homes(graph, set(), training=True)
     weights = {Ref(node.name) for node in graph.nodes if not is_activation(node.op)}
     size = cache(partial(batch_bytes, batch=batch, dtype=dtype))
@@ -79,11 +82,12 @@ def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
         results = [Ref(node.name, index) for index in range(len(node.types))]
         trained.update(results)
         need = needs(node)
-        extra += sum(map(size, need.made))
+        extra += times[node.scope] * sum(map(size, need.made))
         kept.update(homes[node.operands[i]] for i in need.operands)
         if need.results:
             kept.update(homes[ref] for ref in results)
-    return extra + sum(size(graph.types[ref]) for ref in kept - weights)
+    copies = {node.name: times[node.scope] for node in graph.nodes}
+    return extra + sum(copies.get(ref.producer, 1) * size(graph.types[ref]) for ref in kept - weights)
 
 
 class _Needs(NamedTuple):

@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 import archspec
+from archspec.analyses import memory
 from archspec.analyses.memory import peak_memory, saved_memory, written_over
+from archspec.analyses.rows import Shortened
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
 from archspec.graph import Graph
@@ -147,3 +151,69 @@ def test_memory_grows_with_the_batch_and_halves_with_the_dtype() -> None:
     once = peak_memory(graph).bytes
     assert peak_memory(graph, batch=8).bytes == 8 * once
     assert peak_memory(graph, dtype="bf16").bytes * 2 == once
+
+
+# ---------------------------------------------------------------- rows of calls
+
+LAYERS = [
+    "Linear(6)",
+    "ReLU",
+    "LayerNorm",
+    "Dropout(0.5)",
+    "Permute([1, 0]) -> Permute([1, 0])",
+    "Permute([1, 0]) -> Reshape([4, 6])",
+    "Reshape([24]) -> Reshape([4, 6])",
+    "Linear(12) -> GELU -> Linear(6)",
+    "Half",
+]
+bodies = st.lists(st.sampled_from(LAYERS), min_size=1, max_size=3).map(" -> ".join)
+values = st.tuples(bodies, st.booleans()).map(
+    lambda body: f"x + (x -> {body[0]})" if body[1] else f"x -> {body[0]}"
+)
+
+
+@given(values, values, values, st.integers(1, 7), st.integers(1, 9))
+@settings(max_examples=40, deadline=None)
+def test_long_rows_take_what_all_their_calls_do(
+    inner: str, outer: str, first: str, few: int, many: int
+) -> None:
+    """Rows in rows, of views, copies, steps in place and steps without weights, against each call by itself."""
+    graph = archspec.read_text(f"""
+block Half:
+    input x: [4, 6]
+    y = x -> Linear(12)
+    return y[:, :6]
+
+block Inner:
+    input x: [4, 6]
+    return {inner}
+
+block Outer:
+    input x: [4, 6]
+    y = x -> {few} * [Inner]
+    return y + ({outer})
+
+model Net:
+    input x: [4, 6]
+    y = {first}
+    return y -> {many} * [Outer] -> ReLU
+""")
+    found = peak_memory(graph), saved_memory(graph)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "shortened", lambda graph: Shortened(graph, (1,) * len(graph.scopes)))
+        assert found == (peak_memory(graph), saved_memory(graph))
+
+
+def test_a_network_too_long_to_list_takes_what_four_of_its_blocks_do() -> None:
+    text = """
+block Residual:
+    input x: [C]
+    return x + (x -> Linear(C) -> GELU)
+
+model Net(blocks: int):
+    input x: [8]
+    return x -> blocks * [Residual]
+"""
+    few, many = (archspec.read_text(text, blocks=blocks) for blocks in (4, 900_000))
+    assert peak_memory(few) == peak_memory(many)
+    assert saved_memory(many) == saved_memory(few) + (900_000 - 4) * 64  # the inputs of Linear and GELU
