@@ -241,6 +241,10 @@ class Op(Settled):
         return cls.model_validate(arguments, strict=False)
 
 
+# Pydantic evaluates the annotations of each base again for each op; those of class variables it has taken note of.
+Op.__annotations__.clear()
+
+
 def _numbers(value: object) -> Iterator[int | float]:
     """The numbers in an argument, those in nested lists included."""
     if isinstance(value, int | float):
@@ -288,7 +292,12 @@ def _origin(op: type[Op]) -> tuple[str, str]:
     A class that is imported or run again has the origin it had before.
     """
     file = getattr(sys.modules.get(op.__module__), "__file__", None)
-    return str(Path(file).resolve()) if file else op.__module__, op.__qualname__
+    return _resolved(file) if file else op.__module__, op.__qualname__
+
+
+@cache
+def _resolved(file: str) -> str:
+    return str(Path(file).resolve())
 
 
 def family(op: type[Op]) -> str:

@@ -102,6 +102,9 @@ class Initialiser(Settled):
         return f"{type(self).__name__}({', '.join(shown)})" if shown else type(self).__name__
 
 
+Initialiser.__annotations__.clear()  # as those of Op, of class variables
+
+
 def _read(value: Any) -> Any:
     if isinstance(value, dict):
         arguments = dict(value)
