@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from archspec.analyses.multiply_adds import macs as macs
 from archspec.analyses.quantities import SUMMED, OfSteps, OfWeights
 from archspec.graph import Apply, Call, Function, Graph, Node
 from archspec.ground.errors import Mistake
@@ -252,15 +253,6 @@ def total(costs: Iterable[Cost]) -> Cost:
 def network_cost(graph: Graph, *, batch: int = 1, dtype: DType | None = None) -> Cost:
     """The cost of the whole network for a batch. Raises Mistake when it depends on a free size."""
     return Counts(graph, batch, dtype).functions[-1]
-
-
-def macs(graph: Graph) -> int:
-    """Multiply-adds of convolutions, linears, matrix products and attention, for one sample.
-
-    Papers print them as "FLOPs". Raises Mistake when they depend on a free size.
-    """
-    each = graph.totals(lambda function, step: function.ask(step, Op.macs))
-    return fixed(each[-1], "the number of multiply-adds")
 
 
 def weight_bytes(graph: Graph, dtype: DType | None = None) -> dict[DType, int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from numbers import Real
 
-from archspec.analyses.cost import macs
+from archspec.analyses.multiply_adds import macs
 from archspec.analyses.summary import Summary
 from archspec.graph import Graph
 from archspec.ground.errors import Mistake, Problem, SpecError

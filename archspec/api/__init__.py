@@ -1,17 +1,21 @@
 """The doors for Python: what `import archspec` offers."""
 
-from archspec.api.checking import check, claims
-from archspec.api.counting import cost, diff, scale
-from archspec.api.drawing import draw
-from archspec.api.loading import load, load_aot
-from archspec.api.loading import torch_dtype as torch_dtype
-from archspec.api.networks import blocks as blocks
-from archspec.api.networks import repeated_blocks, resize_positions
-from archspec.api.reading import BUILT as BUILT
-from archspec.api.reading import models, read, read_text, shipped
-from archspec.api.reading import parse as parse
-from archspec.api.reading import parse_value as parse_value
-from archspec.graph import graph_of
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from archspec.api.checking import check, claims
+    from archspec.api.counting import cost, diff, scale
+    from archspec.api.drawing import draw
+    from archspec.api.loading import load, load_aot
+    from archspec.api.loading import torch_dtype as torch_dtype
+    from archspec.api.networks import blocks as blocks
+    from archspec.api.networks import repeated_blocks, resize_positions
+    from archspec.api.reading import BUILT as BUILT
+    from archspec.api.reading import models, read, read_text, shipped
+    from archspec.api.reading import parse as parse
+    from archspec.api.reading import parse_value as parse_value
+    from archspec.graph import graph_of
 
 __all__ = [
     "check",
@@ -30,3 +34,28 @@ __all__ = [
     "scale",
     "shipped",
 ]
+
+_HOMES = {
+    "checking": ("check", "claims"),
+    "counting": ("cost", "diff", "scale"),
+    "drawing": ("draw",),
+    "loading": ("load", "load_aot", "torch_dtype"),
+    "networks": ("blocks", "graph_of", "repeated_blocks", "resize_positions"),
+    "reading": ("BUILT", "models", "parse", "parse_value", "read", "read_text", "shipped"),
+}
+
+
+if not TYPE_CHECKING:  # or else the names would be of any type
+
+    def __getattr__(name: str) -> object:
+        """Import what a function needs when it is first asked for: most programs use one or two."""
+        for home, names in _HOMES.items():
+            if name in names:
+                found = getattr(import_module(f"{__name__}.{home}"), name)
+                globals()[name] = found
+                return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *(name for names in _HOMES.values() for name in names)})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def echo_outline(graph: Graph) -> None:
     """Print name, inputs, outputs, parameters and multiply-adds."""
-    from archspec.analyses.cost import macs
+    from archspec.analyses.multiply_adds import macs
 
     try:
         multiply_adds = f"{macs(graph):,}"

@@ -1,9 +1,13 @@
 """The graph: a network with every shape known, as functions and calls, and what holds of every one."""
 
-from archspec.graph.flat import Flat, Node, Output, Scope
+from typing import TYPE_CHECKING
+
 from archspec.graph.function import Apply, Call, Function, Step
 from archspec.graph.graph import DEEPEST_SCOPE, FORMAT, MOST_NODES, Graph, graph_of
 from archspec.graph.records import Claim, Input, Record, Ref, Use, Value
+
+if TYPE_CHECKING:
+    from archspec.graph.flat import Flat, Node, Output, Scope
 
 __all__ = [
     "DEEPEST_SCOPE",
@@ -26,3 +30,15 @@ __all__ = [
     "Value",
     "graph_of",
 ]
+
+
+if not TYPE_CHECKING:  # or else the names would be of any type
+
+    def __getattr__(name: str) -> object:
+        """The records of the flat view, which not everything that uses a graph derives."""
+        if name not in ("Flat", "Node", "Output", "Scope"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from archspec.graph import flat
+
+        globals()[name] = found = getattr(flat, name)
+        return found

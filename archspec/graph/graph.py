@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import JsonValue
 
-from archspec.graph.flat import Flat, Node, Output, Scope, flatten
 from archspec.graph.function import Apply, Call, Function, Step, first_use
 from archspec.graph.records import Claim, Input, Record, Ref, Several
 from archspec.ground.errors import Mistake, SpecError
@@ -14,6 +13,9 @@ from archspec.ground.guarding import at_step
 from archspec.ground.source import Location
 from archspec.ground.tensor import TensorType
 from archspec.op import Weight, trained_values
+
+if TYPE_CHECKING:
+    from archspec.graph.flat import Flat, Node, Output, Scope
 
 FORMAT: Literal[2] = 2
 
@@ -167,8 +169,10 @@ class Graph(Record):
     # -------------------------------------------------------------- the flat view
 
     @cached_property
-    def flat(self) -> Flat:
+    def flat(self) -> "Flat":
         """The flat view. Raises SpecError for a network that has too many nodes to list them."""
+        from archspec.graph.flat import flatten
+
         steps = sum(len(function.steps) for function in self.functions)
         if self.functions and self.sizes[-1] > max(MOST_NODES, steps):
             raise SpecError.of(
@@ -179,12 +183,12 @@ class Graph(Record):
         return flatten(self.functions, [given.name for given in self.inputs], self.location)
 
     @property
-    def nodes(self) -> tuple[Node, ...]:
+    def nodes(self) -> "tuple[Node, ...]":
         """Every node, in an order in which they can run."""
         return self.flat.nodes
 
     @property
-    def scopes(self) -> tuple[Scope, ...]:
+    def scopes(self) -> "tuple[Scope, ...]":
         """Every call, the model first, each behind the one around it."""
         return self.flat.scopes
 
@@ -194,8 +198,10 @@ class Graph(Record):
         return self.flat.weights
 
     @cached_property
-    def outputs(self) -> tuple[Output, ...]:
+    def outputs(self) -> "tuple[Output, ...]":
         """What the network gives."""
+        from archspec.graph.flat import Output
+
         return tuple(
             Output(name, value, type_)
             for name, value, type_ in zip(
@@ -213,7 +219,7 @@ class Graph(Record):
         return types
 
     @cached_property
-    def members(self) -> dict[int, list[Node | int]]:
+    def members(self) -> "dict[int, list[Node | int]]":
         """For each scope its nodes, and the indices of the scopes in it, in the order in which they run."""
         members: dict[int, list[Node | int]] = {index: [] for index in range(len(self.scopes))}
         seen = {0}
@@ -229,15 +235,15 @@ class Graph(Record):
             members[node.scope].append(node)
         return members
 
-    def inside(self, scope: int) -> Iterator[Node]:
+    def inside(self, scope: int) -> "Iterator[Node]":
         """The nodes of a scope and of those in it, in order."""
         for member in self.members[scope]:
-            if isinstance(member, Node):
-                yield member
-            else:
+            if isinstance(member, int):
                 yield from self.inside(member)
+            else:
+                yield member
 
-    def sums(self, number: Callable[[Node], int]) -> dict[str, int]:
+    def sums(self, number: "Callable[[Node], int]") -> dict[str, int]:
         """A number of each node, summed over the nodes of each scope and of those in it, by the scope's name."""
         numbers = {node.name: number(node) for node in self.nodes}
         return {
@@ -245,15 +251,15 @@ class Graph(Record):
             for i, scope in enumerate(self.scopes)
         }
 
-    def input_types(self, node: Node) -> tuple[TensorType, ...]:
+    def input_types(self, node: "Node") -> tuple[TensorType, ...]:
         """The types of a node's inputs, in order."""
         return tuple(self.types[value] for value in node.inputs)
 
-    def option_types(self, node: Node) -> dict[str, TensorType]:
+    def option_types(self, node: "Node") -> dict[str, TensorType]:
         """The types of a node's optional inputs, by name."""
         return {name: self.types[value] for name, value in node.options.items()}
 
-    def ask(self, node: Node, question: Callable[..., Answer]) -> Answer:
+    def ask(self, node: "Node", question: Callable[..., Answer]) -> Answer:
         """What a node's op says of it: `graph.ask(node, Op.macs)`, given the types of its inputs and options.
 
         Raises Mistake, with the step's name, when it cannot be said, as of free sizes.
@@ -264,11 +270,11 @@ class Graph(Record):
         except Mistake as mistake:
             raise at_step(mistake, node.name, node.location) from mistake.__cause__
 
-    def weights_of(self, node: Node) -> Mapping[str, Weight]:
+    def weights_of(self, node: "Node") -> Mapping[str, Weight]:
         """The weights that a node computes with, by their key below its name; its own unless it `shares` them."""
         return self.functions[self.scopes[node.scope].function].held.get(node.step, {})
 
-    def with_nodes(self, nodes: Iterable[Node]) -> "Graph":
+    def with_nodes(self, nodes: "Iterable[Node]") -> "Graph":
         """The same network with other nodes in the flat view, folded into functions again.
 
         Raises SpecError when these are not nodes that a spec could have.

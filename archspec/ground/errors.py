@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from unicodedata import combining, east_asian_width
 
 import archspec.namesake  # noqa: F401  (nearly every module imports this one)
@@ -139,6 +138,8 @@ class InputError(SpecError, ValueError):
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """`did you mean ...?`, or an empty string when nothing known is near."""
+    from difflib import get_close_matches  # which a spec without mistakes does not need
+
     lowered = {candidate.lower(): candidate for candidate in sorted(known)}
     wanted = name.lower()[:_LONGEST_NAME]
     near = get_close_matches(wanted, lowered, n=1, cutoff=0.6)

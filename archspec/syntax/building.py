@@ -12,7 +12,6 @@ from archspec.ground.source import Source, Span
 from archspec.syntax import automaton
 from archspec.syntax import tree as t
 from archspec.syntax.automaton import Node, Token
-from archspec.syntax.unexpected import indentation_help, unexpected
 
 _LINE_PARTS = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
@@ -49,10 +48,14 @@ class _Builder:
             message = f"brackets are nested more than {automaton.DEEPEST} deep"
             raise self._error(message, found.start, found.start + 1, _NAMES) from None
         except automaton.Misindented as found:
+            from archspec.syntax.unexpected import indentation_help
+
             end = text.find("\n", found.start)
             help_ = indentation_help(text, found.start)
             raise self._error("indentation matches no line above", found.start, end, help_) from None
         except automaton.Stuck as found:
+            from archspec.syntax.unexpected import unexpected
+
             whole = "file" if start == "file" else "expression"
             said = unexpected(text, found.start, found.token, found.kind, found.expected, whole)
             raise self._error(said.message, said.start, said.end, said.help) from None
