@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from archspec.elaboration.builder import BUDGET
+from archspec.elaboration.budget import BUDGET
 from archspec.elaboration.catalogue import Entry, catalogue
-from archspec.elaboration.evaluator import Poisoned
+from archspec.elaboration.checks import DEEPEST_VALUE, within_reason
 from archspec.elaboration.files import SUFFIX, locate, read_file, require_text, shipped_names, shipped_specs
-from archspec.elaboration.functions import DEEPEST_VALUE, within_reason
 from archspec.elaboration.machine import Machine
+from archspec.elaboration.mistakes import Poisoned, Stopped
 from archspec.elaboration.modules import Module, Modules
-from archspec.elaboration.statements import Stopped
 from archspec.elaboration.values import Environment, OpLayer, is_layer
 from archspec.graph import Graph
 from archspec.ground.collection import uncollected
@@ -77,7 +76,7 @@ def elaborate(
         layer = module.layer(definition)
         if settings:
             try:
-                layer = machine.evaluator.call(layer, [], settings, definition.span)
+                layer = machine.calls.call(layer, [], settings, definition.span)
             except Mistake as mistake:
                 raise mistake.at(definition.span) from None
         long_form, returns = machine.run_model(layer)

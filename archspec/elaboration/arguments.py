@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from archspec.elaboration.functions import number
-from archspec.elaboration.values import BlockLayer, OpLayer, Tensor, describe, frozen, is_layer, kind, same
+from archspec.elaboration.checks import SIZE_NEEDED, number
+from archspec.elaboration.values import BlockLayer, OpLayer, Tensor, describe, frozen, is_layer, noun, same
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.guarding import FAULT
 from archspec.ground.size import Free
@@ -28,7 +28,7 @@ class ArgumentMistake(Mistake):
         self.argument = name
 
 
-def place(
+def by_position(
     what: str,
     parameters: Iterable[str],
     bound: Mapping[str, Any],
@@ -55,7 +55,7 @@ def place(
     return placed
 
 
-def once(what: str, placed: Mapping[str, Any], named: Mapping[str, Any]) -> Mapping[str, Any]:
+def given_once(what: str, placed: Mapping[str, Any], named: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments given by name; ArgumentMistake when one of them was given by position too."""
     for name in named:
         if name in placed:
@@ -84,7 +84,7 @@ def build_op(layer: OpLayer) -> Op:
     """The op with its arguments, checked. Raises Mistake when one is missing or wrong."""
     for name, value in layer.arguments.items():
         if isinstance(value, Tensor) or (is_layer(value) and value != []):  # the empty list is of anything
-            raise ArgumentMistake(name, f"`{name}` of {layer.name} cannot be {kind(value)}", kind="type")
+            raise ArgumentMistake(name, f"`{name}` of {layer.name} cannot be {noun(value)}", kind="type")
     return build(layer.op, layer.arguments)
 
 
@@ -134,7 +134,7 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
         return ArgumentMistake(
             name,
             f"{subject} must be known, but {value} is free",
-            help="give the input a number there, or a parameter of the model",
+            help=SIZE_NEEDED,
             kind="free",
         )
     return ArgumentMistake(
@@ -201,7 +201,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
     if parameter.type is not None and not _is(value, parameter.type):
         raise ArgumentMistake(
             parameter.name,
-            f"`{parameter.name}` of {block} must be {_type_words(parameter.type)}, not {kind(value)}",
+            f"`{parameter.name}` of {block} must be {_type_words(parameter.type)}, not {noun(value)}",
             kind="type",
             help=whole_help(value) if parameter.type.name == "int" else "",
         )

@@ -27,13 +27,12 @@ def declaring(definition: t.Definition) -> set[str]:
     stack: list[t.Tree] = [definition]
     while stack:
         node = stack.pop()
-        match node:
-            case t.Assign(target=target, value=value) | t.For(target=target, iterable=value):
-                for name in names_bound(target):
-                    bound.setdefault(name, set()).update(names_in(value))
-            case t.Input(pattern=pattern):
-                for part in pattern or ():
-                    names |= names_in(part)
+        for name, value in _bindings(node):
+            if value is not None:
+                bound.setdefault(name, set()).update(names_in(value))
+        if isinstance(node, t.Input):
+            for part in node.pattern or ():
+                names |= names_in(part)
         stack.extend(node.children())
     waiting = list(names)
     while waiting:
@@ -64,12 +63,32 @@ def names_bound(node: t.Tree) -> Iterator[str]:
     stack = [node]
     while stack:
         current = stack.pop()
-        match current:
-            case t.Target(name=str(name)) | t.Imported(alias=name):
-                yield name
-            case t.Own(name=name) | t.Shared(name=name) | t.FreeSize(name=name) | t.RestSizes(name=name):
-                yield name
-            case t.Input(name=name, pattern=pattern):
-                yield name
-                yield from (part.name for part in pattern or () if isinstance(part, t.Name))
+        yield from (name for name, _ in _bindings(current))
         stack.extend(current.children())
+
+
+def _bindings(node: t.Tree) -> Iterator[tuple[str, t.Expression | None]]:
+    """The names that a node itself binds, each with the expression that it is computed from, where there is one.
+
+    This is the one place that knows: a new statement that binds names has its case here.
+    """
+    match node:
+        case t.Assign(target=target, value=value) | t.For(target=target, iterable=value):
+            yield from ((name, value) for name in _targets(target))
+        case t.Clause(target=target):
+            yield from ((name, None) for name in _targets(target))
+        case t.Imported(alias=name):
+            yield name, None
+        case t.Own(name=name) | t.Shared(name=name) | t.FreeSize(name=name) | t.RestSizes(name=name):
+            yield name, None
+        case t.Input(name=name, pattern=pattern):
+            yield name, None
+            yield from ((part.name, None) for part in pattern or () if isinstance(part, t.Name))
+
+
+def _targets(target: t.Target) -> Iterator[str]:
+    """The names in the target of an assignment or a loop."""
+    if target.name is not None:
+        yield target.name
+    for part in target.targets:
+        yield from _targets(part)

@@ -1,4 +1,4 @@
-"""The graph under construction: it infers the types of steps, interns functions and keeps the budget."""
+"""The graph under construction: the types of its steps are inferred, and equal functions are one."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
+from archspec.elaboration.budget import NEW_NODE, Budget
 from archspec.elaboration.frames import Frame, check_length
+from archspec.elaboration.origins import Origins, plain_type
 from archspec.elaboration.values import Held, SharedLayer, SharedState, Tensor
 from archspec.graph import DEEPEST_SCOPE, Apply, Call, Function, Ref
 from archspec.graph.function import first_use
-from archspec.ground.declared import Declared, Family, number, use, used
+from archspec.ground.declared import Declared, number, use, used
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import first_use as first_name
-from archspec.ground.size import Free
-from archspec.ground.source import Location, Span
+from archspec.ground.source import Span
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Op, Weight
 from archspec.op.inference import infer
 from archspec.ops.weights import Constant, Own, Tied
-
-BUDGET = 1_000_000  # nodes in functions; and steps in evaluating the spec
-NEW_NODE, NEW_FUNCTION = 10, 120  # steps of evaluation, about as long as each takes
 
 NOTHING = -1  # the function of what the first use of a shared layer did not make
 
@@ -35,10 +33,9 @@ Label = str | SharedLayer | None
 class Builder:
     """Collects the functions of a graph, each behind those that it calls; `frame` is the one under construction."""
 
-    def __init__(self, budget: int = BUDGET) -> None:
+    def __init__(self, budget: Budget, origins: Origins) -> None:
         self.budget = budget
-        self.work = 0  # steps taken in evaluating the spec
-        self.made = 0  # nodes of functions, however often these are called
+        self.origins = origins
         self.functions: list[Function] = []
         self.depths: list[int] = []  # of calls in each function
         self.longest: list[int] = []  # letters of the longest name in each
@@ -46,36 +43,13 @@ class Builder:
         self.depth = 0
         self._interned: dict[Hashable, int] = {}
         self._inferred: dict[Any, _Inferred] = {}
-        self.used = 0  # the origins of the numbers used, one bit for each
-        self.uses: dict[int, Location] = {}  # where each was first, by its bit
-        self.family = Family()
-        self._origins: dict[Hashable, int] = {}
-        self._traces: dict[Hashable, int] = {}
-
-    # -------------------------------------------------------------- budget
-
-    def spend(self, steps: int, span: Span) -> None:
-        """Count work against the budget; SpecError when it is more than that."""
-        self.work += steps
-        most = max(self.budget, BUDGET)
-        if self.work > most:
-            raise SpecError.of(
-                "budget", f"the spec takes more than {most:,} steps to evaluate", span, help=_LARGER
-            )
-
-    def afford(self, span: Span) -> None:
-        """SpecError when one more node would pass the budget."""
-        if self.made >= self.budget:
-            raise SpecError.of(
-                "budget", f"the graph would have more than {self.budget:,} nodes", span, help=_LARGER
-            )
 
     # -------------------------------------------------------------- functions
 
     @contextmanager
     def function(self, path: str, span: Span, like: int | None = None) -> Iterator[Frame]:
         """A frame for the steps made inside, of a function whose full name is `path` here."""
-        self.spend(1, span)
+        self.budget.spend(1, span)
         if self.depth >= DEEPEST_SCOPE:
             raise SpecError.of(
                 "recursion", f"blocks and lists are nested more than {DEEPEST_SCOPE} deep", span
@@ -105,7 +79,7 @@ class Builder:
         function.__dict__["held"] = frame.held
         key = function.key
         if key in self._interned:
-            self.made -= sum(isinstance(step, Apply) for step in frame.steps)  # which exist already
+            self.budget.nodes -= sum(isinstance(step, Apply) for step in frame.steps)  # which exist already
         else:
             self._interned[key] = len(self.functions)
             self.functions.append(function)
@@ -124,7 +98,7 @@ class Builder:
         layer: SharedLayer | None,
     ) -> tuple[Tensor, ...]:
         """Add a call of a function, whose outputs have these types and traces; `layer` is the one that it is a use of."""
-        self.spend(1, span)
+        self.budget.spend(1, span)
         frame, below = self.frame, self.longest[function]
         step = Call.unchecked(
             name=name,
@@ -143,37 +117,6 @@ class Builder:
             layer.state.first = function
         return tuple([Tensor(Ref(name, i), type_, trace) for i, (type_, trace) in enumerate(types)])
 
-    # -------------------------------------------------------------- declared sizes
-
-    def declared(self, value: int, origin: Hashable) -> Declared:
-        """A number that is declared: what is computed of it knows that it comes from there."""
-        place = self._origins.setdefault(origin, len(self._origins))
-        return self.family.member(number(value), 1 << place, Free.named(f"@{place}"))
-
-    def use(self, origins: int, span: Span) -> None:
-        """Note that numbers which come from these are used at that place."""
-        new = origins & ~self.used
-        if new:
-            self.used |= new
-            self.uses.update({1 << i: span.location for i in range(new.bit_length()) if new >> i & 1})
-
-    def settled(self, value: Any) -> Any:
-        """The plain number where all that it comes from is used already, else the number as it is."""
-        return number(value) if type(value) is Declared and not value.origins & ~self.used else value
-
-    def traced(self, type_: TensorType) -> tuple[TensorType, TensorType, int]:
-        """The type with its sizes settled; the same with plain ones; and the number of the way in which its sizes
-        follow from declared ones, 0 if none does."""
-        plain = plain_type(type_)
-        if plain is type_:
-            return type_, type_, 0
-        shape = tuple([self.settled(size) for size in type_.shape])
-        way = tuple([size.key if type(size) is Declared else -1 for size in shape])
-        if max(way) < 0:
-            return plain, plain, 0
-        trace = self._traces.setdefault(way, len(self._traces) + 1)
-        return TensorType(shape, type_.dtype, type_.batched), plain, trace
-
     # -------------------------------------------------------------- steps
 
     def emit(
@@ -189,8 +132,7 @@ class Builder:
 
         Raises Mistake when the inputs do not fit the op, SpecError past the budget.
         """
-        self.afford(span)
-        self.made += 1
+        self.budget.add_node(span)
         types = tuple([tensor.type for tensor in inputs])
         traces = tuple([tensor.trace for tensor in inputs])
         given = tuple([(option, tensor.type, tensor.trace) for option, tensor in options.items()])
@@ -201,8 +143,8 @@ class Builder:
                 outputs, weights = infer(op, types, named)
                 if weights and not type(op).__module__.startswith("archspec."):
                     _use_in_weights(op, types, named, weights)
-            self.use(origins[0], span)
-            traced = [self.traced(type_) for type_ in outputs]
+            self.origins.use(origins[0], span)
+            traced = [self.origins.traced(type_) for type_ in outputs]
             inferred = _Inferred(
                 [(type_, trace) for type_, _, trace in traced],
                 tuple([plain for _, plain, _ in traced]),
@@ -225,7 +167,7 @@ class Builder:
         if inferred.weights:
             self.frame.held[name] = inferred.weights
         many = len(inputs) + len(inferred.plain)
-        self.spend(NEW_NODE + (many if many > 8 else 0), span)
+        self.budget.spend(NEW_NODE + (many if many > 8 else 0), span)
         return tuple([Tensor(Ref(name, i), type_, trace) for i, (type_, trace) in enumerate(inferred.types)])
 
     def own_weight(self, name: str, weight: Weight, span: Span) -> Tensor:
@@ -356,19 +298,8 @@ def _use_in_weights(
                 use(size)
 
 
-def plain_type(type_: TensorType) -> TensorType:
-    """The type with its sizes as plain numbers, as graphs have them."""
-    for size in type_.shape:
-        if type(size) is Declared:
-            return TensorType(tuple([number(size) for size in type_.shape]), type_.dtype, type_.batched)
-    return type_
-
-
 @cache
 def snake(name: str) -> str:
     """`GlobalAvgPool` as `global_avg_pool`, `ReLU6` as `relu6`, `MBConv` as `mbconv`."""
     words = re.sub(r"([a-z0-9])([A-Z][a-z])", r"\1_\2", name)
     return words.lower()
-
-
-_LARGER = "if that is meant, read it with a larger `budget`"

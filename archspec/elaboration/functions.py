@@ -4,50 +4,20 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from archspec.elaboration.values import BlockLayer, Function, Labelled, OpLayer, describe, kind
+from archspec.elaboration.checks import finite, items, number, short_enough, truth, whole, within_reason
+from archspec.elaboration.values import Function, describe
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Free, Size
 
 FUNCTIONS: dict[str, Function] = {}
-LONGEST = 1_000_000  # items of a list
-LONGEST_TEXT = 100_000  # characters of a string
-DEEPEST_VALUE = 64  # lists in lists, layers in arguments of layers
 
 
 def _function(call: Callable[..., Any]) -> Callable[..., Any]:
     name = call.__name__.rstrip("_")
     FUNCTIONS[name] = Function(name, call)
     return call
-
-
-def number(value: Any, what: str) -> Any:
-    """The value when it is a number; Mistake when not."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Free):
-        raise Mistake(f"{what} takes numbers, not {kind(value)}", kind="type")
-    return value
-
-
-def items(value: Any, what: str) -> list[Any]:
-    """The items of a list or tuple; Mistake for anything else."""
-    if not isinstance(value, list | tuple):
-        raise Mistake(f"{what} takes a list, not {kind(value)}", kind="type")
-    return list(value)
-
-
-def whole(value: Any, what: str) -> int:
-    """The value when it is a whole number; Mistake when not."""
-    if isinstance(value, Free):
-        raise _free(what, value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Mistake(
-            f"{what} takes whole numbers, not {kind(value)}",
-            kind="type",
-            help="round, floor and ceil give whole numbers" if isinstance(value, float) else "",
-        )
-    return value
 
 
 def usage(function: Function) -> str:
@@ -165,23 +135,16 @@ def any_(value: Any) -> bool:
     return any(truth(item, "any") for item in items(value, "any"))
 
 
-def truth(value: Any, what: str) -> bool:
-    """The value when it is `true` or `false`; Mistake when not."""
-    if not isinstance(value, bool):
-        raise Mistake(f"{what} takes true or false", kind="type", help="compare: `n > 0`, `x != none`")
-    return value
-
-
 @_function
 def abs_(value: Any) -> Any:
     """The number without its sign."""
-    return abs(_finite(value, "abs"))
+    return abs(finite(value, "abs"))
 
 
 @_function
 def round_(value: Any, digits: Any = None) -> int | float:
     """The nearest whole number (halves to the even one), or to so many decimal digits."""
-    taken = _finite(value, "round")
+    taken = finite(value, "round")
     if digits is None:
         return round(taken)
     places = whole(digits, "round")
@@ -193,25 +156,25 @@ def round_(value: Any, digits: Any = None) -> int | float:
 @_function
 def floor(value: Any) -> int:
     """The next whole number below."""
-    return math.floor(_finite(value, "floor"))
+    return math.floor(finite(value, "floor"))
 
 
 @_function
 def ceil(value: Any) -> int:
     """The next whole number above."""
-    return math.ceil(_finite(value, "ceil"))
+    return math.ceil(finite(value, "ceil"))
 
 
 @_function
 def int_(value: Any) -> int:
     """The number without its decimal digits."""
-    return math.trunc(_finite(value, "int"))
+    return math.trunc(finite(value, "int"))
 
 
 @_function
 def float_(value: Any) -> float:
     """The number as a decimal one."""
-    return float(_finite(value, "float"))
+    return float(finite(value, "float"))
 
 
 @_function
@@ -241,19 +204,19 @@ def log(value: Any) -> float:
 @_function
 def exp(value: Any) -> float:
     """e to that power."""
-    return math.exp(min(_finite(value, "exp"), 700))
+    return math.exp(min(finite(value, "exp"), 700))
 
 
 @_function
 def sin(value: Any) -> float:
     """The sine of an angle in radians."""
-    return math.sin(_finite(value, "sin"))
+    return math.sin(finite(value, "sin"))
 
 
 @_function
 def cos(value: Any) -> float:
     """The cosine of an angle in radians."""
-    return math.cos(_finite(value, "cos"))
+    return math.cos(finite(value, "cos"))
 
 
 @_function
@@ -265,78 +228,13 @@ def round_to(value: Any, divisor: Any) -> int:
     unit = whole(divisor, "round_to")
     if unit < 1:
         raise Mistake("round_to takes a positive divisor", kind="value")
-    taken = _finite(value, "round_to")
+    taken = finite(value, "round_to")
     nearest = max(unit, int(taken + unit / 2) // unit * unit)
     return nearest + unit if nearest < 0.9 * taken else nearest
 
 
-def short_enough(length: int) -> None:
-    """Mistake when a list would be longer than any list may be."""
-    if length > LONGEST:
-        raise Mistake(f"a list of {length:,} items; {LONGEST:,} is the most", kind="budget")
-
-
-def weigh(value: Any, depth: int = 0) -> int:
-    """How much a value holds, items of lists in lists and arguments of layers counted each time they occur.
-
-    Mistake when that is more than any value may hold: one that refers to a part of itself twice, and so
-    on, is small in memory but endless to whoever goes through it.
-    """
-    match value:
-        case list() | tuple():
-            parts: Iterable[Any] = value
-        case OpLayer():
-            parts = value.arguments.values()
-        case BlockLayer():
-            parts = (*value.arguments.values(), *value.passed_on.values())
-        case Labelled():
-            parts = (value.layer,)
-        case str():
-            if len(value) > LONGEST_TEXT:
-                raise Mistake(f"a string of more than {LONGEST_TEXT:,} characters", kind="budget")
-            return 1 + len(value) // 16
-        case _:
-            return 1
-    if depth > DEEPEST_VALUE:
-        raise Mistake(f"a value nested more than {DEEPEST_VALUE} deep", kind="budget")
-    total, last, weight = 1, None, 0
-    for part in parts:
-        if part is not last:  # of the many times in `n * [x]`, the first is enough
-            last, weight = part, weigh(part, depth + 1)
-        total += weight or 1
-        if total > LONGEST:
-            raise Mistake(
-                f"a value of more than {LONGEST:,} items, those of lists within lists counted", kind="budget"
-            )
-    return total
-
-
-def within_reason(value: Any) -> Any:
-    """The number, when it is one that a computation of sizes could need; Mistake when it overflows."""
-    if isinstance(value, int) and abs(value) > 10**30:
-        raise Mistake("the number has more than 30 digits", kind="value")
-    if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
-        raise Mistake("the result is not a finite number", kind="value")
-    return value
-
-
-def _finite(value: Any, what: str) -> int | float:
-    taken: Size | float = number(value, what)
-    if isinstance(taken, Free):
-        raise _free(what, taken)
-    return taken
-
-
-def _free(what: str, size: Free) -> Mistake:
-    return Mistake(
-        f"{what} needs a known number, but {size} is free",
-        kind="free",
-        help="give the input a number there, or a parameter of the model",
-    )
-
-
 def _least(value: Any, what: str, least: float) -> int | float:
-    taken = _finite(value, what)
+    taken = finite(value, what)
     if taken < least:
         raise Mistake(f"{what} of {taken} is not a number", kind="value")
     return taken

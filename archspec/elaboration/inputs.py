@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.binding import names_in
-from archspec.elaboration.builder import plain_type
 from archspec.elaboration.frames import check_length
-from archspec.elaboration.places import at
-from archspec.elaboration.values import BlockLayer, Environment, Tensor, describe, kind
+from archspec.elaboration.mistakes import at
+from archspec.elaboration.origins import plain_type
+from archspec.elaboration.values import BlockLayer, Environment, Tensor, describe, noun
 from archspec.graph import Input, Use
 from archspec.ground.declared import Declared, same_always
 from archspec.ground.errors import SpecError
@@ -21,11 +21,9 @@ from archspec.syntax import tree as t
 if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
 
-KNOWN = "give the input a number there, or a parameter of the model"
-
 
 @dataclass(slots=True)
-class Call:
+class Application:
     """One application of a block: its names, and the tensors that its inputs still have to take."""
 
     layer: BlockLayer
@@ -40,49 +38,50 @@ class Inputs:
 
     def __init__(self, machine: Machine) -> None:
         self.builder = machine.builder
+        self.origins = machine.origins
         self.evaluator = machine.evaluator
         self.declared: list[Input] = []  # by the model
         self._axes: dict[tuple[str, int], int] = {}  # of the sizes of inputs, the origins that declare them
 
     # -------------------------------------------------------------- inputs
 
-    def take(self, statement: t.Input, call: Call) -> None:
+    def take(self, statement: t.Input, application: Application) -> None:
         """Bind an input to the next tensor, which must fit its pattern; or declare one of the model."""
         wanted = None
         if statement.dtype is not None:
             with at(statement.span):
                 wanted = dtype(statement.dtype)
-        if call.root:
-            tensor = self._root_input(statement, call, wanted or "f32")
+        if application.root:
+            tensor = self._root_input(statement, application, wanted or "f32")
         else:
-            if not call.waiting:
-                came = len(call.inputs)
+            if not application.waiting:
+                came = len(application.inputs)
                 raise SpecError.of(
                     "shape",
-                    f"{call.layer.name} takes more than {tensors(came)}",
+                    f"{application.layer.name} takes more than {tensors(came)}",
                     statement.span,
                     label=f"nothing is left for `{statement.name}`",
                     help="give it several as a tuple: `(x, y) -> layer`",
                 )
-            tensor = call.waiting.pop(0)
+            tensor = application.waiting.pop(0)
             if wanted is not None and tensor.type.dtype != wanted:
                 raise SpecError.of(
                     "dtype",
-                    f"`{statement.name}` of {call.layer.name} is {wanted}, not {tensor.type.dtype}",
+                    f"`{statement.name}` of {application.layer.name} is {wanted}, not {tensor.type.dtype}",
                     statement.span,
                 )
             if statement.pattern is not None:
-                self._match(statement, statement.pattern, tensor.type, call)
-        call.inputs.append(tensor)
-        call.env.names[statement.name] = tensor
+                self._match(statement, statement.pattern, tensor.type, application)
+        application.inputs.append(tensor)
+        application.env.names[statement.name] = tensor
 
-    def _root_input(self, statement: t.Input, call: Call, dtype_: Any) -> Tensor:
+    def _root_input(self, statement: t.Input, application: Application, dtype_: Any) -> Tensor:
         sizes: list[Size] = []
         for part in statement.pattern or ():
             if isinstance(part, t.FreeSize):
-                size: Any = call.env.names.setdefault(part.name, Free.named(part.name))
+                size: Any = application.env.names.setdefault(part.name, Free.named(part.name))
             elif isinstance(part, t.RestSizes) or (
-                isinstance(part, t.Name) and not _found(call.env, part.name)
+                isinstance(part, t.Name) and not application.env.has(part.name)
             ):
                 raise SpecError.of(
                     "shape",
@@ -91,7 +90,7 @@ class Inputs:
                     help=f"write a number, a parameter of the model, or `free {part.name}`",
                 )
             else:
-                size = self.evaluator.evaluate(part, call.env)
+                size = self.evaluator.evaluate(part, application.env)
             if (
                 isinstance(size, bool)
                 or not isinstance(size, int | Free)
@@ -105,11 +104,11 @@ class Inputs:
             if isinstance(size, int):
                 axis = statement.name, len(sizes)
                 origins = size.origins if isinstance(size, Declared) else 0
-                size = self.builder.declared(size, axis)
+                size = self.origins.declared(size, axis)
                 self._axes[axis] = origins | size.origins
-                if not names_in(part) <= set(call.env.names):
+                if not names_in(part) <= set(application.env.names):
                     # A number of the whole file, which may be used anywhere in it.
-                    self.builder.use(size.origins, part.span)
+                    self.origins.use(size.origins, part.span)
             sizes.append(size)
         if statement.pattern is None:
             raise SpecError.of(
@@ -133,20 +132,24 @@ class Inputs:
             )
         )
         frame.taken[statement.name] = statement.span
-        type_, plain, trace = self.builder.traced(type_)
+        type_, plain, trace = self.origins.traced(type_)
         return Tensor(frame.take_input(plain), type_, trace)
 
     def finished(self) -> tuple[Input, ...]:
         """The model's inputs, with the sizes that were used as numbers; for a finished graph."""
         uses: dict[str, list[Use]] = {given.name: [] for given in self.declared}
         for (name, axis), origins in self._axes.items():
-            places = [place for origin, place in self.builder.uses.items() if origin & origins]
+            places = [place for origin, place in self.origins.uses.items() if origin & origins]
             if places:
                 uses[name].append(Use.unchecked(axis=axis, location=places[0]))
         return tuple(given.with_changes(uses=tuple(uses[given.name])) for given in self.declared)
 
     def _match(
-        self, statement: t.Input, pattern: tuple[t.PatternSize, ...], type_: TensorType, call: Call
+        self,
+        statement: t.Input,
+        pattern: tuple[t.PatternSize, ...],
+        type_: TensorType,
+        application: Application,
     ) -> None:
         """Check a shape against its pattern, and bind the names in it."""
         rest = [i for i, part in enumerate(pattern) if isinstance(part, t.RestSizes)]
@@ -155,7 +158,7 @@ class Inputs:
             wanted = ", ".join(part.span.text for part in pattern)
             raise SpecError.of(
                 "shape",
-                f"`{statement.name}` of {call.layer.name} is [{wanted}], not {show(type_.shape)}",
+                f"`{statement.name}` of {application.layer.name} is [{wanted}], not {show(type_.shape)}",
                 statement.span,
                 label=f"{len(type_.shape)} ax{'is' if len(type_.shape) == 1 else 'es'} came"
                 if len(rest) < 2
@@ -167,39 +170,31 @@ class Inputs:
             sizes[rest[0] : stop] = [sizes[rest[0] : stop]]
         for part, size in zip(pattern, sizes, strict=True):
             if isinstance(part, t.FreeSize | t.RestSizes) or (
-                isinstance(part, t.Name) and not _found(call.env, part.name)
+                isinstance(part, t.Name) and not application.env.has(part.name)
             ):
-                known = call.env.names.get(part.name)
+                known = application.env.names.get(part.name)
                 if known is None:
-                    call.env.names[part.name] = size
+                    application.env.names[part.name] = size
                     continue
                 wanted_size = known
             else:
-                wanted_size = self.evaluator.evaluate(part, call.env)
+                wanted_size = self.evaluator.evaluate(part, application.env)
                 if isinstance(wanted_size, bool) or not isinstance(wanted_size, int | Free):
                     raise SpecError.of(
-                        "type", f"a size is a whole number, not {kind(wanted_size)}", part.span
+                        "type", f"a size is a whole number, not {noun(wanted_size)}", part.span
                     )
             pairs = zip(wanted_size, size, strict=False) if isinstance(size, list) else [(wanted_size, size)]
             if not all(same_always(*pair) for pair in pairs):
                 wanted_size, size = (
-                    self.evaluator.spent(wanted_size, part.span),
-                    self.evaluator.spent(size, part.span),
+                    self.origins.spent(wanted_size, part.span),
+                    self.origins.spent(size, part.span),
                 )
             with at(part.span):
                 same = wanted_size == size if isinstance(size, list) else always_equal(wanted_size, size)
             if not same:
                 raise SpecError.of(
                     "shape",
-                    f"`{statement.name}` of {call.layer.name} does not fit {show(type_.shape)}",
+                    f"`{statement.name}` of {application.layer.name} does not fit {show(type_.shape)}",
                     part.span,
                     label=f"{describe(wanted_size)} is wanted, {describe(size)} came",
                 )
-
-
-def _found(env: Environment, name: str) -> bool:
-    try:
-        env.find(name)
-    except KeyError:
-        return False
-    return True

@@ -1,26 +1,19 @@
-"""Layers applied to tensors: an op is a step, a block or a list of layers a call of a function.
-
-A block applied in the same way again is a call of the function that it made before: nothing of it is run anew.
-"""
+"""Layers applied to tensors: an op is a step, a block or a list of layers a call of a function."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
-
 from archspec.elaboration.arguments import parameter_names, takes
-from archspec.elaboration.builder import NEW_FUNCTION, NOTHING, Label, plain_type, snake
+from archspec.elaboration.builder import Label, snake
 from archspec.elaboration.frames import check_length
-from archspec.elaboration.handing import Handing, runs
-from archspec.elaboration.places import at
+from archspec.elaboration.handing import runs
+from archspec.elaboration.mistakes import at
+from archspec.elaboration.reuse import Body, StepName, Tensors
 from archspec.elaboration.values import (
     BlockLayer,
     Environment,
-    Held,
     Labelled,
     OpLayer,
     Outputs,
@@ -28,50 +21,24 @@ from archspec.elaboration.values import (
     Tensor,
     describe,
     is_layer,
-    kind,
+    noun,
 )
 from archspec.graph import Call, Ref
 from archspec.ground.errors import SpecError
 from archspec.ground.source import Span
-from archspec.ground.tensor import TensorType
+from archspec.op import Op
 
 if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
 
-DEEPEST = 50  # blocks within blocks, and files that import files
-NO_RECURSION = "blocks cannot recur; repeat with a list: `n * [Block]`"
-
-Tensors = tuple[Tensor, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What a block or a list of layers made when it was applied: a function, and the types and names of what it gives.
-
-    `height` is how deep blocks are nested in it, `after` what became of the shared layers handed to it: what their first use
-    made, and how many uses it added.
-    """
-
-    function: int
-    types: list[tuple[TensorType, int]]
-    names: tuple[str, ...]
-    height: int
-    after: list[tuple[Held | int | None, int]]
-
 
 class Layers:
-    """Applies layers; `around` are the blocks being applied, outermost first."""
+    """Applies layers."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.builder = machine.builder
-        self.around: list[tuple[str, Span]] = []
-        self._deepest = 0  # the most blocks around a step, since this was last set
-        self._applied: dict[Hashable, Applied] = {}
-
-    def release(self) -> None:
-        """Let go of what was applied."""
-        self._applied.clear()
+        self.reuse = machine.reuse
 
     def apply(self, layer: Any, inputs: Tensors, label: Label, span: Span) -> Tensors:
         """Apply an op, a block, a shared layer or a list of layers. Raises SpecError when it does not fit."""
@@ -92,8 +59,9 @@ class Layers:
             case list() if is_layer(layer):
                 if label is None:
                     return self.row(layer, inputs, span)
-                name, shown = self.name(label, "", span)
-                return self.call(layer, "", {}, inputs, (name, shown, label), span, self._run_list(span))
+                return self.reuse.call(
+                    layer, inputs, self.name(label, "", span), self._list(span, "", {}), span
+                )
             case Labelled():
                 return self.apply(layer.layer, inputs, label or layer.label, span)
             case Tensor():
@@ -102,25 +70,41 @@ class Layers:
                 )
             case list():
                 wrong = next(item for item in layer if not is_layer(item))
-                raise SpecError.of("type", f"a list of layers holds {kind(wrong)}", span)
-        raise SpecError.of("type", f"{kind(layer)} is not a layer", span)
+                raise SpecError.of("type", f"a list of layers holds {noun(wrong)}", span)
+        raise SpecError.of("type", f"{noun(layer)} is not a layer", span)
+
+    def stream(self, value: Any, span: Span) -> Tensors:
+        """The tensors that a layer is applied to. Raises SpecError when the value has none, or something else besides."""
+        if isinstance(value, Tensor):
+            return (value,)
+        if isinstance(value, list | tuple) and value and all(isinstance(item, Tensor) for item in value):
+            return tuple(value)
+        help_ = (
+            "start a chain of layers with a tensor, or write a list: `[Conv(8), ReLU]`"
+            if is_layer(value)
+            else ""
+        )
+        raise SpecError.of("type", f"`->` takes tensors, not {noun(value)}", span, help=help_)
 
     def emit(self, layer: OpLayer, inputs: Tensors, label: Label, span: Span) -> Tensors:
         """Apply an op: check its arguments, name the step and add it."""
         with at(span):
-            op = self.machine.evaluator.built(layer)
-            name, _ = self.name(label, snake(layer.name), span)
-            shared = label if isinstance(label, SharedLayer) else None
-            return self.builder.emit(op, inputs, layer.options, name, span, shared)
+            op = self.machine.calls.built(layer)
+            step = self.name(label, snake(layer.name), span)
+            return self.builder.emit(op, inputs, layer.options, step.name, span, step.shared)
 
-    def name(self, label: Label, fallback: str, span: Span) -> tuple[str, str]:
-        """What a step is called in its function, and its full name here."""
+    def emit_op(self, op: str, inputs: Tensors, arguments: Mapping[str, Any], span: Span) -> Tensor:
+        """Apply an op of archspec's that has one output, by its name."""
+        return self.emit(OpLayer(Op.find(op), arguments), inputs, None, span)[0]
+
+    def name(self, label: Label, fallback: str, span: Span) -> StepName:
+        """What a step is called: by its label, or else by a name made from `fallback`."""
         frame = self.builder.frame
         if isinstance(label, SharedLayer):
             label.state.uses += 1
-            return frame.claim_use(label), label.shown
+            return StepName(frame.claim_use(label), label.shown, label)
         name = frame.claim_name(label, fallback, span)
-        return name, frame.path + name
+        return StepName(name, frame.path + name, None)
 
     # -------------------------------------------------------------- lists
 
@@ -181,134 +165,34 @@ class Layers:
         """Apply a block; `shown` is the name it is known by, which a short form around it may have given."""
         statements = self.machine.statements
         if layer.definition.layer is None:
-            name, full = self.name(label, snake(shown), span)
-            call = (name, full, label)
-
-            def run(bound: BlockLayer, tensors: Tensors) -> tuple[Outputs, dict[str, Any]]:
-                return statements.run_block(bound, tensors, span)
-
-            def check() -> None:
-                statements.require_fit(layer, inputs, span)
-
-            return self.call(layer, shown, None, inputs, call, span, run, f"{full}: {describe(layer)}", check)
+            step = self.name(label, snake(shown), span)
+            body = Body(
+                lambda bound, tensors: statements.run_block(bound, tensors, span),
+                shown,
+                trail=f"{step.full}: {describe(layer)}",
+                check=lambda: statements.require_fit(layer, inputs, span),
+            )
+            return self.reuse.call(layer, inputs, step, body, span)
         env = Environment(layer.home)
         called = label.shown if isinstance(label, SharedLayer) else label or snake(shown)
-        with self.inside(f"{called}: {describe(layer)}", span):
+        with self.machine.nesting.inside(f"{called}: {describe(layer)}", span):
             meant = self.short_form(layer, env, span)
             if isinstance(meant, BlockLayer):
                 return self.block(meant, inputs, label, span, shown)
             if not isinstance(meant, list):
                 return self.apply(meant, inputs, label, span)
-            name, full = self.name(label, snake(shown), span)
-            arguments = statements.arguments(env, span)
-            within = self._run_list(layer.definition.layer.span)
-            return self.call(meant, shown, arguments, inputs, (name, full, label), span, within)
+            step = self.name(label, snake(shown), span)
+            body = self._list(layer.definition.layer.span, shown, statements.arguments(env, span))
+            return self.reuse.call(meant, inputs, step, body, span)
 
-    def _run_list(self, span: Span) -> Callable[[list[Any], Tensors], tuple[Outputs, dict[str, Any]]]:
+    def _list(self, span: Span, block: str, arguments: dict[str, Any]) -> Body:
+        """How a list of layers is run that stands at a place."""
+
         def run(layers: list[Any], tensors: Tensors) -> tuple[Outputs, dict[str, Any]]:
             made = self.row(layers, tensors, span)
             return Outputs(made, getattr(made, "names", [""] * len(made))), {}
 
-        return run
-
-    def call(
-        self,
-        layer: Any,
-        block: str,
-        arguments: dict[str, Any] | None,
-        inputs: Tensors,
-        called: tuple[str, str, Label],
-        span: Span,
-        run: Callable[[Any, Tensors], tuple[Outputs, dict[str, Any]]],
-        trail: str | None = None,
-        check: Callable[[], None] = lambda: None,
-    ) -> Outputs:
-        """Call the function of a block or a list, which is `run` when it is first applied in this way.
-
-        `arguments` are those of the function where they do not come from running it. `called` is the name of the step, its
-        full name, and the label from which it has these.
-        """
-        name, full, label = called
-        shared = label if isinstance(label, SharedLayer) else None
-        handing = Handing()
-        does = handing.key(layer)
-        given = None if arguments is None else to_json(arguments, inf_nan_mode="constants")
-        place = None if arguments is None else span  # at which the steps of a list stand
-        key = (block, given, does, tuple([(tensor.type, tensor.trace) for tensor in inputs]), place)
-        like = self._like(name, shared)
-        applied = self.known(key)
-        depth = len(self.around)
-        fits = applied is not None and like in (None, applied.function)
-        if applied is None or not fits or depth + applied.height > DEEPEST:
-            check()
-            applied = self._first(layer, block, arguments, inputs, handing, full, like, span, run, trail, key)
-        else:
-            self._deepest = max(self._deepest, depth + applied.height)
-            for handed, (first, uses) in zip(handing.layers, applied.after, strict=True):
-                handed.state.first = first if handed.state.first is None else handed.state.first
-                handed.state.uses += uses
-        tensors = self.builder.call(
-            applied.function, name, (*inputs, *handing.tensors), handing.layers, applied.types, span, shared
-        )
-        return Outputs(tensors, applied.names)
-
-    def known(self, key: Hashable) -> Applied | None:
-        """What was made when a layer was applied in the same way before; None when it was not."""
-        return self._applied.get(key)
-
-    def _like(self, name: str, shared: SharedLayer | None) -> int | None:
-        """The function that the first use of a shared layer made, where this one is a part of a later use."""
-        if shared:
-            first = shared.state.first
-            return NOTHING if isinstance(first, Held) else first
-        like = self.builder.frame.like
-        if like is None or like < 0:
-            return like
-        step = self.builder.functions[like].by_name.get(name)
-        return step.function if isinstance(step, Call) else NOTHING
-
-    def _first(
-        self,
-        layer: Any,
-        block: str,
-        arguments: dict[str, Any] | None,
-        inputs: Tensors,
-        handing: Handing,
-        full: str,
-        like: int | None,
-        span: Span,
-        run: Callable[[Any, Tensors], tuple[Outputs, dict[str, Any]]],
-        trail: str | None,
-        key: Hashable,
-    ) -> Applied:
-        """Make a function of what is applied; remember it, unless there is a mistake in it."""
-        builder, mistakes, depth = self.builder, len(self.machine.problems), len(self.around)
-        outer, self._deepest = self._deepest, depth
-        uses = [handed.state.uses for handed in handing.layers]
-        builder.spend(NEW_FUNCTION, span)
-        with self.inside(trail, span), builder.function(f"{full}.", span, like) as frame:
-            frame.layers += [""] * len(handing.layers)
-            tensors = [
-                Tensor(frame.take_input(plain_type(tensor.type)), tensor.type, tensor.trace)
-                for tensor in (*inputs, *handing.tensors)
-            ]
-            bound = handing.rebound(layer, iter(tensors[len(inputs) :]))
-            outputs, made_with = run(bound, tuple(tensors[: len(inputs)]))
-        function = builder.finished(frame, block, arguments or made_with, len(inputs), outputs)
-        height, self._deepest = self._deepest - depth, max(outer, self._deepest)
-        applied = Applied(
-            function,
-            [(tensor.type, tensor.trace) for tensor in outputs],
-            outputs.names,
-            height,
-            [
-                (handed.state.first, handed.state.uses - before)
-                for handed, before in zip(handing.layers, uses, strict=True)
-            ],
-        )
-        if len(self.machine.problems) == mistakes:
-            self._applied[key] = applied
-        return applied
+        return Body(run, block, arguments)
 
     def short_form(self, layer: BlockLayer, env: Environment, span: Span, *, declares: bool = False) -> Any:
         """The layer that a block in the short form, applied at `span`, stands for."""
@@ -320,7 +204,7 @@ class Layers:
         meant = self.machine.evaluator.evaluate(definition.layer, env)
         if not is_layer(meant):
             raise SpecError.of(
-                "type", f"`{layer.name}` must be a layer, not {kind(meant)}", definition.layer.span
+                "type", f"`{layer.name}` must be a layer, not {noun(meant)}", definition.layer.span
             )
         if layer.passed_on:
             if isinstance(meant, list | SharedLayer):
@@ -331,29 +215,5 @@ class Layers:
                     help=takes(layer.name, parameter_names(layer)),
                 )
             with at(span):
-                meant = self.machine.evaluator.call(meant, [], dict(layer.passed_on), span)
+                meant = self.machine.calls.call(meant, [], dict(layer.passed_on), span)
         return meant
-
-    @contextmanager
-    def inside(self, what: str | None, span: Span) -> Iterator[None]:
-        """Adds to errors the block in which they come up, and lets no block apply itself without end."""
-        if what is None:
-            yield
-            return
-        if len(self.around) >= DEEPEST:
-            blocks = [name.partition(": ")[2] for name, _ in self.around]
-            again = blocks.count(what.partition(": ")[2]) > 1
-            message = (
-                f"`{blocks[-1]}` applies itself, without end"
-                if again
-                else f"blocks are nested more than {DEEPEST} deep"
-            )
-            raise SpecError.of("recursion", message, span, help=NO_RECURSION)
-        self.around.append((what, span))
-        self._deepest = max(self._deepest, len(self.around))
-        try:
-            yield
-        except SpecError as error:
-            raise error.inside(what, span) from None
-        finally:
-            self.around.pop()

@@ -1,10 +1,15 @@
-"""The machine that elaborates a spec: an evaluator of values, layers that are applied, statements that are run."""
+"""The machine that elaborates a spec: its parts, each of which uses those made before it."""
 
 from __future__ import annotations
 
-from archspec.elaboration.builder import BUDGET, Builder
+from archspec.elaboration.budget import BUDGET, Budget
+from archspec.elaboration.builder import Builder
+from archspec.elaboration.calls import Calls
 from archspec.elaboration.evaluator import Evaluator
-from archspec.elaboration.layers import DEEPEST, NO_RECURSION, Layers
+from archspec.elaboration.layers import Layers
+from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, Nesting
+from archspec.elaboration.origins import Origins
+from archspec.elaboration.reuse import Reuse
 from archspec.elaboration.statements import Statements
 from archspec.elaboration.values import BlockLayer, Environment
 from archspec.ground.errors import Problem, SpecError
@@ -18,16 +23,20 @@ class Machine:
 
     def __init__(self, budget: int = BUDGET, *, checked: bool = False) -> None:
         self.problems: list[Problem] = []
-        self.builder = Builder(budget)
+        self.budget = Budget(budget)
+        self.nesting = Nesting()
+        self.origins = Origins()
+        self.builder = Builder(self.budget, self.origins)
+        self.reuse = Reuse(self)
         self.evaluator = Evaluator(self, checked=checked)
+        self.calls = Calls(self)
         self.layers = Layers(self)
         self.statements = Statements(self)
 
     def release(self) -> None:
-        """Let go of what refers to this in circles, so that nothing of it stays when the graph is dropped."""
-        self.evaluator.release()
-        self.layers.release()
-        self.builder.family.release()
+        """Let go of what holds the graph in circles, so that nothing of it stays when it is dropped."""
+        self.reuse.release()
+        self.origins.release()
 
     def run_model(self, layer: BlockLayer) -> tuple[BlockLayer, tuple[str, ...]]:
         """Run a model, whose function becomes the last: the block in its long form, and the names of its outputs."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from archspec.elaboration.binding import names_bound
-from archspec.elaboration.evaluator import POISON, WORDS, Poisoned, builtin, builtins
 from archspec.elaboration.files import cycle, read_file, read_text, resolve_import, shipped_specs
-from archspec.elaboration.layers import DEEPEST
 from archspec.elaboration.machine import Machine
-from archspec.elaboration.statements import Stopped
+from archspec.elaboration.mistakes import POISON, Poisoned, Stopped
+from archspec.elaboration.nesting import DEEPEST
 from archspec.elaboration.values import BlockLayer, Environment, plain
+from archspec.elaboration.vocabulary import WORDS, builtin, builtins
 from archspec.graph import FORMAT, Claim, Graph
 from archspec.graph.rewriting import called
 from archspec.ground.errors import MOST_PROBLEMS, Problem, SpecError, suggest

@@ -9,37 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.arguments import ArgumentMistake, check_parameter, parameter_names, takes
 from archspec.elaboration.binding import declaring, inputs_within, names_bound
-from archspec.elaboration.evaluator import POISON, Poisoned
-from archspec.elaboration.inputs import KNOWN, Call, Inputs
-from archspec.elaboration.places import at
+from archspec.elaboration.inputs import Application, Inputs
+from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, at
 from archspec.elaboration.values import (
     BlockLayer,
     Environment,
     Outputs,
     Tensor,
-    by_default,
-    describe,
-    frozen,
     is_layer,
-    kind,
+    noun,
     plain,
 )
+from archspec.elaboration.weights import Weights
 from archspec.ground.errors import MOST_PROBLEMS, Mistake, SpecError
 from archspec.ground.names import require_free
-from archspec.ground.size import Free
 from archspec.ground.source import Span
-from archspec.ground.tensor import dtype, is_real
-from archspec.op import Weight
-from archspec.op.inference import require_start, tensors
-from archspec.op.initialisation import Init, Initialiser, constant, values
+from archspec.op.inference import tensors
 from archspec.syntax import tree as t
 
 if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
-
-
-class Stopped(Exception):  # noqa: N818  (the mistakes are kept already)
-    """A mistake after which it is no use to go on."""
 
 
 class Statements:
@@ -48,8 +37,10 @@ class Statements:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.builder = machine.builder
+        self.origins = machine.origins
         self.evaluator = machine.evaluator
         self.inputs = Inputs(machine)
+        self.weights = Weights(machine)
 
     # -------------------------------------------------------------- blocks
 
@@ -67,12 +58,12 @@ class Statements:
         self, layer: BlockLayer, inputs: tuple[Tensor, ...], span: Span
     ) -> tuple[Outputs, dict[str, Any]]:
         """Run the body of a block on tensors: what it returns, and its arguments."""
-        call = Call(layer, Environment(layer.home), list(inputs), root=False)
-        self.bind_parameters(layer, call.env, declares=False)
-        arguments = self.arguments(call.env, span)
-        returned = self._run_body(call)
-        if call.waiting:
-            taken = len(call.inputs)
+        application = Application(layer, Environment(layer.home), list(inputs), root=False)
+        self.bind_parameters(layer, application.env, declares=False)
+        arguments = self.arguments(application.env, span)
+        returned = self._run_body(application)
+        if application.waiting:
+            taken = len(application.inputs)
             raise SpecError.of("shape", f"{layer.name} takes {tensors(taken)}, not {len(inputs)}", span)
         return returned, arguments
 
@@ -80,11 +71,11 @@ class Statements:
         """Run the body of a model, whose inputs become those of the graph: what it returns, and its arguments."""
         span = layer.definition.span
         self.require_arguments(layer, span)
-        call = Call(layer, Environment(layer.home), [], root=True)
-        self.bind_parameters(layer, call.env, declares=True)
-        arguments = self.arguments(call.env, span)
-        returned = self._run_body(call)
-        if not call.inputs:
+        application = Application(layer, Environment(layer.home), [], root=True)
+        self.bind_parameters(layer, application.env, declares=True)
+        arguments = self.arguments(application.env, span)
+        returned = self._run_body(application)
+        if not application.inputs:
             raise SpecError.of(
                 "shape",
                 f"the model {layer.name} has no input",
@@ -93,13 +84,13 @@ class Statements:
             )
         return returned, arguments
 
-    def _run_body(self, call: Call) -> Outputs:
-        definition = call.layer.definition
-        returned = self._run(definition.body, call)
+    def _run_body(self, application: Application) -> Outputs:
+        definition = application.layer.definition
+        returned = self._run(definition.body, application)
         if returned is None:
             raise SpecError.of(
                 "syntax",
-                f"{call.layer.name} returns nothing",
+                f"{application.layer.name} returns nothing",
                 definition.span,
                 help="end it with `return`, in every branch that is taken",
             )
@@ -108,7 +99,7 @@ class Statements:
     def arguments(self, env: Environment, span: Span) -> dict[str, Any]:
         """The arguments of a block as JSON holds them."""
         for value in env.names.values():
-            self.evaluator.weighed(value, span)
+            self.machine.budget.weighed(value, span)
         return {name: plain(value) for name, value in env.names.items()}
 
     # -------------------------------------------------------------- parameters
@@ -121,7 +112,7 @@ class Statements:
                 value = layer.arguments[parameter.name]
             elif parameter.default is not None:
                 value = self.evaluator.evaluate(parameter.default, env)
-                known = self.evaluator.spent(value, parameter.span) if parameter.domain else value
+                known = self.origins.spent(value, parameter.span) if parameter.domain else value
                 try:
                     check_parameter(layer.name, parameter, known, partial(self.evaluator.evaluate, env=env))
                 except Mistake as mistake:
@@ -135,7 +126,7 @@ class Statements:
     def _declared(self, value: Any, origin: tuple[str | int, ...]) -> Any:
         """A value whose whole numbers know that they come from this parameter, or from that of another model."""
         if type(value) is int:
-            return self.builder.declared(value, origin)
+            return self.origins.declared(value, origin)
         if type(value) in (list, tuple):
             return type(value)(self._declared(item, (*origin, i)) for i, item in enumerate(value))
         return value
@@ -159,7 +150,7 @@ class Statements:
                 env.names.update(layer.arguments)
                 value = given[parameter.name]
                 if parameter.domain:
-                    value = self.evaluator.spent(value, parameter.span)
+                    value = self.origins.spent(value, parameter.span)
                 try:
                     check_parameter(layer.name, parameter, value, partial(self.evaluator.evaluate, env=env))
                 except ArgumentMistake:
@@ -169,16 +160,16 @@ class Statements:
 
     # -------------------------------------------------------------- statements
 
-    def _run(self, body: Iterable[t.Statement], call: Call) -> Outputs | None:
+    def _run(self, body: Iterable[t.Statement], application: Application) -> Outputs | None:
         """Run statements up to a `return`; a mistake is kept and poisons what depends on it."""
         for statement in body:
             try:
-                returned = self._statement(statement, call)
+                returned = self._statement(statement, application)
             except Poisoned:
-                self._poison(statement, call)
+                self._poison(statement, application)
             except SpecError as error:
                 self._keep(error)
-                self._poison(statement, call)
+                self._poison(statement, application)
             except RecursionError:
                 self._keep(SpecError.of("recursion", "this is nested too deeply", statement.span))
             else:
@@ -188,7 +179,7 @@ class Statements:
 
     def _keep(self, error: SpecError) -> None:
         """Keep a mistake to report it with the others; Stopped when it is no use to go on."""
-        around = tuple(reversed(self.machine.layers.around))
+        around = tuple(reversed(self.machine.nesting.around))
         self.machine.problems += (
             replace(problem, trail=(*problem.trail, *around)) for problem in error.problems
         )
@@ -196,23 +187,23 @@ class Statements:
         if hopeless or len(self.machine.problems) > MOST_PROBLEMS:
             raise Stopped
 
-    def _poison(self, statement: t.Statement, call: Call) -> None:
+    def _poison(self, statement: t.Statement, application: Application) -> None:
         for name in names_bound(statement):
-            call.env.names[name] = POISON
+            application.env.names[name] = POISON
         if isinstance(statement, t.Return | t.Input) or not self.machine.problems:
             raise Poisoned
 
-    def _statement(self, statement: t.Statement, call: Call) -> Outputs | None:
-        env = call.env
+    def _statement(self, statement: t.Statement, application: Application) -> Outputs | None:
+        env = application.env
         match statement:
             case t.Assign(target=target, value=value):
                 self.evaluator.bind(target, self.evaluator.evaluate(value, env), env)
             case t.Return():
                 return self._return(statement, env)
             case t.Input():
-                self.inputs.take(statement, call)
+                self.inputs.take(statement, application)
             case t.Own():
-                self._own(statement, env)
+                self.weights.declare(statement, env)
             case t.Shared():
                 self._shared(statement, env)
             case t.Require():
@@ -220,12 +211,12 @@ class Statements:
             case t.If(branches=branches, other=other):
                 for branch in branches:
                     if self.evaluator.truth(branch.test, env):
-                        return self._run(branch.body, call)
-                return self._run(other, call)
+                        return self._run(branch.body, application)
+                return self._run(other, application)
             case t.For(target=target, iterable=iterable, body=body):
                 for value in self.evaluator.iterate(iterable, env):
                     self.evaluator.bind(target, value, env)
-                    returned = self._run(body, call)
+                    returned = self._run(body, application)
                     if returned is not None:
                         return returned
             case t.Docstring():
@@ -243,7 +234,7 @@ class Statements:
                     tensor = tensor if len(several) == 1 else value
                     help_ = "apply it: `x -> layer`" if is_layer(tensor) else ""
                     raise SpecError.of(
-                        "type", f"a block returns tensors, not {kind(tensor)}", output.span, help=help_
+                        "type", f"a block returns tensors, not {noun(tensor)}", output.span, help=help_
                     )
             if output.name and len(several) != 1:
                 raise SpecError.of(
@@ -262,49 +253,12 @@ class Statements:
             raise SpecError.of("name", "name all outputs, each differently, or none", statement.span)
         return Outputs(tensors, names)
 
-    # -------------------------------------------------------------- weights, shared layers, checks
-
-    def _own(self, statement: t.Own, env: Environment) -> None:
-        with at(statement.span):
-            dtype_ = dtype(statement.dtype or "f32")
-        shape = []
-        for part in statement.shape:
-            size = self.evaluator.spent(self.evaluator.evaluate(part, env), part.span)
-            if isinstance(size, Free):
-                raise SpecError.of(
-                    "free", f"a weight's size must be known, but {size} is free", part.span, help=KNOWN
-                )
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise SpecError.of(
-                    "shape", f"a weight's size is a positive whole number, not {describe(size)}", part.span
-                )
-            shape.append(size)
-        value = self.evaluator.spent(self.evaluator.evaluate(statement.value, env), statement.value.span)
-        trainable = statement.kind == "weight"
-        if trainable and not is_real(dtype_):
-            raise SpecError.of(
-                "dtype",
-                f"{dtype_} cannot be trained",
-                statement.span,
-                help="declare a `buffer` or a `constant`",
-            )
-        with at(statement.value.span):
-            weight = Weight(
-                shape=tuple(shape),
-                init=_first_values(value, tuple(shape)),
-                dtype=dtype_,
-                trainable=trainable,
-                saved=statement.kind != "constant",
-            )
-            require_start(weight, f"`{statement.name}`")
-        with at(statement.span):
-            name = self.builder.frame.claim_name(statement.name, statement.name, statement.span)
-            env.names[statement.name] = self.builder.own_weight(name, weight, statement.span)
+    # -------------------------------------------------------------- shared layers, requirements
 
     def _shared(self, statement: t.Shared, env: Environment) -> None:
         layer = self.evaluator.evaluate(statement.value, env)
         if not is_layer(layer):
-            raise SpecError.of("type", f"only a layer can be shared, not {kind(layer)}", statement.value.span)
+            raise SpecError.of("type", f"only a layer can be shared, not {noun(layer)}", statement.value.span)
         with at(statement.span):
             require_free(statement.name)
         env.names[statement.name] = self.builder.declare(statement.name, layer, statement.span)
@@ -317,34 +271,3 @@ class Statements:
                 else "what is required does not hold"
             )
             raise SpecError.of("require", said, statement.test.span)
-
-
-def _first_values(value: Any, shape: tuple[int, ...]) -> Init:
-    """What `= value` means for a weight of that shape. Raises Mistake when it means nothing."""
-    if isinstance(value, type) and issubclass(value, Initialiser):
-        return by_default(value)
-    if isinstance(value, Initialiser):
-        return value
-    if isinstance(value, int | float):
-        return constant(value=value)
-    if isinstance(value, list | tuple):
-        flat = _flatten(frozen(value), shape)
-        return values(listed=flat)
-    raise Mistake(
-        f"a weight starts as an initialisation, a number or a list, not {kind(value)}",
-        kind="type",
-        help="`zeros`, `ones`, `normal(0.02)`, `trunc_normal(0.02)`, `kaiming_normal`, `xavier_uniform` ...",
-    )
-
-
-def _flatten(value: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    if not shape:
-        if isinstance(value, tuple):
-            raise Mistake("the list of values is nested deeper than the shape", kind="shape")
-        if not isinstance(value, int | float):
-            raise Mistake(f"a weight holds numbers, not {kind(value)}", kind="type")
-        return (value,)
-    if not isinstance(value, tuple) or len(value) != shape[0]:
-        found = f"{len(value)} are" if isinstance(value, tuple) else f"{kind(value)} is"
-        raise Mistake(f"the shape wants a list of {shape[0]} where {found} given", kind="shape")
-    return tuple(leaf for item in value for leaf in _flatten(item, shape[1:]))

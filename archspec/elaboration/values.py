@@ -60,6 +60,10 @@ class Environment:
             environment = environment.around
         raise KeyError(name)
 
+    def has(self, name: str) -> bool:
+        """Whether `find` would find the name."""
+        return name in self.names or (self.around is not None and self.around.has(name))
+
     def known(self) -> set[str]:
         """All names that `find` would find."""
         return set(self.names) | (self.around.known() if self.around else set())
@@ -211,8 +215,8 @@ def describe(value: Any) -> str:
             return written(value)
 
 
-def kind(value: Any) -> str:
-    """What sort of value it is, with its article: `a number`, `a tensor f32[3, 4]`."""
+def noun(value: Any) -> str:
+    """The value as a noun in a sentence: `the number 3`, `a tensor f32[3, 4]`."""
     match value:
         case None:
             return "none"

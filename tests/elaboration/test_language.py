@@ -12,7 +12,7 @@ import pytest
 from nets import every_network, shipped
 
 import archspec
-from archspec.elaboration.layers import Layers
+from archspec.elaboration.reuse import Reuse
 from archspec.graph import Graph, Node
 from archspec.ground.source import Source
 from archspec.syntax import tree
@@ -1124,7 +1124,7 @@ def test_a_block_that_is_copied_is_what_it_would_be_if_it_were_run(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied = shipped(name)
-    monkeypatch.setattr(Layers, "known", lambda self, key: None)
+    monkeypatch.setattr(Reuse, "known", lambda self, key: None)
     run = archspec.read(name)
     assert copied == run
     assert list(copied.weights) == list(run.weights)

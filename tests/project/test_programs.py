@@ -14,7 +14,7 @@ from torch import Tensor
 
 import archspec
 from archspec.api.artifact import save_artifact
-from archspec.elaboration.layers import Layers
+from archspec.elaboration.reuse import Reuse
 from archspec.graph import Graph, Node
 from archspec.ops.weights import Own, Tied
 
@@ -56,7 +56,7 @@ def read(program: Program) -> Graph:
     """The graph of a program, which is the same whether each application of a block is run, or its function found again."""
     graph = archspec.read_text(program.text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Layers, "known", lambda self, key: None)
+        patch.setattr(Reuse, "known", lambda self, key: None)
         assert graph == archspec.read_text(program.text), (
             "a function that is found again differs from what is run"
         )

@@ -17,7 +17,7 @@ from archspec.analyses.cost import macs
 from archspec.api import check
 from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty
-from archspec.elaboration import builder, shipped_specs
+from archspec.elaboration import budget, shipped_specs
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 
@@ -57,8 +57,8 @@ def test_claims_something_and_says_what_it_is(name: str) -> None:
 
 @pytest.mark.slow
 def test_images_of_1024_x_1024_take_a_fifth_of_the_budget_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    most = builder.BUDGET // 5
-    monkeypatch.setattr(builder, "BUDGET", most)
+    most = budget.BUDGET // 5
+    monkeypatch.setattr(budget, "BUDGET", most)
     read = 0
     for name in NAMES:
         try:

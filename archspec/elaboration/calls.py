@@ -1,0 +1,231 @@
+"""Calls: functions called, and arguments bound to ops, blocks and initialisations, with `(...)`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from archspec.elaboration.arguments import (
+    ArgumentMistake,
+    build,
+    build_op,
+    by_position,
+    complete,
+    given_once,
+    parameter_names,
+    unknown,
+)
+from archspec.elaboration.budget import NEW_CALL
+from archspec.elaboration.checks import within_reason
+from archspec.elaboration.functions import FUNCTIONS, usage
+from archspec.elaboration.values import (
+    BlockLayer,
+    Environment,
+    Function,
+    OpLayer,
+    SharedLayer,
+    Tensor,
+    is_layer,
+    noun,
+)
+from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.source import Span
+from archspec.op import Op
+from archspec.op.initialisation import Initialiser
+from archspec.syntax import tree as t
+
+if TYPE_CHECKING:
+    from archspec.elaboration.machine import Machine
+
+# Functions that keep where numbers come from, and in how many arguments.
+_KEEP_ORIGINS = {
+    "concat": sys.maxsize,
+    "enumerate": 1,
+    "len": 1,
+    "prod": 1,
+    "reversed": 1,
+    "sum": 1,
+    "zip": sys.maxsize,
+}
+
+FUNCTIONS["concat"] = Function("concat", lambda *tensors, axis=0: None)
+
+
+class Calls:
+    """Calls functions, and binds arguments of layers and initialisations."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.evaluator = machine.evaluator
+        self._built: dict[Any, Op] = {}
+
+    def evaluate(self, node: t.Call, env: Environment) -> Any:
+        """The value of a call. Raises SpecError where it has none."""
+        self.machine.budget.steps += NEW_CALL
+        callee = self.evaluator.evaluate(node.callee, env)
+        positional = [self.evaluator.evaluate(a.value, env) for a in node.arguments if a.name is None]
+        named: dict[str, Any] = {}
+        for argument in node.arguments:
+            if argument.name is not None:
+                if argument.name in named:
+                    raise SpecError.of("argument", f"`{argument.name}` is given twice", argument.span)
+                named[argument.name] = self.evaluator.evaluate(argument.value, env)
+            elif named:
+                raise SpecError.of(
+                    "argument",
+                    "positional argument after a named one",
+                    argument.span,
+                    help="put it first",
+                )
+        try:
+            return self.call(callee, positional, named, node.span)
+        except ArgumentMistake as mistake:
+            raise mistake.at(_argument_span(node, mistake.argument, callee)) from None
+        except Mistake as mistake:
+            raise mistake.at(node.span) from None
+
+    def call(self, callee: Any, positional: list[Any], named: dict[str, Any], span: Span) -> Any:
+        """Call a function, or bind arguments of a layer. Raises Mistake when they do not fit."""
+        spent, weighed = self.machine.origins.spent, self.machine.budget.weighed
+        match callee:
+            case Function():
+                keep = _KEEP_ORIGINS.get(callee.name, 0)
+                positional = [value if i < keep else spent(value, span) for i, value in enumerate(positional)]
+                named = {name: spent(value, span) for name, value in named.items()}
+                if callee.name == "concat":
+                    return self._concat(positional, named, span)
+                weighed((*positional, *named.values()), span, twice=True)
+                return weighed(_result(callee, positional, named), span)
+            case OpLayer():
+                positional = [spent(value, span) for value in positional]
+                named = {name: spent(value, span) for name, value in named.items()}
+                return weighed(self._bind_op(callee, positional, named), span)
+            case BlockLayer():
+                return weighed(self._bind_block(callee, positional, named), span)
+            case type() if issubclass(callee, Initialiser):
+                what, fields = callee.__name__, callee.model_fields
+                given = by_position(what, fields, {}, 0, positional)
+                for name in named:
+                    if name not in fields:
+                        raise unknown(what, name, fields)
+                given |= given_once(what, given, named)
+                return build(callee, {name: spent(value, span) for name, value in given.items()})
+            case SharedLayer() | list() if is_layer(callee):
+                raise Mistake(
+                    f"{noun(callee)} has its arguments already",
+                    kind="type",
+                    help="apply it with `x -> layer`",
+                )
+            case Tensor():
+                raise Mistake(
+                    "a tensor cannot be called", kind="type", help="apply a layer with `x -> layer`"
+                )
+        raise Mistake(f"{noun(callee)} cannot be called", kind="type")
+
+    def built(self, layer: OpLayer) -> Op:
+        """The op that a layer applies, its arguments checked. Raises Mistake when they are wrong."""
+        try:
+            # Names of types keep 1, 1.0 and true apart, which are equal as keys.
+            key = (layer.op, tuple((n, _key(v)) for n, v in layer.arguments.items()))
+            if key not in self._built:
+                self._built[key] = build_op(layer)
+            return self._built[key]
+        except TypeError:
+            return build_op(layer)
+
+    def _bind_op(self, layer: OpLayer, positional: list[Any], named: dict[str, Any]) -> OpLayer:
+        _require_no_tensor(layer.name, positional)
+        placed = by_position(layer.name, layer.op.model_fields, layer.arguments, layer.positional, positional)
+        given_once(layer.name, placed, named)
+        arguments = {**layer.arguments, **placed}
+        options, optional = dict(layer.options), layer.op.signature().optional
+        for name, value in named.items():
+            if name in optional:
+                if isinstance(value, Tensor):
+                    options[name] = value
+                elif value is not None:
+                    raise ArgumentMistake(
+                        name, f"`{name}` of {layer.name} must be a tensor, not {noun(value)}", kind="type"
+                    )
+            elif name in layer.op.model_fields:
+                arguments[name] = value
+            else:
+                raise unknown(layer.name, name, (*layer.op.model_fields, *optional))
+        bound = OpLayer(layer.op, arguments, options, layer.positional + len(positional))
+        if complete(bound):
+            self.built(bound)
+        return bound
+
+    def _bind_block(self, layer: BlockLayer, positional: list[Any], named: dict[str, Any]) -> BlockLayer:
+        _require_no_tensor(layer.name, positional)
+        names = parameter_names(layer)
+        given = by_position(layer.name, names, layer.arguments, layer.positional, positional)
+        given_once(layer.name, given, named)
+        passed_on = dict(layer.passed_on)
+        for name, value in named.items():
+            if name in names:
+                given[name] = value
+            elif layer.definition.layer is not None:
+                passed_on[name] = value  # a short form takes the arguments of the layer that it stands for
+            else:
+                raise unknown(layer.name, name, names)
+        self.machine.statements.check_arguments(layer, given)
+        return replace(
+            layer,
+            arguments={**layer.arguments, **given},
+            passed_on=passed_on,
+            positional=layer.positional + len(positional),
+        )
+
+    def _concat(self, positional: list[Any], named: dict[str, Any], span: Span) -> Tensor:
+        listed = len(positional) == 1 and isinstance(positional[0], list | tuple)
+        parts = tuple(positional[0] if listed else positional)
+        if set(named) - {"axis"} or not parts or not all(isinstance(part, Tensor) for part in parts):
+            raise Mistake("concat takes tensors, or a list of them, and an axis", help="concat(a, b, axis=0)")
+        if len(parts) == 1:
+            return parts[0]  # type: ignore[no-any-return]
+        return self.machine.layers.emit_op("Concat", parts, named, span)
+
+
+def _argument_span(node: t.Call, name: str, callee: Any) -> Span:
+    """Where an argument of that name stands in a call."""
+    positional = [a for a in node.arguments if a.name is None]
+    for argument in node.arguments:
+        if argument.name == name:
+            return argument.span
+    if isinstance(callee, OpLayer | BlockLayer):
+        names = list(callee.op.model_fields) if isinstance(callee, OpLayer) else parameter_names(callee)
+        if name in names and 0 <= (i := names.index(name) - callee.positional) < len(positional):
+            return positional[i].span
+    return node.span
+
+
+def _result(function: Function, positional: list[Any], named: dict[str, Any]) -> Any:
+    """What a function gives. Raises Mistake when it takes other arguments, or has no value for these."""
+    try:
+        return within_reason(function.call(*positional, **named))
+    except Mistake:
+        raise
+    except TypeError:
+        raise Mistake(f"wrong arguments for `{function.name}`", help=usage(function)) from None
+    except (OverflowError, ValueError):
+        raise Mistake(f"`{function.name}` has no value here", kind="value") from None
+
+
+def _require_no_tensor(name: str, positional: list[Any]) -> None:
+    for value in positional:
+        if isinstance(value, Tensor):
+            raise Mistake(
+                f"calling {name} binds arguments; it does not apply it to a tensor",
+                kind="type",
+                label=f"a tensor {value.type}",
+                help=f"write `x -> {name}`, or `x -> {name}(...)` with arguments",
+            )
+
+
+def _key(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return (type(value).__name__, *(_key(item) for item in value))
+    hash(value)
+    return (type(value).__name__, value)
