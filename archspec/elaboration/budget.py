@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from archspec.elaboration.checks import weigh
-from archspec.elaboration.mistakes import at
-from archspec.ground.errors import SpecError
+from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.source import Span
 
 BUDGET = 1_000_000  # nodes in functions; and steps of evaluation
@@ -46,8 +45,10 @@ class Budget:
 
         Looking at an item takes about half as long as a step, `twice` that where something is computed of it.
         """
-        with at(span):
+        try:  # `at` would take longer than the rest of it
             weight = weigh(value)
+        except Mistake as mistake:
+            raise mistake.at(span) from None
         if weight > _LIGHT:
             self.spend(weight if twice else weight // 2, span)
         return value
