@@ -176,16 +176,12 @@ class Counts:
     @property
     def nodes(self) -> dict[str, Cost]:
         """The cost of each node, by its name."""
-        return {node.name: self.of(node) for node in self.graph.nodes}
+        functions = [scope.function for scope in self.graph.scopes]
+        return {node.name: self.of(functions[node.scope], node) for node in self.graph.nodes}
 
-    def of(self, node: Node) -> Cost:
-        """The cost of a node."""
-        function = self._functions[node.scope]
+    def of(self, function: int, node: Node) -> Cost:
+        """The cost of a node that is a step of a function."""
         return (self.steps if node.shares else self._owning)[function][node.step]
-
-    @cached_property
-    def _functions(self) -> list[int]:
-        return [scope.function for scope in self.graph.scopes]
 
     @cached_property
     def _owning(self) -> list[dict[str, Cost]]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from archspec.analyses.captions import FOLLOWERS
 from archspec.analyses.cost import Cost, Counts, WeightCounts, total
-from archspec.analyses.hierarchy import Folding, Part, hierarchy, made_of
+from archspec.analyses.hierarchy import Folding, Part, hierarchy, made_of, seen
 from archspec.analyses.summary import Summary
 from archspec.graph import Graph, Node, Ref
 from archspec.ground.errors import Mistake
@@ -106,9 +106,9 @@ def diagram(
     not `needed`, being around nothing but frames, or all that are not `repeated`. Without `weights`, tensors that
     a spec declares itself are left out. Where costs depend on a free size, there are only those of the weights.
     """
-    graph = summary.graph
-    drawing = _Drawing(graph, opens, weights)
     folding = Folding(turns=True, chains=True, shapes=shapes, most=most)
+    graph, _ = seen(summary.graph, scope, folding)
+    drawing = _Drawing(graph, opens, weights)
     parts = hierarchy(_counts(summary), scope=scope, folding=folding)
     boxes = drawing.lay(parts, [graph.members[scope]], 0)
     record = graph.scopes[scope]
@@ -219,9 +219,8 @@ class _Drawing:
         """The boxes of parts, which stand for the same members of each of several rows."""
         boxes, position = [], 0
         for part in parts:
-            length = part.count * part.span
-            members = [member for row in rows for member in row[position : position + length]]
-            position += length
+            members = [member for row in rows for member in row[position : position + part.members]]
+            position += part.members
             if part.node is not None and not self.weights and not any(t.batched for t in part.types):
                 continue  # a weight, or what is made of weights alone
             box = self.box(part.label, part, part.types, part.inputs)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from archspec.analyses.cost import Cost, Counts, total
-from archspec.graph import Node, Ref
+from archspec.analyses.rows import Shortened, shortened, whole
+from archspec.graph import Graph, Node, Ref
 from archspec.ground.tensor import TensorType
 
 
@@ -18,7 +19,7 @@ class Part:
 
     `label` is the name within the enclosing part (`1-5` for five equal ones), `kind` the op or the block, `count` how
     many there are, `cost` that of all of them, `types` the outputs of the last. `alike` is equal for siblings that differ
-    only in names. Where blocks alternate, `parts` are those of one period, `span` its length.
+    only in names, `members` how many of the network that is looked at it is made of. Where blocks alternate, `parts` are those of one period, `span` its length.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Part:
     node: Node | None
     alike: Hashable
     open: Callable[[], tuple[Part, ...]]
+    members: int = 1
     span: int = 1
 
     @cached_property
@@ -62,14 +64,21 @@ class Folding:
 
 def hierarchy(counts: Counts, *, scope: int = 0, folding: Folding | None = None) -> tuple[Part, ...]:
     """The parts of the model, or of one of its scopes, in order, with repeats folded unless `folding` says otherwise."""
-    return _Hierarchy(counts, folding or Folding()).parts(scope)
+    folding = folding or Folding()
+    return _Hierarchy(counts, folding, seen(counts.graph, scope, folding)).parts(scope)
+
+
+def seen(graph: Graph, scope: int, folding: Folding) -> Shortened:
+    """What is looked at of a network to fold it: long rows are cut short, unless a scope of the whole one is asked for."""
+    return shortened(graph) if folding.repeats and not scope else whole(graph)
 
 
 class _Hierarchy:
-    def __init__(self, counts: Counts, folding: Folding) -> None:
-        self.graph, self.counts, self.folding = counts.graph, counts, folding
+    def __init__(self, counts: Counts, folding: Folding, seen: Shortened) -> None:
+        self.counts, self.folding = counts, folding
+        self.graph, self.times = seen
         self.functions = (
-            self.graph.kinds if folding.shapes else self.graph.alike(lambda function, step: step.op)
+            counts.graph.kinds if folding.shapes else counts.graph.alike(lambda function, step: step.op)
         )
 
     def parts(self, scope: int) -> tuple[Part, ...]:
@@ -106,7 +115,7 @@ class _Hierarchy:
             label=below(node.name, base),
             kind=type(node.op).__name__,
             count=1,
-            cost=self.counts.of(node),
+            cost=self.cost(node),
             inputs=inputs,
             types=node.types,
             node=node,
@@ -120,19 +129,25 @@ class _Hierarchy:
         cost, shares = self.counts.functions[record.function], tuple[bool, ...]()
         if self.has_weights_of_others(scope):
             nodes = list(self.graph.inside(scope))
-            cost, shares = total(map(self.counts.of, nodes)), tuple(bool(node.shares) for node in nodes)
+            costs = (self.cost(node) * (self.times[node.scope] // self.times[scope]) for node in nodes)
+            cost, shares = total(costs), tuple(bool(node.shares) for node in nodes)
+        label, count = below(record.name, base), self.times[scope] // self.times[record.parent or 0]
         return Part(
             name=record.name,
-            label=below(record.name, base),
+            label=label if count == 1 else f"{label}-{int(label) + count - 1}",
             kind=record.block,
-            count=1,
-            cost=cost,
+            count=count,
+            cost=cost * count,
             inputs=self.types(record.inputs),
             types=self.types(record.outputs),
             node=None,
             alike=(self.functions[record.function], shares),
             open=partial(self.parts, scope),
         )
+
+    def cost(self, node: Node) -> Cost:
+        """The cost of a node."""
+        return self.counts.of(self.graph.scopes[node.scope].function, node)
 
     def has_weights_of_others(self, scope: int) -> bool:
         """Whether layers are handed to a call, or it is a later use of a shared layer, or in one."""
@@ -182,6 +197,7 @@ def _row(parts: list[Part]) -> Part:
         parts[0],
         label=f"{head}{first}-{last}",
         count=sum(part.count for part in parts),
+        members=sum(part.members for part in parts),
         cost=total(part.cost for part in parts),
         types=parts[-1].types,
     )
@@ -243,6 +259,7 @@ def _in_turns(parts: list[Part]) -> list[Part]:
                 types=taken[-1].types,
                 open=partial(tuple, taken[:turn]),
                 alike=tuple(part.alike for part in taken[:turn]),
+                members=len(taken),
                 span=turn,
             )
         )

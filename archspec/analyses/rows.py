@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from archspec.graph import Call, Function, Graph, Ref, Step
+from archspec.graph import Apply, Call, Function, Graph, Ref, Step
 
 KEPT = 4  # calls of a row
 MIDDLE = 2  # of these, by its index: the one that stands for all that are left out
@@ -13,7 +13,7 @@ MIDDLE = 2  # of these, by its index: the one that stands for all that are left 
 class Shortened(NamedTuple):
     """A network with long rows cut to four calls, and how many calls of the whole network each of its scopes stands for.
 
-    What comes to a call may differ in kind for the first (it may be what no weight was applied to, or not contiguous in
+    Its functions are those of the whole one, in the same order, and its names are among those of the whole one. What comes to a call may differ in kind for the first (it may be what no weight was applied to, or not contiguous in
     memory), and so may what the first gives; from then on each gives the next what it got itself.
     """
 
@@ -22,13 +22,13 @@ class Shortened(NamedTuple):
 
 
 def shortened(graph: Graph) -> Shortened:
-    """A network with its long rows cut to four calls, of which the third stands for those left out.
+    """A network with its long rows cut to the first three calls and the last; the third stands for those left out.
 
     Only rows of one value that each call reads: several may come in another order to each call.
     """
     long = [_long_rows(graph, function) for function in graph.functions]
     if not any(long):
-        return Shortened(graph, (1,) * len(graph.scopes))
+        return whole(graph)
     short = graph.with_changes(functions=tuple(map(_cut, graph.functions, long)))
     times: list[int] = []
     for scope in short.scopes:
@@ -39,6 +39,11 @@ def shortened(graph: Graph) -> Shortened:
         own = scope.name.removeprefix(f"{around.name}.")
         times.append(times[scope.parent] * long[around.function].get(own, 1))
     return Shortened(short, tuple(times))
+
+
+def whole(graph: Graph) -> Shortened:
+    """A network as it is."""
+    return Shortened(graph, (1,) * len(graph.scopes))
 
 
 def _long_rows(graph: Graph, function: Function) -> dict[str, int]:
@@ -60,8 +65,22 @@ def _reads_its_value(function: Function) -> bool:
 
 
 def _cut(function: Function, long: dict[str, int]) -> Function:
-    def cut(step: Step) -> Step:
-        is_long = isinstance(step, Call) and step.times > KEPT and _middle(step) in long
-        return step.with_changes(times=KEPT) if is_long else step
-
-    return function.with_changes(steps=tuple(map(cut, function.steps))) if long else function
+    """The function with the first three calls of each long row and the last, under its own name."""
+    if not long:
+        return function
+    moved: dict[Ref, Ref] = {}
+    steps: list[Step] = []
+    for step in function.steps:
+        inputs = tuple(moved.get(ref, ref) for ref in step.inputs)
+        if isinstance(step, Apply):
+            options = {name: moved.get(ref, ref) for name, ref in step.options.items()}
+            steps.append(step.with_changes(inputs=inputs, options=options))
+        elif step.times > KEPT and _middle(step) in long:
+            last = str(int(step.name) + step.times - 1)
+            moved[Ref(step.name)] = Ref(last)
+            steps.append(step.with_changes(inputs=inputs, times=KEPT - 1))
+            steps.append(step.with_changes(inputs=(Ref(step.name),), times=1, name=last))
+        else:
+            steps.append(step.with_changes(inputs=inputs))
+    outputs = tuple(moved.get(ref, ref) for ref in function.outputs)
+    return function.with_changes(steps=tuple(steps), outputs=outputs)

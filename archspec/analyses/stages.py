@@ -9,6 +9,7 @@ from archspec.analyses.captions import operator
 from archspec.analyses.cost import Cost, macs
 from archspec.analyses.diagram import MOST_IN_STAGE, Box, diagram, stages_open
 from archspec.analyses.formatting import short
+from archspec.analyses.rows import shortened
 from archspec.analyses.summary import Summary
 from archspec.graph import Graph
 from archspec.ground.errors import Mistake
@@ -33,7 +34,8 @@ class Stage:
 def stages(summary: Summary) -> list[Stage]:
     """The stages in order; a list of blocks of one kind is one stage."""
     found = diagram(summary, stages_open, shapes=False, most=MOST_IN_STAGE)
-    return [stage for box in found.boxes for stage in _rows(summary.graph, box, "", 1)]
+    graph, _ = shortened(summary.graph)
+    return [stage for box in found.boxes for stage in _rows(graph, box, "", 1)]
 
 
 COLUMNS = ("stage", "name", "operator", "resolution", "channels", "layers", "params", "MACs")

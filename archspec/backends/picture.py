@@ -203,9 +203,11 @@ def _require_known(what: str, given: str, known: Sequence[str]) -> None:
 
 def _scope(graph: Graph, focus: str, *, block: bool) -> int:
     """The scope of that name, or the first one made by the block of that name; of a network without blocks, itself."""
+    if not focus and not block:
+        return 0
     if not focus:
         blocks = [i for i, scope in enumerate(graph.scopes) if i and scope.block]
-        return blocks[0] if block and blocks else 0
+        return blocks[0] if blocks else 0
     for wanted in ("name", "block"):
         for index, scope in enumerate(graph.scopes):
             if getattr(scope, wanted) == focus:
