@@ -20,6 +20,13 @@ class Handing:
         self.tensors: list[Tensor] = []
         self.layers: list[SharedLayer] = []
 
+    @classmethod
+    def of(cls, value: Any) -> Handing:
+        """What a value holds."""
+        handing = cls()
+        handing.key(value)
+        return handing
+
     def key(self, value: Any) -> Hashable:
         """What tells values apart: equal for layers that do the same, but for the tensors that they hold.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.arguments import parameter_names, takes
+from archspec.elaboration.binding import names_in
 from archspec.elaboration.builder import Label, snake
 from archspec.elaboration.frames import check_length
-from archspec.elaboration.handing import runs
+from archspec.elaboration.handing import Handing, runs
 from archspec.elaboration.mistakes import at
 from archspec.elaboration.reuse import Body, StepName, Tensors
 from archspec.elaboration.values import (
@@ -166,10 +168,12 @@ class Layers:
         statements = self.machine.statements
         if layer.definition.layer is None:
             step = self.name(label, snake(shown), span)
+            trail = f"{step.full}: {describe(layer)}"
+            layer = self._with_defaults(layer, inputs, trail, span)
             body = Body(
                 lambda bound, tensors: statements.run_block(bound, tensors, span),
                 shown,
-                trail=f"{step.full}: {describe(layer)}",
+                trail=trail,
                 check=lambda: statements.require_fit(layer, inputs, span),
             )
             return self.reuse.call(layer, inputs, step, body, span)
@@ -184,6 +188,21 @@ class Layers:
             step = self.name(label, snake(shown), span)
             body = self._list(layer.definition.layer.span, shown, statements.arguments(env, span))
             return self.reuse.call(meant, inputs, step, body, span)
+
+    def _with_defaults(self, layer: BlockLayer, inputs: Tensors, trail: str, span: Span) -> BlockLayer:
+        """The layer with those defaults bound that are computed from tensors: they are steps of whoever applies the block."""
+        parameters = layer.definition.parameters
+        names = {parameter.name for parameter in parameters}
+        open_ = [p.name for p in parameters if p.default and p.name not in layer.arguments]
+        computed = [p.name for p in parameters if p.name in open_ and p.default and names_in(p.default) & names]
+        if not computed or not Handing.of(layer).tensors:
+            return layer
+        env = Environment(layer.home)
+        with self.machine.nesting.inside(trail, span):
+            self.machine.statements.require_fit(layer, inputs, span)
+            self.machine.statements.bind_parameters(layer, env, declares=False)
+        bound = {name: env.names[name] for name in computed if Handing.of(env.names[name]).tensors}
+        return replace(layer, arguments={**layer.arguments, **bound})
 
     def _list(self, span: Span, block: str, arguments: dict[str, Any]) -> Body:
         """How a list of layers is run that stands at a place."""

@@ -1204,3 +1204,26 @@ def test_the_mark_of_the_byte_order_is_no_part_of_a_spec(tmp_path: Path) -> None
         assert marked.nodes[0].location[1:] == archspec.read_text(text).nodes[0].location[1:]
     with pytest.raises(archspec.SpecError, match=r"unexpected character U\+FEFF"):
         archspec.read_text(text + "\ufeff" + text.replace("M", "N"))
+
+
+def test_a_default_that_applies_a_layer_is_a_step_of_whoever_applies_the_block() -> None:
+    text = """
+block Twice(a, b = (a -> Linear(3)), c: int = 3):
+    input x: [N]
+    return x + b -> Linear(c)
+
+block Outer(t):
+    input x: [N]
+    return x -> one: Twice(a=t) -> two: Twice(a=t)
+
+model Net:
+    input x: [3]
+    return x -> first: Twice(a=x) -> second: Twice(a=x, b=x) -> third: Twice(a=x) -> Outer(t=x) -> Outer(t=x)
+"""
+    graph = archspec.read_text(text)
+    assert [n.name for n in graph.nodes if type(n.op).__name__ == "Linear"] == [
+        *("linear", "first.linear", "second.linear", "linear_1", "third.linear"),
+        *("outer.linear", "outer.one.linear", "outer.linear_1", "outer.two.linear"),
+        *("outer_1.linear", "outer_1.one.linear", "outer_1.linear_1", "outer_1.two.linear"),
+    ]
+    assert [function.block for function in graph.functions] == ["Twice", "Outer", "Net"]
