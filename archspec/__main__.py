@@ -1,5 +1,5 @@
 """`python -m archspec` is the `archspec` command."""
 
-from archspec.cli import main
+from archspec.cli import program
 
-main()
+program()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
 import os
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 import archspec.namesake  # noqa: F401  (before typer, which may not be there beside the other distribution)
 from archspec.version import __version__
 
-__all__ = ["invoke", "main"]
+__all__ = ["invoke", "main", "program"]
 
 _UNREAD = 141  # as a shell tells of a program that SIGPIPE ended: nobody reads on
 
@@ -36,6 +37,20 @@ def main() -> NoReturn:
     status = _run()
     gc.freeze()  # the interpreter collects once more at its end, which takes as long as parsing does
     sys.exit(status)
+
+
+def program() -> NoReturn:
+    """`main` as a process of its own, which nothing else runs in.
+
+    A plain check leaves nothing to tidy up, and to take all modules apart takes as long as to parse the spec.
+    """
+    try:
+        main()
+    except SystemExit as left:
+        if _is_plain_check(sys.argv[1:]) and isinstance(left.code, int):
+            atexit._run_exitfuncs()
+            os._exit(left.code)
+        raise
 
 
 def _run() -> int:
@@ -69,8 +84,8 @@ def invoke(arguments: Sequence[str]) -> int:
     if [*arguments] == ["--version"]:
         print(f"archspec {__version__}")
         return 0
-    if len(arguments) > 1 and arguments[0] == "check" and not any(a.startswith("-") for a in arguments):
-        from archspec.cli.checking import check_all  # there is nothing to parse
+    if _is_plain_check(arguments):
+        from archspec.cli.checking import check_all
 
         return 0 if check_all(arguments[1:]) else 1
 
@@ -94,6 +109,11 @@ def invoke(arguments: Sequence[str]) -> int:
         typer.echo(str(error), err=True)
         return 1
     return 0
+
+
+def _is_plain_check(arguments: Sequence[str]) -> bool:
+    """Whether specs are to be checked without any option, so that there is nothing to parse."""
+    return len(arguments) > 1 and arguments[0] == "check" and not any(a.startswith("-") for a in arguments)
 
 
 def _take_streams() -> None:

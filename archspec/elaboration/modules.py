@@ -231,7 +231,7 @@ class _Names:
                 elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
                     known = local | set(self.module.env.names) | builtins() | WORDS
                     self._say("name", f"there is no `{node.name}`", node.span, suggest(node.name, known))
-            stack.extend(reversed(list(node.children())))
+            stack.extend(reversed(node.children()))
         return used
 
     def _recursion(self, uses: Mapping[str, list[tuple[str, Span]]]) -> None:

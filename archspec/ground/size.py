@@ -188,7 +188,8 @@ def require_least(size: Size, least: int, wrong: str, *, help: str = "") -> None
 
 def require_place(size: Size) -> None:
     """Mistake unless an axis of that size has a place, for all values of its free names."""
-    require_least(size, 1, f"an axis of {size} has no place")
+    if not isinstance(size, int) or size < 1:
+        require_least(size, 1, f"an axis of {size} has no place")
 
 
 def _operand(size: Size) -> str:

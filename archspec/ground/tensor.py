@@ -123,7 +123,7 @@ class TensorType:
 
     def with_shape(self, shape: Sequence[Size]) -> TensorType:
         """The same dtype and batching with another shape."""
-        return replace(self, shape=tuple(shape))
+        return TensorType(tuple(shape), self.dtype, self.batched)
 
     def axis(self, axis: int) -> int:
         """An axis counted from the front, negative ones counted from the back.

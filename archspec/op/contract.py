@@ -141,6 +141,8 @@ class Op(Settled):
     def _require_possible(self) -> None:
         """Mistake if an argument is out of range for PyTorch: integers have 64 bits, real numbers are f32."""
         for name, value in self.__dict__.items():
+            if value is None or type(value) is str or type(value) is bool:
+                continue
             for number in _numbers(value):
                 least, most = limits("f32" if isinstance(number, float) else "i64")
                 if not least <= number <= most:

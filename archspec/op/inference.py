@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 
+from archspec.ground.declared import number
 from archspec.ground.errors import Mistake
 from archspec.ground.size import require_place
 from archspec.ground.tensor import Shape, TensorType, is_real, show
@@ -71,9 +71,11 @@ def require_possible(shape: Shape) -> None:
     """Mistake if an axis is empty for some values of its free sizes, or the tensor is too large for any computer."""
     if len(shape) > MOST_AXES:
         raise Mistake(f"a tensor has at most {MOST_AXES} axes, not {len(shape)}", kind="shape")
+    values = 1
     for size in shape:
         require_place(size)
-    values = prod(size for size in shape if isinstance(size, int))
+        if isinstance(size, int):
+            values *= number(size)
     if values > MOST_VALUES:
         raise Mistake(f"a tensor {show(shape)} has more values than any computer can hold", kind="shape")
 

@@ -24,6 +24,9 @@ _BOUNDS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+_INTEGERS = frozenset((int,))
+
+
 class Settled(BaseModel):
     """A model that is immutable, and built without a validator where its arguments are right at a glance."""
 
@@ -146,6 +149,8 @@ def _of(annotation: Any) -> Glance:
         ways = tuple(map(_of, inner))
         return lambda value: any(way(value) for way in ways)
     if origin is tuple and len(inner) == 2 and inner[1] is ...:
+        if inner[0] is int:
+            return lambda value: type(value) is tuple and _INTEGERS.issuperset(map(type, value))
         of_item = _of(inner[0])
         return lambda value: type(value) is tuple and all(map(of_item, value))
     if origin is Literal and all(type(word) is str for word in inner):

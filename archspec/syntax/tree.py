@@ -6,7 +6,7 @@ can be printed back without losing any.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 from archspec.ground.source import Source, Span
@@ -38,18 +38,19 @@ class Tree(_Fields):
 
     span: Span
 
-    def children(self) -> Iterator[Tree]:
+    def children(self) -> list[Tree]:
         """The nodes directly below, in the order of the text."""
-        for value in self.__dict__.values():
-            yield from _nodes(value)
+        found: list[Tree] = []
+        _collect(self.__dict__.values(), found)
+        return found
 
 
-def _nodes(value: object) -> Iterator[Tree]:
-    if isinstance(value, Tree):
-        yield value
-    elif isinstance(value, tuple) and not isinstance(value, Span):
-        for item in value:
-            yield from _nodes(item)
+def _collect(values: Iterable[object], found: list[Tree]) -> None:
+    for value in values:
+        if isinstance(value, Tree):
+            found.append(value)
+        elif type(value) is tuple:  # a span is one of another type
+            _collect(value, found)
 
 
 # ------------------------------------------------------------------ expressions
