@@ -139,20 +139,20 @@ def _value(name: str, value: Any, depth: int = 0) -> Any:
             value.encode()
         except UnicodeEncodeError as error:
             raise SpecError.of(
-                "value", f"the setting `{name}` is not text: half a character at {error.start}"
+                "value", f"the setting `{name}` is not valid Unicode: lone surrogate at {error.start}"
             ) from None
     if type(value) in (int, float):
         try:
             return within_reason(value)
         except Mistake:
             raise SpecError.of(
-                "value", f"the setting `{name}` is not a number that a net could need"
+                "value", f"the setting `{name}` is not finite, or has more than 30 digits"
             ) from None
     if value is None or type(value) in (bool, str) or is_layer(value) or isinstance(value, Initialiser):
         return value
     raise SpecError.of(
         "type",
-        f"the setting `{name}` cannot be of Python's type `{type(value).__name__}`",
+        f"the setting `{name}` cannot be a Python `{type(value).__name__}`",
         help="numbers, strings, lists and ops can",
     )
 

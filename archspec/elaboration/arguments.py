@@ -48,8 +48,8 @@ def by_position(
             raise Mistake(f"{what} takes {most}", help=takes(what, names) if names else "")
         if names[i] in bound:
             raise Mistake(
-                f"`{names[i]}` of {what} is bound already, to {describe(bound[names[i]])}",
-                help=f"to change it, give it by name: `{names[i]}={describe(value)}`",
+                f"`{names[i]}` of {what} is already bound to {describe(bound[names[i]])}",
+                help=f"to override it, pass it by name: `{names[i]}={describe(value)}`",
             )
         placed[names[i]] = value
     return placed
@@ -225,7 +225,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
                 wanted = f"{describe(least)}..{describe(most)}"
                 raise ArgumentMistake(
                     parameter.name,
-                    f"`{parameter.name}` of {block} must lie in {wanted}, not {describe(value)}",
+                    f"`{parameter.name}` of {block} must be in {wanted}, not {describe(value)}",
                     kind="value",
                 )
 

@@ -219,13 +219,13 @@ class Builder:
                     f"the shared `{original}` has the weight `{key}` {had}, but this use needs "
                     f"{weight.dtype}{show(weight.shape)}",
                     kind="shape",
-                    help="a shared layer has one set of weights, so all its inputs have as many channels",
+                    help="a shared layer has one set of weights, so all its inputs need the same number of channels",
                 )
         if weights and made.op != op:
             raise Mistake(
                 f"the shared `{original}` is {made.op} at its first use, but {op} here",
                 kind="argument",
-                help="a shared layer is one layer: what its arguments are cannot depend on the use",
+                help="a shared layer is one layer: its arguments cannot depend on the use",
             )
 
     def tied_weight(self, layer: SharedLayer, key: str, span: Span) -> Tensor:

@@ -46,14 +46,18 @@ def whole(value: Any, what: str) -> int:
 def truth(value: Any, what: str) -> bool:
     """The value when it is `true` or `false`; Mistake when not."""
     if not isinstance(value, bool):
-        raise Mistake(f"{what} takes true or false", kind="type", help="compare: `n > 0`, `x != none`")
+        raise Mistake(
+            f"{what} takes true or false, not {noun(value)}",
+            kind="type",
+            help="compare: `n > 0`, `x != none`",
+        )
     return value
 
 
 def short_enough(length: int) -> None:
     """Mistake when a list would be longer than any list may be."""
     if length > LONGEST:
-        raise Mistake(f"a list of {length:,} items; {LONGEST:,} is the most", kind="budget")
+        raise Mistake(f"a list of {length:,} items; the limit is {LONGEST:,}", kind="budget")
 
 
 def weigh(value: Any, depth: int = 0) -> int:
@@ -85,9 +89,7 @@ def weigh(value: Any, depth: int = 0) -> int:
             last, weight = part, weigh(part, depth + 1)
         total += weight or 1
         if total > LONGEST:
-            raise Mistake(
-                f"a value of more than {LONGEST:,} items, those of lists within lists counted", kind="budget"
-            )
+            raise Mistake(f"a value of more than {LONGEST:,} items, counting nested lists", kind="budget")
     return total
 
 

@@ -60,7 +60,7 @@ class Evaluator:
             raise Poisoned
         if value is None and not env.has(node.name):
             if self._checked:
-                help_ = "it gets one further down, or in a branch that is not taken"
+                help_ = "it is assigned further down, or in a branch that is not taken"
                 raise SpecError.of("name", f"`{node.name}` has no value here", node.span, help=help_)
             known = env.known() | builtins() | WORDS
             raise SpecError.of(
@@ -119,7 +119,7 @@ class Evaluator:
         if not isinstance(value, list | tuple):
             help_ = f"write `range({iterable.span.text})`" if isinstance(value, int) else ""
             raise SpecError.of(
-                "type", f"`for` goes through a list, not {noun(value)}", iterable.span, help=help_
+                "type", f"`for` loops over a list, not {noun(value)}", iterable.span, help=help_
             )
         for item in value:
             self.budget.spend(1, iterable.span)
@@ -150,7 +150,7 @@ class Evaluator:
         if not isinstance(value, bool):
             raise SpecError.of(
                 "type",
-                f"a condition is true or false, not {noun(value)}",
+                f"a condition must be true or false, not {noun(value)}",
                 node.span,
                 help="compare: `n > 0`, `x != none`",
             )

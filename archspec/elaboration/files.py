@@ -39,7 +39,7 @@ def locate(spec: str) -> tuple[Path, str | None]:
     folder of that name beside it is meant by `./name`. Raises SpecError when there is no such file, with the nearest shipped name.
     """
     if "\0" in spec:
-        raise SpecError.of("file", "a path cannot hold a NUL character")
+        raise SpecError.of("file", "a path cannot contain a NUL character")
     candidates: list[tuple[str, str | None]] = [(spec, None)]
     head, colon, tail = spec.rpartition(":")
     if colon and head and tail.isidentifier():
@@ -73,7 +73,7 @@ def read_file(path: Path, root: Path) -> File:
             raise SpecError.of(
                 "file",
                 f"`{shown}` is a zip file, not a spec",
-                help="built modules are known by their ending: name it .archmod, and `archspec.load` loads it",
+                help="if it is a built module, name it .archmod and load it with `archspec.load`",
             )
         text = data.decode()
     except OSError as error:
@@ -88,7 +88,7 @@ def read_text(text: str, shown: str, name: str) -> File:
     require_text(text, shown)
     text = text.removeprefix("\ufeff")  # the mark of Unicode's byte order, which some editors write
     if not text.strip():
-        raise SpecError.of("file", f"`{shown}` is empty", help="a spec holds at least one `model`")
+        raise SpecError.of("file", f"`{shown}` is empty", help="a spec needs at least one `model`")
     return _parsed(shown, text.replace("\r\n", "\n").replace("\r", "\n"), name)
 
 
@@ -97,15 +97,17 @@ def require_text(text: str, shown: str) -> None:
     if len(text) > LARGEST:
         raise _too_large(shown)
     if "\0" in text:
-        raise SpecError.of("file", f"`{shown}` is not text: it holds NUL characters")
+        raise SpecError.of("file", f"`{shown}` is not text: it contains NUL characters")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise SpecError.of("file", f"`{shown}` is not text: half a character at {error.start}") from None
+        raise SpecError.of(
+            "file", f"`{shown}` is not valid Unicode: lone surrogate at {error.start}"
+        ) from None
 
 
 def _too_large(shown: str) -> SpecError:
-    return SpecError.of("file", f"`{shown}` has more than {LARGEST:,} bytes, which no spec needs")
+    return SpecError.of("file", f"`{shown}` is larger than {LARGEST:,} bytes, the limit for a spec")
 
 
 @lru_cache(maxsize=256)
@@ -128,7 +130,7 @@ def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -
             if not path.resolve().is_relative_to(root):
                 raise SpecError.of(
                     "import",
-                    f"`{'.'.join(statement.path)}` leads out of the folder it was found in",
+                    f"`{'.'.join(statement.path)}` is a link out of the folder it was found in",
                     statement.span,
                     help="imports stay below the file's own folder and the shipped specs; remove the link",
                 )
@@ -157,7 +159,7 @@ def _is_file(path: Path) -> bool:
 
 def cycle(files: Iterable[Path], span: Span) -> SpecError:
     """The error of files that import each other."""
-    return SpecError.of("import", "files import each other: " + " -> ".join(map(_shown, files)), span)
+    return SpecError.of("import", "circular import: " + " -> ".join(map(_shown, files)), span)
 
 
 def _shown(path: Path) -> str:

@@ -74,7 +74,7 @@ class Frame:
             for group in (".".join(parts[:i]) for i in range(1, len(parts))):
                 if group in self.taken:
                     raise SpecError.of(
-                        "name", f"`{group}` is a step already, so no step can be named `{label}`", span
+                        "name", f"`{group}` is already a step, so no step can be named `{label}`", span
                     )
                 self.groups.add(group)
         self.taken[label] = span
@@ -115,7 +115,7 @@ class Frame:
     def declare(self, name: str, span: Span) -> int:
         """Take a name for a shared layer; gives its place among the layers."""
         if name in self.taken or name in self.groups:
-            raise SpecError.of("name", f"a step is named `{name}` already", span)
+            raise SpecError.of("name", f"there is already a step named `{name}`", span)
         self.taken[name] = span
         self.layers.append(name)
         return len(self.layers) - 1
@@ -124,7 +124,7 @@ class Frame:
 def check_label(label: str, span: Span) -> str:
     """The label, when it can name a step; SpecError when not."""
     if not is_label(label):
-        help_ = "a name is made of letters, digits and `_`, with dots between the parts of its path"
+        help_ = "use letters, digits and `_`, with dots between the parts of a path"
         raise SpecError.of("name", f"`{label}` cannot name a step", span, help=help_)
     return label
 

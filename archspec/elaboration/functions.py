@@ -59,11 +59,11 @@ def enumerate_(value: Any, start: Any = 0) -> list[tuple[int, Any]]:
 
 @_function
 def zip_(*lists: Any) -> list[tuple[Any, ...]]:
-    """Tuples of the first items, the second items and so on; all lists must be as long."""
+    """Tuples of the first items, the second items and so on; all lists must have the same length."""
     taken = [items(value, "zip") for value in lists]
     if len({len(value) for value in taken}) > 1:
         lengths = " and ".join(str(len(value)) for value in taken)
-        raise Mistake(f"zip takes lists of one length, not of {lengths}", kind="value")
+        raise Mistake(f"zip takes lists of equal length, not of {lengths}", kind="value")
     return list(zip(*taken, strict=True))
 
 
@@ -103,7 +103,7 @@ def prod(value: Any) -> Any:
 def _extreme(name: str, values: tuple[Any, ...], better: Callable[[Any, Any], bool]) -> Any:
     taken = items(values[0], name) if len(values) == 1 else list(values)
     if not taken:
-        raise Mistake(f"{name} of nothing", kind="value")
+        raise Mistake(f"{name} of an empty list", kind="value")
     best = number(taken[0], name)
     for item in taken[1:]:
         if better(number(item, name), best):
@@ -149,7 +149,7 @@ def round_(value: Any, digits: Any = None) -> int | float:
         return round(taken)
     places = whole(digits, "round")
     if abs(places) > 30:  # Python would write such a number out
-        raise Mistake("round takes up to 30 digits", kind="value")
+        raise Mistake("round takes at most 30 digits", kind="value")
     return round(taken, places)
 
 
@@ -236,5 +236,5 @@ def round_to(value: Any, divisor: Any) -> int:
 def _least(value: Any, what: str, least: float) -> int | float:
     taken = finite(value, what)
     if taken < least:
-        raise Mistake(f"{what} of {taken} is not a number", kind="value")
+        raise Mistake(f"{what} of {taken} is not defined", kind="value")
     return taken

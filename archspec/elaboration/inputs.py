@@ -60,14 +60,14 @@ class Inputs:
                     "shape",
                     f"{application.layer.name} takes more than {tensors(came)}",
                     statement.span,
-                    label=f"nothing is left for `{statement.name}`",
+                    label=f"no tensor left for `{statement.name}`",
                     help="give it several as a tuple: `(x, y) -> layer`",
                 )
             tensor = application.waiting.pop(0)
             if wanted is not None and tensor.type.dtype != wanted:
                 raise SpecError.of(
                     "dtype",
-                    f"`{statement.name}` of {application.layer.name} is {wanted}, not {tensor.type.dtype}",
+                    f"`{statement.name}` of {application.layer.name} must be {wanted}, not {tensor.type.dtype}",
                     statement.span,
                 )
             if statement.pattern is not None:
@@ -97,7 +97,7 @@ class Inputs:
                 or (isinstance(size, int) and size < 1)
             ):
                 raise SpecError.of(
-                    "shape", f"a size is a positive whole number, not {describe(size)}", part.span
+                    "shape", f"a size must be a positive whole number, not {describe(size)}", part.span
                 )
             with at(part.span):
                 require_place(size)
@@ -113,7 +113,7 @@ class Inputs:
         if statement.pattern is None:
             raise SpecError.of(
                 "shape",
-                "a model's input needs its shape",
+                "a model's input needs a shape",
                 statement.span,
                 help=f"write `input {statement.name}: [3, 224, 224]`",
             )
@@ -121,7 +121,7 @@ class Inputs:
             raise SpecError.of("name", f"two inputs are named `{statement.name}`", statement.span)
         frame = self.builder.frame
         if statement.name in frame.taken or statement.name in frame.groups:
-            raise SpecError.of("name", f"a step is named `{statement.name}` already", statement.span)
+            raise SpecError.of("name", f"there is already a step named `{statement.name}`", statement.span)
         check_length(statement.name, statement.span)
         with at(statement.span):
             require_possible(tuple(sizes))
@@ -158,11 +158,11 @@ class Inputs:
             wanted = ", ".join(part.span.text for part in pattern)
             raise SpecError.of(
                 "shape",
-                f"`{statement.name}` of {application.layer.name} is [{wanted}], not {show(type_.shape)}",
+                f"`{statement.name}` of {application.layer.name} must be [{wanted}], not {show(type_.shape)}",
                 statement.span,
-                label=f"{len(type_.shape)} ax{'is' if len(type_.shape) == 1 else 'es'} came"
+                label=f"got {len(type_.shape)} ax{'is' if len(type_.shape) == 1 else 'es'}"
                 if len(rest) < 2
-                else "only one `*` can stand in a shape",
+                else "a shape can hold only one `*`",
             )
         sizes: list[Any] = list(type_.shape)
         if rest:
@@ -181,7 +181,7 @@ class Inputs:
                 wanted_size = self.evaluator.evaluate(part, application.env)
                 if isinstance(wanted_size, bool) or not isinstance(wanted_size, int | Free):
                     raise SpecError.of(
-                        "type", f"a size is a whole number, not {noun(wanted_size)}", part.span
+                        "type", f"a size must be a whole number, not {noun(wanted_size)}", part.span
                     )
             pairs = zip(wanted_size, size, strict=False) if isinstance(size, list) else [(wanted_size, size)]
             if not all(same_always(*pair) for pair in pairs):
@@ -196,5 +196,5 @@ class Inputs:
                     "shape",
                     f"`{statement.name}` of {application.layer.name} does not fit {show(type_.shape)}",
                     part.span,
-                    label=f"{describe(wanted_size)} is wanted, {describe(size)} came",
+                    label=f"expected {describe(wanted_size)}, got {describe(size)}",
                 )

@@ -53,9 +53,9 @@ class Layers:
                 if label is not None:
                     raise SpecError.of(
                         "name",
-                        f"the shared layer has the name `{layer.name}` already",
+                        f"the shared layer is already named `{layer.name}`",
                         span,
-                        help="apply it without another",
+                        help="apply it without a name",
                     )
                 return self.apply(layer.layer, inputs, layer, span)
             case list() if is_layer(layer):
@@ -72,7 +72,7 @@ class Layers:
                 )
             case list():
                 wrong = next(item for item in layer if not is_layer(item))
-                raise SpecError.of("type", f"a list of layers holds {noun(wrong)}", span)
+                raise SpecError.of("type", f"a list of layers contains {noun(wrong)}", span)
         raise SpecError.of("type", f"{noun(layer)} is not a layer", span)
 
     def stream(self, value: Any, span: Span) -> Tensors:

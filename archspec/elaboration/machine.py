@@ -53,9 +53,9 @@ class Machine:
                     "shape",
                     f"the model {shown} has no input of known shape",
                     layer.definition.span,
-                    help="write it in the long form, with `input x: [3, 224, 224]`",
+                    help="use the long form, with `input x: [3, 224, 224]`",
                 )
             layer = meant
         raise SpecError.of(
-            "recursion", f"the model {shown} stands for itself, without end", span, help=NO_RECURSION
+            "recursion", f"the definition of the model {shown} is circular", span, help=NO_RECURSION
         )

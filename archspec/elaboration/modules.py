@@ -47,7 +47,7 @@ class Module:
                     sizes = [expressions.evaluate(size, self.env) for size in claim.shape]
                     for size, part in zip(sizes, claim.shape, strict=True):
                         if isinstance(size, bool) or not isinstance(size, int):
-                            raise SpecError.of("claim", "a claimed size is a whole number", part.span)
+                            raise SpecError.of("claim", "a claimed size must be a whole number", part.span)
                     shape = tuple(sizes)
                 yield Claim.unchecked(
                     quantity=claim.quantity,

@@ -34,7 +34,7 @@ class Nesting:
             blocks = [name.partition(": ")[2] for name, _ in self.around]
             recurs = blocks.count(what.partition(": ")[2]) > 1
             message = (
-                f"`{blocks[-1]}` applies itself, without end"
+                f"`{blocks[-1]}` applies itself endlessly"
                 if recurs
                 else f"blocks are nested more than {DEEPEST} deep"
             )

@@ -37,7 +37,7 @@ def _facts(tensor: Tensor) -> dict[str, Any]:
 def item_of(value: Any, indices: list[Any]) -> Any:
     """An item of a list, tuple or string, or a slice of it. Raises Mistake when there is none."""
     if not isinstance(value, list | tuple | str):
-        raise Mistake(f"{noun(value)} has no items", kind="type")
+        raise Mistake(f"{noun(value)} cannot be indexed", kind="type")
     if len(indices) != 1:
         raise Mistake(f"a list takes one index, not {len(indices)}", kind="type")
     index = indices[0]
@@ -49,5 +49,7 @@ def item_of(value: Any, indices: list[Any]) -> Any:
             raise Mistake("the step of a slice must not be 0", kind="value")
         return tuple(value[index]) if isinstance(value, Outputs) else value[index]
     if not -len(value) <= index < len(value):
-        raise Mistake(f"there is no item {index}", kind="value", label=f"{len(value)} items, counted from 0")
+        raise Mistake(
+            f"index {index} is out of range", kind="value", label=f"{len(value)} items, counted from 0"
+        )
     return value[index]

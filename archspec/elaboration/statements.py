@@ -80,7 +80,7 @@ class Statements:
                 "shape",
                 f"the model {layer.name} has no input",
                 span,
-                help="declare what it is given, as in `input x: [3, 224, 224]`",
+                help="declare one, as in `input x: [3, 224, 224]`",
             )
         return returned, arguments
 
@@ -234,7 +234,7 @@ class Statements:
                     tensor = tensor if len(several) == 1 else value
                     help_ = "apply it: `x -> layer`" if is_layer(tensor) else ""
                     raise SpecError.of(
-                        "type", f"a block returns tensors, not {noun(tensor)}", output.span, help=help_
+                        "type", f"a block must return tensors, not {noun(tensor)}", output.span, help=help_
                     )
             if output.name and len(several) != 1:
                 raise SpecError.of(
@@ -248,9 +248,9 @@ class Statements:
             )
             names += given
         if not tensors:
-            raise SpecError.of("type", "a block returns at least one tensor", statement.span)
+            raise SpecError.of("type", "a block must return at least one tensor", statement.span)
         if any(names) and (not all(names) or len(set(names)) < len(names)):
-            raise SpecError.of("name", "name all outputs, each differently, or none", statement.span)
+            raise SpecError.of("name", "name all outputs, with distinct names, or none", statement.span)
         return Outputs(tensors, names)
 
     # -------------------------------------------------------------- shared layers, requirements
@@ -268,6 +268,6 @@ class Statements:
             said = (
                 self.evaluator.text(statement.message, env)
                 if statement.message
-                else "what is required does not hold"
+                else "the requirement is not met"
             )
             raise SpecError.of("require", said, statement.test.span)

@@ -221,7 +221,7 @@ def noun(value: Any) -> str:
         case None:
             return "none"
         case bool():
-            return f"the truth value {describe(value)}"
+            return f"the boolean {describe(value)}"
         case int() | float() | Free():
             return f"the number {value}"
         case str():

@@ -40,7 +40,9 @@ class Weights:
                 )
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise SpecError.of(
-                    "shape", f"a weight's size is a positive whole number, not {describe(size)}", part.span
+                    "shape",
+                    f"a weight's size must be a positive whole number, not {describe(size)}",
+                    part.span,
                 )
             shape.append(size)
         value = self.origins.spent(self.evaluator.evaluate(statement.value, env), statement.value.span)
@@ -78,7 +80,7 @@ def _start(value: Any, shape: tuple[int, ...]) -> Init:
         flat = _flat(frozen(value), shape)
         return values(listed=flat)
     raise Mistake(
-        f"a weight starts as an initialisation, a number or a list, not {noun(value)}",
+        f"the initial value of a weight must be an initialisation, a number or a list, not {noun(value)}",
         kind="type",
         help="`zeros`, `ones`, `normal(0.02)`, `trunc_normal(0.02)`, `kaiming_normal`, `xavier_uniform` ...",
     )
@@ -92,6 +94,6 @@ def _flat(value: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
             raise Mistake(f"a weight holds numbers, not {noun(value)}", kind="type")
         return (value,)
     if not isinstance(value, tuple) or len(value) != shape[0]:
-        found = f"{len(value)} are" if isinstance(value, tuple) else f"{noun(value)} is"
-        raise Mistake(f"the shape wants a list of {shape[0]} where {found} given", kind="shape")
+        found = len(value) if isinstance(value, tuple) else noun(value)
+        raise Mistake(f"expected a list of {shape[0]} values, got {found}", kind="shape")
     return tuple(leaf for item in value for leaf in _flat(item, shape[1:]))

@@ -56,7 +56,7 @@ def require_writable(path: Path, *, sources: Iterable[Path] = ()) -> Path:
     whatever path or link they are named.
     """
     if path.name in ("-", ""):
-        raise _unwritable(path, "it is no file", _NAME_A_FILE)
+        raise _unwritable(path, "it is not a file", _NAME_A_FILE)
     try:
         if _is_stream(path):
             raise _unwritable(path, "it is an open stream", _NAME_A_FILE)
@@ -68,13 +68,13 @@ def require_writable(path: Path, *, sources: Iterable[Path] = ()) -> Path:
         if not stat.S_ISREG(found.st_mode):
             raise _unwritable(path, f"it is {kind_of(found.st_mode)}", "only regular files are replaced")
         if not os.access(target, os.W_OK):
-            raise _unwritable(path, "it may only be read")
+            raise _unwritable(path, "it is read-only")
         if any(_same(source, found) for source in sources):
-            raise _unwritable(path, "it is one of the files that are read for it", "write to another file")
+            raise _unwritable(path, "it is one of the files read to make it", "write to another file")
         if target.suffix == _SOURCE != path.suffix:
             raise _unwritable(path, f"it is a link to the spec `{target}`", "write to another file")
     except ValueError:
-        raise SpecError.of("file", "a path cannot hold a NUL character") from None
+        raise SpecError.of("file", "a path cannot contain a NUL character") from None
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
     return target
@@ -98,7 +98,7 @@ def _is_stream(path: Path) -> bool:
 _STANDARD = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 _OPEN_FILES = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")
 _MOST_LINKS = 40  # as the system follows
-_NAME_A_FILE = "name a file; results are not written to the standard output"
+_NAME_A_FILE = "name a file; results are not written to standard output"
 
 
 def _make_folder(folder: Path) -> None:

@@ -117,7 +117,7 @@ class SpecError(Exception):
         self.problems = tuple(found[:MOST_PROBLEMS])
         report = [problem.render() for problem in self.problems]
         if len(found) > MOST_PROBLEMS:
-            report.append(f"There may be more mistakes; these are the first {MOST_PROBLEMS}.")
+            report.append(f"There may be more errors; these are the first {MOST_PROBLEMS}.")
         super().__init__("\n\n".join(report))
 
     @classmethod

@@ -52,9 +52,9 @@ def require_free(path: str) -> None:
     for part in path.split("."):
         if is_taken(part):
             raise Mistake(
-                f"nothing in a network can be named `{part}`, which every module of PyTorch has for something else",
+                f"`{part}` cannot be a name: every PyTorch module has an attribute of that name",
                 kind="name",
-                help=f"name it otherwise, as in `{part.strip('_')}_1`",
+                help=f"choose another name, such as `{part.strip('_')}_1`",
             )
 
 

@@ -37,7 +37,7 @@ def require_regular(path: Path, shown: str = "") -> None:
     except FileNotFoundError:
         return
     except ValueError:
-        raise SpecError.of("file", "a path cannot hold a NUL character") from None
+        raise SpecError.of("file", "a path cannot contain a NUL character") from None
     except OSError as error:
         raise SpecError.of("file", f"`{shown or path}` cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(mode):

@@ -167,7 +167,7 @@ def undecided(question: str, where: str = "") -> Mistake:
         f"`{question}` depends on the value of a free size",
         kind="free",
         label=where,
-        help="what is written must hold for every value of at least 1; give the input a size there, or do without the question",
+        help="the answer must be the same for every value of at least 1; give the input a size there, or leave the question out",
     )
 
 
@@ -189,7 +189,7 @@ def require_least(size: Size, least: int, wrong: str, *, help: str = "") -> None
 def require_place(size: Size) -> None:
     """Mistake unless an axis of that size has a place, for all values of its free names."""
     if not isinstance(size, int) or size < 1:
-        require_least(size, 1, f"an axis of {size} has no place")
+        require_least(size, 1, f"an axis cannot have size {size}")
 
 
 def _operand(size: Size) -> str:
@@ -220,7 +220,7 @@ def _simplest(terms: Mapping[Monomial, int]) -> Size:
     if len(terms) > _MOST_TERMS or any(
         len(names) > _HIGHEST_DEGREE or abs(factor) > _LARGEST_FACTOR for names, factor in terms.items()
     ):
-        raise Mistake("the arithmetic with free sizes grows beyond all bounds", kind="free")
+        raise Mistake("the expression over free sizes grows too large", kind="free")
     return Free(terms) if any(names and factor for names, factor in terms.items()) else terms.get((), 0)
 
 
@@ -269,7 +269,7 @@ def _example(size: Free, holds: Callable[[int], bool]) -> str:
 def _both(size: Free, holds: Callable[[int], bool]) -> str:
     """Where something holds of a size, and where it does not; "" unless both are found."""
     yes, no = _example(size, holds), _example(size, lambda value: not holds(value))
-    return f"so where {yes}, not so where {no}" if yes and no else ""
+    return f"true where {yes}, false where {no}" if yes and no else ""
 
 
 def _never_negative(difference: Size, question: str, wanted: bool = True) -> bool:

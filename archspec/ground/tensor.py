@@ -131,7 +131,7 @@ class TensorType:
         Raises Mistake when there is no such axis.
         """
         if not self.rank:
-            raise Mistake("a single number has no axes", kind="shape", help="Reshape it to [1] first")
+            raise Mistake("a scalar has no axes", kind="shape", help="Reshape it to [1] first")
         if not -self.rank <= axis < self.rank:
             raise Mistake(
                 f"there is no axis {axis} in {show(self.shape)}",

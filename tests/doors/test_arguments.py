@@ -138,7 +138,7 @@ def test_values_of_numpy_are_values() -> None:
         (lambda: archspec.draw(GRAPH, depth=-1), "`depth` is a whole number of at least 1, not -1"),
         (lambda: archspec.load(GRAPH, flat=1), "`flat` is True or False, not 1"),
         (lambda: archspec.read("resnet18", budget=0), "`budget` is a whole number of at least 1, not 0"),
-        (lambda: archspec.read_text(SPEC, act="\ud800"), "half a character"),
+        (lambda: archspec.read_text(SPEC, act="\ud800"), "lone surrogate"),
         (lambda: archspec.read("lenet5", ""), "`model` is the name of a model, not ''"),
         (lambda: archspec.read_text(SPEC, model=""), "`model` is the name of a model, not ''"),
         (lambda: archspec.load("lenet5", model=""), "`model` is the name of a model, not ''"),

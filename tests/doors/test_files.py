@@ -139,7 +139,7 @@ def test_a_file_that_may_only_be_read_stays(tmp_path: Path, monkeypatch: pytest.
     path.chmod(0o444)
     if os.access(path, os.W_OK):  # whoever may do everything
         monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
-    with pytest.raises(SpecError, match="it may only be read"), replacing(path):
+    with pytest.raises(SpecError, match="it is read-only"), replacing(path):
         pass
     assert path.read_text() == "kept"
 
@@ -173,7 +173,7 @@ def test_a_source_is_never_written_over(here: Path, run: Run, command: str, way:
     if source == "weights" and command != "build":
         assert done.status == 0  # which is no source of it
         return
-    refused(done, "it is one of the files that are read for it")
+    refused(done, "it is one of the files read to make it")
     assert Path(path).read_bytes() == data
 
 
@@ -190,7 +190,7 @@ def test_a_spec_named_as_its_picture_is_not_written_over(
 ) -> None:
     Path("net.svg").write_text(SPEC)
     status = invoke(["draw", "net.svg"])
-    refused(Done(status, capsys.readouterr().err), "it is one of the files that are read for it")
+    refused(Done(status, capsys.readouterr().err), "it is one of the files read to make it")
     assert Path("net.svg").read_text() == SPEC
 
 

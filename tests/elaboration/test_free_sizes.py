@@ -152,11 +152,11 @@ def test_what_does_not_hold_for_every_value_is_refused(line: str, message: str) 
 def test_where_a_question_is_answered_differently_is_said() -> None:
     with pytest.raises(SpecError) as caught:
         net("require S < 3", "return x")
-    assert caught.value.problems[0].label == "so where S is 1, not so where S is 3"
+    assert caught.value.problems[0].label == "true where S is 1, false where S is 3"
 
 
 def test_an_input_has_a_place_for_every_value() -> None:
-    assert refusal("return y", given="input x: [4, free S]; input y: [S - 3]").startswith("an axis of S - 3")
+    assert refusal("return y", given="input x: [4, free S]; input y: [S - 3]").startswith("an axis cannot have size S - 3")
     assert net("return y", given="input x: [4, free S]; input y: [S + 3]").outputs[0].type.shape == (S + 3,)
 
 
@@ -184,7 +184,7 @@ def test_a_size_is_possible_if_it_is_at_least_1_for_all_values(size: Size, possi
     if possible:
         require_place(size)
     else:
-        with pytest.raises(Mistake, match="has no place where"):
+        with pytest.raises(Mistake, match="an axis cannot have size"):
             require_place(size)
 
 
