@@ -194,7 +194,9 @@ class Layers:
         parameters = layer.definition.parameters
         names = {parameter.name for parameter in parameters}
         open_ = [p.name for p in parameters if p.default and p.name not in layer.arguments]
-        computed = [p.name for p in parameters if p.name in open_ and p.default and names_in(p.default) & names]
+        computed = [
+            p.name for p in parameters if p.name in open_ and p.default and names_in(p.default) & names
+        ]
         if not computed or not Handing.of(layer).tensors:
             return layer
         env = Environment(layer.home)

@@ -156,7 +156,9 @@ def test_where_a_question_is_answered_differently_is_said() -> None:
 
 
 def test_an_input_has_a_place_for_every_value() -> None:
-    assert refusal("return y", given="input x: [4, free S]; input y: [S - 3]").startswith("an axis cannot have size S - 3")
+    assert refusal("return y", given="input x: [4, free S]; input y: [S - 3]").startswith(
+        "an axis cannot have size S - 3"
+    )
     assert net("return y", given="input x: [4, free S]; input y: [S + 3]").outputs[0].type.shape == (S + 3,)
 
 
