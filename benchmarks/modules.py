@@ -21,13 +21,28 @@ def _peers() -> Iterator[tuple[str, Callable[[], Any], int]]:
     yield "efficientnet_b3", EfficientNetB3, 300
 
 
+IN_TIMM = {
+    "resnet50": "resnet50",
+    "vit_b16": "vit_base_patch16_224",
+    "swin_t": "swin_tiny_patch4_window7_224",
+    "efficientnet_b0": "efficientnet_b0",
+}
+
+
 def loading() -> Iterator[Row]:
-    """`archspec.load` against constructing the hand-written module, both with fresh weights."""
+    """`archspec.load` against constructing the hand-written module, and timm's where it is there, all with fresh weights."""
     import archspec
+    from benchmarks.peers import timm
 
     for name, peer, _ in _peers():
         ours, theirs = compare(lambda name=name: archspec.load(name), peer, 15)
         yield ratio(f"archspec.load of {name} / by hand", 1.0, ours, theirs, ("load", "by hand"))
+    if (models := timm()) is not None:
+        for name, theirs_name in IN_TIMM.items():
+            ours, theirs = compare(
+                lambda name=name: archspec.load(name), lambda name=theirs_name: models.create_model(name), 15
+            )
+            yield ratio(f"archspec.load of {name} / timm", 1.0, ours, theirs, ("load", "timm.create_model"))
 
 
 def first_load() -> Iterator[Row]:

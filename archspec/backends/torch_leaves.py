@@ -41,6 +41,7 @@ class Leaves:
 
     def __init__(self) -> None:
         self.known: dict[tuple[int, str], Leaf] = {}  # by the identity of the function, and the name in it
+        self._owned: dict[nn.Module, tuple[str, ...]] = {}
 
     def of(self, function: Function, step: Apply, name: str = "") -> Leaf:
         """What a step lowers to: a module to copy, or a function and its settings.
@@ -59,6 +60,12 @@ class Leaves:
         except Mistake as mistake:
             raise at_step(mistake, name or step.name, step.location).at(None) from mistake.__cause__
         return leaf
+
+    def owned(self, leaf: nn.Module) -> tuple[str, ...]:
+        """The keys of the weights of what a step lowers to."""
+        if leaf not in self._owned:
+            self._owned[leaf] = tuple(leaf.state_dict(keep_vars=True))
+        return self._owned[leaf]
 
     def by_code(self, function: Function, step: Apply) -> Hashable:
         """What tells a step from others in the code that is generated for it, and in the place that its errors name."""

@@ -93,7 +93,7 @@ class Steps:
             leaf = Step(function, settings)
             if unnarrowed:
                 leaf = Unnarrowed(functools.partial(function, **settings))
-        owned = list(leaf.state_dict(keep_vars=True))
+        owned = self.leaves.owned(leaf)
         first, home = self.first_uses.get(full, (None, node.name))
         if first is None or not alike(leaf, first):
             if first is not None and owned:
@@ -177,7 +177,7 @@ class Steps:
     def home(self, program: Program, path: str, location: Location) -> tuple[nn.Module, str]:
         """The module that holds `path`, and its key there. SpecError when PyTorch needs that name itself."""
         for part in path.split("."):
-            if hasattr(_EMPTY, part):
+            if _is_reserved(part):
                 raise SpecError.of(
                     "name",
                     f"no module of PyTorch can have a part named `{part}`, as the step at {location} has",
@@ -217,7 +217,9 @@ class Steps:
         return self.leaves.of(*self.step(node), node.name)
 
 
-_EMPTY = nn.Module()
+@functools.cache
+def _is_reserved(name: str) -> bool:
+    return hasattr(nn.Module(), name)
 
 
 def container(module: nn.Module, path: str) -> tuple[nn.Module, str]:

@@ -13,6 +13,7 @@ from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 from archspec.ground.tensor import byte_size, torch_name
 from archspec.op import Weight
+from archspec.op.initialisation import ones, zeros
 
 LARGE = 1 << 15  # values; smaller tensors are filled without handing them to a thread
 
@@ -28,12 +29,12 @@ def initial_weights(graph: Graph, seed: int | None = None) -> dict[str, torch.Te
     if seed is None:
         seed = int(torch.randint(2**63 - 1, ()).item())
     tensors = empty(graph)
-    large = []
+    large, generator = [], torch.Generator()
     for name, weight in graph.weights.items():
         if not weight.saved:
             tensors[name].copy_(constant_values(name, weight))
         elif weight.size < LARGE:
-            _fill(tensors[name], weight, seed, name)
+            _fill(tensors[name], weight, seed, name, generator)
         else:
             large.append(name)
     if large:
@@ -88,8 +89,11 @@ def dtype_of(weight: Weight) -> torch.dtype:
     return found
 
 
-def _fill(tensor: torch.Tensor, weight: Weight, seed: int, name: str) -> None:
-    generator = torch.Generator()
-    generator.manual_seed(int.from_bytes(sha256(f"{seed}/{name}".encode()).digest()[:8]) >> 1)
-    with torch.no_grad():
-        weight.init.fill(tensor, generator)
+def _fill(
+    tensor: torch.Tensor, weight: Weight, seed: int, name: str, generator: torch.Generator | None = None
+) -> None:
+    """Write the first values of a weight; `generator` is seeded for it, unless they follow without."""
+    generator = generator or torch.Generator()
+    if not isinstance(weight.init, zeros | ones):
+        generator.manual_seed(int.from_bytes(sha256(f"{seed}/{name}".encode()).digest()[:8]) >> 1)
+    weight.init.fill(tensor, generator)

@@ -462,12 +462,13 @@ def test_a_block_that_is_given_one_value_twice_runs_another_program() -> None:
 block Less:
     input x: [4]
     input y: [4]
-    return x - 2 * (y -> fc: Linear(4))
+    input z: [4]
+    return x - 2 * (y -> fc: Linear(4)) + 3 * z
 
 model M:
     input a: [4]
     input b: [4]
-    return (a, b) -> one: Less, (a, a) -> two: Less, (b, a) -> three: Less
+    return (a, b, a) -> one: Less, (a, a, b) -> two: Less, (b, a, b) -> three: Less
 """
     module = agree(text, torch.randn(2, 4), torch.randn(2, 4))
     assert type(module.one) is type(module.three) is not type(module.two)
