@@ -176,7 +176,7 @@ def _fixed(type_: TensorType) -> TensorType:
     """The type with numbers for its free sizes."""
     return type_.with_shape(
         [
-            size.at(dict.fromkeys(size.names, A_FREE_SIZE)) if isinstance(size, Free) else size
+            size.substitute(dict.fromkeys(size.names, A_FREE_SIZE)) if isinstance(size, Free) else size
             for size in type_.shape
         ]
     )

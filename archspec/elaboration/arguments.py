@@ -109,7 +109,7 @@ def complete(layer: OpLayer) -> bool:
 
 
 def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping[str, Any]) -> Mistake:
-    """What pydantic found, in the words of specs."""
+    """A validation error of pydantic in the words of specs."""
     what, problems = model.__name__, error.errors(include_url=False)
     name = str(problems[0]["loc"][0]) if problems[0]["loc"] else ""
     if problems[0]["type"] == "missing":
@@ -146,7 +146,7 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
 
 
 def whole_help(value: Any) -> str:
-    """The mend for a decimal number where a whole one is needed, if that is the mistake."""
+    """The fix for a float where a whole number is needed, if that is the mistake."""
     if isinstance(value, float) and value.is_integer():
         return f"write {int(value)}; `//` divides whole numbers, round, floor and ceil make them"
     return ""
@@ -180,7 +180,7 @@ _WANTED = {
 
 
 def _wanted(problem: ErrorDetails) -> list[str]:
-    """What would have been right, one phrase for each way."""
+    """What was expected, one phrase for each alternative."""
     context = problem.get("ctx", {})
     if problem["type"] == "literal_error":
         return str(context["expected"]).replace("'", '"').replace(" or ", ", ").split(", ")

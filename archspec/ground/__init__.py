@@ -1,1 +1,1 @@
-"""What everything stands on: sizes, tensor types, names, places in text, errors, files."""
+"""The ground that all rooms stand on: sizes, tensor types, names, places in text, errors, files."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and that take the place of nothing else."""
+"""Atomic writes: a file is there whole or not at all, and replaces nothing that it should not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python's garbage collector, held off while a graph is built."""
+"""Python's garbage collector, paused while a graph is built."""
 
 import gc
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Hold off the search for cycles of dead objects.
+    """Pause the search for cycles of dead objects.
 
     A graph is many objects that all stay: to look through them again and again takes a fifth of the
     time at ten thousand nodes, and more than linear time beyond.

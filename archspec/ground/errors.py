@@ -13,10 +13,10 @@ MOST_PROBLEMS = 20
 
 
 class Mistake(ValueError):  # noqa: N818  (an error only once it has a place)
-    """Something is wrong, said by a rule that does not know where it is being applied.
+    """Something is wrong, as found by a rule that does not know where it is applied.
 
     `kind` is one word (`shape`, `argument`, `name` ...), `label` what stands beside the underline,
-    `help` the mend. Whoever knows the place turns it into a `Problem`.
+    `help` the fix. Whoever knows the place turns it into a `Problem`.
     """
 
     def __init__(self, message: str, *, kind: str = "argument", label: str = "", help: str = "") -> None:
@@ -33,7 +33,7 @@ class Mistake(ValueError):  # noqa: N818  (an error only once it has a place)
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong: what, where, the blocks that led there (innermost first), and the mend."""
+    """One thing wrong: what, where, the blocks that led there (innermost first), and the fix."""
 
     kind: str
     message: str

@@ -10,7 +10,7 @@ _ESCAPED = str.maketrans(
 
 
 def written(value: object) -> str:
-    """A number, truth, string or list as specs write it, read back as the same; anything else as it prints."""
+    """A number, boolean, string or list as specs write it, read back as the same; anything else as it prints."""
     match value:
         case None:
             return "none"
@@ -25,5 +25,5 @@ def written(value: object) -> str:
 
 
 def of_python(value: Any) -> Any:
-    """Numbers, truths and arrays of NumPy as Python has them; anything else as it is."""
+    """Numbers, booleans and arrays of NumPy as Python has them; anything else as it is."""
     return value.tolist() if type(value).__module__ == "numpy" and hasattr(value, "tolist") else value

@@ -19,7 +19,7 @@ Monomial = tuple[str, ...]  # ("H", "W") is H * W; () is the constant
 _MOST_TERMS, _HIGHEST_DEGREE, _LARGEST_FACTOR = 64, 16, 10**30
 _TERM = r"(?:\d+|[^\W\d]\w*)(?:\*(?:\d+|[^\W\d]\w*))*"
 _POLYNOMIAL = re.compile(rf"[+-]?{_TERM}(?:[+-]{_TERM})*")
-_MOST_SHIFTED = 4096  # terms of a polynomial in names less one; beyond that its least value is not looked for
+_MOST_SHIFTED = 4096  # terms of a polynomial in names less one; beyond that no lower bound is sought
 
 
 class Free:
@@ -138,7 +138,7 @@ class Free:
         """The free names in it."""
         return {name for names, _ in self.terms for name in names}
 
-    def at(self, values: Mapping[str, int]) -> int:
+    def substitute(self, values: Mapping[str, int]) -> int:
         """The number it is when each free name has the given value."""
         return sum(factor * prod(values[name] for name in names) for names, factor in self.terms)
 
@@ -225,7 +225,7 @@ def _simplest(terms: Mapping[Monomial, int]) -> Size:
 
 
 def _least(size: Free) -> int | None:
-    """Its least value when that is where each name is 1, as when it only grows from there, else None."""
+    """Its lower bound, where it is reached with every name at 1; None when it may not be."""
     if all(factor > 0 for names, factor in size.terms if names):
         return sum(factor for _, factor in size.terms)
     above = _above_one(size)
@@ -258,7 +258,7 @@ def _examples(size: Free) -> Iterator[tuple[str, int]]:
     )
     for values in (*grid, (10**6,) * len(names)):
         given = dict(zip(names, values, strict=True))
-        yield " and ".join(f"{name} is {value}" for name, value in given.items()), size.at(given)
+        yield " and ".join(f"{name} is {value}" for name, value in given.items()), size.substitute(given)
 
 
 def _example(size: Free, holds: Callable[[int], bool]) -> str:

@@ -1,4 +1,4 @@
-"""What is known of a tensor before anything runs: its dtype and its shape."""
+"""Types of tensors: the dtype and shape that are known before anything runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _LIMITS: dict[DType, tuple[int | float, int | float]] = {
 
 
 def limits(dtype: DType) -> tuple[int | float, int | float]:
-    """The least and the greatest number that the dtype holds."""
+    """The smallest and the largest number that the dtype holds."""
     return _LIMITS[dtype]
 
 
@@ -73,7 +73,7 @@ def torch_name(name: DType) -> str:
 
 
 def byte_size(name: DType) -> int:
-    """How many bytes a value takes."""
+    """Bytes per value."""
     return _BYTES[name]
 
 
@@ -99,12 +99,12 @@ class TensorType:
 
     @property
     def values(self) -> int:
-        """How many values a sample has. Raises Mistake when a size is free."""
+        """Values per sample. Raises Mistake when a size is free."""
         return fixed(prod(self.shape), "the number of values")
 
     @property
     def bytes(self) -> int:
-        """How many bytes a sample takes. Raises Mistake when a size is free."""
+        """Bytes per sample. Raises Mistake when a size is free."""
         return self.values * _BYTES[self.dtype]
 
     def kept_as(self, dtype: DType | None) -> TensorType:
@@ -200,7 +200,7 @@ def _aligned(size: Size, met: Sequence[Size]) -> Size:
 
 def promote(*types: TensorType) -> DType:
     """The dtype that PyTorch gives to values combined of these: the widest of the highest kind."""
-    # A single number without a batch widens what has axes only if it is of a higher kind: truths, whole numbers, reals.
+    # A single number without a batch widens what has axes only if it is of a higher kind: booleans, whole numbers, reals.
     ranked = [t for t in types if t.rank or t.batched]
     dtypes = {
         t.dtype for t in types if t.rank or t.batched or all(_kind(t.dtype) > _kind(r.dtype) for r in ranked)
@@ -216,5 +216,5 @@ _WIDTHS: list[DType] = ["bool", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", 
 
 
 def _kind(dtype: DType) -> str:
-    """`b` for truths, `i` for whole numbers, `r` for reals: the higher kind comes later."""
+    """`b` for booleans, `i` for whole numbers, `r` for reals: the higher kind comes later."""
     return "b" if dtype == "bool" else "r" if "f" in dtype else "i"

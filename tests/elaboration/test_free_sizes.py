@@ -127,7 +127,7 @@ def test_a_formula_is_the_shape_that_torch_gives_at_every_value(steps: list[str]
 
 
 def at(size: Size, value: int) -> int:
-    return size.at({"S": value}) if isinstance(size, Free) else size
+    return size.substitute({"S": value}) if isinstance(size, Free) else size
 
 
 # ------------------------------------------------------------------ what is refused, and what is not
@@ -219,7 +219,7 @@ def test_an_answer_is_that_of_every_value(left: Size, right: Size) -> None:
             continue
         for s in range(1, 6):
             for t in range(1, 6):
-                values = [v.at({"S": s, "T": t}) if isinstance(v, Free) else v for v in (left, right)]
+                values = [v.substitute({"S": s, "T": t}) if isinstance(v, Free) else v for v in (left, right)]
                 assert theirs(values[0], values[1]) is answer
 
 

@@ -449,7 +449,8 @@ def inputs_of(graph: Graph, free: int = 5) -> list[torch.Tensor]:
 
 def sizes(type_: TensorType, free: int) -> tuple[int, ...]:
     return tuple(
-        size.at(dict.fromkeys(size.names, free)) if isinstance(size, Free) else size for size in type_.shape
+        size.substitute(dict.fromkeys(size.names, free)) if isinstance(size, Free) else size
+        for size in type_.shape
     )
 
 
