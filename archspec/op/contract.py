@@ -273,8 +273,8 @@ def _homes() -> dict[str, str]:
     package = import_module("archspec.ops")
     homes = {}
     for path in sorted(Path(package.__path__[0]).glob("*.py")):
-        for name in re.findall(r"^class ([A-Za-z]\w*)\(", path.read_text(encoding="utf-8"), re.M):
-            homes[name] = f"archspec.ops.{path.stem}"
+        for name in re.findall(rb"\nclass ([A-Za-z]\w*)\(", path.read_bytes()):
+            homes[name.decode()] = f"archspec.ops.{path.stem}"
     return homes
 
 
