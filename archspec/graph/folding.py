@@ -50,7 +50,10 @@ def fold(
         raise SpecError.of("graph", f"the graph is not valid: {mistake.message}", help=mistake.help) from None
     except RecursionError:
         raise SpecError.of("graph", "the graph is not valid: it is nested too deeply") from None
-    except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError) as error:
+    except LookupError as error:
+        message = f"the graph is not valid: `{error.args[0]}` is taken before there is such a value"
+        raise SpecError.of("graph", message) from error
+    except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise SpecError.of("graph", f"the graph is not valid: {type(error).__name__}: {error}") from error
     return folded
 

@@ -178,7 +178,7 @@ class Graph(Record):
             raise SpecError.of(
                 "budget",
                 f"{self.name} has {self.sizes[-1]:,} nodes, and at most {MOST_NODES:,} are listed one by one",
-                help="what is counted of it by functions, such as its parameters, is known all the same",
+                help="totals such as its parameters are still available: `archspec.cost`",
             )
         return flatten(self.functions, [given.name for given in self.inputs], self.location)
 

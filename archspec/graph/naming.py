@@ -10,23 +10,34 @@ from archspec.ground.names import first_use
 
 def find(graph: Graph, path: str) -> tuple[Function, Step]:
     """The step of a full name, and the function that it stands in. Raises SpecError when there is none."""
-    index, rest = len(graph.functions) - 1, first_use(path)
+    whole = first_use(path)
+    if whole != path:
+        _require_use(graph, path)
+    index, rest = len(graph.functions) - 1, whole
     while True:
         function = graph.functions[index]
         found = _named(graph, index, rest)
         if found is None:
             known = [name for step in function.steps if not step.is_use for name in step.names]
             known += [name for name in function.layers if name]
-            around = path[: len(path) - len(rest)].rstrip(".")
+            around = whole[: len(whole) - len(rest)].rstrip(".")
             where = f"`{around}` has" if around else f"{graph.name} has"
             raise SpecError.of("name", f"{where} no step `{rest}`", help=suggest(rest, known))
         home, step, length = found
-        rest = rest[length:].removeprefix(".")
-        if not rest:
+        if length == len(rest):
             return home, step
+        rest = rest[length + 1 :]
         if not isinstance(step, Call):
             raise SpecError.of("name", f"`{path}`: `{step.name}` is a single step, which holds no others")
         index = step.function
+
+
+def _require_use(graph: Graph, path: str) -> None:
+    """SpecError unless a later use of a shared layer, `head@2`, is there: which uses there are, only the flat view tells."""
+    names = {scope.name for scope in graph.scopes} | {node.name for node in graph.nodes}
+    if path not in names:
+        uses = [name for name in names if first_use(name) == first_use(path)]
+        raise SpecError.of("name", f"{graph.name} has no step `{path}`", help=suggest(path, uses))
 
 
 def _named(graph: Graph, index: int, path: str) -> tuple[Function, Step, int] | None:

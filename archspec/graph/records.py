@@ -97,7 +97,10 @@ class Record(BaseModel):
         return made
 
     def with_changes(self, **changed: Any) -> Self:
-        """The record with other values, which are known to be right."""
+        """The record with other values, which are known to be right. Raises TypeError for a field that it does not have."""
+        for name in changed:
+            if name not in type(self).model_fields:
+                raise TypeError(f"{type(self).__name__} has no field `{name}`")
         return self.unchecked(
             **{**{name: self.__dict__[name] for name in type(self).model_fields}, **changed}
         )

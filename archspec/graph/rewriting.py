@@ -10,6 +10,7 @@ from archspec.graph.graph import Graph
 from archspec.graph.records import Ref
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.tensor import TensorType
+from archspec.op import Op
 from archspec.op.inference import infer
 
 Moved = TypeVar("Moved", bound=Apply | Call)
@@ -22,13 +23,15 @@ so that what the step gave is its first input. The types that they have are work
 def rewritten(graph: Graph, change: Change) -> Graph:
     """The network with each step of each function changed, however often the function is called.
 
-    `change` is asked once for each step and each combination of types that come to it. A function whose types change becomes
-    another one. The claims are left out, since they are about the network as it was.
+    `change` is asked once for each step that applies an op, and each combination of types that come to it. A function whose
+    types change becomes another one. A network that changes loses its claims, which are about what it was.
 
     Raises SpecError when a changed step does not fit where it stands, or the network is none that a spec could have.
     """
-    rewriting = _Rewriting(graph, change)
+    rewriting = _Rewriting(graph.validated(), change)
     rewriting.function(len(graph.functions) - 1, graph.model.inputs)
+    if rewriting.functions == list(graph.functions):
+        return graph
     changed = graph.model_copy(update={"functions": called(rewriting.functions), "claims": ()})
     return changed.validated()
 
@@ -91,15 +94,19 @@ class _Rewriting:
     ) -> None:
         """Add what a step becomes."""
         replaced = self.change(function, self.typed(step, types))
+        if replaced is not None:
+            _require_steps(replaced, step)
         for made in (step,) if replaced is None else replaced:
             made = self.typed(made, types)
             steps.append(made)
             types.update({Ref(made.name, i): type_ for i, type_ in enumerate(made.types)})
         if replaced is None:
             return
-        if not replaced and not step.inputs:
+        if not replaced and len(step.operands) != 1:
             raise SpecError.of(
-                "graph", f"`{step.name}` ({step.location}) has no input that could stand for it"
+                "graph",
+                f"`{step.name}` ({step.location}) cannot be cut: it takes {len(step.operands)} values",
+                help="only the input of a step that takes one can take its place; put another step there",
             )
         for i in range(len(step.types)):
             now[Ref(step.name, i)] = Ref(replaced[-1].name, i) if replaced else step.inputs[0]
@@ -118,6 +125,20 @@ class _Rewriting:
             message = f"`{step.name}` ({step.location}): {mistake.message}"
             raise SpecError.of(mistake.kind, message, help=mistake.help) from mistake.__cause__
         return step if made == step.types else step.with_changes(types=made)
+
+
+def _require_steps(replaced: object, step: Apply) -> None:
+    """SpecError unless they are steps that can stand in the place of one."""
+    if not isinstance(replaced, list | tuple) or not all(type(made) is Apply for made in replaced):
+        raise SpecError.of(
+            "argument",
+            f"what stands in the place of `{step.name}` is None or a list of steps, not {replaced!r:.200}",
+        )
+    for made in replaced:
+        if not isinstance(made.op, Op):
+            raise SpecError.of(
+                "argument", f"`{made.name}` applies {made.op!r:.200}, which is not an op with its arguments"
+            )
 
 
 def moved(step: Moved, now: dict[Ref, Ref]) -> Moved:

@@ -280,7 +280,7 @@ class _Validation:
     def call(self, index: int, function: Function, step: Call, types: dict[Ref, TensorType]) -> None:
         """One call: of a function before, which takes what it is given."""
         if type(step.function) is not int or not 0 <= step.function < index:
-            raise wrong("it calls no function before its own")
+            raise wrong("it must call an earlier function")
         self.called.add(step.function)
         callee = self.graph.functions[step.function]
         if tuple(types[ref] for ref in step.inputs) != callee.inputs:
@@ -325,7 +325,7 @@ class _Names:
         name = step.name
         if not isinstance(name, str) or not is_full_name(name) or "@" in name:
             raise wrong(
-                "that is no name",
+                "it is not a valid name",
                 help="a name is made of letters, digits and `_`, with dots between the parts of its path",
             )
         require_free(name)

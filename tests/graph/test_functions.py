@@ -255,3 +255,42 @@ def test_the_page_of_the_graph_shows_what_json_holds() -> None:
         ("Deep", ["blocks"]),
     ]
     assert tree["functions"][1]["steps"][0]["times"] == 5
+
+
+def test_a_use_that_is_not_there_is_not_found() -> None:
+    graph = archspec.read_text(
+        "model Net:\n    input x: [4]\n    shared fc = Linear(4)\n    return x -> fc -> fc -> head: Linear(2)\n"
+    )
+    assert graph.find("fc@2")[1].layer == 0
+    for wrong in ("fc@3", "fc@0", "fc@02", "head@2", "head.", ".head", "fc@2.weight"):
+        with pytest.raises(SpecError, match=r"has no step|holds no others"):
+            graph.find(wrong)
+
+
+def test_steps_that_take_several_values_are_not_cut() -> None:
+    with pytest.raises(SpecError, match="cannot be cut: it takes 2 values"):
+        rewritten(shipped("resnet50"), lambda function, step: [] if step.name == "add" else None)
+
+
+@pytest.mark.parametrize("wrong", [True, "ReLU", GELU(), [GELU()]])
+def test_what_is_no_list_of_steps_is_refused(wrong: object) -> None:
+    with pytest.raises(SpecError, match="None or a list of steps"):
+        rewritten(shipped("resnet50"), lambda function, step: wrong)  # type: ignore[arg-type, return-value]
+
+
+def test_a_class_is_no_op_of_a_step() -> None:
+    with pytest.raises(SpecError, match="not an op with its arguments"):
+        rewritten(shipped("resnet50"), lambda function, step: [step.with_changes(op=GELU)])
+    with pytest.raises(TypeError, match="Apply has no field `opp`"):
+        rewritten(shipped("resnet50"), lambda function, step: [step.with_changes(opp=GELU())])
+
+
+def test_what_does_not_change_keeps_its_claims() -> None:
+    graph = shipped("resnet50")
+    assert rewritten(graph, lambda function, step: None) is graph
+
+
+def test_nodes_in_another_order_are_told() -> None:
+    graph = shipped("resnet50")
+    with pytest.raises(SpecError, match=r"taken before|nothing before it gives|not one that a spec"):
+        graph.with_nodes(graph.nodes[::-1])
