@@ -10,6 +10,7 @@ from archspec.elaboration.checks import number as require_number
 from archspec.elaboration.checks import whole
 from archspec.elaboration.frames import check_label
 from archspec.elaboration.mistakes import POISON, Poisoned, at
+from archspec.elaboration.operators import EXACT, SMALL
 from archspec.elaboration.parts import attribute_of, item_of
 from archspec.elaboration.values import (
     Environment,
@@ -29,6 +30,9 @@ from archspec.syntax import tree as t
 
 if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
+
+
+_HOLDERS = (list, tuple, str)  # values that hold others, or letters
 
 
 class Evaluator:
@@ -180,11 +184,12 @@ class Evaluator:
         return value
 
     def _combined(self, node: t.Binary, left: Any, right: Any) -> Any:
-        sign, span = node.operator, node.span
-        if type(left) is int and type(right) is int and sign in operators.EXACT:
-            total = operators.EXACT[sign](left, right)
-            if -operators.SMALL < total < operators.SMALL:
+        sign = node.operator
+        if type(left) is int and type(right) is int and sign in EXACT:
+            total = EXACT[sign](left, right)
+            if -SMALL < total < SMALL:
                 return total
+        span = node.span
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             return self._on_tensors(sign, left, right, span)
         if Declared in (type(left), type(right)) and not operators.keeps_origins(sign, left, right):
@@ -213,12 +218,13 @@ class Evaluator:
         left = self.evaluate(node.first, env)
         for sign, expression in node.rest:
             right = self.evaluate(expression, env)
-            tensors = isinstance(left, Tensor) and isinstance(right, Tensor)
-            if tensors and sign == "==" and len(node.rest) == 1:
-                return self._applied("Equal", (left, right), {}, node.span)
-            for value in (left, right):
-                if isinstance(value, list | tuple | str):
-                    self.budget.weighed(value, node.span, twice=True)
+            if isinstance(left, Tensor) and isinstance(right, Tensor):
+                if sign == "==" and len(node.rest) == 1:
+                    return self._applied("Equal", (left, right), {}, node.span)
+            elif isinstance(left, _HOLDERS) or isinstance(right, _HOLDERS):
+                for value in (left, right):
+                    if isinstance(value, _HOLDERS):
+                        self.budget.weighed(value, node.span, twice=True)
             first, second = left, right
             if not operators.decided(sign, left, right):
                 first, second = self.origins.spent(left, node.span), self.origins.spent(right, node.span)
