@@ -43,7 +43,7 @@ def draw(
     `macs` or `memory`), `theme` is `light`, `dark` or `grey`, `direction` `down`, `up` or `right`. Raises SpecError for an
     unknown view, part, quantity, theme or direction.
     """
-    from archspec.backends.picture import draw as draw_graph
+    from archspec.backends.picture import draw_graph
 
     graph = Request("draw", given, model, budget, settings, more).graph(spec)
     folders = () if isinstance(spec, Graph) else (locate(str(spec))[0].parent,)

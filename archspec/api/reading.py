@@ -17,12 +17,12 @@ from archspec.elaboration import (
     catalogue,
     elaborate,
     locate,
+    module_from_text,
     parameters_of,
     pick_model,
     read_module,
     read_value,
 )
-from archspec.elaboration import read_text as module_of_text
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 
@@ -72,7 +72,7 @@ def read_text(
 
     Raises SpecError when the spec is wrong.
     """
-    return Request("read_text", given, model, budget, settings, more).elaborated(module_of_text(text))
+    return Request("read_text", given, model, budget, settings, more).elaborated(module_from_text(text))
 
 
 @told
@@ -176,7 +176,7 @@ def refuse_late(why: str, names: Iterable[str]) -> None:
     listed = ", ".join(f"`{name}`" for name in names)
     if listed:
         help_ = "pass it when reading or loading the spec itself"
-        raise SpecError.of("argument", f"{why}, and {listed} would change nothing", help=help_)
+        raise SpecError.of("argument", f"{why}, and {listed} would have no effect", help=help_)
 
 
 def opened(spec: str | os.PathLike[str], model: str | None = None) -> tuple[Module, str | None]:

@@ -72,7 +72,7 @@ def find_theme(name: str) -> Theme:
     if name not in THEMES:
         raise SpecError.of(
             "argument",
-            f"there is no theme `{name}`",
+            f"unknown theme `{name}`",
             help=suggest(name, THEMES) or f"there are {', '.join(THEMES)}",
         )
     return THEMES[name]

@@ -1,4 +1,4 @@
-"""Drawings: what is to be drawn of a network, whichever format it is then written in."""
+"""Drawings: what to draw of a network, independent of the format."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ DEFAULTS = {"depth": None, "focus": "", "shade": "", "theme": "light", "directio
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawing of a network: writes itself in any format, and shows itself in Jupyter.
+    """A drawing of a network, which renders to any format and displays itself in Jupyter.
 
-    `scope` is the part that is drawn, `folders` are where the files of the spec lie, which a page quotes.
+    `scope` is the part to draw; `folders` are searched for the spec files that a page quotes.
     """
 
     graph: Graph = field(repr=False)
@@ -50,11 +50,10 @@ class Drawing:
     folders: tuple[Path, ...] = field(default=(), repr=False)
 
     def render(self, format: str = "svg", *, folders: Sequence[Path] = ()) -> bytes:
-        """The drawing in a format: `svg`, `png`, `pdf`, `dot`, `html` and others, a file of `backends/drawing` each.
+        """The drawing in a format such as `svg`, `png`, `pdf`, `dot` or `html`.
 
-        A page quotes the spec's lines from its files, which are looked for below `folders`. Raises SpecError for an unknown
-        format, for one that cannot show this view or has no use for an argument that was given, and when Graphviz is needed
-        and not installed, or cannot draw it.
+        A page quotes lines of the spec from files found below `folders`. Raises SpecError for an unknown format, for one that
+        cannot show this view or use an argument, and when Graphviz is needed but missing or fails.
         """
         backend = find_backend(format)
         if self.view not in backend.views:
@@ -62,23 +61,23 @@ class Drawing:
             raise SpecError.of("argument", message, help=f"it shows {', '.join(backend.views)}")
         idle = [name for name in backend.ignores if getattr(self, name) != DEFAULTS[name]]
         if idle:
-            message = f"`{idle[0]}` would change nothing in a .{format} file: {backend.reason}"
+            message = f"`{idle[0]}` has no effect on a .{format} file: {backend.reason}"
             raise SpecError.of("argument", message)
         drawing = replace(self, folders=(*folders, *self.folders)) if folders else self
         return backend.render(drawing, format)
 
     def save(self, path: Path, *, folders: Sequence[Path] = (), sources: Iterable[Path] = ()) -> None:
-        """Write the drawing in the format of the path's suffix, but over none of the `sources`.
+        """Write the drawing, in the format of the path's suffix. Never overwrites any of `sources`.
 
-        Raises SpecError as `render` does, or when it cannot be written.
+        Raises SpecError as `render` does, or when the file cannot be written.
         """
         sources = tuple(sources)
         require_writable(path, sources=sources)
         if not path.suffix:
             what = (
-                "is a suffix without a name"
+                "has a suffix but no name"
                 if path.name.startswith(".")
-                else "has no suffix to tell the format"
+                else "has no suffix, which selects the format"
             )
             help_ = f"the formats are {', '.join(formats())}, as in `{path.with_name('net.svg')}`"
             raise SpecError.of("file", f"`{path}` {what}", help=help_)
@@ -88,7 +87,7 @@ class Drawing:
 
     @property
     def dot(self) -> str:
-        """The drawing as text for Graphviz."""
+        """The drawing in DOT."""
         return self.render("dot").decode()
 
     def _repr_svg_(self) -> str | None:
@@ -147,7 +146,7 @@ class Drawing:
         return sum(found.rows_crossed for _, found in self.diagrams)
 
 
-def draw(
+def draw_graph(
     graph: Graph,
     view: str = "overview",
     *,
@@ -164,17 +163,17 @@ def draw(
     block, the first one unless `focus` names another, `blocks` every distinct block on one sheet; `full` every node; `table`
     the stages as a paper lists them. `depth` is how many levels of blocks are opened, `shade` the quantity by whose share boxes are shaded (`params`, `macs`
     or `memory`), `direction` where the network leads: down, up or right. Raises SpecError for an unknown view, theme,
-    quantity or direction, for a part that is not there, and for a `depth` or `focus` that would do nothing.
+    quantity or direction, for a part that is not there, and for a `depth` or `focus` without effect.
     """
     _require_known("view", view, VIEWS)
     if view == "blocks" and (focus or depth is not None):
         raise SpecError.of(
             "argument",
-            f"`{'focus' if focus else 'depth'}` would do nothing: `blocks` shows every block, and one level of each",
-            help="the view `block` shows one",
+            f"`{'focus' if focus else 'depth'}` has no effect: `blocks` shows one level of every block",
+            help="use the view `block` to draw one block",
         )
     if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
-        raise SpecError.of("argument", f"`depth` is a whole number of levels, from 1 on, not {depth!r}")
+        raise SpecError.of("argument", f"`depth` must be a positive integer, not {depth!r}")
     _require_known("shade", shade, ("", *SHADES))
     _require_known("direction", direction, DIRECTIONS)
     _require_known("theme", theme, tuple(THEMES))
@@ -183,11 +182,11 @@ def draw(
 
 
 def overview_svg(graph: Graph) -> str | None:
-    """The overview as SVG, for notebooks; None where it cannot be drawn, or Graphviz is missing, so that they show text."""
+    """The overview as SVG, for notebooks; None if it cannot be drawn, so that they show text."""
     if not shutil.which("dot"):
         return None
     try:
-        return draw(graph.validated()).render("svg").decode()
+        return draw_graph(graph.validated()).render("svg").decode()
     except SpecError:
         return None
 
@@ -196,13 +195,13 @@ def _require_known(what: str, given: str, known: Sequence[str]) -> None:
     if given not in known:
         raise SpecError.of(
             "argument",
-            f"there is no {what} `{given}`",
-            help=suggest(given, known) or f"there are {', '.join(filter(None, known))}",
+            f"unknown {what} `{given}`",
+            help=suggest(given, known) or f"choose from {', '.join(filter(None, known))}",
         )
 
 
 def _scope(graph: Graph, focus: str, *, block: bool) -> int:
-    """The scope of that name, or the first one made by the block of that name; of a network without blocks, itself."""
+    """The scope with this name, or the first of the block with this name; the network itself if it has no blocks."""
     if not focus and not block:
         return 0
     if not focus:
@@ -216,5 +215,5 @@ def _scope(graph: Graph, focus: str, *, block: bool) -> int:
     raise SpecError.of(
         "name",
         f"{graph.name} has no block or stage `{focus}`",
-        help=suggest(focus, names) or "`archspec show` lists them",
+        help=suggest(focus, names) or "list them with `archspec show`",
     )

@@ -21,7 +21,9 @@ def plot_growth(
     SpecError when matplotlib is missing, the ending is another or the file cannot be written.
     """
     if path.suffix not in (".svg", ".png", ".pdf"):
-        raise SpecError.of("file", f"cannot draw a `{path.suffix}` file", help="name it .svg, .png or .pdf")
+        raise SpecError.of(
+            "file", f"cannot write a plot to a `{path.suffix}` file", help="name it .svg, .png or .pdf"
+        )
     try:
         from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg

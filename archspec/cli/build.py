@@ -102,7 +102,7 @@ def build(
         if output.name == BUILT:
             raise SpecError.of(
                 "file",
-                f"`{output}` is a suffix without a name",
+                f"`{output}` has a suffix but no name",
                 help=f"write to `{output.with_name(path.stem + BUILT)}`",
             )
         if output.suffix != BUILT:

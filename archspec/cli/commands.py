@@ -25,7 +25,7 @@ class Command(NamedTuple):
     """A subcommand: the module that defines it, and what it does in a line."""
 
     module: str
-    summary: str
+    help: str
 
 
 @cache
@@ -47,7 +47,7 @@ def overview() -> str:
             "Usage: archspec [OPTIONS] COMMAND [ARGS]...",
             _wrapped(SUMMARY, width),
             "Options:\n" + _listed(_OPTIONS, width),
-            "Commands:\n" + _listed({name: command.summary for name, command in commands().items()}, width),
+            "Commands:\n" + _listed({name: command.help for name, command in commands().items()}, width),
             _wrapped(A_SPEC, width),
         )
     )

@@ -71,7 +71,7 @@ def refuse_idle(context: typer.Context, why: str, *names: str) -> None:
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(f"it would do nothing: {why}", param_hint=max(parameter.opts, key=len))
+            raise typer.BadParameter(f"it has no effect: {why}", param_hint=max(parameter.opts, key=len))
 
 
 def setting_texts(settings: list[str] | None) -> dict[str, str]:

@@ -158,7 +158,7 @@ def _write(
     sources: Sequence[Path],
 ) -> None:
     """Write a spec that imports the base model and applies it to the scaled parameters; `given` are the other settings."""
-    from archspec.elaboration import SUFFIX, elaborate, locate, read_text, shipped_specs
+    from archspec.elaboration import SUFFIX, elaborate, locate, module_from_text, shipped_specs
     from archspec.ground.atomic import replacing
     from archspec.ground.errors import SpecError
     from archspec.ground.literals import written
@@ -184,7 +184,7 @@ def _write(
         f"from {path.stem} import {base.name}\n\n"
         f"model {name} = {base.name}({', '.join(f'{name}={text}' for name, text in arguments.items())})\n"
     )
-    found = elaborate(read_text(text, str(output)))
+    found = elaborate(module_from_text(text, str(output)))
     if _network(found) != _network(meant):
         raise SpecError.of(
             "file",

@@ -22,7 +22,7 @@ from archspec.ground.source import Source
 from archspec.op import Op
 from archspec.op.inference import require_few_constants
 from archspec.op.initialisation import Initialiser
-from archspec.syntax.parse import parse_expression
+from archspec.syntax.parsing import parse_expression
 from archspec.syntax.tree import Definition, Name
 
 __all__ = [
@@ -33,11 +33,11 @@ __all__ = [
     "catalogue",
     "elaborate",
     "locate",
+    "module_from_text",
     "parameters_of",
     "pick_model",
     "read_file",
     "read_module",
-    "read_text",
     "read_value",
     "shipped_names",
     "shipped_specs",
@@ -98,7 +98,7 @@ def elaborate(
     return graph
 
 
-def read_text(text: str, path: str = "spec.arch") -> Module:
+def module_from_text(text: str, path: str = "spec.arch") -> Module:
     """A spec written in a string, as if it stood at `path`; imports look beside it. Raises SpecError when it is wrong."""
     return Modules(Path.cwd() / path).load_text(text, path)
 

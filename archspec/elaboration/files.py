@@ -11,7 +11,7 @@ from pathlib import Path
 from archspec.ground.errors import SpecError, suggest
 from archspec.ground.regular import require_regular
 from archspec.ground.source import Source, Span
-from archspec.syntax.parse import parse
+from archspec.syntax.parsing import parse_file
 from archspec.syntax.tree import File, Import
 
 SUFFIX = ".arch"
@@ -113,7 +113,7 @@ def _too_large(shown: str) -> SpecError:
 @lru_cache(maxsize=256)
 def _parsed(path: str, text: str, name: str) -> File:
     """The tree of a text; families and library files are read again for every spec that imports them."""
-    return parse(Source(path, text, name))
+    return parse_file(Source(path, text, name))
 
 
 def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -> tuple[Path, Path]:

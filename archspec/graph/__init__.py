@@ -1,4 +1,4 @@
-"""The graph: a network with every shape known, as functions and calls, and what holds of every one."""
+"""The graph: a network with every shape known, as functions and calls."""
 
 from typing import TYPE_CHECKING
 
@@ -32,10 +32,10 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # or else the names would be of any type
+if not TYPE_CHECKING:  # or the names would have type Any
 
     def __getattr__(name: str) -> object:
-        """The records of the flat view, which not everything that uses a graph derives."""
+        """The records of the flat view, imported on first use."""
         if name not in ("Flat", "Node", "Output", "Scope"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from archspec.graph import flat

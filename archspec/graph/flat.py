@@ -1,6 +1,6 @@
-"""The flat view of a graph: every node in the order in which it runs, with its full name, and the tree of scopes.
+"""The flat view of a graph: every node in execution order, with its full name, and the tree of scopes.
 
-It is derived from the functions: each call is entered, and a full name is the path of calls and the name in the last one.
+It is derived from the functions by inlining calls; a full name is the path of calls and the step's name in the last one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from archspec.ops.weights import Tied
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A tensor that the network gives; `name` is empty where the spec did not name it."""
+    """An output of the network; `name` is empty where the spec gives none."""
 
     name: str
     value: Ref
@@ -29,10 +29,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One application of an op: a step, entered by one path of calls.
+    """One application of an op: a step, reached by one path of calls.
 
-    `name` is unique, and is where its weights stand in the `state_dict`, unless `shares` names the earlier node whose weights
-    it uses. `scope` is an index into the graph's scopes, and `step` its name in that scope's function.
+    `name` is unique, and the prefix of its weights in the `state_dict`, unless `shares` names the earlier node whose weights it
+    uses. `scope` is an index into the graph's scopes, and `step` its name in that scope's function.
     """
 
     name: str
@@ -47,21 +47,20 @@ class Node:
 
     @property
     def operands(self) -> tuple[Ref, ...]:
-        """All values it takes: the inputs in order, then the optional ones."""
+        """All values it takes: inputs in order, then options."""
         return (*self.inputs, *self.options.values()) if self.options else self.inputs
 
     @property
     def values(self) -> int:
-        """How many values it computes for a sample. Raises Mistake when a size is free."""
+        """The number of values it computes per sample. Raises Mistake when a size is free."""
         return sum(type_.values for type_ in self.types)
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One call of a function: what made a group of nodes, a block with its arguments or a list of layers (`block` is empty).
+    """One call of a function: a block with its arguments, or a list of layers (`block` is empty).
 
-    The first scope is the model. `inputs` and `outputs` are the values that go in and come out, `function` is an index into
-    the graph's functions.
+    The first scope is the model. `inputs` and `outputs` are its values; `function` is an index into the graph's functions.
     """
 
     name: str
@@ -96,7 +95,7 @@ class Flat(NamedTuple):
 
 
 def flatten(functions: Sequence[Function], inputs: Iterable[str], location: Location) -> Flat:
-    """The flat view of functions, of which the last is a model whose inputs have these names, and which is written there."""
+    """The flat view of functions, whose last is the model; with the names of its inputs and its location."""
     flattening = _Flattening(functions)
     flattening.enter(len(functions) - 1, "", None, tuple(map(Ref, inputs)), [], location)
     return Flat(tuple(flattening.nodes), tuple(flattening.scopes), flattening.weights)
@@ -119,7 +118,7 @@ class _Flattening:
         layers: list[Layer],
         location: Location,
     ) -> tuple[Ref, ...]:
-        """Add the nodes of one call of a function; gives the values that it gives."""
+        """Add the nodes of one call of a function; returns its outputs."""
         function, scope = self.functions[index], len(self.scopes)
         prefix = f"{name}." if name else ""
         layers = layers + [Layer(prefix + own) for own in function.layers[len(layers) :]]
@@ -179,7 +178,7 @@ class _Flattening:
     def call(
         self, step: Call, prefix: str, refs: tuple[Ref, ...], layers: list[Layer], scope: int
     ) -> tuple[Ref, ...]:
-        """Add what a call makes, or each call of a row, which takes what the one before gives."""
+        """Add the nodes of a call, or of each call of a row."""
         handed = [layers[i] for i in step.layers]
         for name in step.names:
             full = layers[step.layer].use() if step.layer is not None else prefix + name

@@ -1,4 +1,4 @@
-"""Folding: a flat view made into functions again, for graphs that come as a list of nodes."""
+"""Folding: turn a flat list of nodes back into functions."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def fold(
     outputs: Sequence[Output],
     weights: Mapping[str, Weight] | None = None,
 ) -> Graph:
-    """The graph with the functions whose flat view this is; `weights` are compared with those that follow from it.
+    """The graph whose flat view this is; `weights`, if given, must be its weights.
 
-    Raises SpecError when it is the flat view of no functions.
+    Raises SpecError when the flat view is inconsistent.
     """
     try:
         folding = _Folding(graph, nodes, scopes)
@@ -42,41 +42,41 @@ def fold(
             functions=tuple(folding.functions), returns=tuple(output.name for output in outputs)
         )
         if any(output.type != types[output.value] for output in outputs):
-            raise Mistake("an output is of another type than the value that it gives")
+            raise Mistake("an output does not have the type of its value")
         if scopes[0].outputs != tuple(output.value for output in outputs):
-            raise Mistake("the model gives other values than its outputs")
+            raise Mistake("the outputs of the graph differ from those of the model's scope")
         _require_same(folded.flat, Flat(tuple(nodes), tuple(scopes), dict(weights or folded.flat.weights)))
     except Mistake as mistake:
-        raise SpecError.of("graph", f"the graph is not valid: {mistake.message}", help=mistake.help) from None
+        raise SpecError.of("graph", f"invalid graph: {mistake.message}", help=mistake.help) from None
     except RecursionError:
-        raise SpecError.of("graph", "the graph is not valid: it is nested too deeply") from None
-    except LookupError as error:
-        message = f"the graph is not valid: `{error.args[0]}` is taken before there is such a value"
-        raise SpecError.of("graph", message) from error
-    except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
-        raise SpecError.of("graph", f"the graph is not valid: {type(error).__name__}: {error}") from error
+        raise SpecError.of("graph", "invalid graph: nested too deeply") from None
+    except KeyError as missing:
+        message = f"invalid graph: `{missing.args[0]}` is used before it is defined"
+        raise SpecError.of("graph", message) from missing
+    except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError) as error:
+        raise SpecError.of("graph", f"invalid graph: {type(error).__name__}: {error}") from error
     return folded
 
 
 def _require_same(made: Flat, given: Flat) -> None:
-    """Mistake unless the functions make just what was folded."""
+    """Raise Mistake unless flattening the functions gives back what was folded."""
     for ours, theirs in zip(made.nodes, given.nodes, strict=True):
         if ours != theirs:
-            raise Mistake(f"the step `{theirs.name}` ({theirs.location}) is not one that a spec could have")
+            raise Mistake(f"step `{theirs.name}` ({theirs.location}) does not fit its block")
     for scope, other in zip(made.scopes, given.scopes, strict=True):
         if scope != other:
-            raise Mistake(f"the scope `{other.name}` ({other.location}) is not one that a spec could have")
+            raise Mistake(f"scope `{other.name}` ({other.location}) does not fit its block")
     for name in made.weights.keys() ^ given.weights.keys():
-        wrong = "is missing" if name in made.weights else "is no step's"
-        raise Mistake(f"the weight `{name}` {wrong}")
+        wrong = "is missing" if name in made.weights else "belongs to no step"
+        raise Mistake(f"weight `{name}` {wrong}")
     for name, weight in made.weights.items():
         if given.weights[name] != weight:
-            raise Mistake(f"the weight `{name}` is not the one that its step has")
+            raise Mistake(f"weight `{name}` differs from what its step declares")
 
 
 @dataclass
 class _Open:
-    """A function being made of one scope: what its values are called in it, and what it takes from around it."""
+    """A function being made from a scope: its local names of values, and what it takes from outside."""
 
     scope: int
     values: dict[Ref, Ref] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class _Open:
     uses: dict[SharedLayer, int] = field(default_factory=dict)
 
     def value(self, ref: Ref) -> Ref:
-        """What a value is called in it; one from around it becomes an input."""
+        """The local name of a value; a value from outside becomes an input."""
         if ref not in self.values:
             self.values[ref] = Ref(f"%{len(self.inputs)}")
             self.inputs.append(ref)
@@ -128,7 +128,7 @@ class _Folding:
         return short if name.startswith(prefix) and "@" not in short else None
 
     def declared(self, scope: int, name: str) -> SharedLayer:
-        """The layer of which a step is a use: declared in the innermost scope around it whose name its own begins with."""
+        """The layer that a step uses: declared in the innermost scope around it whose name is a prefix of its own."""
         base = re.sub(r"@\d+$", "", name)
         owner: int | None = scope
         while owner is not None:
@@ -136,7 +136,7 @@ class _Folding:
             if base.startswith(prefix) and "@" not in base.removeprefix(prefix):
                 return owner, base.removeprefix(prefix)
             owner = self.scopes[owner].parent
-        raise Mistake(f"`{name}` stands in no scope whose name it begins with")
+        raise Mistake(f"the name `{name}` starts with that of no scope around it")
 
     def tied(self, node: Node, op: Tied) -> tuple[SharedLayer, str]:
         """The layer whose weight a step reads, and the weight's key."""
@@ -206,7 +206,7 @@ class _Folding:
 
     def type(self, ref: Ref) -> TensorType:
         if ref not in self.types:
-            raise Mistake(f"a step takes `{ref}`, which nothing before it gives")
+            raise Mistake(f"a step takes `{ref}`, which is not defined before it")
         return self.types[ref]
 
     def apply(self, open_: _Open, node: Node) -> None:
@@ -263,7 +263,7 @@ class _Folding:
         if layer is None or is_tie:
             local = self.local(open_.scope, full)
             if local is None:
-                raise Mistake(f"the step `{full}` has the name of another scope")
+                raise Mistake(f"step `{full}` is named as if in another scope")
             return local
         open_.uses[layer] = uses = open_.uses.get(layer, 0) + 1
         return _use(layer, uses)
@@ -279,7 +279,7 @@ class _Folding:
         return open_.handed.index(layer)
 
     def interned(self, function: Function) -> int:
-        """The index of the function, which is that of an equal one where there is one."""
+        """The index of the function; equal functions share one."""
         key = function.key
         if key not in self.known:
             self.known[key] = len(self.functions)
@@ -338,13 +338,13 @@ def _members(nodes: Sequence[Node], scopes: Sequence[Scope]) -> list[list[Member
         while opened <= scope:
             parent = scopes[opened].parent
             if parent is None or not 0 <= parent < opened:
-                raise Mistake(f"the scope `{scopes[opened].name}` stands in no scope before it")
+                raise Mistake(f"the parent of scope `{scopes[opened].name}` is not an earlier scope")
             members[parent].append(opened)
             opened += 1
 
     for node in nodes:
         if not 0 <= node.scope < len(scopes):
-            raise Mistake(f"the step `{node.name}` stands in no scope")
+            raise Mistake(f"step `{node.name}` is in no scope")
         open_up_to(node.scope)
         members[node.scope].append(node)
     open_up_to(len(scopes) - 1)

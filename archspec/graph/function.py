@@ -1,7 +1,6 @@
-"""Functions: a block applied with given arguments to inputs of given types, and the steps that it takes.
+"""Functions: a block applied with given arguments to inputs of given types, and its steps.
 
-Everything that two parts of a network share is said here once: a block that comes again in the same way is one function
-and two calls.
+A block that is applied twice in the same way is one function and two calls.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -26,7 +25,7 @@ Answer = TypeVar("Answer")
 class Apply(Record):
     """A step that applies an op.
 
-    `layer` is the shared layer that it is a use of, or whose weight it reads: an index into its function's `layers`.
+    `layer` is the shared layer that it uses, or whose weight it reads: an index into its function's `layers`.
     """
 
     name: str
@@ -39,12 +38,12 @@ class Apply(Record):
 
     @property
     def operands(self) -> tuple[Ref, ...]:
-        """All values it takes: the inputs in order, then the optional ones."""
+        """All values it takes: inputs in order, then options."""
         return (*self.inputs, *self.options.values()) if self.options else self.inputs
 
     @property
     def is_use(self) -> bool:
-        """Whether it is a use of a shared layer, and named where that is declared."""
+        """Whether it uses a shared layer, whose declaration names it."""
         return self.layer is not None and type(self.op) is not Tied
 
     @property
@@ -54,10 +53,10 @@ class Apply(Record):
 
 
 class Call(Record):
-    """A step that calls a function, or a row of calls: `times` of them, each on what the one before gives.
+    """A step that calls a function; or a row of `times` calls, each applied to the output of the one before.
 
-    `function` is an index into the graph's functions, and `layers` are the shared layers handed in, as indices into the
-    `layers` of the function around it. The calls of a row are numbered from its own name on.
+    `function` is an index into the graph's functions; `layers` are the shared layers passed in, as indices into the `layers`
+    of the calling function. The calls of a row are numbered, starting from its name.
     """
 
     name: str
@@ -76,11 +75,11 @@ class Call(Record):
 
     @property
     def is_use(self) -> bool:
-        """Whether it is a use of a shared layer, and named where that is declared."""
+        """Whether it uses a shared layer, whose declaration names it."""
         return self.layer is not None
 
     def goes_on_as(self, step: "Step", callee: "Function") -> bool:
-        """Whether a step calls the same function, `callee`, under the next number, on just what this one gives."""
+        """Whether a step continues this row: the same function (`callee`), the next number, applied to this output."""
         if not isinstance(step, Call) or (step.function, step.location) != (self.function, self.location):
             return False
         if not self.name.isdigit() or step.name != str(int(self.name) + self.times):
@@ -111,9 +110,8 @@ AnyStep = Annotated[Annotated[Apply, Tag("apply")] | Annotated[Call, Tag("call")
 class Function(Record):
     """A block applied with given arguments to inputs of given types; or a list of layers, whose `block` is empty.
 
-    Its first `given` inputs are those that the block declares, the others tensors among its arguments; within it they are
-    called `%0`, `%1` ... `layers` are the shared layers that it uses: those handed in, which have no name, and then those
-    declared in it, by name.
+    The first `given` inputs are those that the block declares, the others tensors among its arguments; inside they are called
+    `%0`, `%1` ... `layers` are its shared layers: those passed in, unnamed, then its own, by name.
     """
 
     block: str
@@ -140,16 +138,16 @@ class Function(Record):
 
     @property
     def output_types(self) -> tuple[TensorType, ...]:
-        """The types of what it gives."""
+        """The types of its outputs."""
         return tuple(self.types[ref] for ref in self.outputs)
 
     @property
     def handed(self) -> int:
-        """How many shared layers are handed in."""
+        """The number of shared layers passed in."""
         return sum(not name for name in self.layers)
 
     def ask(self, step: Apply, question: Callable[..., Answer], *, name: str = "") -> Answer:
-        """What a step's op says of it: `function.ask(step, Op.macs)`, given the types of its inputs and options.
+        """Call a method of a step's op with the types of its inputs and options: `function.ask(step, Op.macs)`.
 
         `name` is what the step is called where that is told. Raises Mistake, with the name and the place of the step.
         """
@@ -164,7 +162,7 @@ class Function(Record):
 
     @cached_property
     def held(self) -> dict[str, Mapping[str, Weight]]:
-        """The weights that each step which has any computes with, by the step's name and their key below it."""
+        """The weights of each step that has any, by the step's name and their key below it."""
         found = {}
         for step in self.steps:
             if isinstance(step, Apply) and (weights := self.ask(step, Op.weights)):
@@ -173,7 +171,7 @@ class Function(Record):
 
     @property
     def key(self) -> Hashable:
-        """What tells it from all functions that are not equal to it."""
+        """A hashable key, the same for equal functions."""
         steps = tuple(
             (s.name, s.op, s.inputs, tuple(s.options.items()), s.types, s.location, s.layer)
             if isinstance(s, Apply)
@@ -190,7 +188,7 @@ FirstUses = dict[tuple[int, int], tuple[Function, Step] | None]
 def first_use(
     functions: Sequence[Function], index: int, layer: int, known: FirstUses | None = None
 ) -> tuple[Function, Step] | None:
-    """The step that uses a shared layer of a function first, and the function that it stands in; None when none does.
+    """The first use of a shared layer of a function, and the function that contains it; None if unused.
 
     `known` keeps what was found, for as long as the functions are the same.
     """

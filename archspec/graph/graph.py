@@ -1,4 +1,4 @@
-"""Graph: a network with every shape known. What everything after elaboration reads."""
+"""Graph: a network with every shape known, the input of everything after elaboration."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 FORMAT: Literal[2] = 2
 
-DEEPEST_SCOPE = 200  # calls within calls: whoever goes through them recurs
-MOST_NODES = 1_000_000  # that are listed one by one, however often the functions that make them are called
+DEEPEST_SCOPE = 200  # nested calls, which are walked recursively
+MOST_NODES = 1_000_000  # in the flat view
 
 Answer = TypeVar("Answer")
 
 
 class Graph(Record):
-    """A network: functions, each behind those that it calls, of which the last is the model itself.
+    """A network as functions, callees first; the last one is the model.
 
-    `returns` are the names of its outputs, empty where the spec names none. `settings` is what the reader of the spec set,
-    `sources` the SHA-256 of each file that went in.
+    `returns` are the names of the outputs, empty where the spec names none. `settings` are the parameters that the caller set,
+    `sources` the SHA-256 of each source file.
 
-    `nodes`, `scopes`, `weights`, `outputs`, `types` and `members` are the flat view of it, which is derived when it is first
-    asked for: every node with its full name, in an order in which they can run. They raise SpecError for a network of more
-    than a million nodes, unless so many steps were written.
+    `nodes`, `scopes`, `weights`, `outputs`, `types` and `members` are the flat view, derived on first use: every node with
+    its full name, in execution order. They raise SpecError for a network of more than a million nodes, unless the spec has
+    as many steps.
     """
 
     format: Literal[2] = FORMAT
@@ -48,7 +48,7 @@ class Graph(Record):
     sources: dict[str, str]
 
     def _repr_svg_(self) -> str | None:
-        """The overview, for notebooks; the drawing room stands above this one, so it is called in."""
+        """The overview, for notebooks; imported here, since drawing is a layer above."""
         from archspec.backends.picture import overview_svg
 
         return overview_svg(self)
@@ -62,7 +62,7 @@ class Graph(Record):
 
     @property
     def arguments(self) -> dict[str, JsonValue]:
-        """The model's parameters, defaults too."""
+        """The model's parameters, including defaults."""
         return self.model.arguments
 
     @property
@@ -76,7 +76,7 @@ class Graph(Record):
         return all(isinstance(size, int) for given in self.inputs for size in given.type.shape)
 
     def totals(self, number: Callable[[Function, Apply], int]) -> tuple[int, ...]:
-        """A number of each step, summed over each function and over all that it calls: the last is that of the network."""
+        """A number of each step, summed over each function and its callees; the last entry is the network's."""
         found: list[int] = []
         for function in self.functions:
             total = 0
@@ -89,11 +89,11 @@ class Graph(Record):
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
-        """How many nodes each function makes, with all that it calls: the last is how many the network has."""
+        """The number of nodes of each function, callees included; the last entry is the network's."""
         return self.totals(lambda function, step: 1)
 
     def owned(self, number: Callable[[Weight], int]) -> tuple[int, ...]:
-        """A number of each weight, summed over each function and over all that it calls: the last is that of the network.
+        """A number of each weight, summed over each function and its callees; the last entry is the network's.
 
         A weight of a shared layer counts once, where the layer is declared.
         """
@@ -113,7 +113,7 @@ class Graph(Record):
         return tuple(found)
 
     def first_use(self, function: int, layer: int) -> tuple[Function, Step] | None:
-        """The step that uses a shared layer of a function first, and the function that it stands in; None when none does."""
+        """The first use of a shared layer of a function, and the function that contains it; None if unused."""
         return first_use(self.functions, function, layer, self._first_uses)
 
     @cached_property
@@ -122,19 +122,18 @@ class Graph(Record):
 
     @cached_property
     def trained(self) -> tuple[int, ...]:
-        """How many trained numbers each function has, with all that it calls: the last is how many the network has."""
+        """The number of trained values of each function, callees included; the last entry is the network's."""
         return self.owned(lambda weight: trained_values((weight,)))
 
     @property
     def parameters(self) -> int:
-        """How many trained numbers the network has."""
+        """The number of trained values of the network."""
         return self.trained[-1]
 
     def alike(self, by: Callable[[Function, Apply], Hashable]) -> tuple[int, ...]:
-        """For each function the first one that does the same as it, as far as `by` tells its steps apart.
+        """For each function, the first that is the same if ops are compared by `by`.
 
-        What a block is given as arguments, and where its steps are written, tells no functions apart; its name, and how its
-        steps are named and connected, does.
+        The block's name and the names and connections of steps are compared too; arguments and locations are not.
         """
         first: dict[Hashable, int] = {}
         found: list[int] = []
@@ -151,16 +150,16 @@ class Graph(Record):
 
     @cached_property
     def kinds(self) -> tuple[int, ...]:
-        """For each function the first one that runs the same program on tensors of the same types."""
+        """For each function, the first that runs the same program on the same types."""
         inputs = [function.inputs for function in self.functions]
         programs = self.alike(lambda function, step: (step.op, step.types))
         first: dict[Hashable, int] = {}
         return tuple(first.setdefault((program, inputs[i]), i) for i, program in enumerate(programs))
 
     def find(self, path: str) -> tuple[Function, Step]:
-        """The step of that full name, as `stages.0.conv1`, and the function that it stands in.
+        """The step with this full name, such as `stages.0.conv1`, and the function that contains it.
 
-        Later uses of a shared layer are under the name of the first. Raises SpecError when there is none of that name.
+        All uses of a shared layer have the name of the first. Raises SpecError for an unknown name.
         """
         from archspec.graph.naming import find
 
@@ -170,36 +169,36 @@ class Graph(Record):
 
     @cached_property
     def flat(self) -> "Flat":
-        """The flat view. Raises SpecError for a network that has too many nodes to list them."""
+        """The flat view. Raises SpecError when the network has too many nodes."""
         from archspec.graph.flat import flatten
 
         steps = sum(len(function.steps) for function in self.functions)
         if self.functions and self.sizes[-1] > max(MOST_NODES, steps):
             raise SpecError.of(
                 "budget",
-                f"{self.name} has {self.sizes[-1]:,} nodes, and at most {MOST_NODES:,} are listed one by one",
-                help="totals such as its parameters are still available: `archspec.cost`",
+                f"{self.name} has {self.sizes[-1]:,} nodes, more than the {MOST_NODES:,} that can be listed",
+                help="counts such as its parameters do not list nodes, and still work",
             )
         return flatten(self.functions, [given.name for given in self.inputs], self.location)
 
     @property
     def nodes(self) -> "tuple[Node, ...]":
-        """Every node, in an order in which they can run."""
+        """Every node, in execution order."""
         return self.flat.nodes
 
     @property
     def scopes(self) -> "tuple[Scope, ...]":
-        """Every call, the model first, each behind the one around it."""
+        """Every call, the model first, parents before children."""
         return self.flat.scopes
 
     @property
     def weights(self) -> dict[str, Weight]:
-        """Every tensor of the `state_dict` by its full name; and constants, which are not saved."""
+        """Every tensor of the `state_dict` by full name, and constants, which are not saved."""
         return self.flat.weights
 
     @cached_property
     def outputs(self) -> "tuple[Output, ...]":
-        """What the network gives."""
+        """The outputs of the network."""
         from archspec.graph.flat import Output
 
         return tuple(
@@ -220,7 +219,7 @@ class Graph(Record):
 
     @cached_property
     def members(self) -> "dict[int, list[Node | int]]":
-        """For each scope its nodes, and the indices of the scopes in it, in the order in which they run."""
+        """For each scope its nodes and the indices of its child scopes, in execution order."""
         members: dict[int, list[Node | int]] = {index: [] for index in range(len(self.scopes))}
         seen = {0}
         for node in self.nodes:
@@ -236,7 +235,7 @@ class Graph(Record):
         return members
 
     def inside(self, scope: int) -> "Iterator[Node]":
-        """The nodes of a scope and of those in it, in order."""
+        """The nodes of a scope and its descendants, in order."""
         for member in self.members[scope]:
             if isinstance(member, int):
                 yield from self.inside(member)
@@ -244,7 +243,7 @@ class Graph(Record):
                 yield member
 
     def sums(self, number: "Callable[[Node], int]") -> dict[str, int]:
-        """A number of each node, summed over the nodes of each scope and of those in it, by the scope's name."""
+        """A number of each node, summed over each scope and its descendants, by the scope's name."""
         numbers = {node.name: number(node) for node in self.nodes}
         return {
             scope.name: sum(numbers[node.name] for node in self.inside(i))
@@ -260,9 +259,9 @@ class Graph(Record):
         return {name: self.types[value] for name, value in node.options.items()}
 
     def ask(self, node: "Node", question: Callable[..., Answer]) -> Answer:
-        """What a node's op says of it: `graph.ask(node, Op.macs)`, given the types of its inputs and options.
+        """Call a method of a node's op with the types of its inputs and options: `graph.ask(node, Op.macs)`.
 
-        Raises Mistake, with the step's name, when it cannot be said, as of free sizes.
+        Raises Mistake, with the step's name, when there is no answer, for example because a size is free.
         """
         method: Callable[..., Answer] = getattr(node.op, question.__name__)
         try:
@@ -271,13 +270,13 @@ class Graph(Record):
             raise at_step(mistake, node.name, node.location) from mistake.__cause__
 
     def weights_of(self, node: "Node") -> Mapping[str, Weight]:
-        """The weights that a node computes with, by their key below its name; its own unless it `shares` them."""
+        """The weights of a node, by their key below its name, or below that of the node whose weights it `shares`."""
         return self.functions[self.scopes[node.scope].function].held.get(node.step, {})
 
     def with_nodes(self, nodes: "Iterable[Node]") -> "Graph":
-        """The same network with other nodes in the flat view, folded into functions again.
+        """The network with other nodes, folded back into functions.
 
-        Raises SpecError when these are not nodes that a spec could have.
+        Raises SpecError when the nodes are inconsistent.
         """
         from archspec.graph.folding import fold
 
@@ -286,7 +285,7 @@ class Graph(Record):
     # -------------------------------------------------------------- validity, copies, JSON
 
     def validated(self) -> "Graph":
-        """The graph itself, checked whole unless it was. Raises SpecError when it is not one that a spec could have."""
+        """The graph itself, validated unless it already was. Raises SpecError when it is invalid."""
         from archspec.graph.validation import validate
 
         if not self.__dict__.get("_known_valid"):
@@ -294,13 +293,13 @@ class Graph(Record):
         return self.known_valid()
 
     def known_valid(self) -> "Graph":
-        """The graph itself, which need not be checked, since elaboration made it. A copy of it with changes must be."""
+        """The graph itself, marked as valid because elaboration made it; changed copies are not."""
         self.__dict__["_known_valid"] = True
         return self
 
     @property
     def _own(self) -> dict[str, Any]:
-        """The fields without what is cached beside them, which is of these functions, and known to be valid."""
+        """The fields, without cached properties and the mark of validity."""
         return {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
@@ -318,26 +317,26 @@ class Graph(Record):
         return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Graph":
-        """A copy with other values of some fields. Raises TypeError for the flat view, which follows from the functions."""
+        """A copy with some fields replaced. Raises TypeError for the flat view, which is derived from the functions."""
         for name in update or ():
             if name not in type(self).model_fields:
                 raise TypeError(f"a graph has no field `{name}`: change its functions, or use `with_nodes`")
         return super().model_copy(update=update, deep=deep)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The graph as JSON; `Graph.from_json` reads it back equal. Raises SpecError when it is not one that a spec could have."""
+        """The graph as JSON, the inverse of `Graph.from_json`. Raises SpecError when it is invalid."""
         return self.validated().model_dump_json(indent=indent)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Graph":
-        """Read a graph from JSON, and check it whole; older formats too. Raises SpecError when no spec could have it."""
+        """Read a graph from JSON, in this format or an older one, and validate it. Raises SpecError when it is invalid."""
         from archspec.graph.reading import from_json
 
         return from_json(text)
 
 
 def graph_of(module: object) -> "Graph":
-    """The graph that a loaded module was lowered from. Raises TypeError for any other object."""
+    """The graph of a loaded module. Raises TypeError for any other object."""
     meta = getattr(module, "meta", None)
     graph = meta.get("archspec") if isinstance(meta, dict) else None
     if not isinstance(graph, Graph):

@@ -1,4 +1,4 @@
-"""Names as paths: which step of which function a full name stands for."""
+"""Resolve full names: paths of calls that lead to a step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archspec.ground.names import first_use
 
 
 def find(graph: Graph, path: str) -> tuple[Function, Step]:
-    """The step of a full name, and the function that it stands in. Raises SpecError when there is none."""
+    """The step with this full name, and its function. Raises SpecError when there is none."""
     whole = first_use(path)
     if whole != path:
         _require_use(graph, path)
@@ -28,7 +28,7 @@ def find(graph: Graph, path: str) -> tuple[Function, Step]:
             return home, step
         rest = rest[length + 1 :]
         if not isinstance(step, Call):
-            raise SpecError.of("name", f"`{path}`: `{step.name}` is a single step, which holds no others")
+            raise SpecError.of("name", f"`{path}`: `{step.name}` is a single op, which contains no steps")
         index = step.function
 
 
@@ -41,7 +41,7 @@ def _require_use(graph: Graph, path: str) -> None:
 
 
 def _named(graph: Graph, index: int, path: str) -> tuple[Function, Step, int] | None:
-    """The step of a function with which a path begins, the function it stands in, and the length of its name."""
+    """The step of a function that a path starts with, the function that contains it, and the length of its name."""
     function = graph.functions[index]
     for end in [*(i for i, letter in enumerate(path) if letter == "."), len(path)]:
         name = path[:end]

@@ -1,4 +1,4 @@
-"""Graphs from JSON: of this format, or of the first, which lists every node."""
+"""Graphs from JSON, in this format or format 1, which lists every node."""
 
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ _MOST_TOLD = 1000  # mistakes of which pydantic is asked to tell, each at length
 
 
 def from_json(text: str | bytes) -> Graph:
-    """The graph in a text of JSON, checked whole. Raises SpecError when it is not one that a spec could have."""
+    """Parse and validate a graph from JSON. Raises SpecError when it is invalid."""
     try:
         if _format(text) == 1:
             return _First.model_validate_json(text).graph().validated()
@@ -25,16 +25,14 @@ def from_json(text: str | bytes) -> Graph:
     except ValidationError as error:
         raise _not_a_graph(error) from None
     except RecursionError:
-        raise SpecError.of(
-            "graph", "this is not a graph that archspec wrote: it is nested too deeply"
-        ) from None
+        raise SpecError.of("graph", "not a graph written by archspec: nested too deeply") from None
     except (UnicodeError, TypeError) as error:
-        raise SpecError.of("graph", f"this is not a graph that archspec wrote: {error}") from None
+        raise SpecError.of("graph", f"not a graph written by archspec: {error}") from None
     return graph.validated()
 
 
 class _AnyFormat(BaseModel):
-    """A graph of any format."""
+    """A graph in any supported format."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -42,7 +40,7 @@ class _AnyFormat(BaseModel):
 
 
 def _format(text: str | bytes) -> int:
-    """The format that it says it is of; the present one where it says none."""
+    """The format it declares; the current one if none."""
     try:
         return _AnyFormat.model_validate_json(text).format
     except ValidationError:
@@ -50,18 +48,18 @@ def _format(text: str | bytes) -> int:
 
 
 def _not_a_graph(error: ValidationError) -> SpecError:
-    """What pydantic found, in a line; of an op or an initialisation that is not there, what to do."""
+    """Pydantic's error in one line, with help for an unknown op or initialisation."""
     detail, cause = told(error)
     if isinstance(cause, Mistake):
         help_ = cause.help or "if it is an op of your own, import the file that defines it first"
-        return SpecError.of("graph", f"the graph cannot be read: {cause.message}", help=help_)
-    return SpecError.of("graph", f"this is not a graph that archspec wrote: {detail}")
+        return SpecError.of("graph", f"cannot read the graph: {cause.message}", help=help_)
+    return SpecError.of("graph", f"not a graph written by archspec: {detail}")
 
 
 def told(error: ValidationError) -> tuple[str, object]:
-    """The first of what pydantic found in JSON, where it is and what it is, in a line; and the error that it comes from."""
+    """The first of pydantic's errors in one line, with its path; and its cause."""
     if error.error_count() > _MOST_TOLD:
-        return f"{error.error_count():,} parts of it are not what they should be", None
+        return f"{error.error_count():,} fields are invalid", None
     problem = error.errors(include_url=False)[0]
     where = [str(part) for part in problem["loc"]]
     cause = problem.get("ctx", {}).get("error")
@@ -103,7 +101,7 @@ class _Output(Record):
 
 
 class _First(Record):
-    """A graph of the first format: the flat view, with the weights that follow from it."""
+    """A graph of format 1: the flat view, with its weights."""
 
     format: Literal[1]
     name: str
@@ -118,9 +116,9 @@ class _First(Record):
     sources: dict[str, str]
 
     def graph(self) -> Graph:
-        """The same network as functions. Raises SpecError when the flat view is not one of any."""
+        """The same network as functions. Raises SpecError when the flat view is inconsistent."""
         if not self.scopes:
-            raise SpecError.of("graph", "the graph is not valid: it has no scopes")
+            raise SpecError.of("graph", "invalid graph: no scopes")
         around = Graph.unchecked(
             format=FORMAT,
             name=self.name,

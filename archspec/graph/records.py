@@ -1,4 +1,4 @@
-"""The records that a graph is made of: values, ops, inputs and outputs, nodes and scopes, claims."""
+"""The records of a graph: references to values, inputs, claims, and how ops are serialised."""
 
 import re
 from functools import cache, cached_property
@@ -21,7 +21,7 @@ from archspec.op import Op
 
 
 class Ref(NamedTuple):
-    """A value in the graph: which input or node gives it, and which of its outputs it is."""
+    """A reference to a value: the input or node that produces it, and the index of the output."""
 
     producer: str
     output: int = 0
@@ -31,10 +31,10 @@ class Ref(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Ref":
-        """Read what `str` printed. Raises ValueError for anything else."""
+        """The inverse of `str`. Raises ValueError for anything else."""
         producer, colon, output = text.partition(":")
         if colon and not re.fullmatch(r"[1-9]\d{0,8}", output, re.ASCII):
-            raise ValueError(f"`{output}` is no output of a step")
+            raise ValueError(f"`{output}` is not the index of an output")
         return cls(producer, int(output or 0))
 
 
@@ -50,13 +50,13 @@ def _read_op(value: object) -> object:
         or set(value) != {"name", "arguments"}
         or not isinstance(value["name"], str)
     ):
-        raise ValueError("an op is its name and its arguments")
+        raise ValueError("an op must have exactly `name` and `arguments`")
     try:
         return Op.find(value["name"]).of(value["arguments"])
     except (ValueError, RecursionError):
         raise
-    except (Exception, SystemExit) as error:  # a validator of an op of anyone's
-        raise ValueError(f"{value['name']} fails: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # a validator of a user's op
+        raise ValueError(f"{value['name']} failed: {type(error).__name__}: {error}") from error
 
 
 def _write_op(op: Op) -> dict[str, JsonValue]:
@@ -77,18 +77,18 @@ Value = Annotated[
     WithJsonSchema({"type": "string", "description": "an input or node, with `:k` for output k > 0"}),
 ]
 Item = TypeVar("Item")
-Several = Annotated[tuple[Item, ...], FailFast()]  # of millions of mistakes, the first is enough
+Several = Annotated[tuple[Item, ...], FailFast()]  # one error is enough, not millions
 AnyOp = Annotated[Op, BeforeValidator(_read_op), PlainSerializer(_write_op), WithJsonSchema(_OP_SCHEMA)]
 
 
 class Record(BaseModel):
-    """A part of the graph: immutable, and equal to another when all its fields are."""
+    """A part of the graph: immutable, compared by its fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ignored_types=(cached_property,))
 
     @classmethod
     def unchecked(cls, **fields: Any) -> Self:
-        """The record of all these fields, whose values are known to be right: a fifth of the time of checking them."""
+        """A record from all its fields, without validation: five times as fast."""
         made = cls.__new__(cls)
         object.__setattr__(made, "__dict__", fields)
         object.__setattr__(made, "__pydantic_fields_set__", _fields_of(cls))
@@ -97,7 +97,7 @@ class Record(BaseModel):
         return made
 
     def with_changes(self, **changed: Any) -> Self:
-        """The record with other values, which are known to be right. Raises TypeError for a field that it does not have."""
+        """A copy with some fields replaced, without validation. Raises TypeError for a field that it does not have."""
         for name in changed:
             if name not in type(self).model_fields:
                 raise TypeError(f"{type(self).__name__} has no field `{name}`")
@@ -108,22 +108,22 @@ class Record(BaseModel):
 
 @cache
 def _fields_of(record: type[Record]) -> set[str]:
-    """The names of a record's fields: one set for all records of a class, since pydantic keeps one with each."""
+    """The names of a class's fields: one set shared by its records, since pydantic stores one in each."""
     return set(record.model_fields)
 
 
 class Use(Record):
-    """An axis of an input whose size is used as a number, the batch not counted, and the first place where it is."""
+    """An axis of an input (without the batch) whose size is used as a number, and where it is first used."""
 
     axis: Annotated[int, Field(ge=0)]
     location: Location
 
 
 class Input(Record):
-    """A tensor that the network is given.
+    """An input tensor of the network.
 
-    `uses` are the axes of known size that must have it at run time, since a weight has it or something else was computed
-    of the number; along all others the network runs at any size. It is none in graphs made before this was noted.
+    `uses` lists the axes whose size is fixed at run time, because a weight or another number depends on it; the network runs
+    at any size along the others. It is None in graphs of older versions.
     """
 
     name: str
@@ -133,10 +133,9 @@ class Input(Record):
 
 
 class Claim(Record):
-    """A published figure: what it is about, as printed, or the shape of an output; and its source.
+    """A published figure, as printed, or the shape of an output; and its source.
 
-    `known` is what a faithful network has where the published figure is known not to hold, and
-    `reason` why.
+    Where the published figure is known to be wrong, `known` is the right one and `reason` says why.
     """
 
     quantity: str

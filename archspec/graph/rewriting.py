@@ -1,4 +1,4 @@
-"""Passes over functions: a step replaced, inserted or cut wherever it stands, and all types that follow worked out again."""
+"""Passes over functions: replace, insert or remove steps everywhere, and infer types again."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from archspec.op.inference import infer
 Moved = TypeVar("Moved", bound=Apply | Call)
 
 Change = Callable[[Function, Apply], Sequence[Apply] | None]
-"""What stands in the place of a step: None for the step itself, steps of which the last gives its values, or nothing at all,
-so that what the step gave is its first input. The types that they have are worked out again."""
+"""What replaces a step: None keeps it; of a list of steps, the last returns its values; an empty list passes its first input
+on. Their types are inferred."""
 
 
 def rewritten(graph: Graph, change: Change) -> Graph:
-    """The network with each step of each function changed, however often the function is called.
+    """Apply `change` to each step of each function, however often the function is called.
 
-    `change` is asked once for each step that applies an op, and each combination of types that come to it. A function whose
-    types change becomes another one. A network that changes loses its claims, which are about what it was.
+    `change` is called once for each step that applies an op and each combination of input types. A function called with new types
+    becomes several. If anything changes, claims are dropped, since they describe the original network.
 
-    Raises SpecError when a changed step does not fit where it stands, or the network is none that a spec could have.
+    Raises SpecError when a new step does not fit its inputs, or the result is invalid.
     """
     rewriting = _Rewriting(graph.validated(), change)
     rewriting.function(len(graph.functions) - 1, graph.model.inputs)
@@ -45,7 +45,7 @@ class _Rewriting:
         self.made: dict[tuple[int, tuple[TensorType, ...]], int] = {}
 
     def function(self, index: int, inputs: tuple[TensorType, ...]) -> int:
-        """The index of what a function becomes on inputs of these types."""
+        """The index of the rewritten function for inputs of these types."""
         if (index, inputs) not in self.made:
             function = self.graph.functions[index]
             types = {Ref(f"%{i}"): type_ for i, type_ in enumerate(inputs)}
@@ -69,7 +69,7 @@ class _Rewriting:
         return self.made[index, inputs]
 
     def call(self, step: Call, types: dict[Ref, TensorType], now: dict[Ref, Ref], steps: list[Step]) -> None:
-        """Add a call; those of a row one by one where each changes the types of what runs through it."""
+        """Add a call; the calls of a row one by one if types change along it."""
         inputs = tuple(types[ref] for ref in step.inputs)
         function = self.function(step.function, inputs)
         given = self.functions[function].output_types
@@ -92,7 +92,7 @@ class _Rewriting:
         now: dict[Ref, Ref],
         steps: list[Step],
     ) -> None:
-        """Add what a step becomes."""
+        """Add what replaces a step."""
         replaced = self.change(function, self.typed(step, types))
         if replaced is not None:
             _require_steps(replaced, step)
@@ -112,14 +112,14 @@ class _Rewriting:
             now[Ref(step.name, i)] = Ref(replaced[-1].name, i) if replaced else step.inputs[0]
 
     def typed(self, step: Apply, types: dict[Ref, TensorType]) -> Apply:
-        """The step with the types that it has on these values. Raises SpecError when it does not fit them."""
+        """The step with its types inferred. Raises SpecError when the op rejects its inputs."""
         try:
             inputs = tuple(types[ref] for ref in step.inputs)
             options = {option: types[ref] for option, ref in step.options.items()}
             made, _ = infer(step.op, inputs, options)
         except KeyError as missing:
             raise SpecError.of(
-                "graph", f"`{step.name}` takes `{missing.args[0]}`, which nothing before it gives"
+                "graph", f"`{step.name}` takes `{missing.args[0]}`, which is not defined before it"
             ) from None
         except Mistake as mistake:
             message = f"`{step.name}` ({step.location}): {mistake.message}"
@@ -142,7 +142,7 @@ def _require_steps(replaced: object, step: Apply) -> None:
 
 
 def moved(step: Moved, now: dict[Ref, Ref]) -> Moved:
-    """The step with what stands for the values that it took."""
+    """The step with its operands renamed."""
     if not now or not any(ref in now for ref in step.operands):
         return step
     inputs = tuple(now.get(ref, ref) for ref in step.inputs)
@@ -153,7 +153,7 @@ def moved(step: Moved, now: dict[Ref, Ref]) -> Moved:
 
 
 def called(functions: Sequence[Function]) -> tuple[Function, ...]:
-    """The functions that the last one calls, directly or through others, with it; in the same order."""
+    """The last function and all that it reaches through calls, in the same order."""
     needed = {len(functions) - 1}
     for index in reversed(range(len(functions))):
         if index in needed:
@@ -167,7 +167,7 @@ def called(functions: Sequence[Function]) -> tuple[Function, ...]:
 
 
 def renumbered(function: Function, places: Sequence[int] | dict[int, int]) -> Function:
-    """The function with other indices of those that it calls."""
+    """The function with its callees renumbered."""
     return function.with_changes(
         steps=tuple(
             step.with_changes(function=places[step.function]) if isinstance(step, Call) else step

@@ -1,4 +1,4 @@
-"""Shared layers: that each use fits the weights that the first one made."""
+"""Checks of shared layers: each use fits the weights that the first one declares."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from functools import cached_property
 
 from archspec.graph.function import Apply, Call, Function, Step
 from archspec.graph.graph import Graph
-from archspec.graph.values import wrong
+from archspec.graph.requirements import wrong
 from archspec.ground.tensor import show
 from archspec.ops.weights import Tied
 
 Content = Apply | int
-"""What a use of a shared layer applies: an op with the weights of its step, or a function by its index."""
+"""What a use applies: the op of a step, or a function by its index."""
 
 Event = tuple[int, str, Content | Tied]
-"""A use or a reading of a weight: the function and the step where it stands, and what is used or read."""
+"""A use, or a read of a weight: its function, its step, and what is used or read."""
 
 
 class Sharing:
-    """What happens to each shared layer of each function, in order; each thing that happens is kept once."""
+    """The distinct uses and reads of each shared layer of each function, in order."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -35,7 +35,7 @@ class Sharing:
         self.events.append([{} for _ in function.layers])
 
     def step(self, index: int, step: Step) -> None:
-        """Note what a step of a function does to its shared layers."""
+        """Record what a step does with shared layers."""
         if isinstance(step, Apply):
             if step.layer is not None:
                 content: Content | Tied = step.op if isinstance(step.op, Tied) else step
@@ -49,7 +49,7 @@ class Sharing:
                 self.events[index][layer].setdefault(key, event)
 
     def finish(self, index: int) -> None:
-        """Mistake when a layer that a function declares has a use or a reading that does not fit its first use."""
+        """Raise Mistake when a use or read of a layer declared in the function does not fit its first use."""
         function = self.graph.functions[index]
         for layer in range(function.handed, len(function.layers)):
             events = list(self.events[index][layer].values())
@@ -57,13 +57,13 @@ class Sharing:
                 self.fits(function.layers[layer], events[0], home, name, content)
 
     def fits(self, layer: str, first: Event, home: int, name: str, content: Content | Tied) -> None:
-        """Mistake when a use of a layer, or a reading of its weight, does not fit the first use."""
+        """Raise Mistake when a use of a layer, or a read of its weight, does not fit the first use."""
         if isinstance(first[2], Tied):
             raise wrong(f"`{name}` reads a weight of the shared layer `{layer}` before its first use")
         if isinstance(content, Tied):
             weight = self.weight(first, content.target)
             if weight != (content.shape, content.dtype):
-                made = f"is {weight[1]}{show(weight[0])}" if weight else "it does not have"
+                made = f"is {weight[1]}{show(weight[0])}" if weight else "does not exist"
                 raise wrong(
                     f"`{name}` reads `{content.target}` of the shared layer `{layer}` as"
                     f" {content.dtype}{show(content.shape)}, which {made}"
@@ -76,10 +76,10 @@ class Sharing:
         else:
             same = False
         if not same:
-            raise wrong(f"the use `{name}` of the shared layer `{layer}` does not fit its first use")
+            raise wrong(f"`{name}` does not fit the first use of the shared layer `{layer}`")
 
     def weight(self, event: Event, key: str) -> tuple[tuple[int, ...], str] | None:
-        """The shape and the dtype of a weight of the first use."""
+        """Shape and dtype of a weight of the first use."""
         home, name, content = event
         function, step = self.graph.functions[home], name
         if isinstance(content, int):
@@ -88,7 +88,7 @@ class Sharing:
         return None if found is None else (found.shape, found.dtype)
 
     def matches(self, first: int, other: int) -> bool:
-        """Whether a function has all the weights that another needs, in steps of the same ops."""
+        """Whether a function has every weight that another needs, in steps with the same ops."""
         if first == other:
             return True
         if (first, other) not in self._matching:

@@ -1,9 +1,8 @@
-"""What holds of every graph: elaboration makes it so, and a graph from anywhere else is held to it.
+"""The invariants of a graph. Elaboration guarantees them; graphs from anywhere else are checked.
 
-A graph can come from JSON, from a built module or from someone's program. What is wrong in it would show far from its cause,
-or, since names and places go into generated code, run as a part of it. So a graph is checked whole, once, before anything is
-made of it: function by function, each behind those that it calls, so that a network is checked in the time that its functions
-take, however often they are called.
+A graph can come from JSON, a built module or a user's program. A mistake in it would surface far from its cause or, since names
+and locations go into generated code, be executed. So the whole graph is checked once, before anything uses it: function by
+function, callees first, in time proportional to the functions, however often they are called.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from typing import Any
 from archspec.graph.function import Apply, Call, Function, Step
 from archspec.graph.graph import DEEPEST_SCOPE, Graph
 from archspec.graph.records import Claim, Input, Ref
-from archspec.graph.sharing import Sharing
-from archspec.graph.values import (
+from archspec.graph.requirements import (
     require_claim,
     require_location,
     require_name,
@@ -30,6 +28,7 @@ from archspec.graph.values import (
     require_values,
     wrong,
 )
+from archspec.graph.sharing import Sharing
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import LONGEST_NAME, is_full_name, require_free
 from archspec.ground.size import Free, require_place
@@ -44,16 +43,16 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def validate(graph: Graph) -> None:
-    """Raises SpecError when the graph is not one that a spec could have."""
+    """Raises SpecError when an invariant does not hold."""
     try:
         _Validation(graph).run()
     except Mistake as mistake:
-        raise SpecError.of("graph", f"the graph is not valid: {mistake.message}", help=mistake.help) from None
+        raise SpecError.of("graph", f"invalid graph: {mistake.message}", help=mistake.help) from None
     except RecursionError:
-        raise SpecError.of("graph", "the graph is not valid: it is nested too deeply") from None
+        raise SpecError.of("graph", "invalid graph: nested too deeply") from None
     except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError) as error:
-        # What was made past pydantic can hold anything at all.
-        raise SpecError.of("graph", f"the graph is not valid: {type(error).__name__}: {error}") from error
+        # Objects made without pydantic's validation can hold anything.
+        raise SpecError.of("graph", f"invalid graph: {type(error).__name__}: {error}") from error
 
 
 class _Validation:
@@ -70,8 +69,8 @@ class _Validation:
         self.sharing = Sharing(graph)
 
     @contextmanager
-    def at(self, what: str, part: Input | Apply | Call | Claim) -> Iterator[None]:
-        """Say of the mistakes inside what is wrong, and where it stands."""
+    def locating(self, what: str, part: Input | Apply | Call | Claim) -> Iterator[None]:
+        """Prefix mistakes raised inside with what is wrong and where it was declared."""
         try:
             self.place(part.location)
             yield
@@ -91,29 +90,29 @@ class _Validation:
             try:
                 self.function(index, function)
             except Mistake as mistake:
-                called = f"the function {index} ({function.block or 'a list'})"
+                called = f"function {index} ({function.block or 'a list'})"
                 raise Mistake(f"{called}: {mistake.message}", help=mistake.help) from None
         for index in range(len(self.graph.functions)):
             self.sharing.finish(index)
         self.model()
         require_few_constants(self.graph.owned(lambda weight: 0 if weight.saved else weight.size)[-1])
         for claim in self.graph.claims:
-            with self.at("the claim", claim):
+            with self.locating("claim", claim):
                 require_claim(claim)
 
-    # -------------------------------------------------------------- what stands alone
+    # -------------------------------------------------------------- the graph itself
 
     def records(self) -> None:
-        """Each part is of its own kind: a model made past pydantic may hold anything."""
+        """Every part has its own class: a graph made without pydantic's validation may hold anything."""
         graph = self.graph
         for parts, kind in ((graph.inputs, Input), (graph.functions, Function), (graph.claims, Claim)):
             if not isinstance(parts, tuple) or not all(type(part) is kind for part in parts):
-                raise wrong(f"it holds what is no {kind.__name__}")
+                raise wrong(f"expected only {kind.__name__} objects")
         if not graph.functions:
-            raise wrong("it has no functions")
+            raise wrong("no functions")
 
     def facts(self) -> None:
-        """The name, the documentation, the settings and the sources."""
+        """Name, documentation, settings and sources."""
         graph = self.graph
         require_name(graph.name, "the model")
         require_text(graph.doc)
@@ -122,22 +121,22 @@ class _Validation:
         for name, digest in graph.sources.items():
             require_path(name)
             if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-                raise wrong(f"the SHA-256 of the source `{name}` is none")
+                raise wrong(f"the digest of source `{name}` is not a SHA-256")
 
     def inputs(self) -> None:
-        """Their names and types; a free size has its name from an input whose size it is."""
+        """Names and types of the inputs; a free size is named by the first input that has it."""
         names: set[str] = set()
         if not self.graph.inputs:
-            raise wrong("it has no input")
+            raise wrong("no inputs")
         for given in self.graph.inputs:
-            with self.at(f"the input `{given.name}`", given):
+            with self.locating(f"input `{given.name}`", given):
                 require_name(given.name, "an input")
                 if len(given.name) > LONGEST_NAME:
-                    raise wrong(f"its name has more than {LONGEST_NAME:,} characters")
+                    raise wrong(f"the name is longer than {LONGEST_NAME:,} characters")
                 if given.name in names:
-                    raise wrong("two inputs have that name")
+                    raise wrong("duplicate input name")
                 if type(given.type) is not TensorType or not given.type.batched:
-                    raise wrong("it has no batch")
+                    raise wrong("the type has no batch axis")
                 for size in given.type.shape:
                     require_size(size, self.free)
                 require_possible(given.type.shape)
@@ -145,35 +144,35 @@ class _Validation:
                 names.add(given.name)
 
     def model(self) -> None:
-        """The last function: it takes the inputs of the network, and gives its outputs."""
+        """The last function: its inputs and outputs are those of the network."""
         graph, model = self.graph, self.graph.model
         if model.block != graph.name:
-            raise wrong("its last function is not the model")
+            raise wrong("the last function is not the model")
         if model.handed or model.inputs != tuple(given.type for given in graph.inputs):
-            raise wrong("the model takes other values than the inputs")
+            raise wrong("the inputs of the model differ from those of the graph")
         if self.called != set(range(len(graph.functions) - 1)):
             raise wrong("a function is never called")
         if not model.outputs:
-            raise wrong("it has no output")
+            raise wrong("no outputs")
         if not isinstance(graph.returns, tuple) or len(graph.returns) != len(model.outputs):
-            raise wrong("the model gives other values than the outputs")
+            raise wrong("the graph names a different number of outputs than the model returns")
         if any(graph.returns):
             for name in graph.returns:
                 require_name(name, "an output")
             if len(set(graph.returns)) < len(graph.returns):
-                raise wrong("two outputs have the same name")
+                raise wrong("duplicate output name")
         for given in graph.inputs:
             if given.name in model.by_name or given.name in model.layers:
-                raise wrong(f"`{given.name}` is an input and a step")
+                raise wrong(f"`{given.name}` is both an input and a step")
             if any(name.startswith(f"{given.name}.") for name in (*model.by_name, *model.layers)):
-                raise wrong(f"`{given.name}` is an input, so no step can stand below its name")
+                raise wrong(f"`{given.name}` is an input, so no step can be named `{given.name}.…`")
 
     # -------------------------------------------------------------- functions
 
     def function(self, index: int, function: Function) -> None:
-        """One function: its head, its steps in order, and what it gives."""
+        """One function: its signature, its steps in order, its outputs."""
         if not isinstance(function.steps, tuple) or not all(type(s) in (Apply, Call) for s in function.steps):
-            raise wrong("it holds what is no step")
+            raise wrong("expected only Apply and Call steps")
         if function.block:
             require_name(function.block, "a block")
         require_values(function.arguments, "arguments")
@@ -181,9 +180,9 @@ class _Validation:
             self.type(type_)
         last = index == len(self.graph.functions) - 1
         if type(function.given) is not int or not 0 <= function.given <= len(function.inputs):
-            raise wrong("it is given more values than it takes")
+            raise wrong("`given` exceeds the number of inputs")
         if last and function.given != len(function.inputs):
-            raise wrong("the model takes other values than the inputs")
+            raise wrong("the inputs of the model differ from those of the graph")
         self.layers(function)
         function.__dict__["held"] = {}
         self.sharing.start(function)
@@ -191,11 +190,11 @@ class _Validation:
         names = _Names(function)
         depth, longest = 0, 0
         for step in function.steps:
-            with self.at(f"the step `{step.name}`", step):
+            with self.locating(f"step `{step.name}`", step):
                 names.add(step)
                 for ref in step.operands:
                     if ref not in types:
-                        raise wrong(f"it takes `{str(ref)[:LONGEST_NAME]}`, which nothing before it gives")
+                        raise wrong(f"`{str(ref)[:LONGEST_NAME]}` is not defined before it")
                 if isinstance(step, Apply):
                     self.apply(function, step, types)
                     below = max(map(len, function.held.get(step.name, ())), default=0)
@@ -211,33 +210,35 @@ class _Validation:
         if depth > DEEPEST_SCOPE:
             raise wrong(f"calls are nested more than {DEEPEST_SCOPE} deep")
         if longest > LONGEST_NAME + 1:
-            raise wrong(f"the name of a step has more than {LONGEST_NAME:,} characters")
+            raise wrong(f"the full name of a step is longer than {LONGEST_NAME:,} characters")
         for ref in function.outputs:
             if ref not in types:
-                raise wrong(f"it gives `{str(ref)[:LONGEST_NAME]}`, which is none of its values")
+                raise wrong(f"its output `{str(ref)[:LONGEST_NAME]}` is not defined")
         self.depths.append(depth)
         self.longest.append(longest)
 
     def type(self, type_: object) -> None:
-        """The type of an input of a function: of sizes that the network's inputs allow."""
+        """The type of a function's input: its free sizes are those of the network's inputs."""
         if type(type_) is not TensorType:
-            raise wrong("an input has no type")
+            raise wrong("an input has no tensor type")
         for size in type_.shape:
             if isinstance(size, Free):
                 if not size.names <= self.free:
-                    raise wrong(f"no input of the network has the free sizes of `{size}`")
+                    raise wrong(f"`{size}` has a free size that no input of the network declares")
                 require_place(size)
             elif type(size) is not int or size < 1:
-                raise wrong("a size is a positive whole number")
+                raise wrong("a size must be a positive integer")
         require_possible(type_.shape)
 
     def layers(self, function: Function) -> None:
-        """The shared layers: those handed in first, and a name for each of the others."""
+        """The shared layers: those passed in, unnamed, then its own, by name."""
         if not isinstance(function.layers, tuple):
-            raise wrong("its shared layers are none")
+            raise wrong("`layers` must be a tuple")
         own = function.layers[function.handed :]
         if any(not name for name in own) or len(set(own)) < len(own):
-            raise wrong("its shared layers are not those handed in, and then its own by name")
+            raise wrong(
+                "`layers` must list the shared layers passed in, unnamed, then its own, each with a different name"
+            )
         for name in own:
             require_name(name, "a shared layer")
             require_free(name)
@@ -245,107 +246,105 @@ class _Validation:
     # -------------------------------------------------------------- steps
 
     def apply(self, function: Function, step: Apply, types: dict[Ref, TensorType]) -> None:
-        """One op: its operands, its types and its weights."""
+        """One op: its operands, types and weights."""
         require_op(step.op)
         if not isinstance(step.options, dict):
-            raise wrong("its options have no names")
+            raise wrong("`options` must be a dict")
         optional = step.op.signature().optional
         for option in step.options:
             if option not in optional:
                 raise wrong(f"{type(step.op).__name__} has no optional tensor `{option}`")
         if isinstance(step.op, Tied) and (step.layer is None or not is_full_name(step.op.target)):
-            raise wrong(f"it reads the weight `{step.op.target}` of no shared layer")
+            raise wrong(f"it reads the weight `{step.op.target}`, but of no shared layer")
         given = tuple(types[ref] for ref in step.inputs)
         options = {option: types[ref] for option, ref in step.options.items()}
         made, weights = self.infer(step, given, options)
         if step.types != made:
-            raise wrong(f"it gives {', '.join(map(str, made))}, not {', '.join(map(str, step.types))}")
+            raise wrong(f"the op returns {', '.join(map(str, made))}, not {', '.join(map(str, step.types))}")
         if weights:
             function.held[step.name] = weights
 
     def infer(self, step: Apply, types: tuple[TensorType, ...], options: dict[str, TensorType]) -> Inferred:
-        """What an op makes of its inputs, asked once for each op and types."""
+        """Types and weights of an op on these inputs, inferred once for each op and types."""
         key = (step.op, types, tuple(options.items()))
         if key not in self.inferred:
             try:
                 self.inferred[key] = infer(step.op, types, options)
             except Mistake:
                 raise
-            except (Exception, SystemExit) as error:  # an op of anyone's
-                raise wrong(
-                    f"{type(step.op).__name__} fails on it: {type(error).__name__}: {error}"
-                ) from error
+            except (Exception, SystemExit) as error:  # the op may be a user's
+                raise wrong(f"{type(step.op).__name__} failed: {type(error).__name__}: {error}") from error
         return self.inferred[key]
 
     def call(self, index: int, function: Function, step: Call, types: dict[Ref, TensorType]) -> None:
-        """One call: of a function before, which takes what it is given."""
+        """One call: of an earlier function, with matching types and shared layers."""
         if type(step.function) is not int or not 0 <= step.function < index:
-            raise wrong("it must call an earlier function")
+            raise wrong("a step can only call an earlier function")
         self.called.add(step.function)
         callee = self.graph.functions[step.function]
         if tuple(types[ref] for ref in step.inputs) != callee.inputs:
-            raise wrong("the function takes values of other types")
+            raise wrong("the arguments do not have the types of the function's inputs")
         if step.types != callee.output_types:
             given = ", ".join(map(str, callee.output_types))
-            raise wrong(f"the function gives {given or 'nothing'}, not {', '.join(map(str, step.types))}")
+            raise wrong(f"the function returns {given or 'nothing'}, not {', '.join(map(str, step.types))}")
         if len(step.layers) != callee.handed or not all(0 <= i < len(function.layers) for i in step.layers):
-            raise wrong("the function is handed other shared layers")
+            raise wrong("the shared layers do not match those of the function")
         if step.times == 1:
             return
         if type(step.times) is not int or not 1 <= step.times <= MOST_IN_ROW:
-            raise wrong(f"a row has 1 to {MOST_IN_ROW:,} calls")
+            raise wrong(f"`times` must be from 1 to {MOST_IN_ROW:,}")
         if step.layer is not None or not re.fullmatch(r"0|[1-9]\d{0,8}", step.name, re.ASCII):
-            raise wrong("a row is named by numbers")
+            raise wrong("a call that repeats must be named by a number")
         if callee.given != len(callee.inputs) or callee.inputs != callee.output_types:
-            raise wrong("in a row, each call takes what the one before gives")
+            raise wrong("a call that repeats must return what it takes")
 
 
 class _Names:
-    """The names in one function: all different, and none below that of a step."""
+    """The names in one function: unique, and no step named below another."""
 
     def __init__(self, function: Function) -> None:
         self.function = function
         self.taken: set[str] = {name for name in function.layers if name}
         self.groups: set[str] = set()
-        self.rows: list[tuple[int, int]] = []  # the first number of each row, and the one behind its last
+        self.rows: list[tuple[int, int]] = []  # the first number of each row, and one past its last
         self.uses: dict[int, int] = {}
 
     def add(self, step: Step) -> None:
-        """Take the name of a step. Mistake when it is none, or taken."""
+        """Record the name of a step. Raises Mistake when it is invalid or taken."""
         if step.layer is not None and (
             type(step.layer) is not int or not 0 <= step.layer < len(self.function.layers)
         ):
-            raise wrong("it uses a shared layer that is not there")
+            raise wrong("the index of its shared layer is out of range")
         if step.is_use and step.layer is not None:
             self.uses[step.layer] = uses = self.uses.get(step.layer, 0) + 1
             wanted = f"@{step.layer}" if uses == 1 else f"@{step.layer}@{uses}"
             if step.name != wanted:
-                raise wrong(f"the use of a shared layer is called `{wanted}`")
+                raise wrong(f"this use of a shared layer must be named `{wanted}`")
             return
         name = step.name
         if not isinstance(name, str) or not is_full_name(name) or "@" in name:
             raise wrong(
-                "it is not a valid name",
-                help="a name is made of letters, digits and `_`, with dots between the parts of its path",
+                "invalid name",
+                help="names consist of letters, digits and `_`, joined by dots",
             )
         require_free(name)
         if name in self.taken:
-            raise wrong("another step has that name")
+            raise wrong("duplicate step name")
         self.taken.add(name)
         parts = name.split(".")
         self.groups.update(".".join(parts[:i]) for i in range(1, len(parts)))
         if isinstance(step, Call) and step.times != 1:
             if not name.isdecimal():
-                raise wrong("a row is named by numbers")
+                raise wrong("a call that repeats must be named by a number")
             self.rows.append((int(name), int(name) + step.times))
 
     def require_apart(self) -> None:
-        """Mistake when a step stands below the name of another, or is called as one of a row."""
+        """Raise Mistake when a step is named below another, or like one of a row."""
         for name in self.taken & self.groups:
-            raise wrong(f"`{name}` is a step, so no other name can stand below it")
+            raise wrong(f"`{name}` is a step, so no step can be named `{name}.…`")
         numbers = sorted((int(name), int(name) + 1) for name in self.taken | self.groups if name.isdigit())
         firsts = {first for first, _ in self.rows}
         ends = sorted([*self.rows, *(pair for pair in numbers if pair[0] not in firsts)])
         for (_, end), (start, _) in pairwise(ends):
             if start < end:
-                raise wrong(f"two steps are called `{start}`")
+                raise wrong(f"duplicate step name `{start}`")

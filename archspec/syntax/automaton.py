@@ -56,7 +56,7 @@ class TooDeep(Misplaced):
     """The bracket there is one within too many."""
 
 
-def parse(text: str, start: str) -> Node | Token:
+def syntax_tree(text: str, start: str) -> Node | Token:
     """The tree of a text that is what the rule `start` says. Raises Stuck, Misindented or TooDeep where it is none."""
     return _Run(text, start).tree()
 

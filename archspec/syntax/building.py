@@ -41,7 +41,7 @@ class _Builder:
 
     def read(self, text: str, start: str) -> Any:
         try:
-            return self.build(automaton.parse(text, start), 0)
+            return self.build(automaton.syntax_tree(text, start), 0)
         except RecursionError:
             raise SpecError.of("syntax", f"{self.source.path} is nested too deeply", help=_NAMES) from None
         except automaton.TooDeep as found:

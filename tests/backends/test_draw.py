@@ -277,11 +277,11 @@ def test_a_backend_is_a_file_and_says_what_it_writes() -> None:
 @pytest.mark.parametrize(
     ("given", "format", "said"),
     [
-        ({"theme": "dark"}, "html", "`theme` would change nothing in a .html file: the reader"),
-        ({"focus": "layer1"}, "md", "`focus` would change nothing in a .md file"),
+        ({"theme": "dark"}, "html", "`theme` has no effect on a .html file: the reader"),
+        ({"focus": "layer1"}, "md", "`focus` has no effect on a .md file"),
         ({"view": "block"}, "tex", "a .tex file cannot show the view `block`"),
         ({"view": "table"}, "svg", "a .svg file cannot show the view `table`"),
-        ({"shade": "macs"}, "mmd", "`shade` would change nothing in a .mmd file"),
+        ({"shade": "macs"}, "mmd", "`shade` has no effect on a .mmd file"),
     ],
 )
 def test_a_format_refuses_what_it_has_no_use_for(given: dict[str, str], format: str, said: str) -> None:

@@ -221,7 +221,7 @@ def test_commands_are_found_without_importing_them() -> None:
     assert sorted(registered) == list(commands())
     for name, command in commands().items():
         assert registered[name].callback.__module__ == command.module
-        assert (registered[name].help or "").split("\n\n")[0].split() == command.summary.split()
+        assert (registered[name].help or "").split("\n\n")[0].split() == command.help.split()
         assert f"\n  {name} " in overview()
 
 

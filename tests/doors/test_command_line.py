@@ -249,9 +249,9 @@ def test_what_a_closed_output_does_not_take_is_said(arguments: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["draw", "m.arch", "-o", "foo"], "`foo` has no suffix to tell the format"),
-        (["draw", "m.arch", "-o", ".svg"], "`.svg` is a suffix without a name"),
-        (["build", "m.arch", "-o", ".archmod"], "`.archmod` is a suffix without a name"),
+        (["draw", "m.arch", "-o", "foo"], "`foo` has no suffix, which selects the format"),
+        (["draw", "m.arch", "-o", ".svg"], "`.svg` has a suffix but no name"),
+        (["build", "m.arch", "-o", ".archmod"], "`.archmod` has a suffix but no name"),
     ],
 )
 def test_a_file_has_a_name_and_an_ending(
@@ -287,12 +287,12 @@ def test_any_terminal_will_do(environment: dict[str, str]) -> None:
 # ------------------------------------------------------------------ Graphviz
 
 BROKEN = {
-    "fails in silence": ("exit 3", "`dot` ended with status 3, and without a word"),
-    "fails": ("cat > /dev/null; echo oops >&2; exit 3", "Graphviz cannot draw it: oops"),
+    "fails in silence": ("exit 3", "`dot` exited with status 3 and no message"),
+    "fails": ("cat > /dev/null; echo oops >&2; exit 3", "Graphviz failed: oops"),
     "prints nothing": ("cat > /dev/null", "for a .svg file, `dot` printed nothing"),
-    "prints something else": ("cat > /dev/null; echo hello", "printed 6 bytes that are something else"),
-    "breaks off": ("cat > /dev/null; echo '<svg'", "printed 5 bytes that break off"),
-    "is killed": ("cat > /dev/null; kill -9 $$", "`dot` ended with status -9"),
+    "prints something else": ("cat > /dev/null; echo hello", "printed 6 bytes of something else"),
+    "breaks off": ("cat > /dev/null; echo '<svg'", "printed 5 bytes, cut off"),
+    "is killed": ("cat > /dev/null; kill -9 $$", "`dot` exited with status -9"),
 }
 
 
@@ -324,7 +324,7 @@ def test_half_a_picture_is_not_written(
     (here / "dot").chmod(0o755)
     monkeypatch.setenv("PATH", f"{here}{os.pathsep}{os.environ['PATH']}")
     assert invoke(["draw", "m.arch", "-o", f"x.{format}"]) == 1
-    assert f"printed {len(whole) // 2:,} bytes that break off" in capsys.readouterr().err
+    assert f"printed {len(whole) // 2:,} bytes, cut off" in capsys.readouterr().err
     assert not Path(f"x.{format}").exists()
 
 
@@ -337,7 +337,7 @@ def test_a_dot_that_does_not_end_is_ended(
     monkeypatch.setenv("PATH", f"{here}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr("archspec.backends.drawing.graphviz.LONGEST", 1)
     assert invoke(["draw", "resnet50", "--view", "full", "-o", "x.svg"]) == 1
-    assert "`dot` was ended after 1 seconds" in capsys.readouterr().err
+    assert "`dot` timed out after 1 seconds" in capsys.readouterr().err
     assert not Path("x.svg").exists()
 
 
@@ -348,7 +348,7 @@ def test_a_dot_that_reads_nothing_is_told(
     (here / "dot").chmod(0o755)
     monkeypatch.setenv("PATH", f"{here}{os.pathsep}{os.environ['PATH']}")
     assert invoke(["draw", "resnet50", "--view", "full", "-o", "x.svg"]) == 1
-    assert "`dot` ended" in capsys.readouterr().err
+    assert "`dot` exited" in capsys.readouterr().err
 
 
 def tangled(steps: int, reach: Callable[[int], int]) -> str:

@@ -16,7 +16,7 @@ from archspec.elaboration.reuse import Reuse
 from archspec.graph import Graph, Node
 from archspec.ground.source import Source
 from archspec.syntax import tree
-from archspec.syntax.parse import parse as parse_tree
+from archspec.syntax.parsing import parse_file
 
 IMAGE = "input x: [3, 32, 32]"
 
@@ -963,7 +963,7 @@ block B(k: int in {1, 3} = 1):
 
 
 def parsed(text: str = TEXT) -> tree.File:
-    return parse_tree(Source("spec.arch", text, "spec.arch"))
+    return parse_file(Source("spec.arch", text, "spec.arch"))
 
 
 def below(node: tree.Tree) -> list[tree.Tree]:

@@ -68,15 +68,15 @@ def test_a_graph_takes_no_settings(given: dict[str, Any], function: Callable[...
     graph = archspec.read("lenet5")
     said = refused(lambda: function(graph, **given))
     name = "classes" if "settings" in given else next(iter(given))
-    assert f"`{name}` would change nothing" in said
+    assert f"`{name}` would have no effect" in said
     function(graph, settings={})
 
 
 def test_graphs_that_are_compared_or_checked_take_no_settings() -> None:
     graph = archspec.read("lenet5")
-    assert "`classes` would change nothing" in refused(lambda: archspec.diff(graph, "lenet5", classes=10))
+    assert "`classes` would have no effect" in refused(lambda: archspec.diff(graph, "lenet5", classes=10))
     for function in (archspec.check, archspec.claims):
-        assert "`budget` would change nothing" in refused(lambda f=function: f(graph, budget=9))
+        assert "`budget` would have no effect" in refused(lambda f=function: f(graph, budget=9))
 
 
 def test_a_spec_is_taken_wherever_a_graph_is() -> None:
@@ -101,56 +101,8 @@ def test_names_of_before_are_taken_for_one_version() -> None:
         assert archspec.blocks(module) == archspec.repeated_blocks(module)
 
 
-# ---------------------------------------------------------------- claims of a graph
-
-
-CLAIMED = """
-model M(width: int = 4, deep: bool = false):
-    input x: [3, 8, 8]
-    return x -> c: Conv(width, 3)
-
-claims M "by hand":
-    params 112
-claims M "by hand" at width=8:
-    params 0.23K
-"""
-
-
-@pytest.mark.parametrize(
-    ("settings", "findings"),
-    [
-        ({}, ["printed", "unmeasured"]),
-        ({"width": 8}, ["unmeasured", "wrong"]),
-        ({"width": 5}, ["unmeasured", "unmeasured"]),
-        ({"deep": True}, ["unmeasured", "unmeasured"]),
-    ],
-)
-def test_a_graph_is_held_to_the_claims_about_its_settings(
-    settings: dict[str, Any], findings: list[str]
-) -> None:
-    graph = archspec.read_text(CLAIMED, settings=settings)
-    ((same, verdicts),) = archspec.claims(graph)
-    assert same is graph
-    assert [verdict.finding for verdict in verdicts] == findings
-    assert [verdict.holds for verdict in verdicts] == [finding == "printed" for finding in findings]
-    if "wrong" in findings:
-        with pytest.raises(
-            SpecError, match=r"M: claimed params 0\.23K, measured 224 \(in the spec: spec\.arch:9:5"
-        ):
-            archspec.check(graph)
-    else:
-        assert archspec.check(graph) == [(graph, verdicts)]
-
-
-def test_a_network_that_was_changed_is_measured_as_it_is() -> None:
-    graph = archspec.read("lenet5")
-    claim = next(claim for claim in graph.claims if claim.quantity == "params" and not claim.settings)
-    other = graph.model_copy(update={"claims": (claim.model_copy(update={"figure": "1"}),)})
-    assert [verdict.finding for verdict in archspec.claims(other)[0][1]] == ["wrong"]
-
-
 def test_a_model_by_position_is_refused_as_well() -> None:
-    assert "`model` would change nothing" in refused(lambda: archspec.load(archspec.read("lenet5"), "Nope"))
+    assert "`model` would have no effect" in refused(lambda: archspec.load(archspec.read("lenet5"), "Nope"))
 
 
 def test_a_built_module_takes_no_settings(here: Path) -> None:
@@ -162,7 +114,7 @@ def test_a_built_module_takes_no_settings(here: Path) -> None:
         {"budget": 9},
         {"weights": "w"},
     ):
-        assert "would change nothing" in refused(lambda given=given: archspec.load("lenet.archmod", **given))
+        assert "would have no effect" in refused(lambda given=given: archspec.load("lenet.archmod", **given))
 
 
 def test_how_a_built_module_was_to_be_loaded_can_be_changed(here: Path) -> None:

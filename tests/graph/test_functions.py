@@ -145,7 +145,7 @@ def test_a_name_that_is_none_is_told() -> None:
     graph = shipped("resnet50")
     with pytest.raises(SpecError, match="did you mean `conv2`"):
         graph.find("layer1.0.konv2")
-    with pytest.raises(SpecError, match="holds no others"):
+    with pytest.raises(SpecError, match="contains no steps"):
         graph.find("layer1.0.conv2.weight")
 
 

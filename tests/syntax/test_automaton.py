@@ -10,7 +10,7 @@ from lark.indenter import Indenter
 from archspec import SpecError
 from archspec.ground.source import Source
 from archspec.syntax import automaton, tables
-from archspec.syntax.parse import parse_expression
+from archspec.syntax.parsing import parse_expression
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").rglob("*.arch"))
 
@@ -55,7 +55,7 @@ def test_each_shipped_spec_is_read_as_lark_reads_it(by_lark: lark.Lark) -> None:
     assert len(SPECS) > 100
     for path in SPECS:
         text = path.read_text(encoding="utf-8")
-        assert plain(automaton.parse(text, "file")) == plain(by_lark.parse(text, start="file")), path
+        assert plain(automaton.syntax_tree(text, "file")) == plain(by_lark.parse(text, start="file")), path
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_expression_is_read_or_refused_as_by_lark(text: str, by_lark: lark.La
         expected = plain(by_lark.parse(text, start="cond"))
     except lark.UnexpectedInput as error:
         with pytest.raises(automaton.Stuck) as caught:
-            automaton.parse(text, "cond")
+            automaton.syntax_tree(text, "cond")
         if isinstance(error, lark.UnexpectedToken):
             assert caught.value.kind == error.token.type
             assert caught.value.start == error.pos_in_stream
@@ -80,7 +80,7 @@ def test_an_expression_is_read_or_refused_as_by_lark(text: str, by_lark: lark.La
         else:
             assert (caught.value.token, caught.value.start) == (None, error.pos_in_stream)
     else:
-        assert plain(automaton.parse(text, "cond")) == expected
+        assert plain(automaton.syntax_tree(text, "cond")) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,4 @@
-"""The formats of pictures. Each file here is a backend, and is found by standing here: a new format is a new file.
-
-It holds a `BACKEND`, which says what it writes.
-"""
+"""Picture formats. Each module here defines a `BACKEND` and is discovered automatically: a new format is a new file."""
 
 from __future__ import annotations
 
@@ -20,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backend:
-    """What one backend writes.
+    """A drawing backend.
 
-    `formats` has a line on each format, by the suffix of its files without the dot. `render` makes the bytes of a drawing in
-    one of them. `views` are those that it can show. `ignores` are the arguments of a drawing that it has no use for, and
-    that are therefore refused, and `reason` is why.
+    `formats` describes each format in a line, by file suffix without the dot. `render` returns a drawing in one of them.
+    `views` are those it can show. `ignores` are the arguments that it cannot use, which are therefore rejected; `reason` says
+    why.
     """
 
     formats: Mapping[str, str]
@@ -45,6 +42,6 @@ def formats() -> dict[str, Backend]:
 def find_backend(format: str) -> Backend:
     """The backend that writes a format. Raises SpecError when none does."""
     if format not in formats():
-        what = f"cannot draw `{format}`" if format else "a picture needs a format"
+        what = f"unknown picture format `{format}`" if format else "a picture needs a format"
         raise SpecError.of("file", what, help=f"the formats are {', '.join(formats())}")
     return formats()[format]

@@ -17,20 +17,20 @@ MOST_ROWS_CROSSED = 12_000
 
 
 def render(drawing: Drawing, format: str) -> bytes:
-    """The picture as Graphviz draws it. Raises SpecError when it is not installed, fails, or would take too long."""
+    """The picture, laid out by Graphviz. Raises SpecError when Graphviz is missing, fails, or would take too long."""
     if drawing.rows_crossed > MOST_ROWS_CROSSED:
         raise SpecError.of(
             "budget",
-            "this picture is too large for Graphviz, which would take minutes or hours to lay it out:"
-            f" its edges cross {drawing.rows_crossed:,} rows of boxes, and the most is {MOST_ROWS_CROSSED:,}",
+            f"the picture is too large for Graphviz: its edges cross {drawing.rows_crossed:,} rows of boxes,"
+            f" more than the {MOST_ROWS_CROSSED:,} that can be laid out in minutes",
             help="draw a part of it (`--focus NAME`), fewer levels of blocks (`--depth 2`), its stages (`--view overview`),\n"
-            "or a page to explore (`-o NAME.html`); a .dot file holds all of it for other programs",
+            "or an interactive page (`-o NAME.html`); a .dot file contains all of it for other programs",
         )
     return _run_dot(drawing.dot, format)
 
 
 def _run_dot(text: str, format: str) -> bytes:
-    """What `dot` makes of a text. Raises SpecError when it is not there, fails, takes too long, or makes something else."""
+    """The output of `dot`. Raises SpecError when it is missing, fails, takes too long, or prints something else."""
     from graphviz import CalledProcessError, ExecutableNotFound
     from graphviz.backend import dot_command, execute
 
@@ -46,26 +46,24 @@ def _run_dot(text: str, format: str) -> bytes:
     except subprocess.TimeoutExpired:
         raise SpecError.of(
             "file",
-            f"Graphviz cannot draw it: `dot` was ended after {LONGEST} seconds",
+            f"Graphviz failed: `dot` timed out after {LONGEST} seconds",
             help="draw a part of it (`--focus NAME`), or write a .dot file",
         ) from None
     except CalledProcessError as error:
         said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-        reason = said[-1] if said else f"`dot` ended with status {error.returncode}, and without a word"
-        raise SpecError.of("file", f"Graphviz cannot draw it: {reason}", help=mend) from None
+        reason = said[-1] if said else f"`dot` exited with status {error.returncode} and no message"
+        raise SpecError.of("file", f"Graphviz failed: {reason}", help=mend) from None
     except OSError as error:
-        raise SpecError.of("file", f"Graphviz's `dot` does not run: {error.strerror}", help=mend) from None
+        raise SpecError.of("file", f"cannot run Graphviz's `dot`: {error.strerror}", help=mend) from None
     begins, ends = _FRAMES[format]
     if not re.search(begins, data[:1000]) or not re.search(ends, data[-1000:]):
         if not data:
             came = "nothing"
         elif re.search(begins, data[:1000]):
-            came = f"{len(data):,} bytes that break off"
+            came = f"{len(data):,} bytes, cut off"
         else:
-            came = f"{len(data):,} bytes that are something else"
-        raise SpecError.of(
-            "file", f"Graphviz cannot draw it: for a .{format} file, `dot` printed {came}", help=mend
-        )
+            came = f"{len(data):,} bytes of something else"
+        raise SpecError.of("file", f"Graphviz failed: for a .{format} file, `dot` printed {came}", help=mend)
     return data
 
 
@@ -74,7 +72,7 @@ _FRAMES = {
     "png": (rb"\A\x89PNG\r\n\x1a\n", rb"IEND\xaeB`\x82\Z"),
     "pdf": (rb"\A%PDF-", rb"%%EOF\s*\Z"),
 }
-"""How the formats begin and end."""
+"""How files of each format start and end."""
 
 BACKEND = Backend(
     {

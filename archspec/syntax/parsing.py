@@ -1,4 +1,4 @@
-"""Text to tree."""
+"""Parsing: text to tree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STRING_OR_COMMENT = re.compile(
 )
 
 
-def parse(source: Source) -> t.File:
+def parse_file(source: Source) -> t.File:
     """The tree of a whole spec file. Raises SpecError where the text is not a spec."""
     text = source.text if source.text.endswith("\n") else source.text + "\n"
     built = read(source, 0, text, "file")

@@ -1,4 +1,4 @@
-"""What a value in a graph may be: names, texts, numbers and places, none of which does harm wherever it goes."""
+"""Checks of the values in a graph: names, texts, numbers and locations are safe wherever they are used."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _FIGURE = re.compile(r"\d[\d_]*(\.\d+)?[KMGBT]?", re.ASCII)
 
 
 def require_claim(claim: Claim) -> None:
-    """Mistake unless a claim is of a figure or a shape."""
-    require_name(claim.quantity, "what is claimed")
+    """Raise Mistake unless a claim is about a figure or a shape."""
+    require_name(claim.quantity, "a claimed quantity")
     if claim.subject:
-        require_name(claim.subject, "what it is claimed of")
+        require_name(claim.subject, "the subject of a claim")
     for figure in (claim.figure, claim.known):
         if figure and (len(figure) > LONGEST_TEXT or not _FIGURE.fullmatch(figure)):
-            raise wrong("what is claimed is no figure", help="figures are written as `25.56M`")
+            raise wrong("the claimed figure is not a number", help="write figures like `25.56M`")
     for size in claim.shape or ():
         require_number(size)
     require_text(claim.reason)
@@ -41,81 +41,81 @@ def require_claim(claim: Claim) -> None:
 
 
 def require_op(op: Op) -> None:
-    """Mistake when it is no op at all, or has arguments that no spec could give."""
+    """Raise Mistake when it is not an op, or has arguments that no spec can write."""
     if not isinstance(op, Op) or type(op).__name__.startswith("_") or type(op) is Op:
-        raise wrong("it applies no op")
+        raise wrong("its op is not an op")
     for value in vars(op).values():
         require_value(value)
     if isinstance(op, Own) and op.weight.saved == isinstance(op, Constant):
-        raise wrong("a constant is not saved, and anything else is")
+        raise wrong("`saved` must be false for constants, and true for all other tensors")
 
 
 def require_uses(given: Input) -> None:
-    """Mistake unless its uses are of different axes, each of a known size."""
+    """Raise Mistake unless `uses` has distinct axes, each of known size."""
     uses, left = given.uses, {axis for axis, size in enumerate(given.type.shape) if isinstance(size, int)}
     if uses is None:
         return
     if not isinstance(uses, tuple) or not all(type(use) is Use for use in uses):
-        raise wrong("its uses are none")
+        raise wrong("`uses` must be a tuple of Use")
     for use in uses:
         if type(use.axis) is not int or use.axis not in left:
-            raise wrong(f"axis {use.axis} is used, which has no known size or is used twice")
+            raise wrong(f"axis {use.axis} in `uses` has no known size or is listed twice")
         left.remove(use.axis)
         require_location(use.location)
 
 
 def require_location(location: Location) -> None:
-    """Mistake when no file could have the place."""
+    """Raise Mistake when the location is impossible."""
     require_path(location.file)
     for number in (location.line, location.column):
         if type(number) is not int or not 1 <= number <= LONGEST_TEXT + 1:
-            raise wrong("its place is in no file")
+            raise wrong("invalid line or column in a location")
 
 
 def require_size(size: object, free: set[str]) -> None:
-    """A size of an input: a number, a free name, or a formula of names that were given before."""
+    """A size of an input: a number, a free size, or a formula of free sizes declared earlier."""
     if isinstance(size, Free):
         ((names, factor),) = size.terms if len(size.terms) == 1 else (((), 0),)
         if len(names) == 1 and factor == 1:
             require_name(names[0], "a free size")
             free.update(names)
         elif not size.names or not size.names <= free:
-            raise wrong(f"no input has the free sizes of `{size}`")
+            raise wrong(f"`{size}` has a free size that no input declares")
         require_place(size)
     elif type(size) is not int or size < 1:
-        raise wrong("a size is a positive whole number")
+        raise wrong("a size must be a positive integer")
 
 
 def require_name(name: object, what: str) -> None:
-    """Mistake unless the name is one that a spec could give."""
+    """Raise Mistake unless a spec can use this name."""
     if not isinstance(name, str) or not is_name(name):
-        raise wrong(f"`{name}` cannot name {what}", help="a name is made of letters, digits and `_`")
+        raise wrong(f"`{name}` cannot name {what}", help="names consist of letters, digits and `_`")
 
 
 def require_text(text: object) -> None:
-    """Mistake when a text is none, or longer than any spec."""
+    """Raise Mistake when it is not a string, or too long for a spec."""
     if not isinstance(text, str) or len(text) > LONGEST_TEXT:
-        raise wrong("a text is no text, or too long")
+        raise wrong("expected a string of reasonable length")
     text.encode()
 
 
 def require_path(path: object) -> None:
-    """The name of a file goes into stack traces, and comments of generated code."""
+    """Raise Mistake unless it is a printable file name: it goes into stack traces and comments of generated code."""
     if not isinstance(path, str) or not path or len(path) > LONGEST_PATH or not path.isprintable():
-        raise wrong("the file that it is said to be from has a name that cannot be printed")
+        raise wrong("the file name in a location is empty, too long or not printable")
 
 
 def require_values(values: Mapping[str, object], what: str) -> None:
-    """Mistake unless these are named values that a spec could hold."""
+    """Raise Mistake unless these are named values that a spec can write."""
     if not isinstance(values, dict):
-        raise wrong(f"its {what} have no names")
+        raise wrong(f"`{what}` must be a dict")
     for name, value in values.items():
         require_name(name, "a parameter")
         require_value(value)
 
 
 def require_value(value: object) -> None:
-    """Mistake when it holds a number or a text that no spec could."""
+    """Raise Mistake when it contains a number or string that no spec can write."""
     levels: list[Iterator[object]] = [iter((value,))]
     while levels:
         for item in levels[-1]:
@@ -135,18 +135,18 @@ def require_value(value: object) -> None:
 def _parts(value: Mapping[str, object] | Iterable[object] | BaseModel) -> Iterator[object]:
     if isinstance(value, BaseModel):
         if type(value) is Initialiser:
-            raise wrong("there is an initialisation without a name")
+            raise wrong("an initialisation has no name")
         value = vars(value)
     return iter((*value, *value.values())) if isinstance(value, Mapping) else iter(value)
 
 
 def require_number(number: object) -> None:
-    """Mistake unless it is a number that a spec could hold."""
+    """Raise Mistake unless a spec can write this number."""
     whole = isinstance(number, int) and abs(number) <= LARGEST_NUMBER
     if not whole and not (isinstance(number, float) and isfinite(number)):
-        raise wrong("a number has more than 30 digits, or is none")
+        raise wrong("a number is not finite or has more than 30 digits")
 
 
 def wrong(message: str, *, help: str = "") -> Mistake:
-    """The mistake of a graph that no spec could have."""
+    """The mistake of an invalid graph."""
     return Mistake(message, kind="graph", help=help)

@@ -1,0 +1,52 @@
+"""Claims of a graph: it is held to those about its own settings."""
+
+from typing import Any
+
+import pytest
+
+import archspec
+from archspec.ground.errors import SpecError
+
+CLAIMED = """
+model M(width: int = 4, deep: bool = false):
+    input x: [3, 8, 8]
+    return x -> c: Conv(width, 3)
+
+claims M "by hand":
+    params 112
+claims M "by hand" at width=8:
+    params 0.23K
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "findings"),
+    [
+        ({}, ["printed", "unmeasured"]),
+        ({"width": 8}, ["unmeasured", "wrong"]),
+        ({"width": 5}, ["unmeasured", "unmeasured"]),
+        ({"deep": True}, ["unmeasured", "unmeasured"]),
+    ],
+)
+def test_a_graph_is_held_to_the_claims_about_its_settings(
+    settings: dict[str, Any], findings: list[str]
+) -> None:
+    graph = archspec.read_text(CLAIMED, settings=settings)
+    ((same, verdicts),) = archspec.claims(graph)
+    assert same is graph
+    assert [verdict.finding for verdict in verdicts] == findings
+    assert [verdict.holds for verdict in verdicts] == [finding == "printed" for finding in findings]
+    if "wrong" in findings:
+        with pytest.raises(
+            SpecError, match=r"M: claimed params 0\.23K, measured 224 \(in the spec: spec\.arch:9:5"
+        ):
+            archspec.check(graph)
+    else:
+        assert archspec.check(graph) == [(graph, verdicts)]
+
+
+def test_a_network_that_was_changed_is_measured_as_it_is() -> None:
+    graph = archspec.read("lenet5")
+    claim = next(claim for claim in graph.claims if claim.quantity == "params" and not claim.settings)
+    other = graph.model_copy(update={"claims": (claim.model_copy(update={"figure": "1"}),)})
+    assert [verdict.finding for verdict in archspec.claims(other)[0][1]] == ["wrong"]
