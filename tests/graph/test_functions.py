@@ -263,7 +263,7 @@ def test_a_use_that_is_not_there_is_not_found() -> None:
     )
     assert graph.find("fc@2")[1].layer == 0
     for wrong in ("fc@3", "fc@0", "fc@02", "head@2", "head.", ".head", "fc@2.weight"):
-        with pytest.raises(SpecError, match=r"has no step|holds no others"):
+        with pytest.raises(SpecError, match=r"has no step|contains no steps"):
             graph.find(wrong)
 
 
@@ -292,5 +292,5 @@ def test_what_does_not_change_keeps_its_claims() -> None:
 
 def test_nodes_in_another_order_are_told() -> None:
     graph = shipped("resnet50")
-    with pytest.raises(SpecError, match=r"taken before|nothing before it gives|not one that a spec"):
+    with pytest.raises(SpecError, match="used before it is defined"):
         graph.with_nodes(graph.nodes[::-1])
