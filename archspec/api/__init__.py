@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import archspec.namesake  # noqa: F401  (whatever else is imported comes when it is asked for)
+
 if TYPE_CHECKING:
     from archspec.api.checking import check, claims
     from archspec.api.counting import cost, diff, scale

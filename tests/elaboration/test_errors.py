@@ -176,7 +176,7 @@ LARGE = {
     "many calls": (net("y = Conv" + "()" * 50_000, "return x"), "nested too deeply"),
     "many attributes": (net("y = x" + ".shape" * 30_000, "return x"), "nested too deeply"),
     "many subscripts": (net("y = x" + "[0]" * 20_000, "return x"), "nested too deeply"),
-    "many terms": (net("y = " + "1 + " * 100_000 + "1", "return x"), "more than 250,000 bytes"),
+    "many terms": (net("y = " + "1 + " * 100_000 + "1", "return x"), "larger than 250,000 bytes"),
     "deep indentation": (
         HEAD + "".join(" " * (4 + i) + "if true:\n" for i in range(300)) + " " * 310 + "y = 1\n",
         "nested too deeply",
