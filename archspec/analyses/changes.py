@@ -11,6 +11,8 @@ from archspec.graph import Graph, Node, Ref
 from archspec.ground.literals import written
 from archspec.op import trained_values
 
+_NEW = " (new)"  # behind the name of a step that only the network on the right has
+
 Sides = tuple[str, str]
 """Something as written on the left and on the right."""
 
@@ -59,7 +61,7 @@ def changes_of_nodes(
     def origin(ref: Ref) -> str:
         """A value of the right network by its name on the left; what is new there keeps its own."""
         return str(
-            Ref(partner.get(ref.producer) or given.get(ref.producer) or f"{ref.producer} (new)", ref.output)
+            Ref(partner.get(ref.producer) or given.get(ref.producer) or f"{ref.producer}{_NEW}", ref.output)
         )
 
     for a, b in pairs:
@@ -83,7 +85,14 @@ def _rewired(before: list[str], after: list[str], names: list[str]) -> Sides | N
     if len(before) != len(after):
         return ", ".join(before), ", ".join(names)
     moved = [i for i, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
-    return ", ".join(before[i] for i in moved), ", ".join(names[i] for i in moved)
+    return ", ".join(before[i] for i in moved), ", ".join(
+        names[i] if names[i] != before[i] else _another(names[i], after[i]) for i in moved
+    )
+
+
+def _another(name: str, origin: str) -> str:
+    """A value that has the name of what was read before, and is something else."""
+    return origin if _NEW in origin else f"{name} (formerly {origin})"
 
 
 def changes_of_blocks(left: Graph, right: Graph, pairs: list[tuple[int, int]]) -> list[Change]:

@@ -117,6 +117,10 @@ def diagram(
         box = drawing.end(ref.producer if not scope else "input", graph.types[ref])
         drawing.given[ref] = box.number
         inputs.append(box)
+    for label, ref in _from_outside(graph, scope, weights) if scope else ():
+        box = drawing.end(label, graph.types[ref])
+        drawing.given[ref] = box.number
+        inputs.append(box)
     names = [output.name for output in graph.outputs] if not scope else []
     labels = [name or "output" for name in names] or ["output"] * len(record.outputs)
     outputs = [
@@ -125,6 +129,21 @@ def diagram(
     edges = drawing.edges(list(graph.inside(scope)), list(zip(record.outputs, outputs, strict=True)))
     found = Diagram(total(part.cost for part in parts), inputs, boxes, outputs, edges)
     return _joined(found, frames) if join else found
+
+
+def _from_outside(graph: Graph, scope: int, weights: bool) -> Iterator[tuple[str, Ref]]:
+    """What a scope takes from outside besides its inputs, in order of first use, by the parameters that it came as."""
+    record, nodes = graph.scopes[scope], list(graph.inside(scope))
+    known = {node.name for node in nodes}
+    used = dict.fromkeys((*(ref for node in nodes for ref in node.operands), *record.outputs))
+    parameters = dict(record.arguments)
+    for ref in used:
+        type_ = graph.types[ref]
+        if ref.producer in known or ref in record.inputs or not (weights or type_.batched):
+            continue
+        label = next((name for name, value in parameters.items() if value == str(type_)), "input")
+        parameters.pop(label, None)
+        yield label, ref
 
 
 MOST_IN_STAGE = 9  # boxes that an overview has room for in one list

@@ -67,9 +67,7 @@ def _log_of_sum(left: float, right: float) -> float:
 def _require_room(graph: Graph, bits: float) -> None:
     if bits > MOST_BITS:
         message = f"the paths of {graph.name} are too many to count"
-        raise SpecError.of(
-            "budget", f"{message}: the number would have {bits:.3g} bits, more than {MOST_BITS:,}"
-        )
+        raise SpecError.of("budget", f"{message}: their number would be longer than {MOST_BITS:,} bits")
 
 
 # ------------------------------------------------------------------ what leads from inputs to outputs

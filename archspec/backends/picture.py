@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -66,12 +67,14 @@ class Drawing:
         drawing = replace(self, folders=(*folders, *self.folders)) if folders else self
         return backend.render(drawing, format)
 
-    def save(self, path: Path, *, folders: Sequence[Path] = (), sources: Iterable[Path] = ()) -> None:
+    def save(
+        self, path: str | os.PathLike[str], *, folders: Sequence[Path] = (), sources: Iterable[Path] = ()
+    ) -> None:
         """Write the drawing, in the format of the path's suffix. Never overwrites any of `sources`.
 
         Raises SpecError as `render` does, or when the file cannot be written.
         """
-        sources = tuple(sources)
+        path, sources = Path(path), tuple(sources)
         require_writable(path, sources=sources)
         if not path.suffix:
             what = (

@@ -77,13 +77,18 @@ def claims_table(found: list[tuple[str, Verdict]]) -> Table:
                 "source": claim.source,
             }
         )
+    from archspec.analyses.formatting import plural
+
     headings = ["model", "settings", "claim", "claimed", "measured", "verdict", "source"]
     count = len({model for model, _ in found})
     held = sum(verdict.finding == "printed" for _, verdict in found)
     differing = sum(verdict.finding == "differs" for _, verdict in found)
+    wrong = len(found) - held - differing
     notes = [
-        f"{len(found)} claims about {count} models: {held} hold, {differing} have a known difference, "
-        f"{len(found) - held - differing} are wrong"
+        f"{len(found)} {plural(len(found), 'claim')} about {count} {plural(count, 'model')}: "
+        f"{held} {'holds' if held == 1 else 'hold'}, "
+        f"{differing} {'has' if differing == 1 else 'have'} a known difference, "
+        f"{wrong} {'is' if wrong == 1 else 'are'} wrong"
     ]
     return Table(
         headings, rows, frozenset(("claimed", "measured")), raw, notes, long=frozenset(("verdict", "source"))

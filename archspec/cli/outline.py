@@ -32,7 +32,7 @@ def echo_outline(graph: Graph) -> None:
 
 def cost_lines(summary: Summary) -> list[str]:
     """The costs of a whole network in a few lines."""
-    from archspec.analyses.formatting import short, short_bytes, short_seconds
+    from archspec.analyses.formatting import plural, short, short_bytes, short_seconds
     from archspec.analyses.receptive_field import seen_by_outputs
 
     total, graph = summary.total, summary.graph
@@ -44,7 +44,8 @@ def cost_lines(summary: Summary) -> list[str]:
         + (f", in {summary.peak.node}" if summary.peak.node else "")
         + f"; {short_bytes(summary.saved)} kept for a backward pass",
         f"memory traffic   {short_bytes(total.moved)}, {total.intensity:.1f} FLOPs a byte",
-        f"depth            {summary.depth} weighted layers; {short(summary.paths)} paths from input to output",
+        f"depth            {summary.depth} weighted {plural(summary.depth, 'layer')}; "
+        f"{short(summary.paths)} {plural(summary.paths, 'path')} from input to output",
     ]
     for given in graph.inputs:
         lines.append(f"receptive field  {seen_by_outputs(summary.receptive_fields, graph, given.name)}")

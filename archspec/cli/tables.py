@@ -40,11 +40,13 @@ class Table:
 
 def print_table(table: Table, format: TableFormat, json_value: Any = None) -> None:
     """Print a table; as JSON, `json_value`, or the raw rows without one."""
+    from archspec.analyses.formatting import writable
+
     match format:
         case TableFormat.json:
-            typer.echo(json.dumps(table.raw if json_value is None else json_value, indent=2))
+            typer.echo(json.dumps(writable(table.raw if json_value is None else json_value), indent=2))
         case TableFormat.csv:
-            typer.echo(as_csv(table.raw), nl=False)
+            typer.echo(as_csv(writable(table.raw)), nl=False)
         case TableFormat.markdown:
             typer.echo(as_markdown(table))
         case TableFormat.table:
