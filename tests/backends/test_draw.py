@@ -166,7 +166,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("option", ["view", "theme", "shade", "direction"])
 def test_what_is_not_there_is_told(option: str) -> None:
-    with pytest.raises(archspec.SpecError, match=f"no {option} `dwn`"):
+    with pytest.raises(archspec.SpecError, match=f"unknown {option} `dwn`"):
         archspec.draw(archspec.read("resnet18"), **{option: "dwn"})  # type: ignore[arg-type]
 
 
@@ -211,7 +211,7 @@ def test_a_part_is_drawn_by_the_name_of_the_step_or_of_the_block() -> None:
     assert archspec.draw(graph, "block", focus="layer1.1").dot != archspec.draw(graph, "block").dot
     with pytest.raises(archspec.SpecError, match="did you mean `Bottleneck`"):
         archspec.draw(graph, focus="Bottlenek")
-    with pytest.raises(archspec.SpecError, match="no view `nice`"):
+    with pytest.raises(archspec.SpecError, match="unknown view `nice`"):
         archspec.draw(graph, "nice")
 
 
