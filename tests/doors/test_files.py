@@ -283,6 +283,7 @@ def test_a_plugin_that_is_no_regular_file_is_refused(here: Path, run: Run) -> No
 HELD = """
 import os, signal, sys
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 for name in ("SIGTERM", "SIGHUP"):  # which who started the tests may have ignored, as nohup does
     signal.signal(getattr(signal, name), signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
