@@ -230,36 +230,42 @@ class Builder:
 
     def tied_weight(self, layer: SharedLayer, key: str, span: Span) -> Tensor:
         """The weight of a shared layer, as a tensor. Mistake when there is none of that name."""
-        made = self._weights_of(layer.state.first) if layer.state.uses else {}
-        if key not in made:
-            known = ", ".join(islice(made, 20))
+        first = layer.state.first if layer.state.uses else None
+        weight = self._weight_of(first, key)
+        if weight is None:
+            known = ", ".join(islice(self._weight_names(first), 20))
             raise Mistake(
                 f"the shared layer `{layer.name}` has no weight `{key}`"
                 + ("" if layer.state.uses else " before its first use"),
                 kind="name",
                 help=f"it has {known}" if known else "apply the layer first",
             )
-        weight = made[key]
         name = self.frame.claim_name(None, f"{layer.name}_{key}".replace(".", "_"), span)
         op = Tied(target=key, shape=weight.shape, dtype=weight.dtype)
         return self.emit(op, (), {}, name, span, layer)[0]
 
-    def _weights_of(self, content: Held | int | None) -> dict[str, Weight]:
-        """The weights of what a shared layer is, by their names below its own."""
-        if content is None:
-            return {}
+    def _weight_of(self, content: Held | int | None, key: str) -> Weight | None:
+        """The weight of a shared layer with that name: an op's, or a block's own."""
+        if content is None or content == NOTHING:
+            return None
         if isinstance(content, Held):
-            return dict(content.weights)
-        found: dict[str, Weight] = {}
-        function = self.functions[content] if content >= 0 else None
-        for step in function.steps if function else ():
+            return content.weights.get(key)
+        return self.functions[content].held.get(key, {}).get("")
+
+    def _weight_names(self, content: Held | int | None) -> Iterator[str]:
+        """The names of a shared layer's weights, below its own; one by one, since a tower of blocks has any number."""
+        if content is None or content == NOTHING:
+            return
+        if isinstance(content, Held):
+            yield from content.weights
+            return
+        function = self.functions[content]
+        for step in function.steps:
             if isinstance(step, Call):
-                inner = self._weights_of(step.function)
-                found.update({f"{step.name}.{key}": weight for key, weight in inner.items()})
-            elif function:
-                held = function.held.get(step.name, {})
-                found.update({f"{step.name}.{key}" if key else step.name: w for key, w in held.items()})
-        return found
+                yield from (f"{step.name}.{name}" for name in self._weight_names(step.function))
+            else:
+                keys = function.held.get(step.name, {})
+                yield from (f"{step.name}.{key}" if key else step.name for key in keys)
 
 
 def held_by(function: Function, step: Apply) -> Held:

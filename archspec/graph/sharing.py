@@ -72,7 +72,8 @@ class Sharing:
         if isinstance(content, int) and isinstance(first[2], int):
             same = self.matches(first[2], content)
         elif isinstance(content, Apply) and isinstance(first[2], Apply):
-            same = self._same(first[0], first[2], home, content)
+            functions = self.graph.functions
+            same = _same(functions[first[0]], first[2], functions[home], content)
         else:
             same = False
         if not same:
@@ -110,15 +111,7 @@ class Sharing:
             )
         if step.name not in self.graph.functions[other].held:
             return True
-        return isinstance(mine, Apply) and self._same(first, mine, other, step)
-
-    def _same(self, first: int, mine: Apply, other: int, step: Apply) -> bool:
-        ours = self.graph.functions[first].held.get(mine.name, {})
-        theirs = self.graph.functions[other].held.get(step.name, {})
-        return (mine.op == step.op or not theirs) and all(
-            key in ours and (ours[key].shape, ours[key].dtype) == (weight.shape, weight.dtype)
-            for key, weight in theirs.items()
-        )
+        return isinstance(mine, Apply) and _same(ours, mine, self.graph.functions[other], step)
 
     def _layer_matches(self, first: int, other: int, name: str) -> bool:
         ours, theirs = self.graph.functions[first], self.graph.functions[other]
@@ -131,10 +124,14 @@ class Sharing:
         if isinstance(mine[1], Call) and isinstance(use[1], Call):
             return self.matches(mine[1].function, use[1].function)
         if isinstance(mine[1], Apply) and isinstance(use[1], Apply):
-            held = use[0].held.get(use[1].name, {})
-            made = mine[0].held.get(mine[1].name, {})
-            return (mine[1].op == use[1].op or not held) and all(
-                key in made and (made[key].shape, made[key].dtype) == (weight.shape, weight.dtype)
-                for key, weight in held.items()
-            )
+            return _same(mine[0], mine[1], use[0], use[1])
         return False
+
+
+def _same(ours: Function, mine: Apply, theirs: Function, step: Apply) -> bool:
+    """Whether a step has every weight that another needs, with the same op."""
+    made, held = ours.held.get(mine.name, {}), theirs.held.get(step.name, {})
+    return (mine.op == step.op or not held) and all(
+        key in made and (made[key].shape, made[key].dtype) == (weight.shape, weight.dtype)
+        for key, weight in held.items()
+    )

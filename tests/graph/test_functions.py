@@ -294,3 +294,18 @@ def test_nodes_in_another_order_are_told() -> None:
     graph = shipped("resnet50")
     with pytest.raises(SpecError, match="used before it is defined"):
         graph.with_nodes(graph.nodes[::-1])
+
+
+def test_a_weight_that_a_shared_tower_lacks_is_told_soon() -> None:
+    blocks = ["block B0:\n    input x: [C]\n    return x -> Linear(C)\n"]
+    blocks += [
+        f"block B{i}:\n    input x: [C]\n    return x -> B{i - 1} -> B{i - 1} -> B{i - 1}\n"
+        for i in range(1, 30)
+    ]
+    model = "model Net:\n    input x: [8]\n    shared tower = B29\n    return (x -> tower) * tower.weight\n"
+
+    def read() -> None:
+        with pytest.raises(SpecError, match="the shared layer `tower` has no weight `weight`"):
+            archspec.read_text("\n".join([*blocks, model]))
+
+    calls(read, 10**6)  # of 3 ** 29 layers, no list is made
