@@ -94,12 +94,19 @@ class Base:
         """Those of a model, from its parameters. Raises Mistake unless it has all three, as numbers."""
         given = graph.arguments
         values = {axis: given.get(axis) for axis in AXES}
+        match values["resolution"]:
+            case [height, width]:
+                if height != width:
+                    raise Mistake(
+                        f"{graph.name} cannot be scaled: its images are not square", kind="argument"
+                    )
+                values["resolution"] = height
         missing = [f"`{axis}`" for axis, value in values.items() if not isinstance(value, int | float)]
         if missing:
             raise Mistake(
                 f"{graph.name} cannot be scaled: it has no parameter {' or '.join(missing)}",
                 kind="argument",
-                help="give it `depth: float = 1.0, width: float = 1.0, resolution: int`, as in families/mobilenet.arch",
+                help="give it `depth: float = 1.0, width: float = 1.0, resolution: pair`, as in families/mobilenet.arch",
             )
         return cls(**values)  # type: ignore[arg-type]
 

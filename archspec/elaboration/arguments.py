@@ -241,7 +241,7 @@ def _bound(expression: t.Expression, evaluate: Evaluate) -> Any:
 def _is(value: Any, type_: t.TypeName) -> bool:
     match type_.name:
         case "int":
-            return isinstance(value, int | Free) and not isinstance(value, bool)
+            return _is_whole(value)
         case "float":
             return isinstance(value, int | float) and not isinstance(value, bool)
         case "bool":
@@ -250,6 +250,9 @@ def _is(value: Any, type_: t.TypeName) -> bool:
             return isinstance(value, str)
         case "layer":
             return is_layer(value)
+        case "pair":
+            of_two = isinstance(value, list | tuple) and len(value) == 2
+            return all(map(_is_whole, value if of_two else [value]))
         case "list":
             return isinstance(value, list | tuple) and (
                 type_.item is None or all(_is(item, type_.item) for item in value)
@@ -261,6 +264,17 @@ def _is(value: Any, type_: t.TypeName) -> bool:
     )
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | Free) and not isinstance(value, bool)
+
+
+def settled(parameter: t.Parameter, value: Any) -> Any:
+    """What a parameter is to its block, given that value: of a `pair`, a number stands for both."""
+    if parameter.type is None or parameter.type.name != "pair" or value is None:
+        return value
+    return list(value) if isinstance(value, list | tuple) else [value, value]
+
+
 _TYPES = {
     "int": "a whole number",
     "float": "a number",
@@ -268,6 +282,7 @@ _TYPES = {
     "str": "a string",
     "layer": "a layer",
     "list": "a list",
+    "pair": "a whole number, or a list of two",
 }
 
 

@@ -48,11 +48,11 @@ def declaring(definition: t.Definition) -> set[str]:
 
 
 def names_in(node: t.Tree) -> set[str]:
-    """The names in an expression."""
+    """The names in an expression, or in a part of a pattern."""
     found, stack = set(), [node]
     while stack:
         node = stack.pop()
-        if isinstance(node, t.Name):
+        if isinstance(node, t.Name | t.RestSizes):
             found.add(node.name)
         stack.extend(node.children())
     return found

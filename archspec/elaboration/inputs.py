@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.binding import names_in
+from archspec.elaboration.checks import items
 from archspec.elaboration.frames import check_length
 from archspec.elaboration.mistakes import at
 from archspec.elaboration.origins import plain_type
@@ -77,20 +79,7 @@ class Inputs:
 
     def _root_input(self, statement: t.Input, application: Application, dtype_: Any) -> Tensor:
         sizes: list[Size] = []
-        for part in statement.pattern or ():
-            if isinstance(part, t.FreeSize):
-                size: Any = application.env.names.setdefault(part.name, Free.named(part.name))
-            elif isinstance(part, t.RestSizes) or (
-                isinstance(part, t.Name) and not application.env.has(part.name)
-            ):
-                raise SpecError.of(
-                    "shape",
-                    f"the size `{part.name}` of the model's input is not known",
-                    part.span,
-                    help=f"write a number, a parameter of the model, or `free {part.name}`",
-                )
-            else:
-                size = self.evaluator.evaluate(part, application.env)
+        for part, size in self._root_sizes(statement.pattern or (), application.env):
             if (
                 isinstance(size, bool)
                 or not isinstance(size, int | Free)
@@ -135,6 +124,27 @@ class Inputs:
         type_, plain, trace = self.origins.traced(type_)
         return Tensor(frame.take_input(plain), type_, trace)
 
+    def _root_sizes(
+        self, pattern: tuple[t.PatternSize, ...], env: Environment
+    ) -> Iterator[tuple[t.PatternSize, Any]]:
+        """What a model writes for the sizes of an input, each with its place."""
+        for part in pattern:
+            if isinstance(part, t.FreeSize):
+                yield part, env.names.setdefault(part.name, Free.named(part.name))
+            elif isinstance(part, t.RestSizes | t.Name) and not env.has(part.name):
+                raise SpecError.of(
+                    "shape",
+                    f"the size `{part.name}` of the model's input is not known",
+                    part.span,
+                    help=f"write a number, a parameter of the model, or `free {part.name}`",
+                )
+            elif isinstance(part, t.RestSizes):
+                sizes = self.evaluator.evaluate(t.Name(part.span, part.name), env)
+                with at(part.span):
+                    yield from ((part, size) for size in items(sizes, f"`*{part.name}`"))
+            else:
+                yield part, self.evaluator.evaluate(part, env)
+
     def finished(self) -> tuple[Input, ...]:
         """The model's inputs, with the sizes that were used as numbers; for a finished graph."""
         uses: dict[str, list[Use]] = {given.name: [] for given in self.declared}
@@ -177,6 +187,9 @@ class Inputs:
                     application.env.names[part.name] = size
                     continue
                 wanted_size = known
+                if isinstance(part, t.RestSizes):
+                    with at(part.span):
+                        wanted_size = items(known, f"`*{part.name}`")
             else:
                 wanted_size = self.evaluator.evaluate(part, application.env)
                 if isinstance(wanted_size, bool) or not isinstance(wanted_size, int | Free):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from archspec.elaboration.arguments import ArgumentMistake, check_parameter, parameter_names, takes
+from archspec.elaboration.arguments import ArgumentMistake, check_parameter, parameter_names, settled, takes
 from archspec.elaboration.binding import declaring, inputs_within, names_bound
 from archspec.elaboration.inputs import Application, Inputs
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, at
@@ -119,6 +119,7 @@ class Statements:
                     raise mistake.at(parameter.default.span) from None
             else:
                 continue
+            value = settled(parameter, value)
             if parameter.name in sizes:
                 value = self._declared(value, (layer.definition.name, parameter.name))
             env.names[parameter.name] = value

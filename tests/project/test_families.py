@@ -1,0 +1,68 @@
+"""Shipped families take what people set most, under the same names."""
+
+import re
+from math import prod
+from pathlib import Path
+
+import pytest
+from nets import shipped
+
+import archspec
+from archspec.elaboration import shipped_specs
+
+ROOT = shipped_specs()
+
+
+def one_of_each() -> list[str]:
+    """Of the specs that import a family's file, the one with the shortest name: one per file, in order."""
+    found: dict[str, str] = {}
+    for path in sorted(ROOT.glob("*.arch"), key=lambda path: (len(path.stem), path.stem)):
+        for family in re.findall(r"^from families\.(\w+) import", path.read_text(), flags=re.M):
+            found.setdefault(family, path.stem)
+    return [found[family] for family in sorted(found)]
+
+
+NOT_OF_IMAGES = ("igpt", "transformer")  # but of sequences of colours and of words
+DENSE = ("context", "deeplab")  # a class per pixel
+IMAGES = [name for name in one_of_each() if not name.startswith(NOT_OF_IMAGES)]
+CLASSIFIERS = [name for name in IMAGES if not name.startswith(DENSE)]
+
+
+def test_every_family_has_a_spec() -> None:
+    families = {path.stem for path in ROOT.joinpath("families").glob("*.arch")}
+    used = set()
+    for path in [*ROOT.glob("*.arch"), *ROOT.glob("families/*.arch")]:
+        used |= set(re.findall(r"^from families\.(\w+) import", Path(path).read_text(), flags=re.M))
+    assert families == used
+
+
+@pytest.mark.parametrize("name", [name for name in IMAGES if not name.startswith("context")])
+def test_takes_images_of_other_channels(name: str) -> None:
+    usual, many = shipped(name), archspec.read(name, in_channels=5)
+    assert many.inputs[0].type.shape == (5, *usual.inputs[0].type.shape[1:])
+    first = next(key for key in usual.weights if usual.weights[key].shape != many.weights[key].shape)
+    assert list(usual.weights) == list(many.weights)
+    channels = usual.inputs[0].type.shape[0]
+    assert prod(many.weights[first].shape) * channels == prod(usual.weights[first].shape) * 5
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_takes_height_and_width_apart(name: str) -> None:
+    _, height, _ = shipped(name).inputs[0].type.shape
+    assert isinstance(height, int)
+    wide = archspec.read(name, resolution=[height, 2 * height])
+    assert wide.inputs[0].type.shape[1:] == (height, 2 * height)
+    assert archspec.read(name, resolution=[height, height]).outputs == shipped(name).outputs
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_of_no_classes_are_features(name: str) -> None:
+    usual, features = shipped(name), archspec.read(name, classes=0)
+    left_out = set(usual.weights) - set(features.weights)
+    assert set(features.weights) < set(usual.weights)
+    # The last layer alone: RiR's is a convolution with a norm behind it.
+    assert len({key.rpartition(".")[0] for key in left_out}) == (2 if name == "rir18_cifar" else 1)
+    (width,) = features.outputs[0].type.shape
+    assert any(width in usual.weights[key].shape for key in left_out)
+    seven = archspec.read(name, classes=7)
+    assert seven.outputs[0].type.shape == (7,) and set(seven.weights) == set(usual.weights)
