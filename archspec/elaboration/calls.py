@@ -19,6 +19,7 @@ from archspec.elaboration.arguments import (
 from archspec.elaboration.budget import NEW_CALL
 from archspec.elaboration.checks import within_reason
 from archspec.elaboration.functions import FUNCTIONS, usage
+from archspec.elaboration.positions import placed, unknown_to
 from archspec.elaboration.values import (
     BlockLayer,
     Environment,
@@ -105,10 +106,10 @@ class Calls:
                 return weighed(self._bind_block(callee, positional, named), span)
             case type() if issubclass(callee, Initialiser):
                 what, fields = callee.__name__, callee.model_fields
-                given = by_position(what, fields, {}, 0, positional)
+                given = placed(callee, {}, 0, positional)
                 for name in named:
                     if name not in fields:
-                        raise unknown(what, name, fields)
+                        raise unknown_to(callee, name, fields)
                 given |= given_once(what, given, named)
                 return build(callee, {name: spent(value, span) for name, value in given.items()})
             case SharedLayer() | list() if is_layer(callee):
@@ -136,9 +137,9 @@ class Calls:
 
     def _bind_op(self, layer: OpLayer, positional: list[Any], named: dict[str, Any]) -> OpLayer:
         _require_no_tensor(layer.name, positional)
-        placed = by_position(layer.name, layer.op.model_fields, layer.arguments, layer.positional, positional)
-        given_once(layer.name, placed, named)
-        arguments = {**layer.arguments, **placed}
+        given = placed(layer.op, layer.arguments, layer.positional, positional)
+        given_once(layer.name, given, named)
+        arguments = {**layer.arguments, **given}
         options, optional = dict(layer.options), layer.op.signature().optional
         for name, value in named.items():
             if name in optional:
@@ -151,7 +152,7 @@ class Calls:
             elif name in layer.op.model_fields:
                 arguments[name] = value
             else:
-                raise unknown(layer.name, name, (*layer.op.model_fields, *optional))
+                raise unknown_to(layer.op, name, (*layer.op.model_fields, *optional))
         bound = OpLayer(layer.op, arguments, options, layer.positional + len(positional))
         if complete(bound):
             self.built(bound)
@@ -195,7 +196,7 @@ def _argument_span(node: t.Call, name: str, callee: Any) -> Span:
         if argument.name == name:
             return argument.span
     if isinstance(callee, OpLayer | BlockLayer):
-        names = list(callee.op.model_fields) if isinstance(callee, OpLayer) else parameter_names(callee)
+        names = list(callee.op.by_position()) if isinstance(callee, OpLayer) else parameter_names(callee)
         if name in names and 0 <= (i := names.index(name) - callee.positional) < len(positional):
             return positional[i].span
     return node.span

@@ -193,10 +193,13 @@ def describe(value: Any) -> str:
                 **value.arguments,
                 **(value.passed_on if isinstance(value, BlockLayer) else value.options),
             }
-            shown = [
-                describe(argument) if i < value.positional else f"{name}={describe(argument)}"
-                for i, (name, argument) in enumerate(arguments.items())
-            ]
+            names = (
+                value.op.by_position()
+                if isinstance(value, OpLayer)
+                else tuple(parameter.name for parameter in value.definition.parameters)
+            )[: value.positional]
+            shown = [describe(arguments.pop(name)) for name in names]
+            shown += [f"{name}={describe(argument)}" for name, argument in arguments.items()]
             return f"{value.name}({', '.join(shown)})" if shown else value.name
         case SharedLayer():
             return f"shared {value.name}"

@@ -11,6 +11,7 @@ from archspec.ground.size import Size, always_equal
 from archspec.ground.tensor import DType, Shape, TensorType, broadcast, fixed, show
 from archspec.op.bases import Elementwise, Movement
 from archspec.op.contract import (
+    Epsilon,
     Lowered,
     NonNegativeInt,
     Op,
@@ -43,6 +44,7 @@ __all__ = [
     "Along",
     "DType",
     "Elementwise",
+    "Epsilon",
     "Init",
     "Lowered",
     "Mistake",

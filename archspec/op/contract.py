@@ -18,6 +18,7 @@ from archspec.ground.errors import Mistake, suggest
 from archspec.ground.guarding import guard
 from archspec.ground.literals import written
 from archspec.ground.tensor import DType, TensorType, limits
+from archspec.op.calling import Called
 from archspec.op.dependence import Reach, everything
 from archspec.op.initialisation import Init
 from archspec.op.settling import Settled, shipped
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Epsilon = Annotated[float, Field(gt=0, lt=1)]
 
 Lowered = Callable[..., "Tensor"] | Callable[..., "tuple[Tensor, ...]"]
 
@@ -63,11 +65,11 @@ class Signature(NamedTuple):
     variadic: bool
 
 
-class Op(Settled):
+class Op(Called):
     """One kind of layer; a subclass says everything about it in one place.
 
-    The fields are its arguments, in the order in which a spec may pass them by position. The positional
-    parameters of `infer` are the tensors it requires, the keyword-only ones those it accepts.
+    The fields are its arguments; `positional` says which of them a spec may give by position. The positional parameters of
+    `infer` are the tensors it requires, the keyword-only ones those it accepts.
     `lower` defines what the op means; `infer`, `weights` and `macs` are claims about it, and `examples`
     the cases that test them: `"f32[3, 32, 32] -> Conv(8, 3) -> f32[8, 32, 32]"`.
 
@@ -99,6 +101,11 @@ class Op(Settled):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         if not shipped(cls):
             guard(cls, Weight)
+        for name in cls.by_position():
+            if name not in cls.model_fields:
+                raise TypeError(
+                    f"`positional` of the op {cls.__name__} names `{name}`, which is no field of it"
+                )
         if not (cls.__name__.startswith("_") or cls.__module__.startswith("archspec.op.")):
             if cls.flops is Op.flops:
                 raise TypeError(
@@ -231,9 +238,9 @@ class Op(Settled):
         shown = []
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            if field.is_required():
+            if field.is_required() and name in self.by_position():
                 shown.append(written(value))
-            elif value != field.default:
+            elif field.is_required() or value != field.default:
                 shown.append(f"{name}={written(value)}")
         return f"{type(self).__name__}({', '.join(shown)})" if shown else type(self).__name__
 

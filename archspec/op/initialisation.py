@@ -19,7 +19,7 @@ from pydantic import (
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.literals import written
 from archspec.ground.tensor import DType, is_real, limits
-from archspec.op.settling import Settled
+from archspec.op.calling import Called, arguments
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -31,7 +31,7 @@ Values = tuple[bool | int | float, ...]
 Word = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # a 64-bit integer
 
 
-class Initialiser(Settled):
+class Initialiser(Called):
     """How a weight is initialised. Specs call a subclass by its name."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
@@ -207,6 +207,9 @@ class uniform(Initialiser):  # noqa: N801
     low: float = 0.0
     high: float = 1.0
 
+    positional = ("low", "high")
+    pytorch = arguments(a="low", b="high")
+
     def _require_possible(self) -> None:
         _require_order(self.low, self.high, self)
 
@@ -225,6 +228,9 @@ class normal(Initialiser):  # noqa: N801
     std: NonNegativeFloat = 1.0
     mean: float = 0.0
 
+    positional = ("std",)
+    pytorch = arguments(mean="mean", std="std")
+
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
         """Up to `_TAIL` standard deviations from the mean."""
         return self.mean - _TAIL * self.std, self.mean + _TAIL * self.std
@@ -241,6 +247,9 @@ class trunc_normal(Initialiser):  # noqa: N801
     mean: float = 0.0
     low: float = -2.0
     high: float = 2.0
+
+    positional = ("std",)
+    pytorch = arguments(mean="mean", std="std", a="low", b="high")
 
     def _require_possible(self) -> None:
         _require_order(self.low, self.high, self)
@@ -312,6 +321,8 @@ class xavier_uniform(Initialiser):  # noqa: N801
 
     gain: NonNegativeFloat = 1.0
 
+    positional = ("gain",)
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         low, high = self.drawn(tuple(tensor.shape))
@@ -327,6 +338,8 @@ class xavier_normal(Initialiser):  # noqa: N801
     """Normal, with a variance that balances forward and backward signals [Glorot & Bengio, 2010]."""
 
     gain: NonNegativeFloat = 1.0
+
+    positional = ("gain",)
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""

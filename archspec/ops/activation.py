@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import PositiveFloat
+
 from archspec.ground.tensor import TensorType, fixed
-from archspec.op import Elementwise, Weight
+from archspec.op import Elementwise, Probability, Weight
+from archspec.op.calling import INPLACE, arguments
 from archspec.op.dependence import Reach, points
 from archspec.op.initialisation import Init, constant
 from archspec.op.inputs import channels_of
@@ -38,6 +41,8 @@ class ReLU(_Activation):
     Raises: when the values are not real numbers
     """
 
+    pytorch = arguments(inplace=INPLACE)
+
     examples = ("f32[8, 4, 4] -> ReLU -> f32[8, 4, 4]", "f32[5] -> ReLU -> f32[5]")
     flops_per_value = 1  # the larger
     overwrites = True
@@ -52,6 +57,8 @@ class ReLU6(_Activation):
     Raises: when the values are not real numbers
     """
 
+    pytorch = arguments(inplace=INPLACE)
+
     examples = ("f32[8, 4, 4] -> ReLU6 -> f32[8, 4, 4]", "f32[5] -> ReLU6 -> f32[5]")
     flops_per_value = 2  # the larger, the smaller
     overwrites = True
@@ -65,7 +72,10 @@ class LeakyReLU(_Activation):
     Raises: when the values are not real numbers
     """
 
-    slope: float = 0.01
+    slope: Probability = 0.01
+
+    positional = ("slope",)
+    pytorch = arguments(negative_slope="slope", inplace=INPLACE)
 
     examples = ("f32[8, 4, 4] -> LeakyReLU -> f32[8, 4, 4]", "f32[5] -> LeakyReLU(0.2) -> f32[5]")
     flops_per_value = 2  # comparison, product
@@ -87,9 +97,14 @@ class PReLU(_Activation):
     per_channel: bool = False
     init: Init | None = None
 
+    pytorch = arguments(
+        num_parameters="is 1 by default, and the number of channels with `per_channel=true`",
+        init="init",
+    )
+
     examples = (
         "f32[8, 4, 4] -> PReLU -> f32[8, 4, 4]",
-        "f32[8, 4, 4] -> PReLU(true) -> f32[8, 4, 4]",
+        "f32[8, 4, 4] -> PReLU(per_channel=true) -> f32[8, 4, 4]",
         "f32[5] -> PReLU(per_channel=true, init=zeros) -> f32[5]",
     )
     without_batch = False
@@ -124,7 +139,10 @@ class ELU(_Activation):
     Raises: when the values are not real numbers
     """
 
-    alpha: float = 1.0
+    alpha: PositiveFloat = 1.0
+
+    positional = ("alpha",)
+    pytorch = arguments(alpha="alpha", inplace=INPLACE)
 
     examples = ("f32[8, 4, 4] -> ELU -> f32[8, 4, 4]", "f32[5] -> ELU(0.5) -> f32[5]")
     flops_per_value = 4  # comparison, exp, difference, product
@@ -141,6 +159,9 @@ class GELU(_Activation):
 
     approximate: Literal["none", "tanh"] = "none"
 
+    positional = ("approximate",)
+    pytorch = arguments(approximate="approximate")
+
     examples = ("f32[8, 4, 4] -> GELU -> f32[8, 4, 4]", 'f32[5] -> GELU("tanh") -> f32[5]')
 
     def flops(self, x: TensorType) -> int:
@@ -156,6 +177,8 @@ class SiLU(_Activation):
     Raises: when the values are not real numbers
     """
 
+    pytorch = arguments(inplace=INPLACE)
+
     examples = ("f32[8, 4, 4] -> SiLU -> f32[8, 4, 4]", "f32[5] -> SiLU -> f32[5]")
     flops_per_value = 5  # a Sigmoid, and a product
     overwrites = True
@@ -168,6 +191,8 @@ class Mish(_Activation):
     FLOPs: 5 per value
     Raises: when the values are not real numbers
     """
+
+    pytorch = arguments(inplace=INPLACE)
 
     examples = ("f32[8, 4, 4] -> Mish -> f32[8, 4, 4]", "f32[5] -> Mish -> f32[5]")
     flops_per_value = 5  # exp, sum, log, tanh, product
@@ -208,6 +233,8 @@ class Hardswish(_Activation):
     Raises: when the values are not real numbers
     """
 
+    pytorch = arguments(inplace=INPLACE)
+
     examples = ("f32[8, 4, 4] -> Hardswish -> f32[8, 4, 4]", "f32[5] -> Hardswish -> f32[5]")
     flops_per_value = 5  # sum, the larger, the smaller, product, quotient
     overwrites = True
@@ -220,6 +247,8 @@ class Hardsigmoid(_Activation):
     FLOPs: 4 per value
     Raises: when the values are not real numbers
     """
+
+    pytorch = arguments(inplace=INPLACE)
 
     examples = ("f32[8, 1, 1] -> Hardsigmoid -> f32[8, 1, 1]", "f32[5] -> Hardsigmoid -> f32[5]")
     flops_per_value = 4  # sum, the larger, the smaller, quotient
@@ -234,10 +263,16 @@ class Softplus(_Activation):
     Raises: when the values are not real numbers
     """
 
-    beta: float = 1.0
+    beta: PositiveFloat = 1.0
     threshold: float = 20.0
 
-    examples = ("f32[8, 4, 4] -> Softplus -> f32[8, 4, 4]", "f32[5] -> Softplus(2.0, 10.0) -> f32[5]")
+    positional = ("beta",)
+    pytorch = arguments(beta="beta", threshold="threshold")
+
+    examples = (
+        "f32[8, 4, 4] -> Softplus -> f32[8, 4, 4]",
+        "f32[5] -> Softplus(2.0, threshold=10.0) -> f32[5]",
+    )
     flops_per_value = 6  # product, comparison, exp, sum, log, quotient
 
 
@@ -270,9 +305,11 @@ class Softmax(_AlongAxis):
     Raises: when there is no such axis, and when the values are not real numbers
     """
 
+    pytorch = arguments(dim="axis")
+
     examples = (
         "f32[10] -> Softmax -> f32[10]",
-        "f32[4, 7, 7] -> Softmax(0) -> f32[4, 7, 7]",
+        "f32[4, 7, 7] -> Softmax(axis=0) -> f32[4, 7, 7]",
         "f32[4, 7, 9] -> Softmax(axis=-2) -> f32[4, 7, 9]",
     )
 
@@ -289,9 +326,11 @@ class LogSoftmax(_AlongAxis):
     Raises: when there is no such axis, and when the values are not real numbers
     """
 
+    pytorch = arguments(dim="axis")
+
     examples = (
         "f32[10] -> LogSoftmax -> f32[10]",
-        "f32[4, 7, 7] -> LogSoftmax(0) -> f32[4, 7, 7]",
+        "f32[4, 7, 7] -> LogSoftmax(axis=0) -> f32[4, 7, 7]",
     )
 
     def flops(self, x: TensorType) -> int:

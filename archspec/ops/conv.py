@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Literal
 
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Size, require_least
 from archspec.ground.tensor import TensorType, show
-from archspec.op import Op, PositiveInt, Weight
+from archspec.op import Epsilon, Op, PositiveInt, Weight
+from archspec.op.calling import FROM_INPUT, PAD_BEFORE, arguments
 from archspec.op.dependence import WHOLE, Along, Reach, Slide
 from archspec.op.initialisation import Init, ones
 from archspec.op.inputs import by_axes, channels_of, space_of
@@ -35,6 +34,18 @@ class _Conv(Op):
     init: Init | None = None
     bias_init: Init | None = None
 
+    positional = ("out", "kernel")
+    pytorch = arguments(
+        in_channels=FROM_INPUT,
+        out_channels="out",
+        kernel_size="kernel",
+        stride="stride",
+        padding="padding",
+        dilation="dilation",
+        groups="groups",
+        bias="bias",
+        padding_mode=PAD_BEFORE,
+    )
     overwritable = True
 
     def infer(self, x: TensorType) -> TensorType:
@@ -118,7 +129,7 @@ class WSConv(_Conv):
     Raises: as Conv
     """
 
-    eps: Annotated[float, Field(gt=0)] = 1e-5
+    eps: Epsilon = 1e-5
     gain: bool = False
 
     examples = (
@@ -177,12 +188,27 @@ class ConvTranspose(Op):
     init: Init | None = None
     bias_init: Init | None = None
 
+    positional = ("out", "kernel")
+    pytorch = arguments(
+        in_channels=FROM_INPUT,
+        out_channels="out",
+        kernel_size="kernel",
+        stride="stride",
+        padding="padding",
+        output_padding="output_padding",
+        groups="groups",
+        bias="bias",
+        dilation="dilation",
+        padding_mode=PAD_BEFORE,
+    )
+
     examples = (
         "f32[8, 16, 16] -> ConvTranspose(4, 2, stride=2) -> f32[4, 32, 32]",
         "f32[8, 10] -> ConvTranspose(4, 3, stride=2, padding=1, output_padding=1, groups=4) -> f32[4, 20]",
         "f32[2, 3, 4, 5] -> ConvTranspose(6, 3, dilation=2, bias=false) -> f32[6, 7, 8, 9]",
-        'f32[4, 6, 6] -> ConvTranspose(2, [1, 4], [1, 2], "valid") -> f32[2, 6, 14]',
-        "f32[4, 6, 6] -> ConvTranspose(2, 4, 2, [1, 0], [0, 1], init=normal(0.02)) -> f32[2, 12, 15]",
+        'f32[4, 6, 6] -> ConvTranspose(2, [1, 4], stride=[1, 2], padding="valid") -> f32[2, 6, 14]',
+        "f32[4, 6, 6] -> ConvTranspose(2, 4, stride=2, padding=[1, 0], output_padding=[0, 1], init=normal(0.02))"
+        " -> f32[2, 12, 15]",
     )
     overwritable = True
 

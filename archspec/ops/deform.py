@@ -10,6 +10,7 @@ from archspec.ground.errors import Mistake
 from archspec.ground.size import always_equal
 from archspec.ground.tensor import DType, Shape, TensorType, show
 from archspec.op import Op, PositiveInt, Weight
+from archspec.op.calling import FROM_INPUT, arguments
 from archspec.op.dependence import WHOLE, Along, Reach
 from archspec.op.initialisation import Init
 from archspec.op.inputs import channels_of, require_real
@@ -47,6 +48,18 @@ class DeformConv(Op):
     bias: bool = True
     init: Init | None = None
     bias_init: Init | None = None
+
+    positional = ("out", "kernel")
+    pytorch = arguments(
+        in_channels=FROM_INPUT,
+        out_channels="out",
+        kernel_size="kernel",
+        stride="stride",
+        padding="padding",
+        dilation="dilation",
+        groups="groups",
+        bias="bias",
+    )
 
     examples = (
         "(f32[4, 8, 9], f32[18, 8, 9]) -> DeformConv(6) -> f32[6, 8, 9]",

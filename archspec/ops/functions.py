@@ -178,11 +178,11 @@ class Scale(Elementwise):
 
     examples = (
         "f32[4, 8] -> Scale(0.5) -> f32[4, 8]",
-        "f32[4, 8] -> Scale(1, 1) -> f32[4, 8]",
-        "f16[4, 8] -> Scale(-1, 1.0) -> f16[4, 8]",
+        "f32[4, 8] -> Scale(1, offset=1) -> f32[4, 8]",
+        "f16[4, 8] -> Scale(-1, offset=1.0) -> f16[4, 8]",
         "f32[] -> Scale(2, offset=-1) -> f32[]",
-        "u8[3] -> Scale(2, 1) -> u8[3]",
-        "i64[3] -> Scale(2, 1.0) -> f32[3]",
+        "u8[3] -> Scale(2, offset=1) -> u8[3]",
+        "i64[3] -> Scale(2, offset=1.0) -> f32[3]",
         "bool[3] -> Scale(1) -> i64[3]",
     )
     without_batch = True

@@ -49,9 +49,9 @@ class Zero(Movement):
 
     examples = (
         "f32[8, 4, 4] -> Zero -> f32[8, 4, 4]",
-        "f32[8, 9, 8] -> Zero(2) -> f32[8, 5, 4]",
+        "f32[8, 9, 8] -> Zero(stride=2) -> f32[8, 5, 4]",
         "f32[8, 9] -> Zero(stride=2) -> f32[8, 5]",
-        "f32[2, 3, 4, 5] -> Zero([1, 2, 2]) -> f32[2, 3, 2, 3]",
+        "f32[2, 3, 4, 5] -> Zero(stride=[1, 2, 2]) -> f32[2, 3, 2, 3]",
     )
     without_batch = True
 

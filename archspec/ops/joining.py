@@ -9,6 +9,7 @@ from archspec.ground.errors import Mistake
 from archspec.ground.size import Size, always_equal
 from archspec.ground.tensor import Shape, TensorType, promote, show
 from archspec.op import Lowered, Movement, Op, PositiveInt
+from archspec.op.calling import arguments
 from archspec.op.dependence import POINT, Along, Reach, points
 
 if TYPE_CHECKING:
@@ -28,9 +29,11 @@ class Concat(Movement):
 
     axis: int = 0
 
+    pytorch = arguments(dim="axis")
+
     examples = (
         "(f32[3, 8, 8], f32[5, 8, 8]) -> Concat -> f32[8, 8, 8]",
-        "(f32[4, 2], f32[4, 1], f32[4, 3]) -> Concat(-1) -> f32[4, 6]",
+        "(f32[4, 2], f32[4, 1], f32[4, 3]) -> Concat(axis=-1) -> f32[4, 6]",
         "(i64[4], f32[2]) -> Concat(axis=0) -> f32[6]",
         "f32[4, 2] -> Concat -> f32[4, 2]",
     )
@@ -68,9 +71,11 @@ class Stack(Movement):
 
     axis: int = 0
 
+    pytorch = arguments(dim="axis")
+
     examples = (
         "(f32[8, 8], f32[8, 8]) -> Stack -> f32[2, 8, 8]",
-        "(f32[4], f32[4], f32[4]) -> Stack(-1) -> f32[4, 3]",
+        "(f32[4], f32[4], f32[4]) -> Stack(axis=-1) -> f32[4, 3]",
         "(i64[], f32[]) -> Stack -> f32[2]",
     )
     without_batch = True
@@ -108,6 +113,8 @@ class Split(Movement):
 
     parts: PositiveInt | tuple[PositiveInt, ...]
     axis: int = 0
+
+    pytorch = arguments(chunks="parts", dim="axis")
 
     examples = (
         "f32[6, 4] -> Split(2) -> (f32[3, 4], f32[3, 4])",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, TensorType, fixed
 from archspec.op import Movement, NonNegativeInt, Op, PositiveInt, Weight
+from archspec.op.calling import FROM_INPUT, arguments
 from archspec.op.dependence import Reach, points
 from archspec.op.initialisation import Init, normal, torch_default, zero_row
 from archspec.op.inputs import require_real
@@ -28,6 +29,8 @@ class Linear(Op):
     bias: bool = True
     init: Init | None = None
     bias_init: Init | None = None
+
+    pytorch = arguments(in_features=FROM_INPUT, out_features="out", bias="bias")
 
     examples = (
         "f32[16] -> Linear(10) -> f32[10]",
@@ -83,6 +86,8 @@ class Embedding(Movement):
     width: PositiveInt
     padding: NonNegativeInt | None = None
     init: Init | None = None
+
+    pytorch = arguments(num_embeddings="count", embedding_dim="width", padding_idx="padding")
 
     examples = (
         "i64[12] -> Embedding(100, 16) -> f32[12, 16]",

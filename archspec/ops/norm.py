@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, TensorType, fixed, show
-from archspec.op import Elementwise, Op, PositiveInt, Probability, Weight
+from archspec.op import Elementwise, Epsilon, Op, PositiveInt, Probability, Weight
+from archspec.op.calling import FROM_INPUT, arguments
 from archspec.op.dependence import Along, Reach, Slide, normalised
 from archspec.op.initialisation import Init, ones, zeros
 from archspec.op.inputs import by_axes, channels_of, require_real, space_of
@@ -16,8 +15,6 @@ from archspec.op.window import Extent
 
 if TYPE_CHECKING:
     from torch import nn
-
-Epsilon = Annotated[float, Field(ge=0)]
 
 
 class BatchNorm(Elementwise):
@@ -34,9 +31,17 @@ class BatchNorm(Elementwise):
     init: Init | None = None
     bias_init: Init | None = None
 
+    pytorch = arguments(
+        num_features=FROM_INPUT,
+        eps="eps",
+        momentum="momentum",
+        affine="affine",
+        track_running_stats="is always true here",
+    )
+
     examples = (
         "f32[8, 4, 4] -> BatchNorm -> f32[8, 4, 4]",
-        "f32[8] -> BatchNorm(1e-3, 0.01) -> f32[8]",
+        "f32[8] -> BatchNorm(eps=1e-3, momentum=0.01) -> f32[8]",
         "f32[8, 20] -> BatchNorm(affine=false) -> f32[8, 20]",
         "f32[2, 3, 4, 5] -> BatchNorm(momentum=0.01, init=zeros) -> f32[2, 3, 4, 5]",
     )
@@ -92,9 +97,11 @@ class LayerNorm(Op):
     init: Init | None = None
     bias_init: Init | None = None
 
+    pytorch = arguments(normalized_shape=FROM_INPUT, eps="eps", elementwise_affine="affine", bias="bias")
+
     examples = (
         "f32[49, 16] -> LayerNorm -> f32[49, 16]",
-        "f32[16, 7, 7] -> LayerNorm(1e-6, axis=0) -> f32[16, 7, 7]",
+        "f32[16, 7, 7] -> LayerNorm(eps=1e-6, axis=0) -> f32[16, 7, 7]",
         "f32[7, 7, 16] -> LayerNorm(bias=false) -> f32[7, 7, 16]",
         "f32[16] -> LayerNorm(affine=false) -> f32[16]",
         "f32[3, 4, 5] -> LayerNorm(axis=-2, init=zeros) -> f32[3, 4, 5]",
@@ -159,9 +166,11 @@ class GroupNorm(Op):
     init: Init | None = None
     bias_init: Init | None = None
 
+    pytorch = arguments(num_groups="groups", num_channels=FROM_INPUT, eps="eps", affine="affine")
+
     examples = (
         "f32[8, 4, 4] -> GroupNorm(2) -> f32[8, 4, 4]",
-        "f32[8] -> GroupNorm(4, 1e-6) -> f32[8]",
+        "f32[8] -> GroupNorm(4, eps=1e-6) -> f32[8]",
         "f32[6, 20] -> GroupNorm(1, affine=false) -> f32[6, 20]",
         "f32[2, 3, 4, 5] -> GroupNorm(2, init=zeros) -> f32[2, 3, 4, 5]",
     )
@@ -221,9 +230,16 @@ class InstanceNorm(Op):
     init: Init | None = None
     bias_init: Init | None = None
 
+    pytorch = arguments(
+        num_features=FROM_INPUT,
+        eps="eps",
+        momentum="is not needed, since no averages are kept",
+        affine="affine",
+    )
+
     examples = (
         "f32[8, 4, 4] -> InstanceNorm -> f32[8, 4, 4]",
-        "f32[8, 20] -> InstanceNorm(1e-6, affine=true) -> f32[8, 20]",
+        "f32[8, 20] -> InstanceNorm(eps=1e-6, affine=true) -> f32[8, 20]",
         "f32[2, 3, 4, 5] -> InstanceNorm(affine=true, init=zeros) -> f32[2, 3, 4, 5]",
     )
     overwritable = True
@@ -278,10 +294,12 @@ class LocalResponseNorm(Op):
     beta: float = 0.75
     k: float = 1.0
 
+    pytorch = arguments(size="size", alpha="alpha", beta="beta", k="k")
+
     examples = (
         "f32[8, 4, 4] -> LocalResponseNorm(5) -> f32[8, 4, 4]",
         "f32[8, 20] -> LocalResponseNorm(4, k=2.0) -> f32[8, 20]",
-        "f32[2, 3, 4, 5] -> LocalResponseNorm(3, 1e-3, 0.5) -> f32[2, 3, 4, 5]",
+        "f32[2, 3, 4, 5] -> LocalResponseNorm(3, alpha=1e-3, beta=0.5) -> f32[2, 3, 4, 5]",
     )
 
     def infer(self, x: TensorType) -> TensorType:

@@ -8,6 +8,7 @@ from archspec.ground.errors import Mistake
 from archspec.ground.size import require_least
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Lowered, Movement
+from archspec.op.calling import arguments
 from archspec.op.dependence import Along, Reach, Slide
 from archspec.op.inputs import require_held
 
@@ -33,13 +34,15 @@ class Pad(Movement):
     mode: Literal["constant", "reflect", "replicate", "circular"] = "constant"
     value: int | float = 0
 
+    pytorch = arguments(pad="amounts", mode="mode", value="value")
+
     examples = (
         "f32[3, 8, 8] -> Pad(1) -> f32[3, 10, 10]",
         "f32[3, 8, 8] -> Pad([[0, 1], 2]) -> f32[3, 9, 12]",
         "f32[3, 8, 8] -> Pad([-1], value=1.0) -> f32[3, 8, 6]",
-        'f32[3, 8, 8] -> Pad([1], "reflect") -> f32[3, 8, 10]',
+        'f32[3, 8, 8] -> Pad([1], mode="reflect") -> f32[3, 8, 10]',
         'f32[3, 8, 8, 8] -> Pad([[2, 1], 1], mode="circular") -> f32[3, 8, 11, 10]',
-        'f32[5, 6] -> Pad([1, [0, 2]], "replicate") -> f32[7, 8]',
+        'f32[5, 6] -> Pad([1, [0, 2]], mode="replicate") -> f32[7, 8]',
         "i64[5] -> Pad([[1, 0]], value=7) -> i64[6]",
     )
     without_batch = True

@@ -9,6 +9,7 @@ from archspec.ground.errors import Mistake
 from archspec.ground.size import Size
 from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Op
+from archspec.op.calling import arguments
 from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
 from archspec.op.inputs import by_axes, space_of
 from archspec.op.window import Padding, Window, padded, per_axis, seen_by, slide
@@ -74,11 +75,20 @@ class MaxPool(_Pool):
 
     dilation: Window = 1
 
+    pytorch = arguments(
+        kernel_size="kernel",
+        stride="stride",
+        padding="padding",
+        dilation="dilation",
+        return_indices="is always false here",
+        ceil_mode="ceil",
+    )
+
     examples = (
-        "f32[8, 9, 9] -> MaxPool(3, 2) -> f32[8, 5, 5]",
+        "f32[8, 9, 9] -> MaxPool(3, stride=2) -> f32[8, 5, 5]",
         "f32[8, 9, 9] -> MaxPool(2) -> f32[8, 4, 4]",
-        "f32[8, 8, 8] -> MaxPool(3, 2, padding=0, ceil=true) -> f32[8, 4, 4]",
-        "f32[4, 20] -> MaxPool(3, 1, 1, dilation=2) -> f32[4, 18]",
+        "f32[8, 8, 8] -> MaxPool(3, stride=2, padding=0, ceil=true) -> f32[8, 4, 4]",
+        "f32[4, 20] -> MaxPool(3, stride=1, padding=1, dilation=2) -> f32[4, 18]",
         "f32[2, 4, 6, 8] -> MaxPool([1, 2, 2]) -> f32[2, 4, 3, 4]",
     )
 
@@ -116,12 +126,20 @@ class AvgPool(_Pool):
     count_include_pad: bool = True
 
     overwritable = True
+    pytorch = arguments(
+        kernel_size="kernel",
+        stride="stride",
+        padding="padding",
+        ceil_mode="ceil",
+        count_include_pad="count_include_pad",
+    )
+
     examples = (
-        "f32[8, 9, 9] -> AvgPool(3, 1) -> f32[8, 9, 9]",
+        "f32[8, 9, 9] -> AvgPool(3, stride=1) -> f32[8, 9, 9]",
         "f32[8, 8, 8] -> AvgPool(2) -> f32[8, 4, 4]",
         "f32[8, 7, 7] -> AvgPool(2, ceil=true, count_include_pad=false) -> f32[8, 4, 4]",
-        'f32[4, 20] -> AvgPool(5, 3, "valid") -> f32[4, 6]',
-        "f32[2, 4, 6, 8] -> AvgPool([1, 3, 3], [1, 2, 2]) -> f32[2, 4, 3, 4]",
+        'f32[4, 20] -> AvgPool(5, stride=3, padding="valid") -> f32[4, 6]',
+        "f32[2, 4, 6, 8] -> AvgPool([1, 3, 3], stride=[1, 2, 2]) -> f32[2, 4, 3, 4]",
     )
 
     def infer(self, x: TensorType) -> TensorType:
@@ -178,7 +196,7 @@ class GlobalAvgPool(_GlobalPool):
         "f32[8, 7, 7] -> GlobalAvgPool -> f32[8]",
         "f32[8, 7, 7] -> GlobalAvgPool(keep=true) -> f32[8, 1, 1]",
         "f32[8, 20] -> GlobalAvgPool -> f32[8]",
-        "f32[2, 3, 4, 5] -> GlobalAvgPool(true) -> f32[2, 1, 1, 1]",
+        "f32[2, 3, 4, 5] -> GlobalAvgPool(keep=true) -> f32[2, 1, 1, 1]",
     )
     overwritable = True
     saves = ()
@@ -211,7 +229,7 @@ class GlobalMaxPool(_GlobalPool):
         "f32[8, 7, 7] -> GlobalMaxPool -> f32[8]",
         "f32[8, 7, 7] -> GlobalMaxPool(keep=true) -> f32[8, 1, 1]",
         "f32[8, 20] -> GlobalMaxPool -> f32[8]",
-        "f32[2, 3, 4, 5] -> GlobalMaxPool(true) -> f32[2, 1, 1, 1]",
+        "f32[2, 3, 4, 5] -> GlobalMaxPool(keep=true) -> f32[2, 1, 1, 1]",
     )
     saves = ("inputs", "outputs")
 
@@ -264,6 +282,8 @@ class AdaptiveAvgPool(_AdaptivePool):
     Raises: when `size` lists another number of axes
     """
 
+    pytorch = arguments(output_size="size")
+
     examples = (
         "f32[8, 13, 13] -> AdaptiveAvgPool(6) -> f32[8, 6, 6]",
         "f32[8, 7, 7] -> AdaptiveAvgPool(1) -> f32[8, 1, 1]",
@@ -294,6 +314,8 @@ class AdaptiveMaxPool(_AdaptivePool):
     FLOPs: 1 for each value in each window, less one per window
     Raises: when `size` lists another number of axes
     """
+
+    pytorch = arguments(output_size="size")
 
     examples = (
         "f32[8, 13, 13] -> AdaptiveMaxPool(6) -> f32[8, 6, 6]",

@@ -7,6 +7,7 @@ from archspec.ground.errors import Mistake
 from archspec.ground.size import always_equal
 from archspec.ground.tensor import TensorType
 from archspec.op import Elementwise, Movement, Op, Probability
+from archspec.op.calling import INPLACE, arguments
 from archspec.op.dependence import Reach, points
 from archspec.op.inputs import by_axes, require_real, space_of
 
@@ -23,6 +24,9 @@ class Dropout(Movement, Elementwise):
     """
 
     p: Probability = 0.5
+
+    positional = ("p",)
+    pytorch = arguments(p="p", inplace=INPLACE)
 
     examples = ("f32[64] -> Dropout -> f32[64]", "f32[49, 16] -> Dropout(0.1) -> f32[49, 16]")
     without_batch = True
@@ -50,6 +54,9 @@ class ChannelDropout(Movement, Elementwise):
     """
 
     p: Probability = 0.5
+
+    positional = ("p",)
+    pytorch = arguments(p="p", inplace=INPLACE)
 
     examples = (
         "f32[8, 20] -> ChannelDropout -> f32[8, 20]",

@@ -12,6 +12,7 @@ from archspec.ground.errors import Mistake
 from archspec.ground.size import Free, Size, always_equal
 from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Lowered, Movement, Op, PositiveInt
+from archspec.op.calling import arguments
 from archspec.op.dependence import WHOLE, Along, Reach, Slide
 from archspec.op.inputs import channels_of, require_rank, require_real, space_of
 from archspec.op.window import WIDEST, Extent, Padding, Window, padded, per_axis, seen_by, slide
@@ -36,10 +37,12 @@ class Unfold(Movement):
     padding: Padding = 0
     dilation: Window = 1
 
+    pytorch = arguments(kernel_size="kernel", dilation="dilation", padding="padding", stride="stride")
+
     examples = (
         "f32[3, 8, 8] -> Unfold(3) -> f32[27, 36]",
         "f32[3, 8, 8] -> Unfold([2, 4], stride=[2, 4]) -> f32[24, 8]",
-        'f32[3, 9, 9] -> Unfold(3, 2, "same", 2) -> f32[27, 25]',
+        'f32[3, 9, 9] -> Unfold(3, stride=2, padding="same", dilation=2) -> f32[27, 25]',
     )
     without_batch = True
 
@@ -78,10 +81,18 @@ class Fold(Op):
     padding: Padding = 0
     dilation: Window = 1
 
+    pytorch = arguments(
+        output_size="output_size",
+        kernel_size="kernel",
+        dilation="dilation",
+        padding="padding",
+        stride="stride",
+    )
+
     examples = (
         "f32[27, 36] -> Fold(8, 3) -> f32[3, 8, 8]",
         "f32[24, 8] -> Fold([8, 8], [2, 4], stride=[2, 4]) -> f32[3, 8, 8]",
-        'f32[27, 25] -> Fold(9, 3, 2, padding="same", dilation=2) -> f32[3, 9, 9]',
+        'f32[27, 25] -> Fold(9, 3, stride=2, padding="same", dilation=2) -> f32[3, 9, 9]',
     )
     without_batch = True
     saves = ()
@@ -125,6 +136,8 @@ class PixelShuffle(Movement):
 
     factor: Extent
 
+    pytorch = arguments(upscale_factor="factor")
+
     examples = (
         "f32[12, 4, 5] -> PixelShuffle(2) -> f32[3, 8, 10]",
         "f32[9, 2, 2] -> PixelShuffle(3) -> f32[1, 6, 6]",
@@ -160,6 +173,8 @@ class PixelUnshuffle(Movement):
     """
 
     factor: Extent
+
+    pytorch = arguments(downscale_factor="factor")
 
     examples = (
         "f32[3, 8, 10] -> PixelUnshuffle(2) -> f32[12, 4, 5]",
@@ -236,11 +251,13 @@ class Upsample(Op):
     mode: Literal["nearest", "linear", "bilinear", "bicubic", "trilinear"] = "nearest"
     align_corners: bool = False
 
+    pytorch = arguments(size="size", scale_factor="scale", mode="mode", align_corners="align_corners")
+
     examples = (
-        "f32[3, 4, 5] -> Upsample(2) -> f32[3, 8, 10]",
+        "f32[3, 4, 5] -> Upsample(scale=2) -> f32[3, 8, 10]",
         'f32[3, 4, 5] -> Upsample(size=[7, 9], mode="bilinear", align_corners=true) -> f32[3, 7, 9]',
-        'f32[3, 4, 5] -> Upsample([1.5, 0.5], mode="bicubic") -> f32[3, 6, 2]',
-        "f32[3, 5] -> Upsample(1.5) -> f32[3, 7]",
+        'f32[3, 4, 5] -> Upsample(scale=[1.5, 0.5], mode="bicubic") -> f32[3, 6, 2]',
+        "f32[3, 5] -> Upsample(scale=1.5) -> f32[3, 7]",
         "f32[3, 2, 3, 4] -> Upsample(size=6) -> f32[3, 6, 6, 6]",
     )
     saves = ()
@@ -250,7 +267,8 @@ class Upsample(Op):
         space = space_of(x, self)
         if (self.scale is None) == (self.size is None):
             raise Mistake(
-                "Upsample takes either `scale` or `size`", help="Upsample(2), or Upsample(size=[14, 14])"
+                "Upsample takes either `scale` or `size`",
+                help="Upsample(scale=2), or Upsample(size=[14, 14])",
             )
         axes = _AXES.get(self.mode, len(space))
         if axes != len(space):

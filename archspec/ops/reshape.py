@@ -10,6 +10,7 @@ from archspec.ground.errors import Mistake
 from archspec.ground.size import Free, Size, always_equal
 from archspec.ground.tensor import Shape, TensorType, show
 from archspec.op import Movement, PositiveInt
+from archspec.op.calling import arguments
 from archspec.op.dependence import Along, Reach, Slide
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ class Flatten(Movement):
     start: int = 0
     end: int = -1
 
+    pytorch = arguments(start_dim="start", end_dim="end")
+
     examples = (
         "f32[8, 4, 4] -> Flatten -> f32[128]",
-        "f32[8, 4, 5] -> Flatten(1) -> f32[8, 20]",
-        "i64[2, 3, 4, 5] -> Flatten(-3, end=2) -> i64[2, 12, 5]",
+        "f32[8, 4, 5] -> Flatten(start=1) -> f32[8, 20]",
+        "i64[2, 3, 4, 5] -> Flatten(start=-3, end=2) -> i64[2, 12, 5]",
         "f32[7] -> Flatten -> f32[7]",
     )
     without_batch = True
@@ -135,6 +138,8 @@ class Permute(Movement):
 
     axes: tuple[int, ...]
 
+    pytorch = arguments(dims="axes")
+
     examples = (
         "f32[3, 8, 4] -> Permute([1, 2, 0]) -> f32[8, 4, 3]",
         "f32[3, 8] -> Permute([-1, 0]) -> f32[8, 3]",
@@ -181,6 +186,8 @@ class Roll(Movement):
 
     shift: tuple[int, ...]
     axes: tuple[int, ...]
+
+    pytorch = arguments(shifts="shift", dims="axes")
 
     examples = (
         "f32[8, 8, 3] -> Roll([-2, -2], [0, 1]) -> f32[8, 8, 3]",

@@ -44,9 +44,9 @@ def refused(weights: dict[str, Tensor], graph: archspec.Graph, *grids: Any) -> S
 def net(height: int, width: int, tokens: int = 1, *, last: bool = False) -> archspec.Graph:
     """Patches of 2 x 2 with learned positions, in the manner of ViT; `last` lays images out as [H, W, C]."""
     patches = (
-        "Conv(5, 2, stride=2) -> Permute([1, 2, 0]) -> LayerNorm -> Flatten(0, 1)"
+        "Conv(5, 2, stride=2) -> Permute([1, 2, 0]) -> LayerNorm -> Flatten(start=0, end=1)"
         if last
-        else "Conv(5, 2, stride=2) -> Flatten(1) -> Permute([1, 0])"
+        else "Conv(5, 2, stride=2) -> Flatten(start=1) -> Permute([1, 0])"
     )
     own = f"    weight cls: [{tokens}, 5] = normal(1)\n" if tokens else ""
     z = "concat(cls, x)" if tokens else "x"
@@ -153,7 +153,7 @@ def own(body: str, grid: Grid, before: str = "") -> archspec.Graph:
     height, width = grid
     return archspec.read_text(
         f"model Net:\n    input image: [3, {2 * height}, {2 * width}]\n"
-        "    t = image -> Conv(6, 2, stride=2) -> Flatten(1) -> Permute([1, 0])\n    weight cls: [1, 1, 6] = normal(1)\n"
+        "    t = image -> Conv(6, 2, stride=2) -> Flatten(start=1) -> Permute([1, 0])\n    weight cls: [1, 1, 6] = normal(1)\n"
         f"    weight pos: [1, {1 + height * width}, 6] = normal(1)\n{before}    return {body} -> Linear(2)\n"
     )
 
@@ -323,7 +323,7 @@ def test_tables_keep_their_dtype(dtype: torch.dtype) -> None:
     [
         ("x -> Conv(1, n) -> GlobalAvgPool", (7, 3)),  # a kernel is no map
         ("x -> GlobalAvgPool -> Linear(n ** 2)", (31, 33)),  # as many classes as a table has rows
-        ("x -> Flatten(1) -> scores: Linear(n ** 2)", (5, 7)),
+        ("x -> Flatten(start=1) -> scores: Linear(n ** 2)", (5, 7)),
     ],
 )
 def test_weights_of_layers_are_no_tables(body: str, sizes: tuple[int, int]) -> None:

@@ -61,8 +61,8 @@ model VGG16(pool: bool = true):
 """
 
 ALEXNET = """
-conv1: Conv(1, 11, 4, 2) -> ReLU -> MaxPool(3, 2, 0) -> conv2: Conv(1, 5) -> ReLU -> MaxPool(3, 2, 0)
--> conv3: Conv(1, 3) -> conv4: Conv(1, 3) -> conv5: Conv(1, 3) -> MaxPool(3, 2, 0)
+conv1: Conv(1, 11, stride=4, padding=2) -> ReLU -> MaxPool(3, stride=2, padding=0) -> conv2: Conv(1, 5) -> ReLU -> MaxPool(3, stride=2, padding=0)
+-> conv3: Conv(1, 3) -> conv4: Conv(1, 3) -> conv5: Conv(1, 3) -> MaxPool(3, stride=2, padding=0)
 """.replace("\n", " ")
 
 
@@ -211,16 +211,16 @@ def test_a_free_size_is_whole_too() -> None:
         ("a, b = x -> Split(2, axis=1)\nreturn a + b", 64),
         ("y = x -> Reshape([64, 64]) -> WindowPartition_", 64),
         ("y = Concat(x, x -> Reshape([1, 64, 64]), axis=1)\nreturn y", 1),
-        ("return x -> Conv(1, 4, stride=4) -> Flatten(1) -> Permute([1, 0]) -> Linear(3)", 4),
-        ("return x -> Unfold(5, 2) -> Permute([1, 0]) -> GELU", 5),
-        ("return x -> Unfold(5, 2) -> Permute([1, 0]) -> Linear(3)", 5),
+        ("return x -> Conv(1, 4, stride=4) -> Flatten(start=1) -> Permute([1, 0]) -> Linear(3)", 4),
+        ("return x -> Unfold(5, stride=2) -> Permute([1, 0]) -> GELU", 5),
+        ("return x -> Unfold(5, stride=2) -> Permute([1, 0]) -> Linear(3)", 5),
     ],
 )
 def test_rearranged_axes(body: str, size: int) -> None:
     if "WindowPartition_" in body:
         body = "return x -> Permute([1, 2, 0]) -> WindowPartition(8) -> Permute([0, 2, 1]) -> Linear(4)"
     if "Concat(" in body:
-        body = "return (x, x -> ReLU) -> Concat(1)"
+        body = "return (x, x -> ReLU) -> Concat(axis=1)"
     assert field(net(body)).largest == size
 
 
@@ -231,24 +231,24 @@ NETS = {
     "even": "return x -> a: Conv(2, 4, padding=1) -> b: Conv(1, 2, padding=0)",
     "dilated": "return x -> a: Conv(2, 3, dilation=3) -> b: Conv(1, 5, dilation=2)",
     "strided": "return x -> a: Conv(2, 3, stride=2) -> b: Conv(1, 3, stride=2) -> c: Conv(1, 3)",
-    "pool": "return x -> a: Conv(2, 3) -> AvgPool(3, 2) -> b: Conv(1, 3) -> AvgPool(2)",
+    "pool": "return x -> a: Conv(2, 3) -> AvgPool(3, stride=2) -> b: Conv(1, 3) -> AvgPool(2)",
     "skip": "y = x -> a: Conv(1, 3)\nreturn y + (y -> b: Conv(1, 3) -> c: Conv(1, 3))",
-    "branch": "a = x -> a: Conv(2, 5, stride=2)\nb = x -> AvgPool(3, 2) -> b: Conv(3, 3)\n"
+    "branch": "a = x -> a: Conv(2, 5, stride=2)\nb = x -> AvgPool(3, stride=2) -> b: Conv(3, 3)\n"
     "return (a, b) -> Concat -> c: Conv(1, 3)",
     "asymmetric": "return x -> Pad([[3, 0], [0, 1]]) -> a: Conv(2, 3, padding=0) -> Crop(90) -> b: Conv(1, [1, 3])",
     "transposed": "return x -> a: Conv(2, 3, stride=2) -> b: ConvTranspose(2, 2, stride=2) -> c: Conv(1, 3)",
-    "transposed_overlap": "return x -> a: ConvTranspose(2, 5, 2, 2, 1) -> b: Conv(1, 3) -> c: Conv(1, 3, stride=2)",
-    "transposed_gaps": "return x -> a: ConvTranspose(2, 3, 2, dilation=3) -> b: Conv(1, 3)",
-    "nearest": "return x -> AvgPool(2) -> a: Conv(2, 3) -> Upsample(2) -> b: Conv(1, 2, padding=0)",
-    "bilinear": 'return x -> AvgPool(2) -> Upsample(2, mode="bilinear") -> a: Conv(1, 3)',
-    "fraction": "return x -> AvgPool(3) -> Upsample(1.5) -> a: Conv(1, 3) -> b: Conv(1, 3, stride=2)",
+    "transposed_overlap": "return x -> a: ConvTranspose(2, 5, stride=2, padding=2, output_padding=1) -> b: Conv(1, 3) -> c: Conv(1, 3, stride=2)",
+    "transposed_gaps": "return x -> a: ConvTranspose(2, 3, stride=2, dilation=3) -> b: Conv(1, 3)",
+    "nearest": "return x -> AvgPool(2) -> a: Conv(2, 3) -> Upsample(scale=2) -> b: Conv(1, 2, padding=0)",
+    "bilinear": 'return x -> AvgPool(2) -> Upsample(scale=2, mode="bilinear") -> a: Conv(1, 3)',
+    "fraction": "return x -> AvgPool(3) -> Upsample(scale=1.5) -> a: Conv(1, 3) -> b: Conv(1, 3, stride=2)",
     "adaptive": "return x -> a: Conv(1, 3) -> AdaptiveAvgPool(30) -> b: Conv(1, 2, padding=0)",
     "shuffle": "return x -> PixelUnshuffle(2) -> a: Conv(8, 3) -> PixelShuffle(2) -> b: Conv(1, 3)",
     "u_net": "a = x -> a: Conv(2, 3)\nb = a -> AvgPool(2) -> b: Conv(2, 3)\n"
-    "c = b -> AvgPool(2) -> c: Conv(2, 3) -> Upsample(2)\n"
-    "d = (b, c) -> Concat -> d: Conv(2, 3) -> ConvTranspose(2, 2, 2)\n"
+    "c = b -> AvgPool(2) -> c: Conv(2, 3) -> Upsample(scale=2)\n"
+    "d = (b, c) -> Concat -> d: Conv(2, 3) -> ConvTranspose(2, 2, stride=2)\n"
     "return (a, d) -> Concat -> e: Conv(1, 3)",
-    "token_mixing_free": "y = x -> a: Conv(4, 4, stride=4) -> Flatten(1) -> Permute([1, 0]) -> Linear(3)\nreturn y",
+    "token_mixing_free": "y = x -> a: Conv(4, 4, stride=4) -> Flatten(start=1) -> Permute([1, 0]) -> Linear(3)\nreturn y",
 }
 
 
@@ -308,10 +308,10 @@ def test_gradients_reach_just_what_is_said(name: str) -> None:
 LAYERS = st.sampled_from(
     [
         "Conv(1, 3)", "Conv(1, 5, dilation=2)", "Conv(1, 2, padding=0)", "Conv(1, 3, stride=2)",
-        "Conv(1, 4, stride=3, padding=2)", "AvgPool(2)", "AvgPool(3, 1, 1)", "AvgPool(3, 2)", "Pad([[2, 1]])",
-        "Pad([[-1, 0]])", "Index([[none, none, none], [1, none, 2]])", "Upsample(2)", "Upsample(1.5)",
-        'Upsample(2, mode="linear")', "ConvTranspose(1, 2, 2)", "ConvTranspose(1, 3, 2, 1, 1)",
-        "ConvTranspose(1, 5, 3)", "ReLU", "Identity", 'Pad([[1, 2]], "reflect")', 'Pad([2], "replicate")', "MaxPool(3, 1)",
+        "Conv(1, 4, stride=3, padding=2)", "AvgPool(2)", "AvgPool(3, stride=1, padding=1)", "AvgPool(3, stride=2)", "Pad([[2, 1]])",
+        "Pad([[-1, 0]])", "Index([[none, none, none], [1, none, 2]])", "Upsample(scale=2)", "Upsample(scale=1.5)",
+        'Upsample(scale=2, mode="linear")', "ConvTranspose(1, 2, stride=2)", "ConvTranspose(1, 3, stride=2, padding=1, output_padding=1)",
+        "ConvTranspose(1, 5, stride=3)", "ReLU", "Identity", 'Pad([[1, 2]], mode="reflect")', 'Pad([2], mode="replicate")', "MaxPool(3, stride=1)",
     ]
 )  # fmt: skip
 
@@ -344,41 +344,41 @@ IMAGE_STEPS = st.one_of(
     st.sampled_from(
         [
             "Conv(2, 3)", "Conv(2, [1, 5], dilation=[1, 2])", "Conv(2, 3, stride=2)", "Conv(2, 2, stride=2)",
-            "ConvTranspose(2, 2, 2)", "ConvTranspose(2, 3, 2, 1, 1)", "WSConv(2, 3)", "MaxPool(3, 1)", "MaxPool(2)",
-            "AvgPool(3, 2)", "AvgPool(2, ceil=true)", "AdaptiveAvgPool(5)", "AdaptiveMaxPool([7, 3])",
+            "ConvTranspose(2, 2, stride=2)", "ConvTranspose(2, 3, stride=2, padding=1, output_padding=1)", "WSConv(2, 3)", "MaxPool(3, stride=1)", "MaxPool(2)",
+            "AvgPool(3, stride=2)", "AvgPool(2, ceil=true)", "AdaptiveAvgPool(5)", "AdaptiveMaxPool([7, 3])",
             "GlobalAvgPool(keep=true)", "BatchNorm", "GroupNorm(1)", "GroupNorm(2)", "InstanceNorm(affine=true)",
-            "LayerNorm(axis=0)", "LayerNorm", "LayerNorm(axis=1)", "LocalResponseNorm(3)", "Upsample(2)",
-            'Upsample(1.5, mode="bilinear")', 'Upsample(size=9, mode="bicubic")', "Roll([2], [1])",
-            "Roll([-1, 3], [1, 2])", "Roll([1], [0])", "Pad(1)", 'Pad(1, "reflect")', 'Pad([[2, 0], [0, 2]], "reflect")',
-            'Pad(2, "replicate")', 'Pad(1, "circular")', 'Pad([[0, 2]], "circular")', "Pad([[-1, 2]])", "Crop([5, 6])",
+            "LayerNorm(axis=0)", "LayerNorm", "LayerNorm(axis=1)", "LocalResponseNorm(3)", "Upsample(scale=2)",
+            'Upsample(scale=1.5, mode="bilinear")', 'Upsample(size=9, mode="bicubic")', "Roll([2], [1])",
+            "Roll([-1, 3], [1, 2])", "Roll([1], [0])", "Pad(1)", 'Pad(1, mode="reflect")', 'Pad([[2, 0], [0, 2]], mode="reflect")',
+            'Pad(2, mode="replicate")', 'Pad(1, mode="circular")', 'Pad([[0, 2]], mode="circular")', "Pad([[-1, 2]])", "Crop([5, 6])",
             "Permute([0, 2, 1])", "Permute([1, 2, 0])", "Permute([2, 0, 1])", "PixelShuffle(1)", "PixelUnshuffle(2)",
-            "ChannelShuffle(2)", "Linear(6)", "Softmax(0)", "Softmax(1)", 'Reduce("max", 1, keep=true)',
-            'Reduce("sum", 0, keep=true)', "Zero(2)", "ReLU", "PReLU", "Sin",
+            "ChannelShuffle(2)", "Linear(6)", "Softmax(axis=0)", "Softmax(axis=1)", 'Reduce("max", 1, keep=true)',
+            'Reduce("sum", 0, keep=true)', "Zero(stride=2)", "ReLU", "PReLU", "Sin",
         ]
     ).map(lambda layer: f"x = x -> {layer}"),
     st.sampled_from(
         [
-            "x = x -> Unfold(3, 1, 1) -> Fold([x.height, x.width], 3, 1, 1)",
-            "x = x -> Unfold(3, 2, 1) -> Fold([x.height, x.width], 3, 2, 1)",
-            "x = x -> Unfold(2, 2) -> Permute([1, 0]) -> LayerNorm -> Permute([1, 0]) -> Fold([x.height, x.width], 2, 2)",
+            "x = x -> Unfold(3, stride=1, padding=1) -> Fold([x.height, x.width], 3, stride=1, padding=1)",
+            "x = x -> Unfold(3, stride=2, padding=1) -> Fold([x.height, x.width], 3, stride=2, padding=1)",
+            "x = x -> Unfold(2, stride=2) -> Permute([1, 0]) -> LayerNorm -> Permute([1, 0]) -> Fold([x.height, x.width], 2, stride=2)",
             "x = x -> Reshape([x.channels, x.height // 2, 2, x.width]) -> Reduce(\"mean\", 2)",
             "x = x -> Reshape([x.channels, x.height * x.width // 2, 2]) -> Reduce(\"sum\", 1, keep=true)",
-            "x = x -> Flatten(1) -> Conv(2, 3) -> Reshape([2, x.height, x.width])",
-            "x = x -> Flatten(1) -> Roll([3], [1]) -> Reshape([x.channels, x.height, x.width])",
+            "x = x -> Flatten(start=1) -> Conv(2, 3) -> Reshape([2, x.height, x.width])",
+            "x = x -> Flatten(start=1) -> Roll([3], [1]) -> Reshape([x.channels, x.height, x.width])",
             "x = x -> Permute([1, 2, 0]) -> WindowPartition(2) -> LayerNorm(axis=1) -> WindowReverse(2, x.height, x.width)"
             " -> Permute([2, 0, 1])",
             "x = x -> Permute([1, 2, 0]) -> WindowPartition(2, halo=1) -> Permute([2, 0, 1])",
             "t = x -> Permute([1, 2, 0]) -> WindowPartition(2)\n"
             "x = (t, t, t) -> Attention -> WindowReverse(2, x.height, x.width) -> Permute([2, 0, 1])",
-            "t = x -> Flatten(1) -> Permute([1, 0])\n"
+            "t = x -> Flatten(start=1) -> Permute([1, 0])\n"
             "x = (t, t, t) -> Attention -> Permute([1, 0]) -> Reshape([x.channels, x.height, x.width])",
             "x = x + (x -> Conv(x.channels, 3))", "x = x + (x -> Roll([1], [2]))", "x = x * (x -> InstanceNorm)",
-            "x = x + (x -> Pad([[1, -1]], \"circular\"))", "x = concat(x, x -> Conv(1, 5), x)",
+            "x = x + (x -> Pad([[1, -1]], mode=\"circular\"))", "x = concat(x, x -> Conv(1, 5), x)",
             "x = x * (x -> GlobalAvgPool(keep=true) -> Sigmoid)", "x = x + x[:, 2:3]", "x = x[:, ::2]", "x = x[:, 1:, :-1]",
             "x = concat(x[:, 2:], x[:, :2], axis=1)", "a, b = x -> Split(2, axis=2)\nx = concat(b, a, axis=2)",
-            "a, b = x -> Split(2, axis=1)\nx = a + b", "x = (x, x -> Conv(x.channels, 3)) -> Stack(1) -> Reduce(\"max\", 1)",
+            "a, b = x -> Split(2, axis=1)\nx = a + b", "x = (x, x -> Conv(x.channels, 3)) -> Stack(axis=1) -> Reduce(\"max\", 1)",
             "x = (x, (x -> Conv(18, 3))) -> DeformConv(2)", "x = (x -> ReLU) @ (x -> Permute([0, 2, 1]))",
-            "x = (x, [x -> AvgPool(3, 1), x -> Conv(x.channels, 1)][0]) -> Maximum",
+            "x = (x, [x -> AvgPool(3, stride=1), x -> Conv(x.channels, 1)][0]) -> Maximum",
         ]
     ),
 )  # fmt: skip
@@ -426,9 +426,13 @@ def test_no_value_sees_more_than_is_said(steps: list[str], size: tuple[int, int]
         ("return x -> LayerNorm", "1 x 1..whole", 1),
         ("return x -> Roll([2], [1]) -> Conv(1, 3)", "3..whole x 3", 16),
         ("return x -> Roll([16], [1]) -> Conv(1, 3)", "3", 3),
-        ('return x -> Pad(1, "circular") -> Conv(1, 3, padding=0)', "3..whole", 16),
-        ('return x -> Pad(1, "reflect") -> Conv(1, 3, padding=0)', "3", 3),
-        ("return x -> Conv(1, 3) -> Unfold(3, 1, 1) -> Fold(16, 3, 1, 1)", "1..whole", 3),
+        ('return x -> Pad(1, mode="circular") -> Conv(1, 3, padding=0)', "3..whole", 16),
+        ('return x -> Pad(1, mode="reflect") -> Conv(1, 3, padding=0)', "3", 3),
+        (
+            "return x -> Conv(1, 3) -> Unfold(3, stride=1, padding=1) -> Fold(16, 3, stride=1, padding=1)",
+            "1..whole",
+            3,
+        ),
         ('return x -> Conv(1, 3) -> Reshape([1, 4, 4, 16]) -> Reduce("sum", 2)', "3..whole x 3", 6),
         ("t = x -> Permute([1, 2, 0]) -> WindowPartition(4)\nreturn (t, t, t) -> Attention", "1..whole", 4),
         ("return x -> Conv(1, 3) -> Flatten -> Linear(4)", "whole", 16),
@@ -457,7 +461,9 @@ def test_what_is_not_followed_is_bounded(body: str, said: str, seen: int) -> Non
 def test_gradients_of_a_narrow_resnet50(where: str) -> None:
     """The whole of ResNet-50 with one or two channels a layer, positive weights and no norms."""
     lines = [
-        "y = x -> stem: Conv(1, 7, stride=2, bias=false) -> MaxPool_".replace("MaxPool_", "AvgPool(3, 2)")
+        "y = x -> stem: Conv(1, 7, stride=2, bias=false) -> MaxPool_".replace(
+            "MaxPool_", "AvgPool(3, stride=2)"
+        )
     ]
     for stage, (count, stride) in enumerate([(3, 1), (4, 2), (6, 2), (3, 2)]):
         for block in range(count):

@@ -103,7 +103,7 @@ block Angles:
     input x: [N, D]
     constant rates: [D // 2] = [10000.0 ** (-2 * i / D) for i in range(D // 2)]
     angles = (x -> Positions -> Reshape([-1, 1])) * rates
-    return (angles -> Sin, angles -> Cos) -> Stack(axis=2) -> Flatten(1)
+    return (angles -> Sin, angles -> Cos) -> Stack(axis=2) -> Flatten(start=1)
 
 model Net(d: int = 8):
     input x: [free N, d]
@@ -278,7 +278,7 @@ def test_a_bool_is_not_subtracted() -> None:
 
 
 @pytest.mark.parametrize("name", HALF)
-@pytest.mark.parametrize("layer", ["LocalResponseNorm(5, k=2.0, alpha=1e-2)", "AvgPool(3, 1)"])
+@pytest.mark.parametrize("layer", ["LocalResponseNorm(5, k=2.0, alpha=1e-2)", "AvgPool(3, stride=1)"])
 @pytest.mark.parametrize("shape", ["8, 6, 6", "8, 5, 6, 6"])
 def test_ops_agree_with_double_precision_in_half(layer: str, shape: str, name: str) -> None:
     graph = archspec.read_text(f"model Net:\n    input x: [{shape}]\n    return x -> {layer}\n")
@@ -293,7 +293,7 @@ def test_ops_agree_with_double_precision_in_half(layer: str, shape: str, name: s
 @pytest.mark.parametrize("name", REAL)
 def test_padding_beyond_what_a_dtype_holds_is_its_largest_number(name: str) -> None:
     graph = archspec.read_text(
-        "model Net:\n    input x: [3, 4]\n    return x -> Pad([1], value=-1e38) -> MaxPool(2, 2)\n"
+        "model Net:\n    input x: [3, 4]\n    return x -> Pad([1], value=-1e38) -> MaxPool(2, stride=2)\n"
     )
     dtype = torch_dtype(name)
     x = torch.randn(2, 3, 4).to(dtype)
@@ -403,7 +403,7 @@ CANNOT = "has a number that {} cannot hold in `{}` (spec.arch:{})"
         ("return x -> fc: Linear(2, bias_init=constant(-1e9))", "f16", "`fc.bias` (spec.arch:3:"),
         ("constant c: [4] = [-1e9, 0, 0, 1]\n    return x + c", "f16", CANNOT.format("float16", "c", "3:5")),
         (
-            "constant c: [1, 4] = -1e9\n    return x + (c -> Permute([1, 0]) -> Flatten(0))",
+            "constant c: [1, 4] = -1e9\n    return x + (c -> Permute([1, 0]) -> Flatten(start=0))",
             "f16",
             "`c` (spec",
         ),

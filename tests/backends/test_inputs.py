@@ -150,9 +150,9 @@ def test_an_op_of_one_tensor_twice_computes_the_same_at_any_size_that_it_does_no
 
 def test_ops_of_images_take_images_of_any_size() -> None:
     for layer in (
-        "Conv(8, 3, stride=2)", "MaxPool(3, 2)", "AvgPool(2, ceil=true)", "BatchNorm", "GroupNorm(3)", "ReLU", "Dropout",
-        "GlobalAvgPool", "AdaptiveAvgPool(7)", "Upsample(2)", "Upsample(1.5)", "Flatten(1)", "Permute([1, 2, 0])",
-        "LayerNorm(axis=0)", "Pad(1)", "Pad([1, 1], \"reflect\")", "Unfold(3)", "ConvTranspose(4, 2, stride=2)",
+        "Conv(8, 3, stride=2)", "MaxPool(3, stride=2)", "AvgPool(2, ceil=true)", "BatchNorm", "GroupNorm(3)", "ReLU", "Dropout",
+        "GlobalAvgPool", "AdaptiveAvgPool(7)", "Upsample(scale=2)", "Upsample(scale=1.5)", "Flatten(start=1)", "Permute([1, 2, 0])",
+        "LayerNorm(axis=0)", "Pad(1)", "Pad([1, 1], mode=\"reflect\")", "Unfold(3)", "ConvTranspose(4, 2, stride=2)",
         "Crop(5)", "Reshape([3, 4, -1])", "Index([[none, none, none], [1, none, none], [none, -1, none]])",
     ):  # fmt: skip
         graph = archspec.read_text(f"model Net:\n    input x: [3, 12, 16]\n    return x -> {layer}\n")
@@ -302,12 +302,12 @@ def test_a_number_of_the_whole_file_fixes_the_size_that_it_declares() -> None:
 # ------------------------------------------------------------------ generated networks
 
 LAYERS = (
-    "Conv(4, 3)", "Conv(4, 3, stride=2)", "Conv(4, 1, stride=2)", "MaxPool(2)", "MaxPool(3, 2)", "AvgPool(2, ceil=true)",
-    "AvgPool(3, 1)", "ReLU", "BatchNorm", "Upsample(2)", "Upsample(1.5)", "Pad(1)", "Pad([[-1, 0], [0, -1]])", "Half",
+    "Conv(4, 3)", "Conv(4, 3, stride=2)", "Conv(4, 1, stride=2)", "MaxPool(2)", "MaxPool(3, stride=2)", "AvgPool(2, ceil=true)",
+    "AvgPool(3, stride=1)", "ReLU", "BatchNorm", "Upsample(scale=2)", "Upsample(scale=1.5)", "Pad(1)", "Pad([[-1, 0], [0, -1]])", "Half",
     "AdaptiveAvgPool(3)", "Same", "Residual", "Gated", "Crop(2)", "Rows",
 )  # fmt: skip
 ENDS = (
-    "GlobalAvgPool -> Linear(2)", "Flatten -> Linear(2)", "Flatten(1) -> Permute([1, 0]) -> Attend",
+    "GlobalAvgPool -> Linear(2)", "Flatten -> Linear(2)", "Flatten(start=1) -> Permute([1, 0]) -> Attend",
     "Reduce('max', [1, 2])", "AdaptiveAvgPool(2) -> Flatten -> Linear(3)", "Table",
 )  # fmt: skip
 GENERATED = """

@@ -624,7 +624,7 @@ def layers() -> st.SearchStrategy[str]:
             st.sampled_from(["true", "false"]),
         ),
         st.sampled_from(
-            ["ReLU", "GELU", "BatchNorm", "Dropout(0.5)", "MaxPool(2)", "Identity", "Upsample(2)"]
+            ["ReLU", "GELU", "BatchNorm", "Dropout(0.5)", "MaxPool(2)", "Identity", "Upsample(scale=2)"]
         ),
     )
     return st.recursive(

@@ -52,20 +52,20 @@ small = st.integers(1, 3)
 LAYERS = st.one_of(
     st.builds("Pad([[{}, {}]])".format, st.integers(-2, 2), st.integers(-2, 2)),
     st.builds(
-        'Pad([[{}, {}]], "{}")'.format,
+        'Pad([[{}, {}]], mode="{}")'.format,
         st.integers(0, 2),
         st.integers(0, 2),
         st.sampled_from(["reflect", "replicate", "circular"]),
     ),
     st.builds(
-        "Conv(4, {}, {}, {}, dilation={})".format,
+        "Conv(4, {}, stride={}, padding={}, dilation={})".format,
         small,
         small,
         st.sampled_from([0, 1, 2, '"same"', '"valid"']),
         small,
     ),
     st.builds(
-        "ConvTranspose(4, {}, {}, {}, dilation={})".format, small, small, st.integers(0, 2), st.integers(1, 2)
+        "ConvTranspose(4, {}, stride={}, padding={}, dilation={})".format, small, small, st.integers(0, 2), st.integers(1, 2)
     ),
     st.builds(
         "{}({}, {}, {}, ceil={})".format,
@@ -76,21 +76,21 @@ LAYERS = st.one_of(
         st.sampled_from(["true", "false"]),
     ),
     st.builds("Crop({})".format, small),
-    st.builds("Upsample({})".format, small),
+    st.builds("Upsample(scale={})".format, small),
     st.builds("AdaptiveAvgPool({})".format, small),
     st.builds("Roll([{}], [1])".format, st.integers(-3, 3)),
     st.builds("Index([[none, none, none], {}])".format, st.integers(-2, 2)),
-    st.builds("Zero({})".format, small),
+    st.builds("Zero(stride={})".format, small),
     st.sampled_from(
         [
-            "InstanceNorm(affine=true)", "BatchNorm", "GroupNorm(2)", "Flatten", "Flatten(-1)", "Linear(3)",
-            'Reduce("max", 1)', "Reduce(\"sum\", 0, keep=true)", "Permute([1, 0])", "Positions(1)",
+            "InstanceNorm(affine=true)", "BatchNorm", "GroupNorm(2)", "Flatten", "Flatten(start=-1)", "Linear(3)",
+            'Reduce("max", 1)', "Reduce(\"sum\", 0, keep=true)", "Permute([1, 0])", "Positions(axis=1)",
             "Reshape([-1])", "Reshape([4, -1])", "Reshape([2, -1, 2])", "Reshape([1, -1])", "GlobalMaxPool",
             "Reshape([2, 2, -1]) -> PixelShuffle(1)", "Reshape([4, -1, 1]) -> PixelShuffle(2)",
             "Reshape([4, 1, -1]) -> PixelUnshuffle(1)", "Reshape([1, 2, -1]) -> PixelUnshuffle(2)",
             "Reshape([4, 1, -1]) -> Unfold([1, 2])", "Reshape([-1, 2, 2]) -> WindowPartition(2)",
             "Reshape([2, -1, 2]) -> WindowPartition([2, 1])", "ChannelShuffle(2)",
-            "Upsample(1.5)", 'Upsample(2, mode="linear")',
+            "Upsample(scale=1.5)", 'Upsample(scale=2, mode="linear")',
         ]
     ),
 )  # fmt: skip
@@ -102,7 +102,7 @@ STEPS = st.one_of(
         [
             "x = concat(x, x, axis=-1)", "x = concat(x, x, x)", "x = concat(x, x[:, :1], axis=1)",
             "x = x + x[:, -1:]", "x = x @ (x -> Permute([1, 0]))", "a, b = x -> Split(2, axis=-1)\nx = a * b",
-            "x = (x, x) -> Stack(-1)", "x = (x, x, x) -> Attention",
+            "x = (x, x) -> Stack(axis=-1)", "x = (x, x, x) -> Attention",
             "x = x -> Reshape([x.length, x.channels])", "x = x -> Reshape([2 * x.length, x.channels // 2])",
             "x = x -> Reshape([x.channels * x.length])", "x = x -> Reshape([x.length - 1, -1])",
         ]

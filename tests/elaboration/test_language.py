@@ -364,7 +364,7 @@ def test_calling_a_layer_binds_more_arguments() -> None:
 
 
 def test_positions_go_on_where_the_last_call_ended() -> None:
-    graph = net("conv = Conv(8)", "return x -> a: conv(3, 2)")
+    graph = net("conv = Conv(8)", "return x -> a: conv(3, stride=2)")
     assert ops(graph) == ["Conv(8, kernel=3, stride=2)"]
 
 
@@ -475,7 +475,7 @@ def free(*lines: str) -> Graph:
 
 
 def test_free_sizes_are_carried_along_as_formulas() -> None:
-    graph = free("y = concat(x, x[:, :, 0:1], axis=2)", "return y -> Conv(8, 3) -> Flatten(1)")
+    graph = free("y = concat(x, x[:, :, 0:1], axis=2)", "return y -> Conv(8, 3) -> Flatten(start=1)")
     assert str(graph.inputs[0].type) == "f32[3, H, W]"
     assert str(graph.outputs[0].type) == "f32[8, H*W + H]"
 

@@ -68,7 +68,7 @@ def spec(kind: str, name: str, shape: tuple[int, ...], initialisation: str) -> s
 @settings(max_examples=600, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(CASES, st.sampled_from(DTYPES), st.sampled_from(["weight", "buffer", "constant"]))
 @example(((2, 2), "trunc_normal(0)"), "f32", "weight")
-@example(((2, 2), "trunc_normal(1, 0, 3, 2)"), "f32", "weight")
+@example(((2, 2), "trunc_normal(1, mean=0, low=3, high=2)"), "f32", "weight")
 @example(((2, 2), "uniform(1, 0)"), "f32", "weight")
 @example(((2, 2), "uniform(0, 1e308)"), "f32", "weight")
 @example(((2, 2), "uniform(-2e38, 2e38)"), "f32", "weight")
@@ -111,8 +111,8 @@ def test_the_limits_of_dtypes_are_those_of_torch(name: str) -> None:
     ("initialisation", "said"),
     [
         ("trunc_normal(0)", "`std` of trunc_normal must be more than 0"),
-        ("trunc_normal(1, 0, 3, 2)", "`low` is greater than `high` in trunc_normal("),
-        ("trunc_normal(0.02, 5)", "more than two standard deviations outside"),
+        ("trunc_normal(1, mean=0, low=3, high=2)", "`low` is greater than `high` in trunc_normal("),
+        ("trunc_normal(0.02, mean=5)", "more than two standard deviations outside"),
         ("uniform(1, 0)", "`low` is greater than `high` in uniform("),
         ("uniform(0, 1e308)", "`w` is f32, which cannot hold"),
         ("constant(1e308)", "`w` is f32, which cannot hold"),
@@ -141,7 +141,7 @@ def test_an_initialisation_of_an_op_is_held_to_its_weight() -> None:
 def test_truncated_normal_values_are_distributed_so(
     std: float, mean: float, low: float, high: float, name: str
 ) -> None:
-    init = parse_value(f"trunc_normal({std}, {mean}, {low}, {high})")
+    init = parse_value(f"trunc_normal({std}, mean={mean}, low={low}, high={high})")
     tensor = torch.empty(20_000, dtype=getattr(torch, torch_name(dtype(name))))
     init.fill(tensor, torch.Generator().manual_seed(0))
     assert tensor.min() >= low

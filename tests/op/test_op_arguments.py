@@ -105,8 +105,8 @@ def test_any_argument_is_refused_or_runs(op: str) -> None:
         ("f32[3, 8, 8] -> Conv(4, 1) -> f32[4, 8, 8]", "dilation", "10**20"),
         ("f32[3, 8, 8] -> AvgPool(2) -> f32[3, 4, 4]", "stride", "2**31"),
         ("f32[5] -> Roll([1], [0]) -> f32[5]", "shift", "[10**20]"),
-        ("f32[3, 8, 8] -> Upsample(2) -> f32[3, 16, 16]", "scale", "()"),
-        ("f32[3, 8, 8] -> Upsample(2) -> f32[3, 16, 16]", "scale", "1e308"),
+        ("f32[3, 8, 8] -> Upsample(scale=2) -> f32[3, 16, 16]", "scale", "()"),
+        ("f32[3, 8, 8] -> Upsample(scale=2) -> f32[3, 16, 16]", "scale", "1e308"),
         ("f32[5] -> Scale(2) -> f32[5]", "factor", "10**20"),
         ("f32[5] -> Scale(2) -> f32[5]", "factor", "1e300"),
         ("i32[5] -> Scale(2) -> i32[5]", "offset", "3_000_000_000"),
@@ -121,7 +121,7 @@ def test_what_pytorch_does_not_take_is_refused(example: str, name: str, value: s
 @pytest.mark.parametrize("name", ["f16", "bf16"])
 def test_local_response_norm_runs_in_half_precision(name: str) -> None:
     graph = archspec.read_text(
-        f"model Net:\n    input x: {name}[8, 5, 5]\n    return x -> LocalResponseNorm(5, 2.0)\n"
+        f"model Net:\n    input x: {name}[8, 5, 5]\n    return x -> LocalResponseNorm(5, alpha=2.0)\n"
     )
     x = torch.randn(2, 8, 5, 5) * 300  # whose squares are more than half precision holds
     found = archspec.load(graph)(x.to(getattr(torch, torch_name(graph.inputs[0].type.dtype))))

@@ -41,8 +41,8 @@ BY_HAND = [
     ("f32[5, 3] -> Positions -> i64[5]", 0),
     ("f32[4, 8] -> Power(-0.5) -> f32[4, 8]", 32),
     ("f32[4, 8] -> Scale(0.5) -> f32[4, 8]", 32),
-    ("f32[4, 8] -> Scale(-1, 1) -> f32[4, 8]", 32),  # 1 - x
-    ("f32[4, 8] -> Scale(2, 1) -> f32[4, 8]", 64),
+    ("f32[4, 8] -> Scale(-1, offset=1) -> f32[4, 8]", 32),  # 1 - x
+    ("f32[4, 8] -> Scale(2, offset=1) -> f32[4, 8]", 64),
     # 3 * 4 * 2 values, each of 8 products and as many sums
     ("(f32[4, 8], f32[3, 8, 2]) -> MatMul -> f32[3, 4, 2]", 24 * 16),
     # each of 8 channels: 15 sums, and a quotient for the mean
@@ -87,14 +87,14 @@ BY_HAND = [
     ("f32[8, 4, 4] -> BatchNorm -> f32[8, 4, 4]", 2 * 128),
     ("f32[49, 16] -> LayerNorm -> f32[49, 16]", 49 * (5 * 16 + 3 + 2 * 16)),
     ("f32[7, 7, 16] -> LayerNorm(bias=false) -> f32[7, 7, 16]", 49 * (5 * 16 + 3 + 16)),
-    ("f32[16, 7, 7] -> LayerNorm(1e-6, axis=0) -> f32[16, 7, 7]", 49 * (5 * 16 + 3 + 2 * 16)),
+    ("f32[16, 7, 7] -> LayerNorm(eps=1e-6, axis=0) -> f32[16, 7, 7]", 49 * (5 * 16 + 3 + 2 * 16)),
     ("f32[8, 4, 4] -> GroupNorm(2) -> f32[8, 4, 4]", 2 * (5 * 64 + 3 + 2 * 64)),
     ("f32[8, 4, 4] -> InstanceNorm -> f32[8, 4, 4]", 8 * (5 * 16 + 3)),
     # a square, 4 sums and a quotient, then product, sum, power and quotient
     ("f32[8, 4, 4] -> LocalResponseNorm(5) -> f32[8, 4, 4]", 128 * (1 + 5 + 4)),
     # pools: 8 comparisons in each window; 8 sums and a quotient
-    ("f32[8, 9, 9] -> MaxPool(3, 2) -> f32[8, 5, 5]", 200 * 8),
-    ("f32[8, 9, 9] -> AvgPool(3, 1) -> f32[8, 9, 9]", 648 * 9),
+    ("f32[8, 9, 9] -> MaxPool(3, stride=2) -> f32[8, 5, 5]", 200 * 8),
+    ("f32[8, 9, 9] -> AvgPool(3, stride=1) -> f32[8, 9, 9]", 648 * 9),
     ("f32[8, 7, 7] -> GlobalAvgPool -> f32[8]", 8 * 49),
     ("f32[8, 7, 7] -> GlobalMaxPool -> f32[8]", 8 * 48),
     # 20 values in 3 windows: 0 to 6, 6 to 13, 13 to 19, both included
@@ -102,12 +102,12 @@ BY_HAND = [
     ("f32[8, 20] -> AdaptiveMaxPool(3) -> f32[8, 3]", 8 * (6 + 7 + 6)),
     ("(f32[5], f32[5]) -> Shake -> f32[5]", 2 * 5),
     ("f32[27, 36] -> Fold(8, 3) -> f32[3, 8, 8]", 27 * 36),
-    ("f32[3, 4, 5] -> Upsample(2) -> f32[3, 8, 10]", 0),
+    ("f32[3, 4, 5] -> Upsample(scale=2) -> f32[3, 8, 10]", 0),
     # 2, 4, 8 or 16 products for each value, and their sum
-    ('f32[3, 5] -> Upsample(2, mode="linear") -> f32[3, 10]', 30 * 3),
-    ('f32[3, 4, 5] -> Upsample(2, mode="bilinear") -> f32[3, 8, 10]', 240 * 7),
-    ('f32[3, 4, 5] -> Upsample(2, mode="bicubic") -> f32[3, 8, 10]', 240 * 31),
-    ('f32[3, 2, 3, 4] -> Upsample(2, mode="trilinear") -> f32[3, 4, 6, 8]', 576 * 15),
+    ('f32[3, 5] -> Upsample(scale=2, mode="linear") -> f32[3, 10]', 30 * 3),
+    ('f32[3, 4, 5] -> Upsample(scale=2, mode="bilinear") -> f32[3, 8, 10]', 240 * 7),
+    ('f32[3, 4, 5] -> Upsample(scale=2, mode="bicubic") -> f32[3, 8, 10]', 240 * 31),
+    ('f32[3, 2, 3, 4] -> Upsample(scale=2, mode="trilinear") -> f32[3, 4, 6, 8]', 576 * 15),
 ]
 
 MOVING = {name for name in Op.names() if issubclass(Op.known[name], Movement)}

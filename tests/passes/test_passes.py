@@ -344,13 +344,13 @@ def activations_over(made: Network) -> int:
     ("body", "over"),
     [
         ("(x -> Conv(8, 3) -> BatchNorm) + x", 1),
-        ("(x -> BatchNorm) * (x -> GlobalAvgPool(true) -> Sigmoid)", 1),
+        ("(x -> BatchNorm) * (x -> GlobalAvgPool(keep=true) -> Sigmoid)", 1),
         ("x -> Conv(8, 3) -> LayerNorm -> ReLU", 1),
         ("(x * 2) * (x * 3 -> Sigmoid)", 1),
         ("x + x -> ReLU", 1),  # over the sum, but not over the input
         ("x -> ReLU", 0),
         ("(x -> Permute([0, 2, 1])) + x", 0),  # a view of the input
-        ("(x -> GlobalAvgPool(true)) * x", 0),  # which is smaller
+        ("(x -> GlobalAvgPool(keep=true)) * x", 0),  # which is smaller
         ("(x -> a: BatchNorm -> Permute([0, 2, 1])) -> ReLU", 0),
     ],
 )
@@ -372,7 +372,7 @@ model Net:
     a = x -> BatchNorm
     view = a -> Permute([0, 2, 1])
     b = a + x
-    c = b * (b -> GlobalAvgPool(true))
+    c = b * (b -> GlobalAvgPool(keep=true))
     return c -> ReLU, view, b
 """)
     made = run_pass(write_over, graph)
@@ -385,7 +385,7 @@ STEPS = [
     *("Conv(4, 3)", "Conv(4, 1)", "ReLU", "SiLU", "BatchNorm", "GELU", "Permute([0, 2, 1])", "Linear(4)"),
     *("AvgPool(3, stride=1)", "Flatten -> Reshape([4, 4, 4])", "Dropout(0.5)"),
 ]
-PAIRS = ["{a} + {b}", "{a} * {b}", "{a} - {b}", "{a} * ({b} -> GlobalAvgPool(true) -> Sigmoid)"]
+PAIRS = ["{a} + {b}", "{a} * {b}", "{a} - {b}", "{a} * ({b} -> GlobalAvgPool(keep=true) -> Sigmoid)"]
 
 
 @settings(deadline=None, max_examples=100, derandomize=True)

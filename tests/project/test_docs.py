@@ -46,6 +46,7 @@ from archspec.elaboration.functions import FUNCTIONS
 from archspec.elaboration.values import describe
 from archspec.ground.errors import SpecError
 from archspec.op import Op, family
+from archspec.op.calling import Called
 from archspec.op.initialisation import Initialiser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -378,13 +379,25 @@ def op_tables() -> Iterator[str]:
         yield first_line(sys.modules[members[0].__module__].__doc__)
         yield from ("", "| op | tensors | |", "| --- | --- | --- |")
         for op in members:
-            fields = ((key, field.default, field.is_required()) for key, field in op.model_fields.items())
             shapes = re.search(r"Shapes: (.*?)(?=\n\s*(?:\w+: |$)|\Z)", op.__doc__ or "", re.S)
             yield row(
-                f"`{call(op.__name__, fields)}`",
+                f"`{signature(op)}`",
                 code(" ".join(shapes[1].split())) if shapes else "",
                 " ".join([first_line(op.__doc__), *choices(op)]),
             )
+
+
+def signature(called: type[Called]) -> str:
+    """`Conv(out, kernel=1, *, stride=1)`: what goes by name alone stands behind the star."""
+
+    def shown(name: str) -> str:
+        field = called.model_fields[name]
+        return name if field.is_required() else f"{name}={describe(field.default)}"
+
+    first = called.by_position()
+    named = [shown(name) for name in called.model_fields if name not in first]
+    arguments = [*map(shown, first), *(["*", *named] if named else [])]
+    return f"{called.__name__}({', '.join(arguments)})" if arguments else called.__name__
 
 
 def choices(op: type[Op]) -> Iterator[str]:
@@ -410,11 +423,10 @@ def function_table() -> Iterator[str]:
 
 def initialisation_table() -> Iterator[str]:
     yield from ("| initialisation | |", "| --- | --- |")
-    for name, cls in Initialiser.known.items():
+    for cls in Initialiser.known.values():
         if cls.__module__ != Initialiser.__module__:  # an op's own
             continue
-        fields = [(key, field.default, field.is_required()) for key, field in cls.model_fields.items()]
-        yield row(f"`{call(name, fields)}`", first_line(cls.__doc__))
+        yield row(f"`{signature(cls)}`", first_line(cls.__doc__))
 
 
 def call(name: str, fields: Any) -> str:

@@ -1,0 +1,113 @@
+"""Arguments of ops and initialisations by position, and what is said of those that only go by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from archspec.elaboration.arguments import ArgumentMistake, build, by_position, takes
+from archspec.elaboration.values import describe
+from archspec.ground.errors import Mistake, suggest
+from archspec.ground.size import Free
+from archspec.op import Op
+from archspec.op.initialisation import Initialiser
+
+Callee = type[Op] | type[Initialiser]
+
+_AXES = frozenset({"axis", "axes", "start", "end"})
+"""Arguments that number axes: here without the batch, in PyTorch with it."""
+_WITHOUT_BATCH = "axes are counted without the batch"
+
+
+def placed(callee: Callee, bound: Mapping[str, Any], already: int, positional: list[Any]) -> dict[str, Any]:
+    """Arguments given by position, by their names. Mistake when there are too many, or one falls on one that is bound."""
+    names = callee.by_position()
+    if already + len(positional) > len(names):
+        raise _too_many(callee, bound, already, positional)
+    return by_position(callee.__name__, names, bound, already, positional)
+
+
+def unknown_to(callee: Callee, name: str, known: Iterable[str]) -> ArgumentMistake:
+    """The mistake of naming an argument that is not there; of one of PyTorch's, what it is here."""
+    names, here = list(known), callee.pytorch.get(name)
+    if here in callee.model_fields:
+        help = f"PyTorch's `{name}` is `{here}` here" + (f"; {_WITHOUT_BATCH}" if here in _AXES else "")
+    elif here:
+        help = f"PyTorch's `{name}` {here}"
+    else:
+        help = suggest(name, names) or takes(callee.__name__, names)
+    return ArgumentMistake(name, f"{callee.__name__} has no argument `{name}`", help=help)
+
+
+def _too_many(callee: Callee, bound: Mapping[str, Any], already: int, values: list[Any]) -> Mistake:
+    """What is said of too many positions: how these values are written, read in the order of the fields or of PyTorch."""
+    what, fields, names = callee.__name__, callee.model_fields, callee.by_position()
+    order = [*names, *(name for name in fields if name not in names)][already:]
+    ours = dict(zip(order, values, strict=False)) if len(values) <= len(order) else None
+    if ours is not None and not _fits(callee, {**bound, **ours}):
+        ours = None
+    theirs = None if bound else _as_for_pytorch(callee, values)
+    if theirs is not None and not _fits(callee, theirs):
+        theirs = None
+    ways = []
+    if ours is not None:
+        ways.append(f"write {_call(callee, ours, already)}")
+    if theirs is not None and theirs != ours:
+        notes = [
+            f"PyTorch's `{name}` {here}"
+            for name, here in list(callee.pytorch.items())[: len(values)]
+            if here not in fields
+        ]
+        if _AXES & theirs.keys():
+            notes.append(_WITHOUT_BATCH)
+        start = "or, if this is written as for PyTorch," if ways else "write"
+        ways.append(f"{start} {_call(callee, theirs, 0)}" + (f": {', '.join(notes)}" if notes else ""))
+    if names:
+        message = f"{what} takes only {' and '.join(f'`{name}`' for name in names)} by position"
+    else:
+        message = f"{what} takes no arguments" + (" by position" if fields else "")
+    return Mistake(message, help="\n".join(ways) or (takes(what, fields) if fields else ""))
+
+
+def _as_for_pytorch(callee: Callee, values: list[Any]) -> dict[str, Any] | None:
+    """The arguments that the values are in the order of PyTorch's; None if they cannot be."""
+    if len(values) > len(callee.pytorch):
+        return None
+    found = {}
+    for here, value in zip(callee.pytorch.values(), values, strict=False):
+        if here in callee.model_fields:
+            if here in _AXES:
+                value = _without_batch(value)
+            found[here] = value
+        elif isinstance(value, float | str):  # such an argument is a size, sizes, or whether to do something
+            return None
+    return found
+
+
+def _without_batch(axes: Any) -> Any:
+    """Axes as numbered here of axes as numbered in PyTorch; None for the batch, which no argument can be."""
+    if isinstance(axes, list | tuple):
+        return [_without_batch(axis) for axis in axes]
+    if not isinstance(axes, int) or axes < 0:
+        return axes
+    return axes - 1 if axes else None
+
+
+def _fits(callee: Callee, arguments: Mapping[str, Any]) -> bool:
+    """Whether the arguments are of the right types, in their domains, and all that are needed."""
+    try:
+        build(callee, arguments)
+    except Mistake:
+        return False
+    return not any(isinstance(value, Free) for value in arguments.values())
+
+
+def _call(callee: Callee, arguments: Mapping[str, Any], already: int) -> str:
+    """The call that gives the arguments, as far as they may be by position, else by name."""
+    names = list(callee.by_position()[already:])
+    shown = []
+    for i, (name, value) in enumerate(arguments.items()):
+        shown.append(describe(value) if names[i : i + 1] == [name] else f"{name}={describe(value)}")
+    if already:
+        return f"`{', '.join(shown)}`"
+    return f"`{callee.__name__}({', '.join(shown)})`" if shown else f"`{callee.__name__}`"
