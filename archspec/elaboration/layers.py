@@ -92,6 +92,9 @@ class Layers:
         """Apply an op: check its arguments, name the step and add it."""
         with at(span):
             op = self.machine.calls.built(layer)
+            if op.idle and len(inputs) == 1:
+                op.infer(inputs[0].type)  # which may find that it does not fit
+                return inputs
             step = self.name(label, snake(layer.name), span)
             return self.builder.emit(op, inputs, layer.options, step.name, span, step.shared)
 

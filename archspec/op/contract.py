@@ -161,6 +161,11 @@ class Op(Called):
                         else "integers have 64 bits; a decimal number can be larger",
                     )
 
+    @property
+    def idle(self) -> bool:
+        """Whether it returns its input in training, too, as `Dropout(0)` does: specs leave such steps out."""
+        return False
+
     def infer(self, *inputs: Any, **optional: Any) -> TensorType | tuple[TensorType, ...]:
         """The type of the output, or a tuple of types. Raises Mistake if the inputs do not fit."""
         raise NotImplementedError

@@ -15,7 +15,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Dropout(Movement, Elementwise):
+class _Noise(Movement, Elementwise):
+    """Noise with a probability: none at all where that is 0."""
+
+    p: Probability
+
+    view = True
+    only_trains = True
+
+    @property
+    def idle(self) -> bool:
+        """Whether the probability is 0."""
+        return self.p == 0
+
+
+class Dropout(_Noise):
     """Zero each value with probability `p` in training, and scale up the rest [Srivastava et al., 2014].
 
     Shapes: [*S] -> [*S]
@@ -30,13 +44,11 @@ class Dropout(Movement, Elementwise):
 
     examples = ("f32[64] -> Dropout -> f32[64]", "f32[49, 16] -> Dropout(0.1) -> f32[49, 16]")
     without_batch = True
-    view = True
-    only_trains = True
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
-        """What each value was multiplied by, unless nothing is dropped."""
+        """What each value was multiplied by."""
         # The CPU keeps it in the dtype of the input; CUDA keeps a byte for each.
-        return (x,) if self.p else ()
+        return (x,)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Dropout`."""
@@ -45,7 +57,7 @@ class Dropout(Movement, Elementwise):
         return nn.Dropout(self.p)
 
 
-class ChannelDropout(Movement, Elementwise):
+class ChannelDropout(_Noise):
     """Zero each channel with probability `p` in training, and scale up the rest [Tompson et al., 2015].
 
     Shapes: [C, *S] -> [C, *S]
@@ -63,8 +75,6 @@ class ChannelDropout(Movement, Elementwise):
         "f32[8, 4, 4] -> ChannelDropout(0.1) -> f32[8, 4, 4]",
         "f32[2, 3, 4, 5] -> ChannelDropout(p=0.2) -> f32[2, 3, 4, 5]",
     )
-    view = True
-    only_trains = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S]."""
@@ -72,8 +82,8 @@ class ChannelDropout(Movement, Elementwise):
         return x
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
-        """What each channel was multiplied by, unless nothing is dropped."""
-        return (x.with_shape(x.shape[:1]),) if self.p else ()
+        """What each channel was multiplied by."""
+        return (x.with_shape(x.shape[:1]),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Dropout1d`, `nn.Dropout2d` or `nn.Dropout3d`."""
@@ -82,7 +92,7 @@ class ChannelDropout(Movement, Elementwise):
         return by_axes(x, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)(self.p)
 
 
-class DropPath(Movement, Elementwise):
+class DropPath(_Noise):
     """Zero whole samples with probability `p` in training, and scale up the rest [Huang et al., 2016].
 
     Shapes: [*S] -> [*S]
@@ -90,18 +100,14 @@ class DropPath(Movement, Elementwise):
     Raises: when the values are not real numbers
     """
 
-    p: Probability
-
     examples = (
         "f32[8, 4, 4] -> DropPath(0.2) -> f32[8, 4, 4]",
-        "f32[49, 16] -> DropPath(0.0) -> f32[49, 16]",
+        "f32[49, 16] -> DropPath(0.1) -> f32[49, 16]",
     )
-    view = True
-    only_trains = True
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
-        """What each sample was multiplied by, unless nothing is dropped."""
-        return (x.with_shape(()),) if self.p else ()
+        """What each sample was multiplied by."""
+        return (x.with_shape(()),)
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`torch_layers.DropPath`."""

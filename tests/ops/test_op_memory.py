@@ -27,8 +27,6 @@ OTHERS = (
     "f32[8, 4, 4] -> AdaptiveAvgPool(1) -> f32[8, 1, 1]",
     "f32[8, 4] -> AdaptiveAvgPool(1) -> f32[8, 1]",
     "f32[8, 2, 3, 4] -> AdaptiveAvgPool(1) -> f32[8, 1, 1, 1]",
-    "f32[8, 4] -> Dropout(0.0) -> f32[8, 4]",
-    "f32[8, 4] -> ChannelDropout(0.0) -> f32[8, 4]",
     'f32[8, 4, 4] -> Upsample(scale=2, mode="bilinear") -> f32[8, 8, 8]',
     "f32[4, 8] -> Power(0) -> f32[4, 8]",
     'f32[8, 4] -> Reduce("min", [0, 1]) -> f32[]',

@@ -66,3 +66,39 @@ def test_of_no_classes_are_features(name: str) -> None:
     assert any(width in usual.weights[key].shape for key in left_out)
     seven = archspec.read(name, classes=7)
     assert seven.outputs[0].type.shape == (7,) and set(seven.weights) == set(usual.weights)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_drops_before_the_last_layer(name: str) -> None:
+    dropped = [
+        node.op.p for node in archspec.read(name, dropout=0.375).nodes if type(node.op).__name__ == "Dropout"
+    ]
+    assert dropped and set(dropped) == {0.375}
+    assert not any(type(node.op).__name__ == "Dropout" for node in archspec.read(name, dropout=0.0).nodes)
+
+
+# Nets without residual blocks have nothing that could be left out.
+WITHOUT_RESIDUALS = (
+    *("lenet", "alexnet", "zfnet", "vgg", "googlenet", "bn_inception", "inception_v3", "inception_v4"),
+    *("densenet", "dpn", "rir", "shake_shake", "mobilenet_v1"),
+)
+RESIDUAL = [name for name in CLASSIFIERS if not name.startswith(WITHOUT_RESIDUALS)]
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_drops_paths(name: str) -> None:
+    rates = [
+        node.op.p
+        for node in archspec.read(name, drop_path=0.375).nodes
+        if type(node.op).__name__ == "DropPath"
+    ]
+    # The mobile nets, as timm has them, come close to the rate: they would have it at the block after the last.
+    assert rates and 0.8 * 0.375 < max(rates) <= 0.375
+    assert rates == sorted(rates)
+    assert not any(type(node.op).__name__ == "DropPath" for node in archspec.read(name, drop_path=0.0).nodes)
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSIFIERS if name not in RESIDUAL])
+def test_has_no_paths_to_drop(name: str) -> None:
+    with pytest.raises(archspec.SpecError, match="has no argument `drop_path`"):
+        archspec.read(name, drop_path=0.375)
