@@ -9,7 +9,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from archspec.elaboration.checks import SIZE_NEEDED, number
-from archspec.elaboration.values import BlockLayer, OpLayer, Tensor, describe, frozen, is_layer, noun, same
+from archspec.elaboration.values import (
+    BlockLayer,
+    DefinedFunction,
+    OpLayer,
+    Tensor,
+    describe,
+    frozen,
+    is_layer,
+    noun,
+    same,
+)
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.guarding import FAULT
 from archspec.ground.size import Free
@@ -292,6 +302,6 @@ def _type_words(type_: t.TypeName) -> str:
     return _TYPES[type_.name]
 
 
-def parameter_names(layer: BlockLayer) -> list[str]:
-    """The names of a block's parameters, in order."""
-    return [parameter.name for parameter in layer.definition.parameters]
+def parameter_names(taker: BlockLayer | DefinedFunction) -> list[str]:
+    """The names of the parameters of a block or a function, in order."""
+    return [parameter.name for parameter in taker.definition.parameters]

@@ -22,6 +22,7 @@ from archspec.elaboration.functions import FUNCTIONS, usage
 from archspec.elaboration.positions import placed, unknown_to
 from archspec.elaboration.values import (
     BlockLayer,
+    DefinedFunction,
     Environment,
     Function,
     OpLayer,
@@ -98,6 +99,8 @@ class Calls:
                     return self._concat(positional, named, span)
                 weighed((*positional, *named.values()), span, twice=True)
                 return weighed(_result(callee, positional, named), span)
+            case DefinedFunction():
+                return self.machine.functions.call(callee, positional, named, span)
             case OpLayer():
                 positional = [spent(value, span) for value in positional]
                 named = {name: spent(value, span) for name, value in named.items()}
@@ -159,7 +162,11 @@ class Calls:
         return bound
 
     def _bind_block(self, layer: BlockLayer, positional: list[Any], named: dict[str, Any]) -> BlockLayer:
-        _require_no_tensor(layer.name, positional)
+        open_ = layer.definition.parameters[layer.positional :]
+        takes_any = [parameter.type is None for parameter in open_] + [False] * len(positional)
+        _require_no_tensor(
+            layer.name, [value for value, any_ in zip(positional, takes_any, strict=False) if not any_]
+        )
         names = parameter_names(layer)
         given = by_position(layer.name, names, layer.arguments, layer.positional, positional)
         given_once(layer.name, given, named)
@@ -171,7 +178,7 @@ class Calls:
                 passed_on[name] = value  # a short form takes the arguments of the layer that it stands for
             else:
                 raise unknown(layer.name, name, names)
-        self.machine.statements.check_arguments(layer, given)
+        self.machine.parameters.check(layer, given)
         return replace(
             layer,
             arguments={**layer.arguments, **given},
@@ -195,9 +202,10 @@ def _argument_span(node: t.Call, name: str, callee: Any) -> Span:
     for argument in node.arguments:
         if argument.name == name:
             return argument.span
-    if isinstance(callee, OpLayer | BlockLayer):
+    if isinstance(callee, OpLayer | BlockLayer | DefinedFunction):
         names = list(callee.op.by_position()) if isinstance(callee, OpLayer) else parameter_names(callee)
-        if name in names and 0 <= (i := names.index(name) - callee.positional) < len(positional):
+        filled = 0 if isinstance(callee, DefinedFunction) else callee.positional
+        if name in names and 0 <= (i := names.index(name) - filled) < len(positional):
             return positional[i].span
     return node.span
 

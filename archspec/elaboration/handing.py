@@ -9,7 +9,16 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from archspec.elaboration.values import BlockLayer, Function, Labelled, OpLayer, Outputs, SharedLayer, Tensor
+from archspec.elaboration.values import (
+    BlockLayer,
+    DefinedFunction,
+    Function,
+    Labelled,
+    OpLayer,
+    Outputs,
+    SharedLayer,
+    Tensor,
+)
 from archspec.ground.declared import Declared
 
 
@@ -19,6 +28,11 @@ class Handing:
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
         self.layers: list[SharedLayer] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is neither a tensor nor a shared layer."""
+        return not self.tensors and not self.layers
 
     @classmethod
     def of(cls, value: Any) -> Handing:
@@ -51,6 +65,8 @@ class Handing:
                 return (SharedLayer, self._place(value), self.key(value.layer), value.state.key)
             case Function():
                 return (Function, value.name)
+            case DefinedFunction():
+                return (DefinedFunction, value.definition)
             case float():
                 return (float, repr(value))  # 0.0 is not -0.0
             case _:
@@ -68,7 +84,7 @@ class Handing:
 
     def rebound(self, value: Any, inputs: Iterator[Tensor]) -> Any:
         """The value with the tensors in it replaced by these, in the order of `key`, and layers by those handed in."""
-        if not (self.tensors or self.layers):
+        if self.empty:
             return value
         match value:
             case Outputs():

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.arguments import parameter_names, takes
-from archspec.elaboration.binding import names_in
+from archspec.elaboration.binding import declaring, names_in
 from archspec.elaboration.builder import Label, snake
 from archspec.elaboration.frames import check_length
 from archspec.elaboration.handing import Handing, runs
@@ -205,7 +205,7 @@ class Layers:
         env = Environment(layer.home)
         with self.machine.nesting.inside(trail, span):
             self.machine.statements.require_fit(layer, inputs, span)
-            self.machine.statements.bind_parameters(layer, env, declares=False)
+            self.machine.parameters.bind(layer, env)
         bound = {name: env.names[name] for name in computed if Handing.of(env.names[name]).tensors}
         return replace(layer, arguments={**layer.arguments, **bound})
 
@@ -222,9 +222,9 @@ class Layers:
         """The layer that a block in the short form, applied at `span`, stands for."""
         definition = layer.definition
         assert definition.layer is not None
-        statements = self.machine.statements
-        statements.require_arguments(layer, span)
-        statements.bind_parameters(layer, env, declares=declares)
+        parameters = self.machine.parameters
+        parameters.require_all(layer, span)
+        parameters.bind(layer, env, declaring(definition) if declares else frozenset())
         meant = self.machine.evaluator.evaluate(definition.layer, env)
         if not is_layer(meant):
             raise SpecError.of(

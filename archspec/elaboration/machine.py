@@ -9,6 +9,8 @@ from archspec.elaboration.evaluator import Evaluator
 from archspec.elaboration.layers import Layers
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, Nesting
 from archspec.elaboration.origins import Origins
+from archspec.elaboration.own_functions import OwnFunctions
+from archspec.elaboration.parameters import Parameters
 from archspec.elaboration.reuse import Reuse
 from archspec.elaboration.statements import Statements
 from archspec.elaboration.values import BlockLayer, Environment
@@ -29,7 +31,9 @@ class Machine:
         self.builder = Builder(self.budget, self.origins)
         self.reuse = Reuse(self)
         self.evaluator = Evaluator(self, checked=checked)
+        self.parameters = Parameters(self)
         self.calls = Calls(self)
+        self.functions = OwnFunctions(self)
         self.layers = Layers(self)
         self.statements = Statements(self)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from archspec.elaboration.binding import names_bound
+from archspec.elaboration.control import Control, Names
 from archspec.elaboration.files import cycle, read_file, read_text, resolve_import, shipped_specs
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped
-from archspec.elaboration.nesting import DEEPEST
-from archspec.elaboration.values import BlockLayer, Environment, plain
+from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, NO_RECURSION_OF_FUNCTIONS
+from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment, plain
 from archspec.elaboration.vocabulary import WORDS, builtin, builtins
 from archspec.graph import FORMAT, Claim, Graph
 from archspec.graph.rewriting import called
@@ -125,19 +126,24 @@ class Modules:
         module = Module(file)
         self.loading.append(path.resolve())
         problems: list[Problem] = []
-        evaluator = Machine().evaluator
+        control, scope = Control[Names](Machine()), Names(module.env)
         for statement in file.statements:
             try:
                 match statement:
                     case t.Import():
                         self._import(statement, module, path)
-                    case t.Assign():
-                        value = evaluator.evaluate(statement.value, module.env)
-                        evaluator.bind(statement.target, value, module.env)
-                    case t.Definition():
-                        if isinstance(module.env.names.get(statement.name), BlockLayer):
+                    case t.Definition() | t.FunctionDefinition():
+                        if isinstance(module.env.names.get(statement.name), BlockLayer | DefinedFunction):
                             raise SpecError.of("name", f"`{statement.name}` is defined twice", statement.span)
-                        module.env.names[statement.name] = module.layer(statement)
+                        module.env.names[statement.name] = (
+                            module.layer(statement)
+                            if isinstance(statement, t.Definition)
+                            else DefinedFunction(statement, module.env)
+                        )
+                    case t.Claims():
+                        pass
+                    case _:
+                        control.statement(statement, scope)
             except SpecError as error:
                 problems += error.problems
             except (Poisoned, Stopped):
@@ -146,7 +152,7 @@ class Modules:
                 problems.append(Problem("recursion", "this is nested too deeply", statement.span))
             else:
                 continue
-            if not isinstance(statement, t.Definition):
+            if not isinstance(statement, t.Definition | t.FunctionDefinition):
                 module.env.names.update(dict.fromkeys(names_bound(statement), POISON))
             if len(problems) > MOST_PROBLEMS:
                 break
@@ -197,7 +203,7 @@ class _Names:
         for statement in module.file.statements:
             if len(self.problems) > MOST_PROBLEMS:
                 break
-            if isinstance(statement, t.Definition):
+            if isinstance(statement, t.Definition | t.FunctionDefinition):
                 uses[statement.name] = self._definition(statement)
             elif isinstance(statement, t.Claims) and statement.model not in models:
                 self._say(
@@ -211,8 +217,8 @@ class _Names:
     def _say(self, kind: str, message: str, span: Span, help: str = "") -> None:
         self.problems.append(Problem(kind, message, span, help=help))
 
-    def _definition(self, definition: t.Definition) -> list[tuple[str, Span]]:
-        """Check the names in a definition; gives those of this file's blocks that it uses."""
+    def _definition(self, definition: t.Definition | t.FunctionDefinition) -> list[tuple[str, Span]]:
+        """Check the names in a definition; gives those of this file's blocks and functions that it uses."""
         local = {parameter.name for parameter in definition.parameters}
         seen: set[str] = set()
         for parameter in definition.parameters:
@@ -226,7 +232,7 @@ class _Names:
             node = stack.pop()
             if isinstance(node, t.Name) and node.name not in local:
                 value = self.module.env.names.get(node.name)
-                if isinstance(value, BlockLayer):
+                if isinstance(value, BlockLayer | DefinedFunction):
                     used.append((node.name, node.span))
                 elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
                     known = local | set(self.module.env.names) | builtins() | WORDS
@@ -254,8 +260,9 @@ class _Names:
                 if callee in path:
                     ring = [*path[path.index(callee) :], callee]
                     message = f"`{callee}` uses itself" + (": " + " -> ".join(ring) if len(ring) > 2 else "")
+                    function = isinstance(self.module.env.names.get(callee), DefinedFunction)
                     self._say(
-                        "recursion", message, span, "blocks cannot recur; repeat with a list: `n * [Block]`"
+                        "recursion", message, span, NO_RECURSION_OF_FUNCTIONS if function else NO_RECURSION
                     )
                 elif callee in uses and callee not in done:
                     path.append(callee)

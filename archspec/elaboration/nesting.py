@@ -9,6 +9,7 @@ from archspec.ground.errors import SpecError
 from archspec.ground.source import Span
 
 DEEPEST = 50  # blocks within blocks, and files that import files
+NO_RECURSION_OF_FUNCTIONS = "functions cannot recur; loop over a list: `for i in range(n):`"
 NO_RECURSION = "blocks cannot recur; repeat with a list: `n * [Block]`"
 
 
@@ -25,20 +26,22 @@ class Nesting:
         return len(self.around)
 
     @contextmanager
-    def inside(self, what: str | None, span: Span) -> Iterator[None]:
-        """Add a block to the errors that come up inside. Raises SpecError when blocks are nested too deeply."""
+    def inside(self, what: str | None, span: Span, *, function: bool = False) -> Iterator[None]:
+        """Add a block or a function to the errors that come up inside. Raises SpecError when they are nested too deeply."""
         if what is None:
             yield
             return
         if self.depth >= DEEPEST:
-            blocks = [name.partition(": ")[2] for name, _ in self.around]
-            recurs = blocks.count(what.partition(": ")[2]) > 1
+            applied = [_applied(name) for name, _ in self.around]
+            recurs = applied.count(_applied(what)) > 1
             message = (
-                f"`{blocks[-1]}` applies itself endlessly"
+                f"`{applied[-1]}` applies itself endlessly"
                 if recurs
-                else f"blocks are nested more than {DEEPEST} deep"
+                else f"{'functions' if function else 'blocks'} are nested more than {DEEPEST} deep"
             )
-            raise SpecError.of("recursion", message, span, help=NO_RECURSION)
+            raise SpecError.of(
+                "recursion", message, span, help=NO_RECURSION_OF_FUNCTIONS if function else NO_RECURSION
+            )
         self.around.append((what, span))
         self.deepest = max(self.deepest, self.depth)
         try:
@@ -47,3 +50,8 @@ class Nesting:
             raise error.inside(what, span) from None
         finally:
             self.around.pop()
+
+
+def _applied(around: str) -> str:
+    """What is applied or called, without the name of the step."""
+    return around.partition(": ")[2] or around

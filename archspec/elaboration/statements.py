@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from archspec.elaboration.arguments import ArgumentMistake, check_parameter, parameter_names, settled, takes
 from archspec.elaboration.binding import declaring, inputs_within, names_bound
+from archspec.elaboration.control import Control, Returned
 from archspec.elaboration.inputs import Application, Inputs
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, at
 from archspec.elaboration.values import (
@@ -21,7 +20,7 @@ from archspec.elaboration.values import (
     plain,
 )
 from archspec.elaboration.weights import Weights
-from archspec.ground.errors import MOST_PROBLEMS, Mistake, SpecError
+from archspec.ground.errors import MOST_PROBLEMS, SpecError
 from archspec.ground.names import require_free
 from archspec.ground.source import Span
 from archspec.op.inference import tensors
@@ -31,14 +30,13 @@ if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
 
 
-class Statements:
+class Statements(Control[Application]):
     """Runs the statements of blocks; mistakes are kept, so that one run shows them all."""
 
     def __init__(self, machine: Machine) -> None:
-        self.machine = machine
+        super().__init__(machine)
         self.builder = machine.builder
-        self.origins = machine.origins
-        self.evaluator = machine.evaluator
+        self.parameters = machine.parameters
         self.inputs = Inputs(machine)
         self.weights = Weights(machine)
 
@@ -52,14 +50,14 @@ class Statements:
             help_ = f"give it several as a tuple: `({names}) -> {layer.name}`" if len(declared) > 1 else ""
             message = f"{layer.name} takes {tensors(len(declared))}, not {len(inputs)}"
             raise SpecError.of("shape", message, span, help=help_)
-        self.require_arguments(layer, span)
+        self.parameters.require_all(layer, span)
 
     def run_block(
         self, layer: BlockLayer, inputs: tuple[Tensor, ...], span: Span
     ) -> tuple[Outputs, dict[str, Any]]:
         """Run the body of a block on tensors: what it returns, and its arguments."""
         application = Application(layer, Environment(layer.home), list(inputs), root=False)
-        self.bind_parameters(layer, application.env, declares=False)
+        self.parameters.bind(layer, application.env)
         arguments = self.arguments(application.env, span)
         returned = self._run_body(application)
         if application.waiting:
@@ -70,9 +68,9 @@ class Statements:
     def run_model(self, layer: BlockLayer) -> tuple[Outputs, dict[str, Any]]:
         """Run the body of a model, whose inputs become those of the graph: what it returns, and its arguments."""
         span = layer.definition.span
-        self.require_arguments(layer, span)
+        self.parameters.require_all(layer, span)
         application = Application(layer, Environment(layer.home), [], root=True)
-        self.bind_parameters(layer, application.env, declares=True)
+        self.parameters.bind(layer, application.env, declaring(layer.definition))
         arguments = self.arguments(application.env, span)
         returned = self._run_body(application)
         if not application.inputs:
@@ -86,7 +84,7 @@ class Statements:
 
     def _run_body(self, application: Application) -> Outputs:
         definition = application.layer.definition
-        returned = self._run(definition.body, application)
+        returned = self.run(definition.body, application)
         if returned is None:
             raise SpecError.of(
                 "syntax",
@@ -94,7 +92,8 @@ class Statements:
                 definition.span,
                 help="end it with `return`, in every branch that is taken",
             )
-        return returned
+        outputs: Outputs = returned.value
+        return outputs
 
     def arguments(self, env: Environment, span: Span) -> dict[str, Any]:
         """The arguments of a block as JSON holds them."""
@@ -102,75 +101,18 @@ class Statements:
             self.machine.budget.weighed(value, span)
         return {name: plain(value) for name, value in env.names.items()}
 
-    # -------------------------------------------------------------- parameters
-
-    def bind_parameters(self, layer: BlockLayer, env: Environment, *, declares: bool) -> None:
-        """Give the parameters their values; those of a model that `declares` sizes by them know where they come from."""
-        sizes = declaring(layer.definition) if declares else set()
-        for parameter in layer.definition.parameters:
-            if parameter.name in layer.arguments:
-                value = layer.arguments[parameter.name]
-            elif parameter.default is not None:
-                value = self.evaluator.evaluate(parameter.default, env)
-                known = self.origins.spent(value, parameter.span) if parameter.domain else value
-                try:
-                    check_parameter(layer.name, parameter, known, partial(self.evaluator.evaluate, env=env))
-                except Mistake as mistake:
-                    raise mistake.at(parameter.default.span) from None
-            else:
-                continue
-            value = settled(parameter, value)
-            if parameter.name in sizes:
-                value = self._declared(value, (layer.definition.name, parameter.name))
-            env.names[parameter.name] = value
-
-    def _declared(self, value: Any, origin: tuple[str | int, ...]) -> Any:
-        """A value whose whole numbers know that they come from this parameter, or from that of another model."""
-        if type(value) is int:
-            return self.origins.declared(value, origin)
-        if type(value) in (list, tuple):
-            return type(value)(self._declared(item, (*origin, i)) for i, item in enumerate(value))
-        return value
-
-    def require_arguments(self, layer: BlockLayer, span: Span) -> None:
-        """SpecError when a parameter without a default has no value."""
-        needed = (p.name for p in layer.definition.parameters if p.default is None)
-        missing = [f"`{name}`" for name in needed if name not in layer.arguments]
-        if missing:
-            names = parameter_names(layer)
-            message = f"{layer.name} needs {' and '.join(missing)}"
-            raise SpecError.of(
-                "argument", message, span, help=takes(layer.name, names) if len(names) > 1 else ""
-            )
-
-    def check_arguments(self, layer: BlockLayer, given: Mapping[str, Any]) -> None:
-        """ArgumentMistake when a value is not of its parameter's type or domain."""
-        for parameter in layer.definition.parameters:
-            if parameter.name in given:
-                env = Environment(layer.home)
-                env.names.update(layer.arguments)
-                value = given[parameter.name]
-                if parameter.domain:
-                    value = self.origins.spent(value, parameter.span)
-                try:
-                    check_parameter(layer.name, parameter, value, partial(self.evaluator.evaluate, env=env))
-                except ArgumentMistake:
-                    raise
-                except Mistake as mistake:
-                    raise mistake.at(parameter.span) from None
-
     # -------------------------------------------------------------- statements
 
-    def _run(self, body: Iterable[t.Statement], application: Application) -> Outputs | None:
+    def run(self, body: Iterable[t.Statement], scope: Application) -> Returned | None:
         """Run statements up to a `return`; a mistake is kept and poisons what depends on it."""
         for statement in body:
             try:
-                returned = self._statement(statement, application)
+                returned = self.statement(statement, scope)
             except Poisoned:
-                self._poison(statement, application)
+                self._poison(statement, scope)
             except SpecError as error:
                 self._keep(error)
-                self._poison(statement, application)
+                self._poison(statement, scope)
             except RecursionError:
                 self._keep(SpecError.of("recursion", "this is nested too deeply", statement.span))
             else:
@@ -194,37 +136,21 @@ class Statements:
         if isinstance(statement, t.Return | t.Input) or not self.machine.problems:
             raise Poisoned
 
-    def _statement(self, statement: t.Statement, application: Application) -> Outputs | None:
-        env = application.env
+    def statement(self, statement: t.Statement, scope: Application) -> Returned | None:
+        """Run one statement. Raises SpecError when it is wrong."""
         match statement:
-            case t.Assign(target=target, value=value):
-                self.evaluator.bind(target, self.evaluator.evaluate(value, env), env)
-            case t.Return():
-                return self._return(statement, env)
             case t.Input():
-                self.inputs.take(statement, application)
+                self.inputs.take(statement, scope)
             case t.Own():
-                self.weights.declare(statement, env)
+                self.weights.declare(statement, scope.env)
             case t.Shared():
-                self._shared(statement, env)
-            case t.Require():
-                self._require(statement, env)
-            case t.If(branches=branches, other=other):
-                for branch in branches:
-                    if self.evaluator.truth(branch.test, env):
-                        return self._run(branch.body, application)
-                return self._run(other, application)
-            case t.For(target=target, iterable=iterable, body=body):
-                for value in self.evaluator.iterate(iterable, env):
-                    self.evaluator.bind(target, value, env)
-                    returned = self._run(body, application)
-                    if returned is not None:
-                        return returned
-            case t.Docstring():
-                pass
+                self._shared(statement, scope.env)
+            case _:
+                return super().statement(statement, scope)
         return None
 
-    def _return(self, statement: t.Return, env: Environment) -> Outputs:
+    def returned(self, statement: t.Return, env: Environment) -> Returned:
+        """The tensors that a `return` gives, with their names."""
         tensors: list[Tensor] = []
         names: list[str] = []
         for output in statement.outputs:
@@ -252,9 +178,9 @@ class Statements:
             raise SpecError.of("type", "a block must return at least one tensor", statement.span)
         if any(names) and (not all(names) or len(set(names)) < len(names)):
             raise SpecError.of("name", "name all outputs, with distinct names, or none", statement.span)
-        return Outputs(tensors, names)
+        return Returned(Outputs(tensors, names))
 
-    # -------------------------------------------------------------- shared layers, requirements
+    # -------------------------------------------------------------- shared layers
 
     def _shared(self, statement: t.Shared, env: Environment) -> None:
         layer = self.evaluator.evaluate(statement.value, env)
@@ -263,12 +189,3 @@ class Statements:
         with at(statement.span):
             require_free(statement.name)
         env.names[statement.name] = self.builder.declare(statement.name, layer, statement.span)
-
-    def _require(self, statement: t.Require, env: Environment) -> None:
-        if not self.evaluator.truth(statement.test, env):
-            said = (
-                self.evaluator.text(statement.message, env)
-                if statement.message
-                else "the requirement is not met"
-            )
-            raise SpecError.of("require", said, statement.test.span)

@@ -168,6 +168,20 @@ class Function:
     call: Callable[..., Any]
 
 
+@dataclass(frozen=True, slots=True)
+class DefinedFunction:
+    """A function that a spec defines, with `def`; `arguments` are those of a call."""
+
+    definition: t.FunctionDefinition
+    home: Environment
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.definition.name
+
+
 Layer = OpLayer | BlockLayer | SharedLayer
 
 
@@ -205,7 +219,7 @@ def describe(value: Any) -> str:
             return f"shared {value.name}"
         case Labelled():
             return f"{value.label}: {describe(value.layer)}"
-        case Function():
+        case Function() | DefinedFunction():
             return f"function {value.name}"
         case list():
             shown = [describe(item) for item in value[:8]] + ["..."] * (len(value) > 8)
@@ -240,7 +254,7 @@ def noun(value: Any) -> str:
             return f"the tuple {describe(value)}"
         case OpLayer() | BlockLayer() | SharedLayer() | Labelled():
             return f"the layer {describe(value)}"
-        case Function():
+        case Function() | DefinedFunction():
             return f"the function {value.name}"
         case _:
             return f"the initialisation {describe(value)}"
@@ -253,7 +267,7 @@ def plain(value: Any) -> Any:
             return number(value)
         case None | bool() | int() | float() | str():
             return value
-        case Tensor() | Labelled() | Function() | Free():
+        case Tensor() | Labelled() | Function() | DefinedFunction() | Free():
             return describe(value)
         case list() | tuple():
             return [plain(item) for item in value]

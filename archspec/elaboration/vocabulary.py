@@ -1,7 +1,8 @@
-"""The names that every spec knows: ops, functions and initialisations."""
+"""The names that every spec knows: ops, functions, initialisations and constants."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from archspec.elaboration.functions import FUNCTIONS
@@ -10,11 +11,14 @@ from archspec.ground.errors import Mistake
 from archspec.op import Op
 from archspec.op.initialisation import Initialiser
 
+CONSTANTS = {"pi": math.pi}
 WORDS = {"true", "false", "none"}
 
 
 def builtin(name: str) -> Any:
-    """The op, function or initialisation of that name, or None."""
+    """The op, function, initialisation or constant of that name, or None."""
+    if name in CONSTANTS:
+        return CONSTANTS[name]
     if name in FUNCTIONS:
         return FUNCTIONS[name]
     if name in Initialiser.known:
@@ -26,5 +30,5 @@ def builtin(name: str) -> Any:
 
 
 def builtins() -> set[str]:
-    """The names of all ops, functions and initialisations."""
-    return Op.names() | set(FUNCTIONS) | set(Initialiser.known)
+    """The names of all ops, functions, initialisations and constants."""
+    return Op.names() | set(CONSTANTS) | set(FUNCTIONS) | set(Initialiser.known)

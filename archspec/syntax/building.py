@@ -15,7 +15,7 @@ from archspec.syntax.automaton import Node, Token
 
 _LINE_PARTS = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
-    r"|\\\n|(?:[ \t]*(?:#[^\n]*)?\n)+[ \t]*->|(?P<end>[ \t]*(?:#[^\n]*)?(?:\n|\Z))|[()\[\]{}]",
+    r"|\\\n|(?:[ \t]*(?:#[^\n]*)?\n)+[ \t]*(?:[-+*/%@<>]|[=!]=|(?:and|or)\b)|(?P<end>[ \t]*(?:#[^\n]*)?(?:\n|\Z))|[()\[\]{}]",
     re.S,
 )
 _HOLE = re.compile(r"\{\{|\}\}|\{|\}")
@@ -81,6 +81,11 @@ class _Builder:
     # -------------------------------------------------------------- top level
 
     def make_file(self, span: Span, parts: list[Any]) -> tuple[t.Statement, ...]:
+        for statement in parts:
+            if isinstance(statement, t.If | t.For):
+                _require_outside(
+                    statement, "outside of a block or model", "indent it under `block Name:` or `model Name:`"
+                )
         return tuple(parts)
 
     def make_docstring(self, span: Span, parts: list[Any]) -> t.Docstring:
@@ -106,6 +111,13 @@ class _Builder:
         layer = body if isinstance(body, t.Expression) else None
         head = Span(self.source, self._token_span(kind).start, self._token_span(name).end)
         return t.Definition(head, _word(kind), str(name), parameters or (), () if layer else body, layer)
+
+    def make_function(self, span: Span, parts: list[Any]) -> t.FunctionDefinition:
+        name, parameters, body = parts
+        head = Span(self.source, span.start, self._token_span(name).end)
+        for statement in body:
+            _require_outside(statement, "inside of a function", _FUNCTION, function=True)
+        return t.FunctionDefinition(head, str(name), parameters or (), body)
 
     def make_short_body(self, span: Span, parts: list[Any]) -> t.Expression:
         expression: t.Expression = parts[0]
@@ -182,6 +194,12 @@ class _Builder:
 
     def make_assign(self, span: Span, parts: list[Any]) -> t.Assign:
         return t.Assign(self._line(span), parts[0], parts[1])
+
+    def make_augment(self, span: Span, parts: list[Any]) -> t.Augment:
+        name, operator, value = parts
+        place = self._token_span(name)
+        meant = t.Binary(place.to(value.span), operator.removesuffix("="), t.Name(place, str(name)), value)
+        return t.Augment(self._line(span), t.Target(place, str(name), ()), meant)
 
     def make_require(self, span: Span, parts: list[Any]) -> t.Require:
         test, message = parts
@@ -406,6 +424,27 @@ class _Builder:
             elif match.lastgroup == "end" and not depth:
                 return match.start()
         return end
+
+
+def _require_outside(statement: t.Tree, where: str, help: str, *, function: bool = False) -> None:
+    """SpecError for statements of blocks alone, at the top of a file or in a function; in a function for steps too."""
+    stack = [statement]
+    while stack:
+        node = stack.pop()
+        word = node.kind if isinstance(node, t.Own) else _OF_BLOCKS.get(type(node), "")
+        if word and not (function and isinstance(node, t.Return)):
+            raise SpecError.of("syntax", f"`{word}` {where}", node.span, help=help)
+        if function and isinstance(node, t.Chain):
+            raise SpecError.of("syntax", f"`->` {where}", node.span, help=help)
+        if function and isinstance(node, t.Output) and node.name:
+            raise SpecError.of("syntax", "a function returns values without names", node.span)
+        stack.extend(reversed(node.children()))
+
+
+_FUNCTION = (
+    "a function computes numbers, strings, lists and layers; write `block Name:` for what takes tensors"
+)
+_OF_BLOCKS: dict[type, str] = {t.Input: "input", t.Shared: "shared", t.Return: "return"}
 
 
 def _kept(parts: list[Any]) -> tuple[Any, ...]:

@@ -237,6 +237,10 @@ class Assign(Statement):
     value: Expression
 
 
+class Augment(Assign):
+    """`x += x -> ffn: Mlp(4 * D)`: `value` is the sum that the name is bound to anew, or what another operator gives."""
+
+
 class FreeSize(Tree):
     """`free S` in the shape of an input."""
 
@@ -378,6 +382,14 @@ class Definition(Statement):
     def doc(self) -> str:
         """The docstring, or an empty string."""
         return next((s.text for s in self.body if isinstance(s, Docstring)), "")
+
+
+class FunctionDefinition(Statement):
+    """`def make_divisible(v, divisor=8):` and the lines under it: a function of numbers."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    body: tuple[Statement, ...]
 
 
 class Claim(Tree):

@@ -106,13 +106,7 @@ def _assignment(text: str, line: int, offset: int, token: str, expected: Set[str
     first = text[line:offset].split(maxsplit=1)
     if token == "=" and first and first[0] in ("if", "elif", "require"):
         return Unexpected(offset, offset + 1, "unexpected `=`", "write `==` to compare")
-    if {"EQUAL"} <= expected <= {"EQUAL", "COMMA"}:
-        target = text[line:offset].strip()
-        if text.startswith("=", offset + len(token)) and token in ("+", "-", "*", "/", "//", "%", "**"):
-            message = f"there is no `{token}=`"
-            return Unexpected(
-                offset, offset + len(token) + 1, message, f"write `{target} = {target} {token} ...`"
-            )
+    if {"EQUAL"} <= expected <= {"EQUAL", "COMMA", "AUGMENTED"}:
         if first and first[0] == "return":
             return Unexpected(offset, offset + len(token), f"unexpected `{token}`", _OUTPUTS)
         help_ = "assign the value, as in `y = x -> ReLU`, or `return` it"
@@ -162,13 +156,12 @@ def _expected(expected: Set[str]) -> str:
 _OUTPUTS = "name every output, as in `return a=x, b=y`, or none"
 _ARROW = "`->` takes a tensor and a layer: `x -> ReLU`"
 _PYTHON = {
-    "def": "write `block Name:` for what is used again",
     "class": "write `block Name:` for what is used again",
     "while": "loops run over lists: `for i in range(n):`",
     "import": "write `from family import Name`",
 }
-_INSIDE = {"if", "for", "return", "input", "require", "shared", "weight", "buffer", "constant"}
-_OUTSIDE = {"from", "block", "model", "claims"}
+_INSIDE = {"return", "input", "shared", "weight", "buffer", "constant"}
+_OUTSIDE = {"from", "block", "model", "def", "claims"}
 _INSTEAD = {
     "&": "write `and`", "|": "write `or`", "!": "write `not`, or `!=`", "^": "write `**` for powers",
     "→": "write `->`", "⟶": "write `->`", "⇒": "write `->`", "×": "write `*`", "−": "write `-`",
@@ -179,6 +172,6 @@ _WORDS = {
     "NAME": "a name", "INT": "a number", "FLOAT": "", "FIGURE": "a figure such as `25.56M`",
     "STRING": "a string", "_NL": "the end of the line", "_INDENT": "an indented line", "_DEDENT": "",
     "$END": "the end of the file", "COMPARE": "a comparison", "ADDITIVE": "`+`", "MULTIPLICATIVE": "",
-    "KIND": "`block`", "OWN": "", "EQUAL": "`=`", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`",
+    "KIND": "`block`", "OWN": "", "EQUAL": "`=`", "AUGMENTED": "", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`",
     "LBRACE": "`{`", "RBRACE": "`}`", "COMMA": "`,`", "COLON": "`:`", "DOT": "", "__ANON_0": "", "STAR": "",
 }  # fmt: skip
