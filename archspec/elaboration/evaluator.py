@@ -150,22 +150,26 @@ class Evaluator:
 
     def truth(self, node: t.Expression, env: Environment) -> bool:
         """The value of a condition, which must be true or false."""
-        value = self.evaluate(node, env)
+        return self._truth_of(self.evaluate(node, env), node)
+
+    def _truth_of(self, value: Any, node: t.Expression) -> bool:
         if not isinstance(value, bool):
+            help_ = "compare: `n > 0`, `x != none`"
+            if isinstance(value, Tensor):
+                help_ = "its values are not known when a spec is read: select between two values with Where"
             raise SpecError.of(
-                "type",
-                f"a condition must be true or false, not {noun(value)}",
-                node.span,
-                help="compare: `n > 0`, `x != none`",
+                "type", f"a condition must be true or false, not {noun(value)}", node.span, help=help_
             )
         return value
 
     # -------------------------------------------------------------- operators
 
     def _unary(self, node: t.Unary, env: Environment) -> Any:
-        if node.operator == "not":
-            return not self.truth(node.value, env)
         value = self.evaluate(node.value, env)
+        if node.operator == "not":
+            if isinstance(value, Tensor):
+                return self._applied("Not", (value,), {}, node.span)
+            return not self._truth_of(value, node.value)
         negative = node.operator == "-"
         if isinstance(value, Tensor):
             return self._applied("Scale", (value,), {"factor": -1}, node.span) if negative else value
@@ -216,12 +220,17 @@ class Evaluator:
 
     def _comparison(self, node: t.Comparison, env: Environment) -> Any:
         left = self.evaluate(node.first, env)
-        for sign, expression in node.rest:
+        both: Tensor | None = None  # of a chain of comparisons with tensors
+        for number, (sign, expression) in enumerate(node.rest):
             right = self.evaluate(expression, env)
-            if isinstance(left, Tensor) and isinstance(right, Tensor):
-                if sign == "==" and len(node.rest) == 1:
-                    return self._applied("Equal", (left, right), {}, node.span)
-            elif isinstance(left, _HOLDERS) or isinstance(right, _HOLDERS):
+            if operators.compares_values(sign, left, right) or both is not None:
+                if number > 0 and both is None:
+                    raise self._mixed("comparisons", node.span)
+                compared = self._compared(sign, left, right, node.span)
+                both = compared if both is None else self._applied("And", (both, compared), {}, node.span)
+                left = right
+                continue
+            if isinstance(left, _HOLDERS) or isinstance(right, _HOLDERS):
                 for value in (left, right):
                     if isinstance(value, _HOLDERS):
                         self.budget.weighed(value, node.span, twice=True)
@@ -232,14 +241,48 @@ class Evaluator:
                 if not operators.compare(sign, first, second):
                     return False
             left = right
-        return True
+        return True if both is None else both
 
-    def _logic(self, node: t.Logic, env: Environment) -> bool:
+    def _compared(self, sign: str, left: Any, right: Any, span: Span) -> Tensor:
+        """A comparison of a tensor's values, as a tensor of truth values."""
+        if not operators.compares_values(sign, left, right):
+            raise self._mixed("comparisons", span)
+        with at(span):
+            left, right = self.origins.spent(left, span), self.origins.spent(right, span)
+            (op, arguments), tensors = operators.comparison(sign, left, right)
+            return self._applied(op, tensors, arguments, span)
+
+    def _mixed(self, what: str, span: Span) -> SpecError:
+        return SpecError.of(
+            "type",
+            f"some of these {what} are of tensors, and others are not",
+            span,
+            help="decide the others with `if`: the values of tensors are not known when a spec is read",
+        )
+
+    def _logic(self, node: t.Logic, env: Environment) -> bool | Tensor:
         decisive = node.operator == "or"
-        for value in node.values:
-            if self.truth(value, env) is decisive:
+        first = self.evaluate(node.values[0], env)
+        if isinstance(first, Tensor):
+            return self._logic_of_tensors(node, first, env)
+        if self._truth_of(first, node.values[0]) is decisive:
+            return decisive
+        for expression in node.values[1:]:
+            value = self.evaluate(expression, env)
+            if isinstance(value, Tensor):
+                raise self._mixed("conditions", node.span)
+            if self._truth_of(value, expression) is decisive:
                 return decisive
         return not decisive
+
+    def _logic_of_tensors(self, node: t.Logic, first: Tensor, env: Environment) -> Tensor:
+        """Truth values joined one by one, as steps."""
+        for expression in node.values[1:]:
+            value = self.evaluate(expression, env)
+            if not isinstance(value, Tensor):
+                raise self._mixed("conditions", node.span)
+            first = self._applied("Or" if node.operator == "or" else "And", (first, value), {}, node.span)
+        return first
 
     def _conditional(self, node: t.Conditional, env: Environment) -> Any:
         return self.evaluate(node.then if self.truth(node.test, env) else node.other, env)

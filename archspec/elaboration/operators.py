@@ -24,7 +24,16 @@ _ON_NUMBERS: dict[str, Callable[[Any, Any], Any]] = {
 }
 EXACT = {sign: _ON_NUMBERS[sign] for sign in ("+", "-")}  # most of what specs compute: a short way for it
 SMALL = 10**18  # results below that need no further check
-_ON_TENSORS = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div", "@": "MatMul", "==": "Equal"}
+_ON_TENSORS = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div", "@": "MatMul"}
+_COMPARISONS = {
+    "==": "Equal",
+    "!=": "NotEqual",
+    "<": "Less",
+    "<=": "LessEqual",
+    ">": "Greater",
+    ">=": "GreaterEqual",
+}
+_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -150,15 +159,43 @@ def with_number(sign: str, left: Any, right: Any) -> list[OpCall]:
 # ------------------------------------------------------------------ comparisons
 
 
+def compares_values(sign: str, left: Any, right: Any) -> bool:
+    """Whether a comparison is one of a tensor's values, and not whether there is a tensor: `x == none` asks that."""
+    if not (isinstance(left, Tensor) or isinstance(right, Tensor)):
+        return False
+    return not (sign in ("==", "!=") and (left is None or right is None))
+
+
+def comparison(sign: str, left: Any, right: Any) -> tuple[OpCall, tuple[Tensor, ...]]:
+    """The op that a comparison with a tensor is, and what it takes. Raises Mistake when there is none."""
+    if sign not in _COMPARISONS:
+        raise Mistake(
+            "the values of a tensor are not known when a spec is read",
+            kind="type",
+            label=f"`{sign}` looks for a tensor",
+            help="compare with each item: `x == 1 or x == 2` gives a tensor of truth values",
+        )
+    if isinstance(left, Tensor) and isinstance(right, Tensor):
+        return (_COMPARISONS[sign], {}), (left, right)
+    if not isinstance(left, Tensor):
+        left, right, sign = right, left, _MIRRORED[sign]
+    if isinstance(right, bool):
+        word = "x" if right == (sign == "==") else "not x"
+        raise Mistake(
+            f"`{sign}` is not defined between a tensor and a truth value",
+            kind="type",
+            help=f"a tensor of truth values is one already: write `{word}`" if sign in ("==", "!=") else "",
+        )
+    if isinstance(right, Free):
+        raise Mistake(f"a tensor cannot be compared with {right}, which is free", kind="free")
+    if not isinstance(right, int | float):
+        raise Mistake(f"a tensor cannot be compared with {noun(right)}", kind="type")
+    return (_COMPARISONS[sign], {"number": right}), (left,)
+
+
 def compare(sign: str, left: Any, right: Any) -> bool:
     """Whether a comparison holds. Raises Mistake when it is not defined for these values, or cannot be decided."""
     if sign in ("==", "!="):
-        if isinstance(left, Tensor) and isinstance(right, Tensor):
-            raise Mistake(
-                "the values of tensors are not known when a spec is read",
-                kind="type",
-                help="`a == b` on its own, between two tensors, gives a tensor of booleans",
-            )
         return same(left, right) == (sign == "==")
     if sign in ("in", "not in"):
         inside = (

@@ -292,6 +292,10 @@ def by_default(init: type[Initialiser]) -> Initialiser:
 
 def same(left: Any, right: Any) -> bool:
     """Equality that keeps booleans apart from numbers. Mistake when it depends on the value of a free size."""
+    if isinstance(left, Tensor) or isinstance(right, Tensor):
+        if left is None or right is None:
+            return False
+        raise Mistake("the values of a tensor are not known when a spec is read", kind="type")
     if isinstance(left, bool) != isinstance(right, bool):
         return False
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):

@@ -39,13 +39,7 @@ class _Pairwise(Op):
 
     def lower(self, a: TensorType, b: TensorType) -> Lowered:
         """The operator, or `pairwise` where a batch would meet another axis, or both tensors are stretched."""
-        rank = max(a.rank, b.rank)
-        ones = tuple(rank - x.rank if x.batched else 0 for x in (a, b))
-        # A copy of what the backward pass needs would be kept in addition.
-        dense = not self.saves and broadcast(a, b, verb=self.verb).shape not in (a.shape, b.shape)
-        if not any(ones) and not dense:
-            return function_named(self.function)
-        return partial(pairwise, function=self.function, ones=ones, dense=dense)
+        return of_two(self.function, a, b, copies=not self.saves)
 
 
 class Add(_Pairwise):
@@ -128,57 +122,17 @@ class Div(_Pairwise):
         return as_real(super().infer(a, b))
 
 
-class Maximum(_Pairwise):
-    """The larger of two values, broadcast like NumPy [Harris et al., 2020].
+def of_two(function: str, a: TensorType, b: TensorType, *, copies: bool) -> Lowered:
+    """A function of two tensors that are broadcast; `copies` says whether tensors may be copied for it.
 
-    Shapes: [*S], [*S'] -> both broadcast
-    FLOPs: 1 per output value
-    Raises: when sizes differ
+    A copy of what the backward pass needs would be kept in addition.
     """
-
-    function, verb = "maximum", "compare"
-
-    examples = (
-        "(f32[4, 8], f32[4, 8]) -> Maximum -> f32[4, 8]",
-        "(f32[8], f32[3, 4, 8]) -> Maximum -> f32[3, 4, 8]",
-    )
-
-
-class Minimum(_Pairwise):
-    """The smaller of two values, broadcast like NumPy [Harris et al., 2020].
-
-    Shapes: [*S], [*S'] -> both broadcast
-    FLOPs: 1 per output value
-    Raises: when sizes differ
-    """
-
-    function, verb = "minimum", "compare"
-
-    examples = (
-        "(f32[4, 8], f32[4, 8]) -> Minimum -> f32[4, 8]",
-        "(i64[4, 8], i64[1]) -> Minimum -> i64[4, 8]",
-    )
-
-
-class Equal(_Pairwise):
-    """Whether two values are equal, broadcast like NumPy [Harris et al., 2020].
-
-    Shapes: [*S], [*S'] -> bool, both broadcast
-    FLOPs: 1 per output value
-    Raises: when sizes differ
-    """
-
-    function, verb = "eq", "compare"
-
-    examples = (
-        "(i64[4, 8], i64[4, 8]) -> Equal -> bool[4, 8]",
-        "(f32[3, 4], f32[4]) -> Equal -> bool[3, 4]",
-    )
-    saves = ()
-
-    def infer(self, a: TensorType, b: TensorType) -> TensorType:
-        """[*S], [*S'] -> bool, both shapes broadcast."""
-        return replace(super().infer(a, b), dtype="bool")
+    rank = max(a.rank, b.rank)
+    ones = tuple(rank - x.rank if x.batched else 0 for x in (a, b))
+    dense = copies and broadcast(a, b).shape not in (a.shape, b.shape)
+    if not any(ones) and not dense:
+        return function_named(function)
+    return partial(pairwise, function=function, ones=ones, dense=dense)
 
 
 def pairwise(
