@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from random import Random
 from typing import Any
 
@@ -30,6 +31,9 @@ from programs import (
     variable,
 )
 from torch import Tensor
+
+COMBINED = {"sum": torch.add, "prod": torch.mul, "max": torch.maximum, "min": torch.minimum}
+"""Functions that combine several tensors value by value, in steps of two."""
 
 MOST_NODES = 60  # about how many a block or a model makes
 
@@ -82,7 +86,9 @@ class Writer:
         """An expression whose value has a batch."""
         if depth == 0 or self.chance():
             return self.variable()
-        match self.one_of(["binary", "binary", "scaled", "part"] + ["chain"] * (not self.repeating)):
+        match self.one_of(
+            ["binary", "binary", "scaled", "part", "combined"] + ["chain"] * (not self.repeating)
+        ):
             case "binary":
                 sign, left = self.one_of(BINARY), self.tensor(depth - 1)
                 right = self.anything() if self.chance() else self.tensor(depth - 1)
@@ -95,6 +101,14 @@ class Writer:
                 inner, factor = self.tensor(depth - 1), self.one_of([*self.numbers, number(2), number(0.5)])
                 self.nodes += 1
                 return Code(f"({inner.text} * {factor.text})", lambda f: inner.value(f) * factor.value(f))
+            case "combined":
+                name, combine = self.one_of(list(COMBINED.items()))
+                terms = [self.tensor(depth - 1), *(self.anything() for _ in range(self.random.randint(0, 2)))]
+                self.nodes += 1
+                return Code(
+                    f"{name}([{', '.join(term.text for term in terms)}])",
+                    lambda f: reduce(combine, [term.value(f) for term in terms]),
+                )
             case "part":
                 first, second = self.tensor(depth - 1), self.tensor(depth - 1)
                 self.nodes += 2

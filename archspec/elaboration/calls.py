@@ -19,6 +19,7 @@ from archspec.elaboration.arguments import (
 from archspec.elaboration.budget import NEW_CALL
 from archspec.elaboration.checks import within_reason
 from archspec.elaboration.functions import FUNCTIONS, usage
+from archspec.elaboration.operators import COMBINED
 from archspec.elaboration.positions import placed, unknown_to
 from archspec.elaboration.values import (
     BlockLayer,
@@ -66,7 +67,7 @@ class Calls:
         """The value of a call. Raises SpecError where it has none."""
         self.machine.budget.steps += NEW_CALL
         callee = self.evaluator.evaluate(node.callee, env)
-        positional = [self.evaluator.evaluate(a.value, env) for a in node.arguments if a.name is None]
+        positional = self.evaluator.spread_out((a.value for a in node.arguments if a.name is None), env)
         named: dict[str, Any] = {}
         for argument in node.arguments:
             if argument.name is not None:
@@ -97,6 +98,8 @@ class Calls:
                 named = {name: spent(value, span) for name, value in named.items()}
                 if callee.name == "concat":
                     return self._concat(positional, named, span)
+                if callee.name in COMBINED and (parts := _tensors(callee.name, positional)):
+                    return self._combined(callee.name, parts, named, span)
                 weighed((*positional, *named.values()), span, twice=True)
                 return weighed(_result(callee, positional, named), span)
             case DefinedFunction():
@@ -186,6 +189,11 @@ class Calls:
             positional=layer.positional + len(positional),
         )
 
+    def _combined(self, name: str, parts: tuple[Tensor, ...], named: dict[str, Any], span: Span) -> Tensor:
+        if named:
+            raise Mistake(f"{name} of tensors has no argument `{next(iter(named))}`")
+        return parts[0] if len(parts) == 1 else self.machine.layers.emit_op(COMBINED[name], parts, {}, span)
+
     def _concat(self, positional: list[Any], named: dict[str, Any], span: Span) -> Tensor:
         listed = len(positional) == 1 and isinstance(positional[0], list | tuple)
         parts = tuple(positional[0] if listed else positional)
@@ -205,8 +213,10 @@ def _argument_span(node: t.Call, name: str, callee: Any) -> Span:
     if isinstance(callee, OpLayer | BlockLayer | DefinedFunction):
         names = list(callee.op.by_position()) if isinstance(callee, OpLayer) else parameter_names(callee)
         filled = 0 if isinstance(callee, DefinedFunction) else callee.positional
-        if name in names and 0 <= (i := names.index(name) - filled) < len(positional):
-            return positional[i].span
+        place = names.index(name) - filled if name in names else -1
+        for i, argument in enumerate(positional):
+            if i == place or (isinstance(argument.value, t.Spread) and i < place):
+                return argument.span
     return node.span
 
 
@@ -231,6 +241,25 @@ def _require_no_tensor(name: str, positional: list[Any]) -> None:
                 label=f"a tensor {value.type}",
                 help=f"write `x -> {name}`, or `x -> {name}(...)` with arguments",
             )
+
+
+def _tensors(name: str, positional: list[Any]) -> tuple[Tensor, ...]:
+    """The tensors that a function is to combine; none where it is given numbers. Mistake where it is given both."""
+    values = positional
+    if len(positional) == 1 and isinstance(positional[0], list | tuple):
+        values = list(positional[0])
+    elif name not in ("max", "min"):
+        return ()
+    tensors = tuple(value for value in values if isinstance(value, Tensor))
+    if tensors and len(tensors) < len(values):
+        other = next(value for value in values if not isinstance(value, Tensor))
+        help_ = (
+            f"`x -> {COMBINED[name]}(0)` compares a tensor with a number" if name in ("max", "min") else ""
+        )
+        raise Mistake(
+            f"{name} takes numbers or tensors, not both: {noun(other)} is no tensor", kind="type", help=help_
+        )
+    return tensors
 
 
 def _key(value: Any) -> Any:

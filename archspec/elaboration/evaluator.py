@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration import operators
@@ -86,7 +86,13 @@ class Evaluator:
         return self.budget.weighed("".join(parts), node.span)
 
     def _list(self, node: t.ListOf, env: Environment) -> list[Any]:
-        return self.budget.weighed([self._item(part, env) for part in node.items], node.span)
+        items: list[Any] = []
+        for part in node.items:
+            if isinstance(part.value, t.Spread):
+                items += self.spread(part.value, env)
+            else:
+                items.append(self._item(part, env))
+        return self.budget.weighed(items, node.span)
 
     def _item(self, item: t.Item, env: Environment) -> Any:
         value = self.evaluate(item.value, env)
@@ -100,7 +106,24 @@ class Evaluator:
         return check_label(self.text(node, env), node.span)
 
     def _tuple(self, node: t.TupleOf, env: Environment) -> tuple[Any, ...]:
-        return self.budget.weighed(tuple(self.evaluate(part, env) for part in node.items), node.span)
+        return self.budget.weighed(tuple(self.spread_out(node.items, env)), node.span)
+
+    def spread_out(self, expressions: Iterable[t.Expression], env: Environment) -> list[Any]:
+        """The values of expressions between brackets, those of `*row` each in its place."""
+        values: list[Any] = []
+        for expression in expressions:
+            if isinstance(expression, t.Spread):
+                values += self.spread(expression, env)
+            else:
+                values.append(self.evaluate(expression, env))
+        return values
+
+    def spread(self, node: t.Spread, env: Environment) -> list[Any] | tuple[Any, ...]:
+        """The items that `*row` stands for."""
+        value = self.evaluate(node.value, env)
+        if not isinstance(value, list | tuple):
+            raise SpecError.of("type", f"`*` takes a list or a tuple, not {noun(value)}", node.span)
+        return self.budget.weighed(value, node.span)
 
     def _comprehension(self, node: t.Comprehension, env: Environment) -> list[Any]:
         turns = self._turns(node.clauses, Environment(env))

@@ -84,7 +84,7 @@ def sorted_(value: Any) -> list[Any]:
 
 @_function
 def sum_(value: Any) -> Any:
-    """The numbers of a list, added."""
+    """The numbers or tensors of a list, added."""
     total: Any = 0
     for item in items(value, "sum"):
         total = within_reason(total + number(item, "sum"))
@@ -93,7 +93,7 @@ def sum_(value: Any) -> Any:
 
 @_function
 def prod(value: Any) -> Any:
-    """The numbers of a list, multiplied."""
+    """The numbers or tensors of a list, multiplied."""
     total: Any = 1
     for item in items(value, "prod"):
         total = within_reason(total * number(item, "prod"))
@@ -113,13 +113,13 @@ def _extreme(name: str, values: tuple[Any, ...], better: Callable[[Any, Any], bo
 
 @_function
 def min_(*values: Any) -> Any:
-    """The least of several numbers, or of a list."""
+    """The least of several numbers, or of a list; of tensors, value by value."""
     return _extreme("min", values, lambda a, b: a < b)
 
 
 @_function
 def max_(*values: Any) -> Any:
-    """The greatest of several numbers, or of a list."""
+    """The greatest of several numbers, or of a list; of tensors, value by value."""
     return _extreme("max", values, lambda a, b: a > b)
 
 

@@ -34,6 +34,7 @@ _COMPARISONS = {
     ">=": "GreaterEqual",
 }
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+COMBINED = {"sum": "Add", "prod": "Mul", "max": "Maximum", "min": "Minimum"}  # functions, of tensors
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,

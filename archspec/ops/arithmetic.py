@@ -1,11 +1,13 @@
 """Arithmetic: two tensors combined value by value."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType, broadcast
 from archspec.op import Lowered, Op
 from archspec.op.dependence import Reach, aligned
@@ -42,11 +44,43 @@ class _Pairwise(Op):
         return of_two(self.function, a, b, copies=not self.saves)
 
 
-class Add(_Pairwise):
-    """Sum of two tensors, broadcast like NumPy [Harris et al., 2020].
+class _Several(_Pairwise):
+    """Two or more tensors combined value by value, from the first on, broadcast like NumPy [Harris et al., 2020]."""
 
-    Shapes: [*S], [*S'] -> both broadcast: aligned at the last axis, a size of 1 stretched
-    FLOPs: 1 per output value
+    def infer(self, *xs: TensorType) -> TensorType:
+        """[*S], [*S'], ... -> all shapes broadcast."""
+        if len(xs) < 2:
+            raise Mistake(
+                f"{type(self).__name__} takes two tensors or more, not {len(xs)}", kind="shape", help=_HOW
+            )
+        return broadcast(*xs, verb=self.verb)
+
+    def flops(self, *xs: TensorType) -> int:
+        """1 per value of each combination."""
+        return sum(made.values for made in combined(xs))
+
+    def saved(self, *xs: TensorType) -> tuple[str | TensorType, ...]:
+        """What a combination of two saves, and what all but the last give."""
+        return (*self.saves, *combined(xs)[:-1]) if self.saves else ()
+
+    def reach(self, *xs: TensorType) -> tuple[Reach, ...]:
+        """Each value depends on the value in its place of all, broadcast."""
+        out = self.infer(*xs)
+        return tuple(aligned(x, out) for x in xs)
+
+    def lower(self, *xs: TensorType) -> Lowered:
+        """As for two tensors; more are combined from the first on."""
+        return of_several(self.function, xs, copies=not self.saves)
+
+
+_HOW = "give it several as a tuple or a list: `(a, b) -> layer`"
+
+
+class Add(_Several):
+    """Sum of two tensors or more, broadcast like NumPy [Harris et al., 2020].
+
+    Shapes: [*S], [*S'], ... -> all broadcast: aligned at the last axis, a size of 1 stretched
+    FLOPs: 1 per value of each sum of two
     Raises: when sizes differ
     """
 
@@ -57,6 +91,7 @@ class Add(_Pairwise):
         "(f32[64, 8, 8], f32[64, 1, 1]) -> Add -> f32[64, 8, 8]",
         "(f32[8], f32[4, 8]) -> Add -> f32[4, 8]",
         "(i64[3], f32[3]) -> Add -> f32[3]",
+        "(f32[4, 1], f32[8], f32[3, 4, 8]) -> Add -> f32[3, 4, 8]",
     )
     saves = ()
 
@@ -85,11 +120,11 @@ class Sub(_Pairwise):
         return super().infer(a, b)
 
 
-class Mul(_Pairwise):
-    """Product of two tensors value by value, broadcast like NumPy [Harris et al., 2020].
+class Mul(_Several):
+    """Product of two tensors or more value by value, broadcast like NumPy [Harris et al., 2020].
 
-    Shapes: [*S], [*S'] -> both broadcast
-    FLOPs: 1 per output value
+    Shapes: [*S], [*S'], ... -> all broadcast
+    FLOPs: 1 per value of each product of two
     Raises: when sizes differ
     """
 
@@ -99,6 +134,7 @@ class Mul(_Pairwise):
         "(f32[64, 8, 8], f32[64, 1, 1]) -> Mul -> f32[64, 8, 8]",
         "(f32[1, 8], f32[4, 1]) -> Mul -> f32[4, 8]",
         "(f32[], f32[4, 8]) -> Mul -> f32[4, 8]",
+        "(f32[4, 8], f32[4, 8], f32[1, 8]) -> Mul -> f32[4, 8]",
     )
 
 
@@ -135,6 +171,28 @@ def of_two(function: str, a: TensorType, b: TensorType, *, copies: bool) -> Lowe
     return partial(pairwise, function=function, ones=ones, dense=dense)
 
 
+def of_several(function: str, xs: Sequence[TensorType], *, copies: bool) -> Lowered:
+    """A function of two tensors, applied from the first of several on: each time as `of_two` would."""
+    pairs = zip((xs[0], *combined(xs)), xs[1:], strict=False)
+    lowered = [of_two(function, a, b, copies=copies) for a, b in pairs]
+    settings = [made.keywords if isinstance(made, partial) else {} for made in lowered]
+    if len(lowered) == 1:
+        return lowered[0]
+    if not any(settings):
+        return partial(folded, function=function)
+    return partial(
+        folded,
+        function=function,
+        ones=tuple(made.get("ones", (0, 0)) for made in settings),
+        dense=tuple(made.get("dense", False) for made in settings),
+    )
+
+
+def combined(xs: Sequence[TensorType], verb: str = "combine") -> list[TensorType]:
+    """What tensors combined two by two give, from the first on, broadcast."""
+    return list(accumulate(xs, partial(broadcast, verb=verb)))[1:]
+
+
 def pairwise(
     a: "Tensor", b: "Tensor", *, function: str, ones: tuple[int, ...], dense: bool = False
 ) -> "Tensor":
@@ -148,6 +206,21 @@ def pairwise(
         left, right = left.contiguous(), right.contiguous()
     combined: Tensor = function_named(function)(left, right)
     return combined
+
+
+def folded(
+    *xs: "Tensor",
+    function: str,
+    ones: tuple[tuple[int, ...], ...] = (),
+    dense: tuple[bool, ...] = (),
+) -> "Tensor":
+    """Several tensors combined from the first on, each time as `pairwise` does with these `ones` and `dense`."""
+    if not ones:
+        return reduce(function_named(function), xs)
+    made = xs[0]
+    for x, count, first in zip(xs[1:], ones, dense, strict=True):
+        made = pairwise(made, x, function=function, ones=count, dense=first)
+    return made
 
 
 def with_ones(x: "Tensor", count: int, *, at: int) -> "Tensor":

@@ -10,7 +10,7 @@ from archspec.op import Elementwise, Lowered, Movement, Op
 from archspec.op.calling import FROM_INPUT, arguments
 from archspec.op.dependence import Reach, aligned, points
 from archspec.op.inputs import require_held, require_numbers
-from archspec.ops.arithmetic import as_real, function_named, of_two, with_ones
+from archspec.ops.arithmetic import as_real, combined, function_named, of_several, of_two, with_ones
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,11 +66,31 @@ class _Against(Op):
         return of_two(self.function, xs[0], xs[1], copies=not self.saves)
 
 
-class Maximum(_Against):
-    """The larger of two values, broadcast like NumPy [Harris et al., 2020], or of a value and a number.
+class _Extreme(_Against):
+    """The largest or smallest of two values or more, or of a value and a number."""
 
-    Shapes: [*S], [*S'] -> both broadcast; [*S] -> [*S] with a number
-    FLOPs: 1 per output value
+    def _both(self, xs: tuple[TensorType, ...]) -> TensorType:
+        """As for two; without a number, there may be more."""
+        return broadcast(*xs, verb=self.verb) if self.number is None and len(xs) > 2 else super()._both(xs)
+
+    def flops(self, *xs: TensorType) -> int:
+        """1 per value of each comparison of two."""
+        return sum(made.values for made in combined(xs)) if len(xs) > 1 else super().flops(*xs)
+
+    def saved(self, *xs: TensorType) -> tuple[str | TensorType, ...]:
+        """The inputs, and what all comparisons of two but the last give."""
+        return (*self.saves, *combined(xs)[:-1])
+
+    def lower(self, *xs: TensorType) -> Lowered:
+        """As for two; more are compared from the first on."""
+        return super().lower(*xs) if len(xs) == 1 else of_several(self.function, xs, copies=not self.saves)
+
+
+class Maximum(_Extreme):
+    """The largest of two values or more, broadcast like NumPy [Harris et al., 2020], or of a value and a number.
+
+    Shapes: [*S], [*S'], ... -> all broadcast; [*S] -> [*S] with a number
+    FLOPs: 1 per value of each comparison of two
     Raises: when sizes differ
     """
 
@@ -79,16 +99,17 @@ class Maximum(_Against):
     examples = (
         "(f32[4, 8], f32[4, 8]) -> Maximum -> f32[4, 8]",
         "(f32[8], f32[3, 4, 8]) -> Maximum -> f32[3, 4, 8]",
+        "(f32[4, 8], f32[4, 8], f32[4, 8], f32[8]) -> Maximum -> f32[4, 8]",
         "f32[4, 8] -> Maximum(0) -> f32[4, 8]",
         "i64[4] -> Maximum(1) -> i64[4]",
     )
 
 
-class Minimum(_Against):
-    """The smaller of two values, broadcast like NumPy [Harris et al., 2020], or of a value and a number.
+class Minimum(_Extreme):
+    """The smallest of two values or more, broadcast like NumPy [Harris et al., 2020], or of a value and a number.
 
-    Shapes: [*S], [*S'] -> both broadcast; [*S] -> [*S] with a number
-    FLOPs: 1 per output value
+    Shapes: [*S], [*S'], ... -> all broadcast; [*S] -> [*S] with a number
+    FLOPs: 1 per value of each comparison of two
     Raises: when sizes differ
     """
 
@@ -97,6 +118,7 @@ class Minimum(_Against):
     examples = (
         "(f32[4, 8], f32[4, 8]) -> Minimum -> f32[4, 8]",
         "(i64[4, 8], i64[1]) -> Minimum -> i64[4, 8]",
+        "(f32[4, 8], f32[3, 1, 8], f32[4, 8]) -> Minimum -> f32[3, 4, 8]",
         "f32[4, 8] -> Minimum(6.0) -> f32[4, 8]",
     )
 

@@ -75,7 +75,8 @@ def _name_matrix_products(network: Network) -> None:
         last = node
         if len(node.users) == 1:
             after = next(iter(node.users))
-            bias = after.args[1] if isinstance(op_of(after), Add) and after.args[0] is node else None
+            adds = isinstance(op_of(after), Add) and len(after.args) == 2 and after.args[0] is node
+            bias = after.args[1] if adds else None
             if isinstance(bias, Node) and _is_buffer(network, bias):
                 vector = network.get_buffer(str(bias.target))
                 if vector.shape == (weight.shape[1],):

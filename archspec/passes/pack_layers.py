@@ -228,7 +228,7 @@ def _pack_conv(network: Network, node: Node, layer: nn.Conv2d, places: dict[Node
 def _added(node: Node, places: dict[Node, int]) -> Node | None:
     """The other summand of the sum that is a node's only reader, if it has the same shape and is computed before the node."""
     add = next(iter(node.users)) if len(node.users) == 1 else None
-    if add is None or type(op_of(add)) is not Add or len(add.all_input_nodes) != 2:
+    if add is None or type(op_of(add)) is not Add or len(add.args) != 2 or len(add.all_input_nodes) != 2:
         return None
     (other,) = (value for value in add.all_input_nodes if value is not node)
     types = [value.meta.get("type") for value in (node, other)]

@@ -377,14 +377,20 @@ class _Builder:
     def make_tuple(self, span: Span, parts: list[Any]) -> t.TupleOf:
         return t.TupleOf(span, _kept(parts))
 
+    def make_spread(self, span: Span, parts: list[Any]) -> t.Spread:
+        return t.Spread(span, parts[0])
+
     def make_list(self, span: Span, parts: list[Any]) -> t.ListOf:
         return t.ListOf(span, _kept(parts))
 
     def make_comprehended(self, span: Span, parts: list[Any]) -> t.Comprehension:
+        if isinstance(parts[0].value, t.Spread):
+            help_ = "nest the loops: `[item for row in rows for item in row]`"
+            raise SpecError.of("syntax", "`*` in a comprehension", parts[0].span, help=help_)
         return t.Comprehension(span, parts[0], _kept(parts[1:]))
 
     def make_item(self, span: Span, parts: list[Any]) -> t.Item:
-        first, second = parts
+        first, second = (*parts, None)[:2]
         return t.Item(span, self._label(first), second) if second else t.Item(span, None, first)
 
     def make_comprehension(self, span: Span, parts: list[Any]) -> t.Clause:

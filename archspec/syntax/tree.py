@@ -96,6 +96,12 @@ class Item(Tree):
     value: Expression
 
 
+class Spread(Expression):
+    """`*row` in brackets: each item of a list or tuple in its place."""
+
+    value: Expression
+
+
 class ListOf(Expression):
     """`[Conv(8), relu: ReLU]`."""
 

@@ -1227,3 +1227,47 @@ model Net:
         *("outer_1.linear", "outer_1.one.linear", "outer_1.linear_1", "outer_1.two.linear"),
     ]
     assert [function.block for function in graph.functions] == ["Twice", "Outer", "Net"]
+
+
+# ------------------------------------------------------------------ several tensors combined
+
+
+@pytest.mark.parametrize(
+    ("function", "op"), [("sum", "Add"), ("prod", "Mul"), ("max", "Maximum"), ("min", "Minimum")]
+)
+def test_tensors_of_a_list_are_combined_in_one_step(function: str, op: str) -> None:
+    graph = net(f"return {function}([x, x -> Conv(1), x -> GlobalAvgPool(keep=true)])")
+    assert ops(graph)[-1] == op and len(graph.nodes) == 3
+    assert [str(value) for value in graph.nodes[-1].inputs] == ["x", "conv", "global_avg_pool"]
+    same = net(f"return (x, x -> Conv(1), x -> GlobalAvgPool(keep=true)) -> {op}")
+    assert same.functions[0].steps[-1].with_changes(location=None) == graph.functions[0].steps[
+        -1
+    ].with_changes(location=None)
+
+
+def test_one_tensor_combined_is_that_tensor_and_numbers_stay_numbers() -> None:
+    assert ops(net("return sum([x]) -> ReLU")) == ["ReLU"]
+    assert value("[sum([1, 2]), prod([2, 3]), max(1, 4), min([5, 2])]") == [3, 6, 4, 2]
+    assert ops(net("return max(x, x -> ReLU)")) == ["ReLU", "Maximum"]
+
+
+# ------------------------------------------------------------------ items spread out
+
+
+def test_items_of_a_row_are_arguments() -> None:
+    graph = net("row = (8, 3)", "return x -> Conv(*row, stride=2)")
+    assert ops(graph) == ["Conv(8, kernel=3, stride=2)"]
+
+
+def test_items_stand_in_lists_and_tuples_in_their_place() -> None:
+    assert value("[0, *[1, 2], *(), *(3,)]") == [0, 1, 2, 3]
+    assert value("(*[1, 2], 3) == (1, 2, 3)") is True
+    assert value("max(1, *[5, 2])") == 5
+    graph = net("tail = [ReLU, GELU]", "return x -> body: [Conv(4), *tail, norm: BatchNorm]")
+    assert names(graph) == ["body.0", "body.1", "body.2", "body.norm"]
+
+
+def test_outputs_of_a_step_spread_out() -> None:
+    graph = net("parts = x -> Split(3)", "return (*parts, x) -> Concat")
+    read = [(ref.producer, ref.output) for ref in graph.nodes[-1].inputs]
+    assert read == [("split", 0), ("split", 1), ("split", 2), ("x", 0)]

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from programs import BINARY, MEANINGS, Program
-from random_programs import programs
+from random_programs import COMBINED, programs
 from torch import Tensor
 
 import archspec
@@ -20,6 +21,7 @@ from archspec.ops.weights import Own, Tied
 
 BATCH = 3
 SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "MatMul": "@"}
+FUNCTIONS = {"Add": "sum", "Mul": "prod", "Maximum": "max", "Minimum": "min"}
 
 
 def interpreted(graph: Graph, inputs: Sequence[Tensor], weights: Mapping[str, Tensor]) -> list[Tensor]:
@@ -41,8 +43,10 @@ def _result(node: Node, values: Mapping[Any, Tensor], weights: Mapping[str, Tens
     if isinstance(op, Own):
         return weights[owner]
     match type(op).__name__:
-        case "Add" | "Sub" | "Mul" | "MatMul" as name:
+        case "Add" | "Sub" | "Mul" | "MatMul" as name if len(taken) == 2:
             return BINARY[SIGNS[name]](*taken)
+        case "Add" | "Mul" | "Maximum" | "Minimum" as name:
+            return reduce(COMBINED[FUNCTIONS[name]], taken)
         case "Scale":
             return taken[0] * op.arguments["factor"] + op.arguments["offset"]
         case "Concat":
