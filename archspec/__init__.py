@@ -18,9 +18,16 @@ if TYPE_CHECKING:
     from archspec.graph import Graph as Graph
     from archspec.ground.errors import Problem as Problem
     from archspec.ground.errors import SpecError as SpecError
+    from archspec.ground.errors import SpecWarning as SpecWarning
     from archspec.op import Op as Op
 
-_HOMES = {"Graph": "graph", "Op": "op", "Problem": "ground.errors", "SpecError": "ground.errors"}
+_HOMES = {
+    "Graph": "graph",
+    "Op": "op",
+    "Problem": "ground.errors",
+    "SpecError": "ground.errors",
+    "SpecWarning": "ground.errors",
+}
 
 
 def __getattr__(name: str) -> Any:

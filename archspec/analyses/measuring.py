@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from archspec.analyses.claims import Verdict, check_claims, unmeasured
 from archspec.elaboration import BUDGET, Module, elaborate, pick_model
@@ -13,16 +13,23 @@ from archspec.syntax.tree import Definition
 Measured = tuple[Graph, list[Verdict]]
 
 
-def measure_file(module: Module, model: str | None = None, *, budget: int = BUDGET) -> list[Measured]:
+def measure_file(
+    module: Module,
+    model: str | None = None,
+    *,
+    budget: int = BUDGET,
+    each: Callable[[Graph], None] = lambda graph: None,
+) -> list[Measured]:
     """Each model that stands alone, or only the one named, with the verdicts on its claims.
 
-    Raises SpecError, with every claim that cannot be measured, when there is one, or no such model.
+    `each` is called with every graph that is read: a model as it is, and with the settings of its claims. Raises SpecError, with every claim that cannot be measured, when there is one, or no such model.
     """
     spans = {span.location: span for span in module.claim_spans()}
     problems: list[Problem] = []
     measured = []
     for definition in _standing_alone(module, model):
         graph = elaborate(module, definition.name, budget=budget)
+        each(graph)
         others: dict[str, Graph] = {}
         verdicts = []
         for claim in graph.claims:
@@ -33,6 +40,8 @@ def measure_file(module: Module, model: str | None = None, *, budget: int = BUDG
                     if _has(graph, claim)
                     else elaborate(module, definition.name, claim.settings, budget=budget)
                 )
+                if others[key] is not graph:
+                    each(others[key])
             try:
                 verdicts += check_claims(others[key], (claim,))
             except Mistake as mistake:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from archspec.api.arguments import checked, path_or_graph, told
 from archspec.api.reading import opened, refuse_late
+from archspec.api.warning import warn_all
 from archspec.elaboration import BUDGET
 from archspec.graph import Graph
+from archspec.ground.errors import Problem
 
 if TYPE_CHECKING:
     from archspec.analyses.claims import Verdict
@@ -24,19 +26,31 @@ def check(
     """Every model of a file that can stand alone, and the verdicts on its claims, of which none is wrong.
 
     `spec` is the path or name of a spec, or a graph, which is checked as `claims` measures it. Never imports torch. Raises
-    SpecError when the spec is wrong or a claim does not hold.
+    SpecError when the spec is wrong or a claim does not hold. Warns, with a SpecWarning, of what nothing uses.
     """
-    from archspec.analyses.measuring import measure_file, measure_graph, require_true
+    from archspec.analyses.measuring import measure_graph, require_true
 
     if isinstance(spec, Graph):
         refuse_late(f"{spec.name} is a graph already", given)
         measured = [measure_graph(spec)]
         require_true(measured)
         return measured
-    module, model = opened(spec)
-    measured = measure_file(module, model, budget=budget)
-    require_true(measured, module)
+    measured, warnings = check_file(spec, budget)
+    warn_all(warnings)
     return measured
+
+
+def check_file(spec: str | os.PathLike[str], budget: int) -> tuple[Measured, list[Problem]]:
+    """What `check` gives for a spec, and the warnings about it. Raises SpecError as `check` does."""
+    from archspec.analyses.measuring import measure_file, require_true
+    from archspec.analyses.unused_steps import Steps
+    from archspec.analyses.warnings import warnings_about
+
+    module, model = opened(spec)
+    steps = Steps()
+    measured = measure_file(module, model, budget=budget, each=steps.add)
+    require_true(measured, module)
+    return measured, warnings_about(module, steps, whole=model is None)
 
 
 @checked(spec=path_or_graph)

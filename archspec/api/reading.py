@@ -10,6 +10,7 @@ from typing import Any
 from warnings import warn
 
 from archspec.api.arguments import checked, told
+from archspec.api.warning import warn_about
 from archspec.elaboration import (
     BUDGET,
     Entry,
@@ -134,6 +135,7 @@ class Request:
         graph = elaborate(module, model, chosen, budget=self.budget)
         if self.settings is None:  # a model in the short form passes on what the one behind it takes
             self._require_clear(graph.name, graph.arguments)
+        warn_about(module, graph)
         return graph
 
     def scaled(self, module: Module, model: str | None, values: Mapping[str, Any]) -> Graph:

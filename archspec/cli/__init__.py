@@ -8,8 +8,10 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -97,6 +99,8 @@ def invoke(arguments: Sequence[str]) -> int:
 
     usage_error: Any = typer.BadParameter.__base__  # of typer's copy of click, or of click itself, by version
     command = typer.main.get_command(load(next(iter(arguments), None)))
+    plain = warnings.showwarning
+    warnings.showwarning = partial(_show_warning, plain)
     try:
         with command.make_context("archspec", [*arguments]) as context:
             command.invoke(context)
@@ -108,7 +112,19 @@ def invoke(arguments: Sequence[str]) -> int:
     except SpecError as error:
         typer.echo(str(error), err=True)
         return 1
+    finally:
+        warnings.showwarning = plain
     return 0
+
+
+def _show_warning(plain: Callable[..., None], message: Warning | str, *place: Any, **more: Any) -> None:
+    """Print a warning about a spec as errors are printed, and others as they were."""
+    from archspec.ground.errors import SpecWarning
+
+    if isinstance(message, SpecWarning):
+        print(f"{message.problem.render()}\n", file=sys.stderr, flush=True)
+    else:
+        plain(message, *place, **more)
 
 
 def _is_plain_check(arguments: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from archspec.syntax import tree as t
 
@@ -27,7 +27,7 @@ def declaring(definition: t.Definition) -> set[str]:
     stack: list[t.Tree] = [definition]
     while stack:
         node = stack.pop()
-        for name, value in _bindings(node):
+        for name, value in bindings(node):
             if value is not None:
                 bound.setdefault(name, set()).update(names_in(value))
         if isinstance(node, t.Input):
@@ -60,23 +60,27 @@ def names_in(node: t.Tree) -> set[str]:
 
 def names_bound(node: t.Tree) -> Iterator[str]:
     """Every name that is bound by a node, or somewhere below it."""
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        yield from (name for name, _ in _bindings(current))
-        stack.extend(current.children())
+    return (name for name, _ in bound_by((node, *node.below())))
 
 
-def _bindings(node: t.Tree) -> Iterator[tuple[str, t.Expression | None]]:
+def bound_by(nodes: Iterable[t.Tree]) -> Iterator[tuple[str, t.Tree]]:
+    """Every name that is bound by one of these nodes, with that node."""
+    for node in nodes:
+        if not isinstance(node, t.Expression):  # none of which binds any
+            for name, _ in bindings(node):
+                yield name, node
+
+
+def bindings(node: t.Tree) -> Iterator[tuple[str, t.Expression | None]]:
     """The names that a node itself binds, each with the expression that it is computed from, where there is one.
 
     This is the one place that knows: a new statement that binds names has its case here.
     """
     match node:
         case t.Assign(target=target, value=value) | t.For(target=target, iterable=value):
-            yield from ((name, value) for name in _targets(target))
+            yield from ((name, value) for name in targets(target))
         case t.Clause(target=target):
-            yield from ((name, None) for name in _targets(target))
+            yield from ((name, None) for name in targets(target))
         case t.Imported(alias=name):
             yield name, None
         case t.Own(name=name) | t.Shared(name=name) | t.FreeSize(name=name) | t.RestSizes(name=name):
@@ -86,9 +90,9 @@ def _bindings(node: t.Tree) -> Iterator[tuple[str, t.Expression | None]]:
             yield from ((part.name, None) for part in pattern or () if isinstance(part, t.Name))
 
 
-def _targets(target: t.Target) -> Iterator[str]:
+def targets(target: t.Target) -> Iterator[str]:
     """The names in the target of an assignment or a loop."""
     if target.name is not None:
         yield target.name
     for part in target.targets:
-        yield from _targets(part)
+        yield from targets(part)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from archspec.elaboration.binding import names_bound
+from archspec.elaboration.binding import bound_by, names_bound
 from archspec.elaboration.control import Control, Names
 from archspec.elaboration.files import cycle, read_file, read_text, resolve_import, shipped_specs
 from archspec.elaboration.machine import Machine
@@ -22,10 +22,11 @@ from archspec.syntax import tree as t
 
 
 class Module:
-    """A spec file, its top-level names, and the modules it imports from."""
+    """A spec file, its top-level names, and the modules it imports from, one for each import."""
 
-    def __init__(self, file: t.File) -> None:
+    def __init__(self, file: t.File, *, shipped: bool = False) -> None:
         self.file = file
+        self.shipped = shipped
         self.env = Environment()
         self.imports: list[Module] = []
 
@@ -70,14 +71,24 @@ class Module:
 
     def sources(self) -> dict[str, str]:
         """The SHA-256 of this file and of every file that went in, by name."""
-        found: dict[str, str] = {}
+        return dict(sorted((m.file.source.name, m.file.source.digest) for m in self.with_imports()))
+
+    def with_imports(self) -> list[Module]:
+        """The module, and all that went in, each once."""
+        found: dict[str, Module] = {}
         waiting: list[Module] = [self]
         while waiting:
             module = waiting.pop()
             if module.file.source.name not in found:
-                found[module.file.source.name] = module.file.source.digest
+                found[module.file.source.name] = module
                 waiting += module.imports
-        return dict(sorted(found.items()))
+        return list(found.values())
+
+    def imported(self) -> Iterator[tuple[Module, str]]:
+        """The names that it imports, each with the module that it is from."""
+        statements = (s for s in self.file.statements if isinstance(s, t.Import))
+        for statement, module in zip(statements, self.imports, strict=True):
+            yield from ((module, name.name) for name in statement.names)
 
     def graph(
         self,
@@ -123,7 +134,7 @@ class Modules:
         return self._module(read_text(text, path, path), Path.cwd() / path)
 
     def _module(self, file: t.File, path: Path) -> Module:
-        module = Module(file)
+        module = Module(file, shipped=path.resolve().is_relative_to(self.shipped.resolve()))
         self.loading.append(path.resolve())
         problems: list[Problem] = []
         control, scope = Control[Names](Machine()), Names(module.env)
@@ -225,11 +236,11 @@ class _Names:
             if parameter.name in seen:
                 self._say("name", f"two parameters are named `{parameter.name}`", parameter.span)
             seen.add(parameter.name)
-        local |= set(names_bound(definition))
+        local |= {name for name, _ in bound_by(definition.nodes)}
         used: list[tuple[str, Span]] = []
-        stack: list[t.Tree] = [definition]
-        while stack and len(self.problems) <= MOST_PROBLEMS:
-            node = stack.pop()
+        for node in definition.nodes:
+            if len(self.problems) > MOST_PROBLEMS:
+                break
             if isinstance(node, t.Name) and node.name not in local:
                 value = self.module.env.names.get(node.name)
                 if isinstance(value, BlockLayer | DefinedFunction):
@@ -237,7 +248,6 @@ class _Names:
                 elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
                     known = local | set(self.module.env.names) | builtins() | WORDS
                     self._say("name", f"there is no `{node.name}`", node.span, suggest(node.name, known))
-            stack.extend(reversed(node.children()))
         return used
 
     def _recursion(self, uses: Mapping[str, list[tuple[str, Span]]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 from unicodedata import combining, east_asian_width
 
 import archspec.namesake  # noqa: F401  (nearly every module imports this one)
@@ -33,7 +34,10 @@ class Mistake(ValueError):  # noqa: N818  (an error only once it has a place)
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong: what, where, the blocks that led there (innermost first), and the fix."""
+    """One thing wrong: what, where, the blocks that led there (innermost first), and the fix.
+
+    `level` is "error", or "warning" for what is right but hardly meant; `kind` is then one of `WARNINGS`.
+    """
 
     kind: str
     message: str
@@ -41,10 +45,11 @@ class Problem:
     label: str = ""
     help: str = ""
     trail: tuple[tuple[str, Span], ...] = field(default=())
+    level: Literal["error", "warning"] = "error"
 
     def render(self) -> str:
         """The problem as a person reads it: message, place, underlined line, trail and help."""
-        lines = [f"error[{self.kind}]: {_printable(self.message)}"]
+        lines = [f"{self.level}[{self.kind}]: {_printable(self.message)}"]
         margin = " "
         if self.span is not None:
             number, column = self.span.source.position(self.span.start)
@@ -70,6 +75,18 @@ class Problem:
             lines.append(f"{margin} |")
         lines += [f"{margin} = {note}".rstrip() for note in notes]
         return "\n".join(lines)
+
+    def as_record(self) -> dict[str, str | int | None]:
+        """The problem as JSON holds it: its place in lines and columns counted from 1, the end behind its last letter."""
+        record: dict[str, str | int | None] = {
+            "level": self.level,
+            "code": self.kind,
+            "message": self.message,
+        }
+        span = self.span
+        start, end = (span.source.position(o) for o in span[1:]) if span else ((None, None), (None, None))
+        record |= {"file": span.source.path if span else None, "line": start[0], "column": start[1]}
+        return record | {"end_line": end[0], "end_column": end[1], "label": self.label, "help": self.help}
 
 
 _LONGEST_TRAIL = 8
@@ -130,6 +147,26 @@ class SpecError(Exception):
     def inside(self, what: str, span: Span) -> SpecError:
         """The same error, seen from one block further out: `what` was called at `span`."""
         return SpecError(replace(problem, trail=(*problem.trail, (what, span))) for problem in self.problems)
+
+
+WARNINGS = (
+    "unused-step",
+    "unused-value",
+    "unused-input",
+    "unused-parameter",
+    "unused-import",
+    "hidden-name",
+    "unused-allow",
+)
+"""The kinds of warnings, whose names do not change."""
+
+
+class SpecWarning(UserWarning):
+    """A spec is right, but something in it is hardly meant so: nothing uses it, or it hides something. `problem` says all."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.message} [{problem.kind}]")
+        self.problem = problem
 
 
 class InputError(SpecError, ValueError):

@@ -215,11 +215,16 @@ class Op(Called):
     @classmethod
     def find(cls, name: str) -> "type[Op]":
         """The op of that name. Raises Mistake if there is none."""
-        if name not in cls.known and name in _homes():
-            import_module(_homes()[name])
-        if name not in cls.known:
+        if not cls.is_known(name):
             raise Mistake(f"there is no op `{name}`", kind="name", help=suggest(name, cls.names()))
         return cls.known[name]
+
+    @classmethod
+    def is_known(cls, name: str) -> bool:
+        """Whether there is an op of that name."""
+        if name not in cls.known and name in _homes():
+            import_module(_homes()[name])
+        return name in cls.known
 
     @classmethod
     def names(cls) -> set[str]:

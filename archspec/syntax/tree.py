@@ -6,7 +6,8 @@ can be printed back without losing any.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 from archspec.ground.source import Source, Span
@@ -29,7 +30,7 @@ class _Fields:
         self.__dict__.update(zip(self.field_names, values, strict=True))
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items() if name != "span")
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.field_names if name != "span")
         return f"{type(self).__name__}({shown})"
 
 
@@ -43,6 +44,19 @@ class Tree(_Fields):
         found: list[Tree] = []
         _collect(self.__dict__.values(), found)
         return found
+
+    def below(self) -> Iterator[Tree]:
+        """All nodes below, in the order of the text."""
+        stack = self.children()[::-1]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack.extend(reversed(node.children()))
+
+    @cached_property
+    def nodes(self) -> list[Tree]:
+        """All nodes below, in the order of the text; kept, since several questions are asked of those of a definition."""
+        return list(self.below())
 
 
 def _collect(values: Iterable[object], found: list[Tree]) -> None:

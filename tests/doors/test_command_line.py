@@ -20,7 +20,8 @@ from archspec.ground.errors import Mistake
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = (
-    "model M(act: layer = ReLU, depth: float = 1.0, width: float = 1.0, resolution: int = 8):\n"
+    "model M(act: layer = ReLU, depth: float = 1.0, width: float = 1.0, resolution: int = 8):"
+    "  # allow unused-parameter: to be scaled\n"
     "    input x: [3, resolution, resolution]\n"
     "    return x -> c: Conv(4, 3) -> act\n"
 )

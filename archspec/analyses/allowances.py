@@ -1,0 +1,85 @@
+"""Comments that allow warnings: `# allow unused-step: kept for old checkpoints`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from archspec.analyses.unused_steps import Steps
+from archspec.ground.errors import WARNINGS, Problem, suggest
+from archspec.ground.source import Span
+from archspec.syntax import tree as t
+
+_KIND = r"[a-z]+-[a-z]+"
+_ALLOW = re.compile(rf"#\s*allow\s+(?P<kinds>{_KIND}(?:\s*,\s*{_KIND})*)\s*(?P<reason>:.*)?")
+
+
+class Allowance(NamedTuple):
+    """A comment that allows a kind of warning on a line: `# allow unused-step: kept for old checkpoints`."""
+
+    kind: str
+    reason: str
+    span: Span
+    line: int
+
+
+def allowed(file: t.File, warnings: list[Problem], steps: Steps | None) -> Iterator[Problem]:
+    """The warnings about a file that no comment allows, and those about comments that allow nothing.
+
+    `steps` are given if all models of the file were read: only then is it known which steps are used for good.
+    """
+    allowances = list(_allowances(file))
+    idle = set(allowances)
+    for warning in warnings:
+        line = warning.span.source.position(warning.span.start)[0] if warning.span else 0
+        allowing = [a for a in allowances if (a.kind, a.line) == (warning.kind, line) and a.reason]
+        idle.difference_update(allowing)
+        if not allowing:
+            yield warning
+    yield from _idle(file, (allowance for allowance in allowances if allowance in idle), steps)
+
+
+def _allowances(file: t.File) -> Iterator[Allowance]:
+    """What the comments of a file allow, one for each kind. A comment on lines of its own is about the line below."""
+    alone = {}
+    for comment in file.comments:
+        line, column = file.source.position(comment.span.start)
+        alone[line] = not file.source.line(line)[: column - 1].strip()
+    for comment in file.comments:
+        match = _ALLOW.match(comment.text)
+        if not match:
+            continue
+        kinds = re.findall(_KIND, match["kinds"])
+        if match["reason"] is None and match.end() < len(comment.text) and not {*kinds} & {*WARNINGS}:
+            continue  # other words, such as "allow odd-sized windows"
+        line, _ = file.source.position(comment.span.start)
+        while alone.get(line):
+            line += 1
+        reason = (match["reason"] or "").removeprefix(":").strip()
+        for kind in kinds:
+            yield Allowance(kind, reason, comment.span, line)
+
+
+def _idle(file: t.File, allowances: Iterable[Allowance], steps: Steps | None) -> Iterator[Problem]:
+    """Warnings about comments that allow nothing."""
+    for allowance in allowances:
+        message = help = ""
+        if allowance.kind not in WARNINGS:
+            message = f"there is no warning `{allowance.kind}`"
+            help = suggest(allowance.kind, WARNINGS) or f"the kinds are {', '.join(WARNINGS)}"
+        elif not allowance.reason:
+            message = f"`{allowance.kind}` is allowed without a reason"
+            help = f"say why: `# allow {allowance.kind}: ...`"
+        elif allowance.kind != "unused-step" or (steps and _is_applied(file, allowance.line, steps)):
+            message, help = f"there is no `{allowance.kind}` to allow here", "remove the comment"
+        if message:
+            yield Problem("unused-allow", message, allowance.span, help=help, level="warning")
+
+
+def _is_applied(file: t.File, line: int, steps: Steps) -> bool:
+    """Whether a graph has a step of the block around a line."""
+    starts = [file.source.position(definition.span.start)[0] for definition in file.definitions]
+    first = max((start for start in starts if start <= line), default=1)
+    last = min((start for start in starts if start > line), default=len(file.source.line_starts) + 1) - 1
+    return steps.applied(file.source.name or file.source.path, first, last)

@@ -1,0 +1,31 @@
+"""Warnings about specs, as Python's warnings: `SpecWarning`, whose place is that in the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from warnings import warn_explicit
+
+from archspec.analyses.unused_steps import Steps
+from archspec.analyses.warnings import warnings_about
+from archspec.elaboration import Module
+from archspec.graph import Graph
+from archspec.ground.errors import Problem, SpecWarning
+
+# As each Python module that warns has one: with the default filter, a warning is shown once.
+_SHOWN: dict[str | tuple[str, type[Warning], int], int] = {}
+
+
+def warn_about(module: Module, graph: Graph) -> None:
+    """Warn of what is hardly meant so in the files of a graph that was read."""
+    steps = Steps()
+    steps.add(graph)
+    warn_all(warnings_about(module, steps, whole=False))
+
+
+def warn_all(problems: Iterable[Problem]) -> None:
+    """Warn of each of the problems."""
+    for problem in problems:
+        place, line = "spec", 1
+        if problem.span is not None:
+            place, (line, _) = problem.span.source.path, problem.span.source.position(problem.span.start)
+        warn_explicit(SpecWarning(problem), SpecWarning, place, line, registry=_SHOWN)
