@@ -47,6 +47,19 @@ def declaring(definition: t.Definition) -> set[str]:
     return names
 
 
+def names_of_inputs(definition: t.Definition | t.FunctionDefinition) -> set[str]:
+    """The names that the inputs of a block bind: their own, and those of sizes."""
+    found: set[str] = set()
+    stack: list[t.Tree] = list(definition.body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, t.Input):
+            found.update(names_bound(node))
+        elif isinstance(node, t.If | t.For | t.Branch):
+            stack.extend(node.children())
+    return found
+
+
 def names_in(node: t.Tree) -> set[str]:
     """The names in an expression, or in a part of a pattern."""
     found, stack = set(), [node]

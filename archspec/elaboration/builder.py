@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from archspec.elaboration.budget import NEW_NODE, Budget
 from archspec.elaboration.frames import Frame, check_length
 from archspec.elaboration.origins import Origins, plain_type
-from archspec.elaboration.values import Held, SharedLayer, SharedState, Tensor
+from archspec.elaboration.values import Held, SharedLayer, SharedPart, SharedState, Tensor
 from archspec.graph import DEEPEST_SCOPE, Apply, Call, Function, Ref
 from archspec.graph.function import first_use
+from archspec.graph.held import holds, weight_at
 from archspec.ground.declared import Declared, number, use, used
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import first_use as first_name
@@ -228,29 +229,35 @@ class Builder:
                 help="a shared layer is one layer: its arguments cannot depend on the use",
             )
 
-    def tied_weight(self, layer: SharedLayer, key: str, span: Span) -> Tensor:
-        """The weight of a shared layer, as a tensor. Mistake when there is none of that name."""
+    def part_of(self, layer: SharedLayer, path: str, span: Span) -> Tensor | SharedPart:
+        """What is at a path below a shared layer: a weight, as a tensor, or a part that has weights. Mistake when nothing is."""
         first = layer.state.first if layer.state.uses else None
-        weight = self._weight_of(first, key)
-        if weight is None:
-            known = ", ".join(islice(self._weight_names(first), 20))
-            raise Mistake(
-                f"the shared layer `{layer.name}` has no weight `{key}`"
-                + ("" if layer.state.uses else " before its first use"),
-                kind="name",
-                help=f"it has {known}" if known else "apply the layer first",
-            )
+        weight = self._weight_of(first, path)
+        if weight is not None:
+            return self._tied(layer, path, weight, span)
+        if isinstance(first, int) and first != NOTHING and holds(self.functions, first, path):
+            return SharedPart(layer, path)
+        known = ", ".join(islice(self._weight_names(first), 20))
+        raise Mistake(
+            f"the shared layer `{layer.name}` has no weight `{path}`"
+            + ("" if layer.state.uses else " before its first use"),
+            kind="name",
+            help=f"it has {known}" if known else "apply the layer first",
+        )
+
+    def _tied(self, layer: SharedLayer, key: str, weight: Weight, span: Span) -> Tensor:
+        """Add a step that reads a weight of a shared layer."""
         name = self.frame.claim_name(None, f"{layer.name}_{key}".replace(".", "_"), span)
         op = Tied(target=key, shape=weight.shape, dtype=weight.dtype)
         return self.emit(op, (), {}, name, span, layer)[0]
 
-    def _weight_of(self, content: Held | int | None, key: str) -> Weight | None:
-        """The weight of a shared layer with that name: an op's, or a block's own."""
+    def _weight_of(self, content: Held | int | None, path: str) -> Weight | None:
+        """The weight of a shared layer at a path below it: by its key, of a block behind the names of steps."""
         if content is None or content == NOTHING:
             return None
         if isinstance(content, Held):
-            return content.weights.get(key)
-        return self.functions[content].held.get(key, {}).get("")
+            return content.weights.get(path)
+        return weight_at(self.functions, content, path)
 
     def _weight_names(self, content: Held | int | None) -> Iterator[str]:
         """The names of a shared layer's weights, below its own; one by one, since a tower of blocks has any number."""

@@ -16,6 +16,7 @@ from archspec.elaboration.values import (
     Environment,
     Labelled,
     SharedLayer,
+    SharedPart,
     Tensor,
     describe,
     is_layer,
@@ -100,9 +101,10 @@ class Evaluator:
             return value
         if not is_layer(value):
             raise SpecError.of("type", f"only a layer can be named in a list, not {noun(value)}", item.span)
-        return Labelled(self._label(item.label, env), value, item.value.span)
+        return Labelled(self.label(item.label, env), value, item.value.span)
 
-    def _label(self, node: t.Text, env: Environment) -> str:
+    def label(self, node: t.Text, env: Environment) -> str:
+        """The name of a step, its holes filled in. SpecError when none can be named so."""
         return check_label(self.text(node, env), node.span)
 
     def _tuple(self, node: t.TupleOf, env: Environment) -> tuple[Any, ...]:
@@ -316,7 +318,9 @@ class Evaluator:
         value = self.evaluate(node.value, env)
         with at(node.span):
             if isinstance(value, SharedLayer):
-                return self.builder.tied_weight(value, node.name, node.span)
+                return self.builder.part_of(value, node.name, node.span)
+            if isinstance(value, SharedPart):
+                return self.builder.part_of(value.layer, f"{value.path}.{node.name}", node.span)
             return attribute_of(value, node.name)
 
     def _subscript(self, node: t.Subscript, env: Environment) -> Any:
@@ -326,6 +330,10 @@ class Evaluator:
             places = tuple((i.start, i.stop, i.step) if isinstance(i, slice) else i for i in indices)
             return self._applied("Index", (value,), {"at": places}, node.span)
         with at(node.span):
+            if isinstance(value, SharedLayer | SharedPart) and len(indices) == 1 and type(indices[0]) is int:
+                path = f"{value.path}." if isinstance(value, SharedPart) else ""
+                layer = value.layer if isinstance(value, SharedPart) else value
+                return self.builder.part_of(layer, f"{path}{indices[0]}", node.span)
             found = item_of(value, indices)
         return self.budget.weighed(found, node.span) if isinstance(indices[0], slice) else found
 
@@ -348,7 +356,7 @@ class Evaluator:
         value = self.evaluate(node.source, env)
         for step in node.steps:
             layer = self.evaluate(step.layer, env)
-            label = self._label(step.label, env) if step.label else None
+            label = self.label(step.label, env) if step.label else None
             inputs = self.machine.layers.stream(
                 value, node.source.span if step is node.steps[0] else step.span
             )

@@ -69,6 +69,12 @@ class Frame:
                 require_free(label)
             except Mistake as mistake:
                 raise mistake.at(span) from None
+        self._take(label, span)
+        check_length(label, span)
+        return label
+
+    def _take(self, label: str, span: Span) -> None:
+        """Note that a step has that name. SpecError when a step has the name of a group that it would stand in."""
         if "." in label:  # `branches.0` stands in a group, whose name is then no step's
             parts = label.split(".")
             for group in (".".join(parts[:i]) for i in range(1, len(parts))):
@@ -78,8 +84,6 @@ class Frame:
                     )
                 self.groups.add(group)
         self.taken[label] = span
-        check_length(label, span)
-        return label
 
     def require_new(self, label: str, span: Span) -> None:
         """SpecError when a step here has that name already."""
@@ -116,7 +120,8 @@ class Frame:
         """Take a name for a shared layer; gives its place among the layers."""
         if name in self.taken or name in self.groups:
             raise SpecError.of("name", f"there is already a step named `{name}`", span)
-        self.taken[name] = span
+        self._take(name, span)
+        check_length(name, span)
         self.layers.append(name)
         return len(self.layers) - 1
 

@@ -17,6 +17,7 @@ from archspec.elaboration.values import (
     OpLayer,
     Outputs,
     SharedLayer,
+    SharedPart,
     Tensor,
 )
 from archspec.ground.declared import Declared
@@ -63,6 +64,8 @@ class Handing:
                 return (Labelled, value.label, value.span, self.key(value.layer))
             case SharedLayer():
                 return (SharedLayer, self._place(value), self.key(value.layer), value.state.key)
+            case SharedPart():
+                return (SharedPart, value.path, self.key(value.layer))
             case Function():
                 return (Function, value.name)
             case DefinedFunction():
@@ -109,6 +112,8 @@ class Handing:
                 return SharedLayer(
                     value.name, value.prefix, self.rebound(value.layer, inputs), place, value.state
                 )
+            case SharedPart():
+                return replace(value, layer=self.rebound(value.layer, inputs))
         return value
 
     def _rebound(self, values: Mapping[str, Any], inputs: Iterator[Tensor]) -> dict[str, Any]:

@@ -26,13 +26,25 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Application:
-    """One application of a block: its names, and the tensors that its inputs still have to take."""
+    """One application of a block: its names, and the tensors that its inputs still have to take.
+
+    `late` are parameters whose defaults need sizes of inputs that are still to come, `arguments` the values of the others as JSON
+    has them.
+    """
 
     layer: BlockLayer
     env: Environment
     waiting: list[Tensor]
     root: bool
     inputs: list[Tensor] = field(default_factory=list)
+    late: list[t.Parameter] = field(default_factory=list)
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ordered_arguments(self) -> dict[str, Any]:
+        """The arguments in the order of the parameters."""
+        names = (parameter.name for parameter in self.layer.definition.parameters)
+        return {name: self.arguments[name] for name in names if name in self.arguments}
 
 
 class Inputs:

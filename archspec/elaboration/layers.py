@@ -189,7 +189,7 @@ class Layers:
             if not isinstance(meant, list):
                 return self.apply(meant, inputs, label, span)
             step = self.name(label, snake(shown), span)
-            body = self._list(layer.definition.layer.span, shown, statements.arguments(env, span))
+            body = self._list(layer.definition.layer.span, shown, statements.arguments(env.names, span))
             return self.reuse.call(meant, inputs, step, body, span)
 
     def _with_defaults(self, layer: BlockLayer, inputs: Tensors, trail: str, span: Span) -> BlockLayer:
@@ -206,7 +206,7 @@ class Layers:
         with self.machine.nesting.inside(trail, span):
             self.machine.statements.require_fit(layer, inputs, span)
             self.machine.parameters.bind(layer, env)
-        bound = {name: env.names[name] for name in computed if Handing.of(env.names[name]).tensors}
+        bound = {name: env.names[name] for name in computed if Handing.of(env.names.get(name)).tensors}
         return replace(layer, arguments={**layer.arguments, **bound})
 
     def _list(self, span: Span, block: str, arguments: dict[str, Any]) -> Body:

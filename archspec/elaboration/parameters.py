@@ -7,9 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.arguments import ArgumentMistake, check_parameter, parameter_names, settled, takes
+from archspec.elaboration.binding import names_in, names_of_inputs
 from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.source import Span
+from archspec.syntax import tree as t
 
 if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
@@ -24,24 +26,66 @@ class Parameters:
 
     def bind(
         self, taker: BlockLayer | DefinedFunction, env: Environment, declaring: Set[str] = frozenset()
-    ) -> None:
-        """Give the parameters their values; those that declare sizes of a model's inputs know where they come from."""
+    ) -> list[t.Parameter]:
+        """Give the parameters their values; those that declare sizes of a model's inputs know where they come from.
+
+        Returns those whose defaults need sizes of inputs, which are not known yet.
+        """
+        late: list[t.Parameter] = []
+        unknown = {name for name in names_of_inputs(taker.definition) if not env.has(name)}
+        unknown -= {parameter.name for parameter in taker.definition.parameters}
         for parameter in taker.definition.parameters:
-            if parameter.name in taker.arguments:
-                value = taker.arguments[parameter.name]
-            elif parameter.default is not None:
-                value = self.evaluator.evaluate(parameter.default, env)
-                known = self.origins.spent(value, parameter.span) if parameter.domain else value
-                try:
-                    check_parameter(taker.name, parameter, known, partial(self.evaluator.evaluate, env=env))
-                except Mistake as mistake:
-                    raise mistake.at(parameter.default.span) from None
+            default = parameter.default if parameter.name not in taker.arguments else None
+            if default and names_in(default) & unknown:
+                unknown.add(parameter.name)
+                late.append(parameter)
             else:
-                continue
-            value = settled(parameter, value)
-            if parameter.name in declaring:
-                value = self._declared(value, (taker.definition.name, parameter.name))
-            env.names[parameter.name] = value
+                self._bind(parameter, taker, env, declaring)
+        return late
+
+    def bind_late(
+        self,
+        late: list[t.Parameter],
+        taker: BlockLayer,
+        env: Environment,
+        declaring: Set[str] = frozenset(),
+    ) -> list[str]:
+        """Give those of the parameters their defaults whose sizes are known by now; returns their names, and shortens the list."""
+        waiting, bound = list(late), list[str]()
+        unknown = {name for name in names_of_inputs(taker.definition) if not env.has(name)}
+        unknown |= {parameter.name for parameter in waiting}
+        for parameter in waiting:
+            assert parameter.default is not None
+            if not names_in(parameter.default) & (unknown - {parameter.name}):
+                late.remove(parameter)
+                unknown.discard(parameter.name)
+                self._bind(parameter, taker, env, declaring)
+                bound.append(parameter.name)
+        return bound
+
+    def _bind(
+        self,
+        parameter: t.Parameter,
+        taker: BlockLayer | DefinedFunction,
+        env: Environment,
+        declaring: Set[str],
+    ) -> None:
+        """Give a parameter the value that it was given, or else its default, if it has either."""
+        if parameter.name in taker.arguments:
+            value = taker.arguments[parameter.name]
+        elif parameter.default is not None:
+            value = self.evaluator.evaluate(parameter.default, env)
+            known = self.origins.spent(value, parameter.span) if parameter.domain else value
+            try:
+                check_parameter(taker.name, parameter, known, partial(self.evaluator.evaluate, env=env))
+            except Mistake as mistake:
+                raise mistake.at(parameter.default.span) from None
+        else:
+            return
+        value = settled(parameter, value)
+        if parameter.name in declaring:
+            value = self._declared(value, (taker.definition.name, parameter.name))
+        env.names[parameter.name] = value
 
     def _declared(self, value: Any, origin: tuple[str | int, ...]) -> Any:
         """A value whose whole numbers know that they come from this parameter, or from that of another model."""

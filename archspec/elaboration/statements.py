@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -57,21 +57,21 @@ class Statements(Control[Application]):
     ) -> tuple[Outputs, dict[str, Any]]:
         """Run the body of a block on tensors: what it returns, and its arguments."""
         application = Application(layer, Environment(layer.home), list(inputs), root=False)
-        self.parameters.bind(layer, application.env)
-        arguments = self.arguments(application.env, span)
+        application.late = self.parameters.bind(layer, application.env)
+        application.arguments = self.arguments(application.env.names, span)
         returned = self._run_body(application)
         if application.waiting:
             taken = len(application.inputs)
             raise SpecError.of("shape", f"{layer.name} takes {tensors(taken)}, not {len(inputs)}", span)
-        return returned, arguments
+        return returned, application.ordered_arguments
 
     def run_model(self, layer: BlockLayer) -> tuple[Outputs, dict[str, Any]]:
         """Run the body of a model, whose inputs become those of the graph: what it returns, and its arguments."""
         span = layer.definition.span
         self.parameters.require_all(layer, span)
         application = Application(layer, Environment(layer.home), [], root=True)
-        self.parameters.bind(layer, application.env, declaring(layer.definition))
-        arguments = self.arguments(application.env, span)
+        application.late = self.parameters.bind(layer, application.env, declaring(layer.definition))
+        application.arguments = self.arguments(application.env.names, span)
         returned = self._run_body(application)
         if not application.inputs:
             raise SpecError.of(
@@ -80,7 +80,7 @@ class Statements(Control[Application]):
                 span,
                 help="declare one, as in `input x: [3, 224, 224]`",
             )
-        return returned, arguments
+        return returned, application.ordered_arguments
 
     def _run_body(self, application: Application) -> Outputs:
         definition = application.layer.definition
@@ -95,11 +95,18 @@ class Statements(Control[Application]):
         outputs: Outputs = returned.value
         return outputs
 
-    def arguments(self, env: Environment, span: Span) -> dict[str, Any]:
+    def arguments(self, bound: Mapping[str, Any], span: Span) -> dict[str, Any]:
         """The arguments of a block as JSON holds them."""
-        for value in env.names.values():
+        for value in bound.values():
             self.machine.budget.weighed(value, span)
-        return {name: plain(value) for name, value in env.names.items()}
+        return {name: plain(value) for name, value in bound.items()}
+
+    def _bind_late(self, statement: t.Input, application: Application) -> None:
+        """Bind the parameters whose defaults needed sizes of an input that has come."""
+        layer, env = application.layer, application.env
+        names = declaring(layer.definition) if application.root else frozenset[str]()
+        for name in self.parameters.bind_late(application.late, layer, env, names):
+            application.arguments |= self.arguments({name: env.names[name]}, statement.span)
 
     # -------------------------------------------------------------- statements
 
@@ -141,6 +148,8 @@ class Statements(Control[Application]):
         match statement:
             case t.Input():
                 self.inputs.take(statement, scope)
+                if scope.late:
+                    self._bind_late(statement, scope)
             case t.Own():
                 self.weights.declare(statement, scope.env)
             case t.Shared():
@@ -186,6 +195,7 @@ class Statements(Control[Application]):
         layer = self.evaluator.evaluate(statement.value, env)
         if not is_layer(layer):
             raise SpecError.of("type", f"only a layer can be shared, not {noun(layer)}", statement.value.span)
+        name = self.evaluator.label(statement.label, env) if statement.label else statement.name
         with at(statement.span):
-            require_free(statement.name)
-        env.names[statement.name] = self.builder.declare(statement.name, layer, statement.span)
+            require_free(name)
+        env.names[statement.name] = self.builder.declare(name, layer, statement.span)

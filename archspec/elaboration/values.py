@@ -152,6 +152,19 @@ class SharedLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedPart:
+    """A part of a shared layer by its path below it, on the way to a weight: `mlp.fc1` in `mlp.fc1.weight`."""
+
+    layer: SharedLayer
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The name of the layer and the path."""
+        return f"{self.layer.name}.{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class Labelled:
     """A layer in a list, with the name of the step that it will be."""
 
@@ -217,6 +230,8 @@ def describe(value: Any) -> str:
             return f"{value.name}({', '.join(shown)})" if shown else value.name
         case SharedLayer():
             return f"shared {value.name}"
+        case SharedPart():
+            return value.name
         case Labelled():
             return f"{value.label}: {describe(value.layer)}"
         case Function() | DefinedFunction():
@@ -254,6 +269,8 @@ def noun(value: Any) -> str:
             return f"the tuple {describe(value)}"
         case OpLayer() | BlockLayer() | SharedLayer() | Labelled():
             return f"the layer {describe(value)}"
+        case SharedPart():
+            return f"a part of a shared layer, {value.name}"
         case Function() | DefinedFunction():
             return f"the function {value.name}"
         case _:
@@ -267,7 +284,7 @@ def plain(value: Any) -> Any:
             return number(value)
         case None | bool() | int() | float() | str():
             return value
-        case Tensor() | Labelled() | Function() | DefinedFunction() | Free():
+        case Tensor() | Labelled() | SharedPart() | Function() | DefinedFunction() | Free():
             return describe(value)
         case list() | tuple():
             return [plain(item) for item in value]

@@ -64,7 +64,8 @@ class Weights:
             )
             require_start(weight, f"`{statement.name}`")
         with at(statement.span):
-            name = self.builder.frame.claim_name(statement.name, statement.name, statement.span)
+            label = self.evaluator.label(statement.label, env) if statement.label else statement.name
+            name = self.builder.frame.claim_name(label, label, statement.span)
             env.names[statement.name] = self.builder.own_weight(name, weight, statement.span)
 
 

@@ -103,6 +103,7 @@ class _Folding:
         for node in nodes:
             self.types.update({Ref(node.name, i): type_ for i, type_ in enumerate(node.types)})
         self.members = _members(nodes, scopes)
+        self.named = {node.name for node in nodes} | {scope.name for scope in scopes}
         self.shared = self.shared_layers()
 
     # -------------------------------------------------------------- shared layers
@@ -140,12 +141,17 @@ class _Folding:
 
     def tied(self, node: Node, op: Tied) -> tuple[SharedLayer, str]:
         """The layer whose weight a step reads, and the weight's key."""
-        target, _, key = op.target.rpartition(".")
+        target = op.target
         owner: int | None = node.scope
         while owner is not None:
             prefix = _prefix(first_use(self.scopes[owner].name))
             if target.startswith(prefix) and target != prefix:
-                return (owner, target.removeprefix(prefix)), key
+                parts = target.removeprefix(prefix).split(".")
+                for count in range(1, len(parts)):
+                    name = ".".join(parts[:count])
+                    if prefix + name in self.named:
+                        return (owner, name), ".".join(parts[count:])
+                break
             owner = self.scopes[owner].parent
         raise Mistake(f"`{node.name}` reads `{op.target}`, which is in no scope around it")
 

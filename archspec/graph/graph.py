@@ -114,10 +114,11 @@ class Graph(Record):
 
     def first_use(self, function: int, layer: int) -> tuple[Function, Step] | None:
         """The first use of a shared layer of a function, and the function that contains it; None if unused."""
-        return first_use(self.functions, function, layer, self._first_uses)
+        return first_use(self.functions, function, layer, self.first_uses)
 
     @cached_property
-    def _first_uses(self) -> dict[tuple[int, int], tuple[Function, Step] | None]:
+    def first_uses(self) -> dict[tuple[int, int], tuple[Function, Step] | None]:
+        """The first uses found so far, by function and layer."""
         return {}
 
     @cached_property

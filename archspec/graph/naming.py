@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from archspec.graph.function import Call, Function, Step
 from archspec.graph.graph import Graph
+from archspec.graph.held import named
 from archspec.ground.errors import SpecError, suggest
 from archspec.ground.names import first_use
 
@@ -16,7 +17,7 @@ def find(graph: Graph, path: str) -> tuple[Function, Step]:
     index, rest = len(graph.functions) - 1, whole
     while True:
         function = graph.functions[index]
-        found = _named(graph, index, rest)
+        found = named(graph.functions, index, rest, graph.first_uses)
         if found is None:
             known = [name for step in function.steps if not step.is_use for name in step.names]
             known += [name for name in function.layers if name]
@@ -38,19 +39,3 @@ def _require_use(graph: Graph, path: str) -> None:
     if path not in names:
         uses = [name for name in names if first_use(name) == first_use(path)]
         raise SpecError.of("name", f"{graph.name} has no step `{path}`", help=suggest(path, uses))
-
-
-def _named(graph: Graph, index: int, path: str) -> tuple[Function, Step, int] | None:
-    """The step of a function that a path starts with, the function that contains it, and the length of its name."""
-    function = graph.functions[index]
-    for end in [*(i for i, letter in enumerate(path) if letter == "."), len(path)]:
-        name = path[:end]
-        if name in function.layers and (first := graph.first_use(index, function.layers.index(name))):
-            return *first, end
-        if name in function.by_name:
-            return function, function.by_name[name], end
-        if name.isdigit():
-            for step in function.steps:
-                if isinstance(step, Call) and step.times > 1 and 0 < int(name) - int(step.name) < step.times:
-                    return function, step, end
-    return None

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from archspec.graph.function import Apply, Call, Function, Step
 from archspec.graph.graph import Graph
+from archspec.graph.held import weight_at
 from archspec.graph.requirements import wrong
 from archspec.ground.tensor import show
 from archspec.ops.weights import Tied
@@ -82,10 +83,10 @@ class Sharing:
     def weight(self, event: Event, key: str) -> tuple[tuple[int, ...], str] | None:
         """Shape and dtype of a weight of the first use."""
         home, name, content = event
-        function, step = self.graph.functions[home], name
         if isinstance(content, int):
-            function, step, key = self.graph.functions[content], key, ""
-        found = function.held.get(step, {}).get(key)
+            found = weight_at(self.graph.functions, content, key)
+        else:
+            found = self.graph.functions[home].held.get(name, {}).get(key)
         return None if found is None else (found.shape, found.dtype)
 
     def matches(self, first: int, other: int) -> bool:

@@ -30,7 +30,7 @@ from archspec.graph.requirements import (
 )
 from archspec.graph.sharing import Sharing
 from archspec.ground.errors import Mistake, SpecError
-from archspec.ground.names import LONGEST_NAME, is_full_name, require_free
+from archspec.ground.names import LONGEST_NAME, is_full_name, is_label, require_free
 from archspec.ground.size import Free, require_place
 from archspec.ground.source import Location
 from archspec.ground.tensor import TensorType
@@ -240,7 +240,11 @@ class _Validation:
                 "`layers` must list the shared layers passed in, unnamed, then its own, each with a different name"
             )
         for name in own:
-            require_name(name, "a shared layer")
+            if not isinstance(name, str) or not is_label(name) or len(name) > LONGEST_NAME:
+                raise wrong(
+                    f"`{name}` cannot name a shared layer",
+                    help="names consist of letters, digits and `_`, joined by dots",
+                )
             require_free(name)
 
     # -------------------------------------------------------------- steps
@@ -306,6 +310,8 @@ class _Names:
         self.function = function
         self.taken: set[str] = {name for name in function.layers if name}
         self.groups: set[str] = set()
+        for name in self.taken:
+            self.groups.update(_groups(name))
         self.rows: list[tuple[int, int]] = []  # the first number of each row, and one past its last
         self.uses: dict[int, int] = {}
 
@@ -331,8 +337,7 @@ class _Names:
         if name in self.taken:
             raise wrong("duplicate step name")
         self.taken.add(name)
-        parts = name.split(".")
-        self.groups.update(".".join(parts[:i]) for i in range(1, len(parts)))
+        self.groups.update(_groups(name))
         if isinstance(step, Call) and step.times != 1:
             if not name.isdecimal():
                 raise wrong("a call that repeats must be named by a number")
@@ -348,3 +353,9 @@ class _Names:
         for (_, end), (start, _) in pairwise(ends):
             if start < end:
                 raise wrong(f"duplicate step name `{start}`")
+
+
+def _groups(name: str) -> Iterator[str]:
+    """The groups that a step of that name stands in: `a` and `a.b` for `a.b.c`."""
+    parts = name.split(".")
+    return (".".join(parts[:i]) for i in range(1, len(parts)))

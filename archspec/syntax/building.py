@@ -184,13 +184,22 @@ class _Builder:
 
     def make_own(self, span: Span, parts: list[Any]) -> t.Own:
         kind, name, dtype, shape, value = parts
-        return t.Own(self._line(span), _word(kind), str(name), str(dtype) if dtype else None, shape, value)
+        label, name = name if isinstance(name, tuple) else (None, name)
+        return t.Own(
+            self._line(span), _word(kind), label, str(name), str(dtype) if dtype else None, shape, value
+        )
+
+    def make_labelled(self, span: Span, parts: list[Any]) -> tuple[t.Text, Token]:
+        text, name = parts
+        return self.make_string(self._token_span(text), [text]), name
 
     def make_shape(self, span: Span, parts: list[Any]) -> tuple[t.Expression, ...]:
         return _kept(parts)
 
     def make_shared(self, span: Span, parts: list[Any]) -> t.Shared:
-        return t.Shared(self._line(span), str(parts[0]), parts[1])
+        name, value = parts
+        label, name = name if isinstance(name, tuple) else (None, name)
+        return t.Shared(self._line(span), label, str(name), value)
 
     def make_assign(self, span: Span, parts: list[Any]) -> t.Assign:
         return t.Assign(self._line(span), parts[0], parts[1])

@@ -285,9 +285,13 @@ class Input(Statement):
 
 
 class Own(Statement):
-    """`weight table: [169, heads] = trunc_normal(0.02)`; likewise `buffer`, and `constant` (not saved)."""
+    """`weight table: [169, heads] = trunc_normal(0.02)`; likewise `buffer`, and `constant` (not saved).
+
+    Its key is its name, or what stands before that: `weight "rel_pos.table" as table: ...`.
+    """
 
     kind: Literal["weight", "buffer", "constant"]
+    label: Text | None
     name: str
     dtype: str | None
     shape: tuple[Expression, ...]
@@ -297,6 +301,7 @@ class Own(Statement):
 class Shared(Statement):
     """`shared mlp = [Linear(64), ReLU]`: one instance, whose weights every use shares."""
 
+    label: Text | None
     name: str
     value: Expression
 

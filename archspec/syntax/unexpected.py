@@ -172,6 +172,6 @@ _WORDS = {
     "NAME": "a name", "INT": "a number", "FLOAT": "", "FIGURE": "a figure such as `25.56M`",
     "STRING": "a string", "_NL": "the end of the line", "_INDENT": "an indented line", "_DEDENT": "",
     "$END": "the end of the file", "COMPARE": "a comparison", "ADDITIVE": "`+`", "MULTIPLICATIVE": "",
-    "KIND": "`block`", "OWN": "", "EQUAL": "`=`", "AUGMENTED": "", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`",
+    "KIND": "`block`", "OWN": "", "AS": "`as`", "EQUAL": "`=`", "AUGMENTED": "", "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`",
     "LBRACE": "`{`", "RBRACE": "`}`", "COMMA": "`,`", "COLON": "`:`", "DOT": "", "__ANON_0": "", "STAR": "",
 }  # fmt: skip

@@ -202,3 +202,32 @@ def test_a_pipe_is_no_file_of_weights(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", tmp_path):
         with pytest.raises(SpecError, match="not a regular file"):
             archspec.load(archspec.read_text(SPEC), weights=path)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_weights_with_dotted_keys_and_weights_further_down_are_read_where_they_are(flat: bool) -> None:
+    graph = archspec.read_text(
+        """
+block Mlp:
+    input x: [N, D]
+    return x -> fc1: Linear(12) -> ReLU -> fc2: Linear(D)
+
+model Net:
+    input x: [5, 8]
+    weight "rel.table" as table: [5, 8] = normal(1.0)
+    shared "head.mlp" as mlp = Mlp
+    y = (x + table) -> mlp -> mlp
+    return y @ (mlp.fc1.weight -> Permute([1, 0])) + mlp.fc1.bias
+"""
+    )
+    net, x = archspec.load(graph, seed=0, flat=flat), torch.randn(3, 5, 8)
+    state = net.state_dict()
+    one = torch.nn.Sequential(torch.nn.Linear(8, 12), torch.nn.ReLU(), torch.nn.Linear(12, 8))
+    one.load_state_dict(
+        {f"{i}.{k}": state[f"head.mlp.fc{j}.{k}"] for i, j in ((0, 1), (2, 2)) for k in ("weight", "bias")}
+    )
+    wanted = torch.nn.functional.linear(one(one(x + state["rel.table"])), one[0].weight, one[0].bias)
+    assert set(state) == {"rel.table", *(f"head.mlp.fc{j}.{k}" for j in (1, 2) for k in ("weight", "bias"))}
+    assert torch.allclose(net(x), wanted, atol=1e-5)
+    net(x).sum().backward()
+    assert net.get_parameter("rel.table").grad is not None

@@ -1271,3 +1271,120 @@ def test_outputs_of_a_step_spread_out() -> None:
     graph = net("parts = x -> Split(3)", "return (*parts, x) -> Concat")
     read = [(ref.producer, ref.output) for ref in graph.nodes[-1].inputs]
     assert read == [("split", 0), ("split", 1), ("split", 2), ("x", 0)]
+
+
+# ------------------------------------------------------------------ defaults from the sizes of inputs
+
+MLP = """
+block Mlp(hidden: int = 4 * D, inner: int = hidden // 2, act: layer = ReLU):
+    input x: [N, D]
+    return x -> fc1: Linear(hidden) -> act -> fc2: Linear(inner) -> fc3: Linear(D)
+"""
+
+
+def test_a_default_may_use_the_sizes_of_inputs() -> None:
+    graph = net("return x -> a: Mlp -> b: Mlp(6) -> c: Mlp(inner=3)", before=MLP, given="input x: [5, 8]")
+    found = {scope.name: scope.arguments for scope in graph.scopes if scope.block == "Mlp"}
+    assert found == {
+        "a": {"hidden": 32, "inner": 16, "act": "ReLU"},
+        "b": {"hidden": 6, "inner": 3, "act": "ReLU"},
+        "c": {"hidden": 32, "inner": 3, "act": "ReLU"},
+    }
+    assert [list(arguments) for arguments in found.values()] == [["hidden", "inner", "act"]] * 3
+    assert weights(graph)["a.fc1.weight"] == (32, 8) and weights(graph)["c.fc2.weight"] == (3, 32)
+
+
+def test_a_default_may_use_the_inputs_themselves() -> None:
+    graph = net(
+        "return (x, x -> Conv(8)) -> Join",
+        before="block Join(width: int = a.channels + b.channels, by = (a -> Conv(1))):\n    input a\n    input b\n"
+        "    return (concat(a, b) -> Conv(width)) * by\n",
+    )
+    assert shape(graph) == (11, 32, 32)
+    assert names(graph) == ["conv", "join.conv", "join.concat", "join.conv_1", "join.mul"]
+
+
+def test_a_models_default_may_use_the_sizes_that_it_declares() -> None:
+    text = "model Net(size: int = 8, width: int = 2 * x.height):\n    input x: [3, size, size]\n    return x -> Conv(width)\n"
+    assert shape(archspec.read_text(text)) == (16, 8, 8)
+    assert shape(archspec.read_text(text, size=4)) == (8, 4, 4)
+    assert shape(archspec.read_text(text, width=4)) == (4, 8, 8)
+    assert archspec.read_text(text).functions[-1].arguments == {"size": 8, "width": 16}
+
+
+def test_a_size_known_before_is_used_at_once() -> None:
+    graph = net(
+        "return x -> Unit",
+        before="C = 3\nblock Unit(width: int = 2 * C):\n    input x: [width // 2, H, W]\n    return x -> Conv(width)\n",
+    )
+    assert shape(graph) == (6, 32, 32)
+
+
+# ------------------------------------------------------------------ keys with dots, weights further down
+
+BELOW = """
+block Mlp(hidden: int = 12):
+    input x: [N, D]
+    return x -> fc1: Linear(hidden) -> act: ReLU -> "tail.fc2": Linear(D)
+
+block Outer:
+    input x: [N, D]
+    shared "in.side" as inner = Mlp
+    return x -> inner -> inner -> steps: 3 * [Linear(D)]
+
+block Reads(layer):
+    input x
+    return x * layer.bias
+"""
+
+
+def test_an_own_weight_may_have_a_key_with_dots() -> None:
+    graph = net(
+        'weight "rel_pos.table" as table: [8] = zeros',
+        "for i in range(2):",
+        '    buffer "scales.{i}.gamma" as gamma: [8] = ones',
+        "    x = x * gamma + table",
+        "return x",
+        given="input x: [5, 8]",
+    )
+    assert weights(graph) == {"rel_pos.table": (8,), "scales.0.gamma": (8,), "scales.1.gamma": (8,)}
+    assert graph == Graph.from_json(graph.to_json())
+    assert graph.nodes == graph.with_nodes(graph.nodes).nodes
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("mlp.fc1.weight", "mlp.fc1.weight"),
+        ("mlp.tail.fc2.bias", "mlp.tail.fc2.bias"),
+        ("layers[0].bias", "layers.0.bias"),
+        ("layers[1][1].bias", "layers.1.1.bias"),
+        ("layers.norm.weight", "layers.norm.weight"),
+        ("outer.in.side.fc1.bias", "top.outer.in.side.fc1.bias"),
+        ("outer.steps[2].weight", "top.outer.steps.2.weight"),
+    ],
+)
+def test_weights_further_down_a_shared_layer_are_reached_by_their_path(path: str, key: str) -> None:
+    graph = net(
+        "shared mlp = Mlp",
+        "shared layers = [Linear(8), [ReLU, Linear(8)], norm: LayerNorm]",
+        'shared "top.outer" as outer = Outer',
+        "y = x -> mlp -> layers -> outer -> outer",
+        f"return y, {path}",
+        before=BELOW,
+        given="input x: [5, 8]",
+    )
+    assert str(node(graph, graph.outputs[1].value.producer).op.arguments["target"]) == key
+    assert shape(graph, 1) == graph.weights[key].shape
+    assert graph == Graph.from_json(graph.to_json())
+    assert graph.nodes == graph.with_nodes(graph.nodes).nodes
+
+
+def test_a_part_of_a_shared_layer_can_be_handed_to_a_block() -> None:
+    graph = net(
+        "shared outer = Outer",
+        "return x -> outer -> Reads(outer.steps[1])",
+        before=BELOW,
+        given="input x: [5, 8]",
+    )
+    assert node(graph, "reads.outer_steps_1_bias").op.arguments["target"] == "outer.steps.1.bias"
