@@ -80,7 +80,8 @@ def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
         if not trains(node) and trained.isdisjoint(node.operands):
             continue
         results = [Ref(node.name, index) for index in range(len(node.types))]
-        trained.update(results)
+        if not node.op.stops_gradients:
+            trained.update(results)
         need = needs(node)
         extra += times[node.scope] * sum(map(size, need.made))
         kept.update(homes[node.operands[i]] for i in need.operands)

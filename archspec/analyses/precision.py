@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from archspec.graph import Graph, Node, Ref
 from archspec.op import Movement
+from archspec.ops.casting import Cast
 from archspec.ops.weights import Constant, Own, Tied
 
 
 def exact_values(graph: Graph) -> set[Ref]:
-    """The real values that follow from constants and whole numbers alone, and from no weight, buffer or real input.
+    """The real values that follow from constants, whole numbers and casts alone, and from no weight, buffer or real input.
 
     A bf16 has 8 significant bits: the position 500 rounded to it is off by up to 1, and the sine of that is noise. So
     these are computed in the dtype that the spec says, or in that of the weights if it is wider, and rounded where they
@@ -19,6 +20,15 @@ def exact_values(graph: Graph) -> set[Ref]:
         if _is_exact(graph, node, exact):
             exact.update(Ref(node.name, index) for index, type_ in enumerate(node.types) if type_.floating)
     return exact
+
+
+def cast_values(graph: Graph, exact: set[Ref]) -> set[Ref]:
+    """Those of the exact values that follow from a Cast, whose dtype the spec asks for: they leave the network as they are."""
+    found: set[Ref] = set()
+    for node in graph.nodes:
+        if isinstance(node.op, Cast) or not found.isdisjoint(node.operands):
+            found.update(Ref(node.name, index) for index in range(len(node.types)))
+    return found & exact
 
 
 def rounded_weights(graph: Graph) -> set[str]:
@@ -51,7 +61,7 @@ def owns_weights(graph: Graph, node: Node) -> bool:
 
 
 def _is_exact(graph: Graph, node: Node, exact: set[Ref]) -> bool:
-    if isinstance(node.op, Constant):
+    if isinstance(node.op, Constant | Cast):
         return True
     if isinstance(node.op, Own | Tied):
         return False

@@ -226,7 +226,7 @@ class _Lowering(Steps):
     def output(self, output: Output, program: Program) -> int:
         """The number of what the network gives, in the dtype of a weight."""
         number = program.numbers[output.value]
-        if output.value not in self.exact:
+        if output.value not in self.exact or output.value in self.cast:
             return number
         return self.converted(Rounded, number, output.type.dtype, self.graph.scopes[0], program)
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from archspec.analyses.memory import written_over
-from archspec.analyses.precision import exact_values, owns_weights
+from archspec.analyses.precision import cast_values, exact_values, owns_weights
 from archspec.backends.torch_leaves import Leaf, Leaves, alike, clone, makes_real
 from archspec.backends.torch_modules import Step
 from archspec.backends.torch_precision import Exact, Real, Rounded, Unnarrowed, rounded
@@ -46,6 +46,7 @@ class Steps:
         self.first_uses: dict[str, tuple[nn.Module, str]] = {}
         self.uses = Counter([first_use(node.name) for node in graph.nodes])
         self.exact = exact_values(graph)
+        self.cast = cast_values(graph, self.exact)
         self.taken = {node.name for node in graph.nodes} | {scope.name for scope in graph.scopes}
 
     def node(self, node: Node, program: Program) -> None:

@@ -24,7 +24,15 @@ _ON_NUMBERS: dict[str, Callable[[Any, Any], Any]] = {
 }
 EXACT = {sign: _ON_NUMBERS[sign] for sign in ("+", "-")}  # most of what specs compute: a short way for it
 SMALL = 10**18  # results below that need no further check
-_ON_TENSORS = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div", "@": "MatMul"}
+_ON_TENSORS = {
+    "+": "Add",
+    "-": "Sub",
+    "*": "Mul",
+    "/": "Div",
+    "@": "MatMul",
+    "//": "FloorDivide",
+    "%": "Remainder",
+}
 _COMPARISONS = {
     "==": "Equal",
     "!=": "NotEqual",
@@ -154,6 +162,8 @@ def with_number(sign: str, left: Any, right: Any) -> list[OpCall]:
             return [("Power", {"exponent": -1}), ("Scale", {"factor": value})]
         case "**" if forward:
             return [("Power", {"exponent": value})]
+        case "//" | "%" if forward:
+            return [(_ON_TENSORS[sign], {"number": value})]
     raise Mistake(f"`{sign}` is not defined between a tensor and a number", kind="type")
 
 

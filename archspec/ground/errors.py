@@ -165,8 +165,11 @@ class SpecWarning(UserWarning):
     """A spec is right, but something in it is hardly meant so: nothing uses it, or it hides something. `problem` says all."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.message} [{problem.kind}]")
+        super().__init__(problem)  # so that it can be pickled
         self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.problem.message} [{self.problem.kind}]"
 
 
 class InputError(SpecError, ValueError):

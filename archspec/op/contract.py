@@ -89,6 +89,8 @@ class Op(Called):
     """Whether its output at inference is a view of its input."""
     only_trains: ClassVar[bool] = False
     """Whether it returns its input unchanged at inference."""
+    stops_gradients: ClassVar[bool] = False
+    """Whether no gradient flows back through it."""
     needs_order: ClassVar[bool] = False
     """Whether it merges axes, so that its output is a view only of an input that is contiguous."""
     autocasts: ClassVar[bool] = False

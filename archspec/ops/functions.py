@@ -58,6 +58,62 @@ class Abs(_EachValue):
     examples = ("f32[4, 8] -> Abs -> f32[4, 8]", "i32[3] -> Abs -> i32[3]")
 
 
+class Sign(_EachValue):
+    """-1, 0 or 1: the sign of the value.
+
+    Shapes: [*S] -> [*S]
+    FLOPs: 1 per value
+    Raises: when the values are bool
+    """
+
+    function = "sign"
+
+    examples = ("f32[4, 8] -> Sign -> f32[4, 8]", "i64[3] -> Sign -> i64[3]")
+    saves = ()
+
+
+class Floor(_EachValue):
+    """The next whole number below, of the same dtype.
+
+    Shapes: [*S] -> [*S]
+    FLOPs: 1 per value
+    Raises: when the values are bool
+    """
+
+    function = "floor"
+
+    examples = ("f32[4, 8] -> Floor -> f32[4, 8]", "i64[3] -> Floor -> i64[3]")
+    saves = ()
+
+
+class Ceil(_EachValue):
+    """The next whole number above, of the same dtype.
+
+    Shapes: [*S] -> [*S]
+    FLOPs: 1 per value
+    Raises: when the values are bool
+    """
+
+    function = "ceil"
+
+    examples = ("f32[4, 8] -> Ceil -> f32[4, 8]", "i64[3] -> Ceil -> i64[3]")
+    saves = ()
+
+
+class Round(_EachValue):
+    """The nearest whole number, halves to the even one, of the same dtype.
+
+    Shapes: [*S] -> [*S]
+    FLOPs: 1 per value
+    Raises: when the values are bool
+    """
+
+    function = "round"
+
+    examples = ("f32[4, 8] -> Round -> f32[4, 8]", "i64[3] -> Round -> i64[3]")
+    saves = ()
+
+
 class _EachReal(_EachValue):
     """One function of each value, a real number."""
 
@@ -102,6 +158,18 @@ class Log(_EachReal):
     function = "log"
 
     examples = ("f32[4, 8] -> Log -> f32[4, 8]", "i64[3] -> Log -> f32[3]")
+
+
+class Erf(_EachReal):
+    """The error function, the integral of the normal distribution.
+
+    Shapes: [*S] -> [*S]
+    FLOPs: 1 per value
+    """
+
+    function = "erf"
+
+    examples = ("f32[4, 8] -> Erf -> f32[4, 8]", "i64[3] -> Erf -> f32[3]")
 
 
 class Sin(_EachReal):

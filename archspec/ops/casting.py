@@ -1,0 +1,128 @@
+"""Dtypes and gradients: values in another dtype, and values that train nothing before them."""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator
+
+from archspec.ground.errors import Mistake
+from archspec.ground.tensor import DType, TensorType, promote, torch_name
+from archspec.ground.tensor import dtype as dtype_named
+from archspec.op import Elementwise, Lowered, Movement, PositiveInt
+from archspec.op.calling import arguments
+from archspec.op.dependence import Along, Reach
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def _short(name: Any) -> Any:
+    """The dtype by its short name. Raises Mistake if there is none of that name."""
+    return dtype_named(name) if isinstance(name, str) else name
+
+
+class Cast(Movement, Elementwise):
+    """The values in another dtype: real numbers are cut to whole ones, and what is not 0 is true.
+
+    A real dtype holds in a module that is cast, too, but for a wider one that the module has: `Cast("f32")` makes an island in which
+    half-precision modules compute in f32.
+
+    Shapes: [*S] -> [*S] of that dtype
+    FLOPs: 0
+    Raises: when there is no such dtype
+    """
+
+    dtype: Annotated[DType, BeforeValidator(_short)]
+
+    examples = (
+        'f16[4, 8] -> Cast("f32") -> f32[4, 8]',
+        'f32[4, 8] -> Cast("i64") -> i64[4, 8]',
+        'i64[3] -> Cast("f32") -> f32[3]',
+        'f32[3] -> Cast("bool") -> bool[3]',
+        'bool[3] -> Cast("float16") -> f16[3]',
+    )
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        return replace(x, dtype=self.dtype)
+
+    def lower(self, x: TensorType) -> Lowered:
+        """`cast`."""
+        out = self.infer(x)
+        widens = x.floating and out.floating and promote(x, out) == self.dtype
+        return partial(cast, dtype=torch_name(self.dtype), widens=widens)
+
+
+class Detach(Movement, Elementwise):
+    """The same values, through which no gradient flows back.
+
+    Shapes: [*S] -> [*S]
+    FLOPs: 0
+    """
+
+    examples = ("f32[4, 8] -> Detach -> f32[4, 8]", "i64[3] -> Detach -> i64[3]")
+    without_batch = True
+    view = True
+    stops_gradients = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """[*S] -> [*S]."""
+        return x
+
+    def lower(self, x: TensorType) -> Lowered:
+        """`torch.detach`."""
+        import torch
+
+        return torch.detach
+
+
+class OneHot(Movement):
+    """For each index a vector that is 1 at that place, and 0 elsewhere.
+
+    Shapes: i64[*S] -> i64[*S, count], also from i32
+    FLOPs: 0
+    Raises: when the values are not i32 or i64
+    """
+
+    count: PositiveInt
+
+    pytorch = arguments(num_classes="count")
+
+    examples = ("i64[4] -> OneHot(10) -> i64[4, 10]", "i32[2, 3] -> OneHot(5) -> i64[2, 3, 5]")
+    without_batch = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        """i64[*S] -> i64[*S, count]."""
+        require_index(x, self)
+        return replace(x.with_shape((*x.shape, self.count)), dtype="i64")
+
+    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+        """Each vector depends on the index in its place."""
+        return (tuple(Along((axis,)) for axis in range(x.rank)),)
+
+    def lower(self, x: TensorType) -> Lowered:
+        """`one_hot`."""
+        return partial(one_hot, count=self.count)
+
+
+def require_index(x: TensorType, op: Movement) -> None:
+    """Mistake unless the values are whole numbers that PyTorch indexes with."""
+    if x.dtype not in ("i32", "i64"):
+        raise Mistake(f"{type(op).__name__} takes indices of i32 or i64, not {x}", kind="dtype")
+
+
+def cast(x: "Tensor", *, dtype: str, widens: bool) -> "Tensor":
+    """The tensor in a dtype; where that `widens` it, never in a narrower one than it has."""
+    import torch
+
+    wanted = getattr(torch, dtype)
+    return x.to(torch.promote_types(x.dtype, wanted) if widens else wanted)
+
+
+def one_hot(x: "Tensor", *, count: int) -> "Tensor":
+    """1 at each index, 0 elsewhere; an index that is out of range is an error on the CPU."""
+    from torch.nn import functional
+
+    return functional.one_hot(x.long(), count)
