@@ -259,12 +259,23 @@ class Attention(_Layer):
         return f"dropout={self.dropout}"
 
 
+def around(size: int, extent: int, stride: int) -> tuple[int, int]:
+    """What TensorFlow's SAME adds before and after an axis, over which a window of `extent` moves by `stride`."""
+    missing = extent - 1 - (size - 1) % stride
+    if extent < stride:
+        missing = torch.sym_max(missing, 0)  # type: ignore[no-untyped-call]
+    return missing // 2, missing - missing // 2
+
+
 class DeformConv(_Layer, nn.Conv2d):
     """A convolution with samples displaced by offsets [Dai et al., 2017; Zhu et al., 2019]."""
 
-    def __init__(self, offset_groups: int, **settings: Any) -> None:
+    def __init__(
+        self, offset_groups: int, margins: tuple[tuple[int, int] | None, ...], **settings: Any
+    ) -> None:
         super().__init__(**settings)
         self.offset_groups = offset_groups
+        self.margins = margins  # before and after each axis; None where its size decides
 
     def forward(self, input: Tensor, offset: Tensor, *, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """[N, C, H, W], [N, 2 * G * K, H', W'], [N, G * K, H', W'] -> [N, out, H', W'], for K taps."""
@@ -291,6 +302,7 @@ class DeformConv(_Layer, nn.Conv2d):
             torch.arange(count, dtype=offset.dtype, device=offset.device)
             for count in (self.kernel_size[axis], offset.shape[axis - 2])
         )
-        starts = places * self.stride[axis] - self.padding[axis]  # type: ignore[operator]
-        pixels = kernel[:, None] * self.dilation[axis] + starts
+        margin, extent = self.margins[axis], self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
+        before, _ = around(image.shape[axis + 2], extent, self.stride[axis]) if margin is None else margin
+        pixels = kernel[:, None] * self.dilation[axis] + (places * self.stride[axis] - before)
         return (2 * pixels + 1) / image.shape[axis + 2] - 1

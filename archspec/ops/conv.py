@@ -13,7 +13,7 @@ from archspec.op.calling import FROM_INPUT, PAD_BEFORE, arguments
 from archspec.op.dependence import WHOLE, Along, Reach, Slide
 from archspec.op.initialisation import Init, ones
 from archspec.op.inputs import by_axes, channels_of, space_of
-from archspec.op.window import Margin, Padding, Window, padded, per_axis, seen_by, slide
+from archspec.op.window import Margin, Padding, Window, Windows, per_axis
 from archspec.ops.linear import weight_and_bias
 from archspec.ops.norm import standardising
 
@@ -52,8 +52,7 @@ class _Conv(Op):
         """[C, *S] -> [out, *S']."""
         space = space_of(x, self)
         require_groups(self.groups, channels_of(x), self.out)
-        places = slide(space, self.kernel, self.stride, self.padding, self.dilation)
-        return x.with_shape((self.out, *places))
+        return x.with_shape((self.out, *self._windows(x).places(space)))
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
         """`weight` [out, C / groups, *kernel] and `bias` [out], PyTorch's default initialisation unless given."""
@@ -66,22 +65,26 @@ class _Conv(Op):
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value depends on a window of every channel."""
-        settings = self._settings(x)
-        names = ("kernel_size", "stride", "padding", "dilation")
-        return ((WHOLE, *seen_by(*(settings[name] for name in names))),)
+        return ((WHOLE, *self._windows(x).seen(x.shape[1:])),)
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input, with what is added around it where PyTorch's kernels do not add it."""
+        return (read_by(self._windows(x), x),)
+
+    def _windows(self, x: TensorType) -> Windows:
+        """What slides over the input."""
+        return Windows.of(x.rank - 1, self.kernel, self.stride, self.padding, self.dilation)
 
     def _settings(self, x: TensorType) -> dict[str, Any]:
-        """The arguments of PyTorch's modules."""
-        axes = x.rank - 1
-        kernel, stride = per_axis(self.kernel, axes, "kernel"), per_axis(self.stride, axes, "stride")
-        dilation = per_axis(self.dilation, axes, "dilation")
+        """The arguments of PyTorch's modules, and `margins` where they have none for such padding."""
+        windows = self._windows(x)
         return {
             "in_channels": channels_of(x),
             "out_channels": self.out,
-            "kernel_size": kernel,
-            "stride": stride,
-            "padding": padded(kernel, stride, self.padding, dilation),
-            "dilation": dilation,
+            "kernel_size": windows.kernel,
+            "stride": windows.stride,
+            **padding_settings(windows),
+            "dilation": windows.dilation,
             "groups": self.groups,
             "bias": self.bias,
             "device": "meta",
@@ -95,7 +98,8 @@ class _Conv(Op):
 class Conv(_Conv):
     """Slide `out` learned windows over a signal, an image or a volume [LeCun et al., 1989].
 
-    Shapes: [C, *S] -> [out, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1
+    Shapes: [C, *S] -> [out, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1;
+            S' = S / stride rounded up with `padding="tf_same"`
     MACs:   C / groups * prod(kernel) per output value
     FLOPs:  2 MACs; 1 per output value with a bias
     Raises: when `groups` does not divide both C and `out`, or the window does not fit
@@ -107,13 +111,26 @@ class Conv(_Conv):
         "f32[2, 9, 9, 9] -> Conv(2, 3, padding=0, dilation=2) -> f32[2, 5, 5, 5]",
         "f32[4, 12, 12] -> Conv(6, [1, 7]) -> f32[6, 12, 12]",
         'f32[4, 12, 12] -> Conv(6, 4, stride=4, init=kaiming_normal(mode="fan_out")) -> f32[6, 3, 3]',
+        'f32[3, 32, 31] -> Conv(8, 3, stride=2, padding="tf_same") -> f32[8, 16, 16]',
+        'f32[3, 7, 8] -> Conv(8, [2, 1], stride=[1, 3], padding="tf_same") -> f32[8, 7, 3]',
+        'f32[3, 8, 8, 8] -> Conv(4, 3, stride=[1, 2, 4], padding="tf_same", bias=false) -> f32[4, 8, 4, 2]',
+        "f32[3, 9] -> Conv(4, 2, padding=[[1, 0]]) -> f32[4, 9]",
+        "f32[3, 8, 8] -> Conv(4, 3, stride=2, padding=[[0, 1], 1]) -> f32[4, 4, 4]",
     )
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`."""
+        """`nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`; one of them behind padding that they do not have."""
         from torch import nn
 
-        return by_axes(x, nn.Conv1d, nn.Conv2d, nn.Conv3d)(**self._settings(x))
+        settings = self._settings(x)
+        if "margins" in settings:
+            from archspec.op import padded_layers as padded
+
+            made: nn.Module = by_axes(x, padded.PaddedConv1d, padded.PaddedConv2d, padded.PaddedConv3d)(
+                **settings
+            )
+            return made
+        return by_axes(x, nn.Conv1d, nn.Conv2d, nn.Conv3d)(**settings)
 
 
 class WSConv(_Conv):
@@ -137,6 +154,9 @@ class WSConv(_Conv):
         "f32[8, 20] -> WSConv(4, 5, groups=4, bias=false, eps=1e-6) -> f32[4, 20]",
         "f32[2, 9, 9, 9] -> WSConv(2, 3, padding=0, dilation=2) -> f32[2, 5, 5, 5]",
         "f32[3, 32, 32] -> WSConv(8, 3, gain=true) -> f32[8, 32, 32]",
+        'f32[3, 32, 32] -> WSConv(8, 3, stride=2, padding="tf_same", gain=true) -> f32[8, 16, 16]',
+        "f32[3, 9] -> WSConv(4, 3, padding=[[2, 0]]) -> f32[4, 9]",
+        "f32[3, 4, 5, 6] -> WSConv(4, 2, padding=[[1, 0], [0, 1], 0]) -> f32[4, 4, 5, 5]",
     )
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
@@ -156,14 +176,20 @@ class WSConv(_Conv):
         """The input; the deviation of each output's weights, the weights centred, and standardised."""
         weight = TensorType(self.weights(x)["weight"].shape, x.dtype, batched=False)
         outputs = weight.with_shape((self.out,))
-        return ("inputs", outputs, weight, weight, *((outputs, weight) if self.gain else ()))
+        return (*super().saved(x), outputs, weight, weight, *((outputs, weight) if self.gain else ()))
 
     def lower(self, x: TensorType) -> "nn.Module":
         """`nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`, its weight standardised before each use."""
+        from archspec.op import padded_layers as padded
         from archspec.op import torch_layers as layers
 
-        module = by_axes(x, layers.WSConv1d, layers.WSConv2d, layers.WSConv3d)
-        return module(self.eps, self.gain, **self._settings(x))
+        settings: dict[str, Any] = {"eps": self.eps, "gained": self.gain, **self._settings(x)}
+        made: nn.Module
+        if "margins" in settings:
+            made = by_axes(x, padded.PaddedWSConv1d, padded.PaddedWSConv2d, padded.PaddedWSConv3d)(**settings)
+        else:
+            made = by_axes(x, layers.WSConv1d, layers.WSConv2d, layers.WSConv3d)(**settings)
+        return made
 
 
 class ConvTranspose(Op):
@@ -290,6 +316,20 @@ def _spread(kernel: int, stride: int, padding: int, dilation: int) -> Slide:
         return (min(reached), max(reached)) if reached else (sources[0] // stride,) * 2
 
     return Slide.resampled(Fraction(1, stride), seen)
+
+
+def padding_settings(windows: Windows) -> dict[str, Any]:
+    """`padding` as PyTorch's layers take it, or the `margins` that those of `padded_layers` take."""
+    if windows.padding is not None:
+        return {"padding": windows.padding}
+    return {"margins": windows.margins}
+
+
+def read_by(windows: Windows, x: TensorType) -> str | TensorType:
+    """What a kernel reads: its input, or that with padding around it, which is a tensor made on the way."""
+    if windows.padding is not None:
+        return "inputs"
+    return x.with_shape((x.shape[0], *windows.padded(x.shape[1:])))
 
 
 def require_groups(groups: int, channels: int, out: int) -> None:

@@ -14,7 +14,7 @@ from archspec.op.calling import FROM_INPUT, arguments
 from archspec.op.dependence import WHOLE, Along, Reach
 from archspec.op.initialisation import Init
 from archspec.op.inputs import channels_of, require_real
-from archspec.op.window import Padding, Window, padded, per_axis, seen_by, slide
+from archspec.op.window import Padding, Window, Windows, per_axis
 from archspec.ops.conv import require_groups
 from archspec.ops.linear import weight_and_bias
 
@@ -67,6 +67,8 @@ class DeformConv(Op):
         "(f32[4, 8, 9], f32[18, 8, 9]) -> DeformConv(6, mask=f32[9, 8, 9]) -> f32[6, 8, 9]",
         "(f32[4, 9, 9], f32[12, 7, 9]) -> DeformConv(2, [3, 1], padding=[1, 0], dilation=2, offset_groups=2,"
         " bias=false, mask=f32[6, 7, 9]) -> f32[2, 7, 9]",
+        '(f32[4, 8, 9], f32[18, 4, 5]) -> DeformConv(6, stride=2, padding="tf_same") -> f32[6, 4, 5]',
+        "(f32[4, 8, 8], f32[8, 8, 7]) -> DeformConv(6, 2, padding=[[1, 0], 0]) -> f32[6, 8, 7]",
     )
 
     def infer(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> TensorType:
@@ -80,7 +82,7 @@ class DeformConv(Op):
             raise Mistake(
                 f"{channels} channels are not divisible into {self.offset_groups} offset groups", kind="shape"
             )
-        places = slide(x.shape[1:], self.kernel, self.stride, self.padding, self.dilation)
+        places = self._windows().places(x.shape[1:])
         taps = self.offset_groups * prod(per_axis(self.kernel, 2, "kernel"))
         _require_type("offset", offset, (2 * taps, *places), x)
         if mask is not None:
@@ -124,31 +126,32 @@ class DeformConv(Op):
         self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None
     ) -> tuple[Reach, ...]:
         """Each value depends on a window of every channel, wherever its samples are displaced, and its own offsets and mask."""
-        kernel, stride = per_axis(self.kernel, 2, "kernel"), per_axis(self.stride, 2, "stride")
-        dilation = per_axis(self.dilation, 2, "dilation")
-        window = seen_by(kernel, stride, padded(kernel, stride, self.padding, dilation), dilation)
         moved = (WHOLE, Along((1,)), Along((2,)))
-        displaced = tuple(along._replace(mixed=True) for along in window)
+        displaced = tuple(along._replace(mixed=True) for along in self._windows().seen(x.shape[1:]))
         return ((WHOLE, *displaced), moved, *(() if mask is None else (moved,)))
 
     def lower(self, x: TensorType, offset: TensorType, *, mask: TensorType | None = None) -> "nn.Module":
         """`torch_layers.DeformConv`."""
         from archspec.op.torch_layers import DeformConv as Module
 
-        kernel, stride = per_axis(self.kernel, 2, "kernel"), per_axis(self.stride, 2, "stride")
-        dilation = per_axis(self.dilation, 2, "dilation")
+        windows = self._windows()
         return Module(
             self.offset_groups,
+            windows.margins,
             in_channels=channels_of(x),
             out_channels=self.out,
-            kernel_size=kernel,
-            stride=stride,
-            padding=padded(kernel, stride, self.padding, dilation),
-            dilation=dilation,
+            kernel_size=windows.kernel,
+            stride=windows.stride,
+            padding=windows.padding or 0,
+            dilation=windows.dilation,
             groups=self.groups,
             bias=self.bias,
             device="meta",
         )
+
+    def _windows(self) -> Windows:
+        """What slides over the image."""
+        return Windows.of(2, self.kernel, self.stride, self.padding, self.dilation)
 
 
 def _require_type(name: str, given: TensorType, shape: Shape, x: TensorType) -> None:

@@ -8,7 +8,7 @@ from archspec.ground.tensor import TensorType
 from archspec.op import Elementwise, Movement
 from archspec.op.dependence import Reach
 from archspec.op.inputs import channels_of
-from archspec.op.window import Window, per_axis, slide
+from archspec.op.window import Window, Windows, per_axis
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,7 +58,7 @@ class Zero(Movement):
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S']."""
         channels_of(x)
-        return x.with_shape((x.shape[0], *slide(x.shape[1:], 1, self.stride, 0)))
+        return x.with_shape((x.shape[0], *Windows.of(x.rank - 1, 1, self.stride, 0).places(x.shape[1:])))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """No value depends on the input."""

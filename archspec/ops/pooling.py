@@ -12,7 +12,8 @@ from archspec.op import Op
 from archspec.op.calling import arguments
 from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
 from archspec.op.inputs import by_axes, space_of
-from archspec.op.window import Padding, Window, padded, per_axis, seen_by, slide
+from archspec.op.window import Padding, Window, Windows, per_axis
+from archspec.ops.conv import padding_settings, read_by
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,43 +35,48 @@ class _Pool(Op):
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S']."""
         space = space_of(x, self)
-        kernel, stride, padding = self._windows(x)
-        for k, p in zip(kernel, padding, strict=True):
-            if 2 * p > k:
+        windows = self._windows(x)
+        for k, extent, margin in zip(windows.kernel, windows.extents, windows.margins, strict=True):
+            most = extent // 2 if margin is None else max(margin)
+            if 2 * most > k:
                 raise Mistake(
-                    f"{type(self).__name__} pads by at most half its kernel, not by {p} for a kernel of {k}",
+                    f"{type(self).__name__} pads by at most half its kernel, not by {most} for a kernel of {k}",
                     help="use `padding=0` or another number, or Pad first",
                 )
-        return x.with_shape(
-            (x.shape[0], *slide(space, kernel, stride, padding, self._dilation, ceil=self.ceil))
-        )
+        if self.ceil and windows.padding is None:
+            raise Mistake(
+                f"{type(self).__name__} rounds up by `ceil` only where both ends are padded alike, by fixed numbers",
+                help="leave `ceil` out, and pad the end by more",
+            )
+        return x.with_shape((x.shape[0], *windows.places(space, ceil=self.ceil)))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value depends on a window of its channel."""
-        dilation = per_axis(self._dilation, x.rank - 1, "dilation")
-        return ((Along((0,)), *seen_by(*self._windows(x), dilation)),)
+        return ((Along((0,)), *self._windows(x).seen(x.shape[1:])),)
 
-    def _windows(self, x: TensorType) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        """Kernel, stride and padding, each a number for each axis."""
-        axes = x.rank - 1
-        kernel = per_axis(self.kernel, axes, "kernel")
-        stride = kernel if self.stride is None else per_axis(self.stride, axes, "stride")
-        dilation = per_axis(self._dilation, axes, "dilation")
-        return kernel, stride, padded(kernel, stride, self.padding, dilation)
+    def _windows(self, x: TensorType) -> Windows:
+        """What slides over each channel."""
+        stride = self.kernel if self.stride is None else self.stride
+        return Windows.of(x.rank - 1, self.kernel, stride, self.padding, self._dilation)
 
     def _settings(self, x: TensorType) -> dict[str, Any]:
-        """The arguments that PyTorch's modules have in common."""
-        kernel, stride, padding = self._windows(x)
-        return {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": self.ceil}
+        """The arguments that PyTorch's modules have in common, and `margins` where they have none for such padding."""
+        windows = self._windows(x)
+        return {
+            "kernel_size": windows.kernel,
+            "stride": windows.stride,
+            **padding_settings(windows),
+            "ceil_mode": self.ceil,
+        }
 
 
 class MaxPool(_Pool):
     """The largest value of each window [Ranzato et al., 2007].
 
     Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - dilation (kernel - 1) - 1) // stride + 1;
-            with `ceil`, the quotient is rounded up
+            with `ceil`, the quotient is rounded up; S' = S / stride rounded up with `padding="tf_same"`
     FLOPs: prod(kernel) - 1, per output value
-    Raises: when the window does not fit, or the padding is more than half of the kernel
+    Raises: when the window does not fit, the padding is more than half of the kernel, or `ceil` meets ends padded differently
     """
 
     dilation: Window = 1
@@ -90,6 +96,9 @@ class MaxPool(_Pool):
         "f32[8, 8, 8] -> MaxPool(3, stride=2, padding=0, ceil=true) -> f32[8, 4, 4]",
         "f32[4, 20] -> MaxPool(3, stride=1, padding=1, dilation=2) -> f32[4, 18]",
         "f32[2, 4, 6, 8] -> MaxPool([1, 2, 2]) -> f32[2, 4, 3, 4]",
+        'f32[8, 8, 9] -> MaxPool(3, stride=2, padding="tf_same") -> f32[8, 4, 5]',
+        "f32[4, 9] -> MaxPool(2, stride=1, padding=[[0, 1]]) -> f32[4, 9]",
+        'f32[2, 3, 4, 5] -> MaxPool(2, stride=1, padding="tf_same") -> f32[2, 3, 4, 5]',
     )
 
     @property
@@ -99,28 +108,35 @@ class MaxPool(_Pool):
 
     def flops(self, x: TensorType) -> int:
         """prod(kernel) - 1 comparisons per output value."""
-        return (prod(self._windows(x)[0]) - 1) * self.infer(x).values
+        return (prod(self._windows(x).kernel) - 1) * self.infer(x).values
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
-        """The input, and the indices of the maxima."""
-        return "inputs", replace(self.infer(x), dtype="i64")
+        """The input, with what is added around it where PyTorch's kernels do not, and the indices of the maxima."""
+        return read_by(self._windows(x), x), replace(self.infer(x), dtype="i64")
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.MaxPool1d`, `nn.MaxPool2d` or `nn.MaxPool3d`."""
+        """`nn.MaxPool1d`, `nn.MaxPool2d` or `nn.MaxPool3d`; one of them behind padding that they do not have."""
         from torch import nn
 
-        pool = by_axes(x, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
-        return pool(**self._settings(x), dilation=per_axis(self.dilation, x.rank - 1, "dilation"))
+        settings = {**self._settings(x), "dilation": self._windows(x).dilation}
+        if "margins" in settings:
+            from archspec.op import padded_layers as padded
+
+            pool = by_axes(x, padded.PaddedMaxPool1d, padded.PaddedMaxPool2d, padded.PaddedMaxPool3d)
+            made: nn.Module = pool(**settings)
+            return made
+        return by_axes(x, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)(**settings)
 
 
 class AvgPool(_Pool):
     """The mean of each window [LeCun et al., 1989]; padding counts as zeros by default.
 
     Shapes: [C, *S] -> [C, *S'], S' = (S + 2 padding - kernel) // stride + 1;
-            with `ceil`, the quotient is rounded up
-    FLOPs: prod(kernel) per output value
-    Raises: when the window does not fit, in a volume even without its padding, or the padding is more than
-            half of the kernel
+            with `ceil`, the quotient is rounded up; S' = S / stride rounded up with `padding="tf_same"`
+    FLOPs: prod(kernel) per output value; where ends are padded differently and padding does not count, 1 more, and
+           prod(kernel) per place
+    Raises: when the window does not fit, in a volume even without its padding, the padding is more than half of the
+            kernel, or `ceil` meets ends padded differently
     """
 
     count_include_pad: bool = True
@@ -140,13 +156,18 @@ class AvgPool(_Pool):
         "f32[8, 7, 7] -> AvgPool(2, ceil=true, count_include_pad=false) -> f32[8, 4, 4]",
         'f32[4, 20] -> AvgPool(5, stride=3, padding="valid") -> f32[4, 6]',
         "f32[2, 4, 6, 8] -> AvgPool([1, 3, 3], stride=[1, 2, 2]) -> f32[2, 4, 3, 4]",
+        'f32[8, 8, 9] -> AvgPool(3, stride=2, padding="tf_same") -> f32[8, 4, 5]',
+        'f32[8, 8, 9] -> AvgPool(3, stride=2, padding="tf_same", count_include_pad=false) -> f32[8, 4, 5]',
+        "f32[4, 9] -> AvgPool(2, stride=1, padding=[[0, 1]], count_include_pad=false) -> f32[4, 9]",
+        'f32[2, 3, 4, 5] -> AvgPool(2, stride=1, padding="tf_same") -> f32[2, 3, 4, 5]',
     )
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S']."""
         out = super().infer(x)
-        kernel, _, _ = self._windows(x)
-        if x.rank == 4 and any(size < k for size, k in zip(x.shape[1:], kernel, strict=True)):
+        windows = self._windows(x)
+        kernel, padded = windows.kernel, windows.padding is None
+        if x.rank == 4 and not padded and any(size < k for size, k in zip(x.shape[1:], kernel, strict=True)):
             raise Mistake(  # PyTorch's rule, for volumes only
                 f"AvgPool takes volumes at least as large as its kernel {show(kernel)}, not {show(x.shape[1:])}",
                 kind="shape",
@@ -155,17 +176,38 @@ class AvgPool(_Pool):
         return out
 
     def flops(self, x: TensorType) -> int:
-        """prod(kernel) - 1 sums and a quotient per output value."""
-        return prod(self._windows(x)[0]) * self.infer(x).values
+        """prod(kernel) - 1 sums and a quotient per output value; the same per place and a quotient for shares."""
+        out, taps = self.infer(x), prod(self._windows(x).kernel)
+        shares = self._shares(x)
+        return taps * out.values + (0 if shares is None else taps * shares.values + out.values)
+
+    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+        """The input, with what is added around it where PyTorch's kernels do not, and the shares of windows inside."""
+        shares = self._shares(x)
+        return (read_by(self._windows(x), x), *(() if shares is None else (shares,)))
+
+    def _shares(self, x: TensorType) -> TensorType | None:
+        """Which share of each window lies inside, where the means are divided by it."""
+        if self.count_include_pad or self._windows(x).padding is not None:
+            return None
+        return TensorType((1, *self.infer(x).shape[1:]), x.dtype, batched=False)
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.AvgPool1d`, `nn.AvgPool2d` or `nn.AvgPool3d`."""
+        """`nn.AvgPool1d`, `nn.AvgPool2d` or `nn.AvgPool3d`; one of them behind padding that they do not have."""
         from torch import nn
 
         from archspec.op.torch_layers import AvgPool3d
 
-        pool = by_axes(x, nn.AvgPool1d, nn.AvgPool2d, AvgPool3d)
-        made: nn.Module = pool(**self._settings(x), count_include_pad=self.count_include_pad)
+        settings = {**self._settings(x), "count_include_pad": self.count_include_pad}
+        made: nn.Module
+        if "margins" in settings:
+            from archspec.op import padded_layers as padded
+
+            made = by_axes(x, padded.PaddedAvgPool1d, padded.PaddedAvgPool2d, padded.PaddedAvgPool3d)(
+                **settings
+            )
+        else:
+            made = by_axes(x, nn.AvgPool1d, nn.AvgPool2d, AvgPool3d)(**settings)
         return made
 
 

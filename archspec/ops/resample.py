@@ -15,7 +15,7 @@ from archspec.op import Lowered, Movement, Op, PositiveInt
 from archspec.op.calling import arguments
 from archspec.op.dependence import WHOLE, Along, Reach, Slide
 from archspec.op.inputs import channels_of, require_rank, require_real, space_of
-from archspec.op.window import WIDEST, Extent, Padding, Window, padded, per_axis, seen_by, slide
+from archspec.op.window import WIDEST, EvenPadding, Extent, Window, Windows, per_axis
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,7 +34,7 @@ class Unfold(Movement):
 
     kernel: Window
     stride: Window = 1
-    padding: Padding = 0
+    padding: EvenPadding = 0
     dilation: Window = 1
 
     pytorch = arguments(kernel_size="kernel", dilation="dilation", padding="padding", stride="stride")
@@ -50,14 +50,12 @@ class Unfold(Movement):
         """[C, H, W] -> [C * prod(kernel), L]."""
         require_real(x, self)
         require_rank(x, 3, self, "[C, H, W]")
-        places = slide(x.shape[1:], self.kernel, self.stride, self.padding, self.dilation)
+        places = _windows(self).places(x.shape[1:])
         return x.with_shape((x.shape[0] * prod(per_axis(self.kernel, 2, "kernel")), prod(places)))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each column depends on a window; all its rows count as seeing all of it."""
-        settings = _window_settings(self)
-        names = ("kernel_size", "stride", "padding", "dilation")
-        rows, columns = seen_by(*(settings[name] for name in names))
+        rows, columns = _windows(self).seen(x.shape[1:])
         return ((Along((0,), straight=False), *(Along((1,), a.slide, False) for a in (rows, columns))),)
 
     def lower(self, x: TensorType) -> "nn.Module":
@@ -78,7 +76,7 @@ class Fold(Op):
     output_size: Window
     kernel: Window
     stride: Window = 1
-    padding: Padding = 0
+    padding: EvenPadding = 0
     dilation: Window = 1
 
     pytorch = arguments(
@@ -102,7 +100,7 @@ class Fold(Op):
         require_real(x, self)
         require_rank(x, 2, self, "[C * prod(kernel), L]")
         size, window = per_axis(self.output_size, 2, "output_size"), prod(per_axis(self.kernel, 2, "kernel"))
-        places = prod(slide(size, self.kernel, self.stride, self.padding, self.dilation))
+        places = prod(_windows(self).places(size))
         if x.shape[0] % window or not always_equal(x.shape[1], places):
             raise Mistake(
                 f"cannot fold {show(x.shape)} into {show(size)}",
@@ -328,15 +326,18 @@ def channel_shuffle(x: "Tensor", *, groups: int, axis: int) -> "Tensor":
     return unflatten(x, axis, (groups, -1)).transpose(axis, axis + 1).flatten(axis, axis + 1)
 
 
+def _windows(op: "Unfold | Fold") -> Windows:
+    return Windows.of(2, op.kernel, op.stride, op.padding, op.dilation)
+
+
 def _window_settings(op: "Unfold | Fold") -> dict[str, Any]:
     """The arguments of PyTorch's fold and unfold."""
-    kernel, stride = per_axis(op.kernel, 2, "kernel"), per_axis(op.stride, 2, "stride")
-    dilation = per_axis(op.dilation, 2, "dilation")
+    windows = _windows(op)
     return {
-        "kernel_size": kernel,
-        "stride": stride,
-        "padding": padded(kernel, stride, op.padding, dilation),
-        "dilation": dilation,
+        "kernel_size": windows.kernel,
+        "stride": windows.stride,
+        "padding": windows.padding,
+        "dilation": windows.dilation,
     }
 
 

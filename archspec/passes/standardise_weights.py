@@ -7,6 +7,7 @@ from typing import cast
 from torch import nn
 
 from archspec.backends.torch_modules import Network
+from archspec.op import padded_layers as padded
 from archspec.op.torch_layers import WSConv1d, WSConv2d, WSConv3d
 from archspec.passes.rewriting import modules
 
@@ -14,6 +15,9 @@ PLAIN: dict[type[nn.Module], type[nn.Module]] = {
     WSConv1d: nn.Conv1d,
     WSConv2d: nn.Conv2d,
     WSConv3d: nn.Conv3d,
+    padded.PaddedWSConv1d: padded.PaddedConv1d,
+    padded.PaddedWSConv2d: padded.PaddedConv2d,
+    padded.PaddedWSConv3d: padded.PaddedConv3d,
 }
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from archspec.ground.tensor import TensorType
-from archspec.op.window import per_axis, slide
+from archspec.op.window import Windows, per_axis
 from archspec.ops.deform import DeformConv
 
 CASES: dict[str, dict[str, Any]] = {
@@ -23,6 +23,8 @@ CASES: dict[str, dict[str, Any]] = {
     "stride": {"channels": 2, "out": 3, "stride": (2, 1)},
     "dilation": {"channels": 2, "out": 3, "dilation": (1, 2), "padding": (0, 3)},
     "rectangular": {"channels": 2, "out": 3, "kernel": (1, 4), "padding": (1, 2), "bias": False},
+    "unequal": {"channels": 2, "out": 3, "padding": ((1, 0), (0, 2))},
+    "tf_same": {"channels": 2, "out": 3, "stride": 2, "padding": "tf_same"},
     "all": {
         "channels": 4,
         "out": 2,
@@ -34,6 +36,9 @@ CASES: dict[str, dict[str, Any]] = {
         "offset_groups": 4,
     },
 }
+
+
+BEFORE = {((1, 0), (0, 2)): (1, 0), "tf_same": (1, 0)}  # of 5 x 6 and windows of 3, 2 are missing and 1
 
 
 def by_loops(
@@ -79,7 +84,8 @@ def layer(
     torch.manual_seed(0)
     op = DeformConv(**arguments)
     height, width = 5, 6
-    places = slide((height, width), op.kernel, op.stride, op.padding, op.dilation)
+    windows = Windows.of(2, op.kernel, op.stride, op.padding, op.dilation)
+    places = windows.places((height, width))
     taps = op.offset_groups * prod(per_axis(op.kernel, 2, "kernel"))
     inputs = [
         torch.randn(2, channels, height, width, dtype=dtype),
@@ -101,7 +107,8 @@ def test_agrees_with_loops(case: dict[str, Any], masked: bool) -> None:
     op, module, inputs = layer(masked=masked, dtype=torch.float32, **case)
     x, offset, mask = (*inputs, None)[:3]
     got = module(x, offset, **({"mask": mask} if masked else {}))
-    wanted = by_loops(x, offset, mask, module.weight, module.bias, op, module.padding)
+    before = BEFORE.get(op.padding, module.padding)
+    wanted = by_loops(x, offset, mask, module.weight, module.bias, op, before)
     torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import product
+from math import ceil
 from typing import Any
 
 import pytest
@@ -99,6 +100,91 @@ def test_images_and_volumes_axis_by_axis(data: st.DataObject, axes: int, name: s
         op = Op.find(name).model_validate({"out": 3, "kernel": kernel, **settings})
         theirs = given_by(CONVS[name][axes - 1], x, torch.zeros(3, 3, *kernel), **settings)
     assert inferred(op, (3, *size)) == theirs
+
+
+# ------------------------------------------------------------------ TensorFlow's SAME, and unequal ends
+
+
+def missing(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """What SAME adds before and after, by TensorFlow's documentation."""
+    added = max((ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+    return added // 2, added - added // 2
+
+
+def inside(
+    row: list[float], kernel: int, stride: int, dilation: int, before: int, places: int
+) -> list[list[float]]:
+    """The values that each window covers, without padding."""
+    at = [[i * stride - before + tap * dilation for tap in range(kernel)] for i in range(places)]
+    return [[row[position] for position in window if 0 <= position < len(row)] for window in at]
+
+
+@pytest.mark.parametrize("name", ["Conv", "WSConv"])
+def test_convolutions_pad_as_tensorflow_at_any_size(name: str) -> None:
+    torch.manual_seed(0)
+    for kernel, stride, dilation in product(KERNELS, STRIDES, (1, 2)):
+        settings: dict[str, Any] = {"kernel": kernel, "stride": stride, "dilation": dilation}
+        op = Op.find(name).model_validate({"out": 2, "padding": "tf_same", **settings})
+        module: Any = op.lower(TensorType((3, 5))).to_empty(device="cpu").requires_grad_(False)
+        for parameter in module.parameters():
+            torch.nn.init.normal_(parameter)
+        weight = module.standardised(module.weight) if name == "WSConv" else module.weight
+        for size in SIZES:
+            x = torch.randn(2, 3, size)
+            around = functional.pad(x, missing(size, kernel, stride, dilation))
+            wanted = functional.conv1d(around, weight, module.bias, stride, dilation=dilation)
+            torch.testing.assert_close(module(x), wanted)
+            assert inferred(op, (3, size)) == tuple(wanted.shape[1:]) == (2, ceil(size / stride))
+
+
+def test_pools_pad_as_tensorflow_at_any_size() -> None:
+    """TensorFlow leaves padding out of maxima and of means."""
+    for kernel, stride in product(KERNELS, STRIDES):
+        arguments: dict[str, Any] = {"kernel": kernel, "stride": stride, "padding": "tf_same"}
+        largest = Op.find("MaxPool").model_validate(arguments).lower(TensorType((1, 5)))
+        mean = Op.find("AvgPool").model_validate(arguments | {"count_include_pad": False})
+        for size in SIZES:
+            x = -1 - torch.rand(1, 1, size)
+            before, _ = missing(size, kernel, stride, 1)
+            windows = inside(x.flatten().tolist(), kernel, stride, 1, before, ceil(size / stride))
+            assert largest(x).flatten().tolist() == [max(window) for window in windows]
+            means = mean.lower(TensorType((1, 5)))(x).flatten()
+            torch.testing.assert_close(means, torch.tensor([sum(window) / len(window) for window in windows]))
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(st.data(), st.integers(1, 3), st.sampled_from(["Conv", "MaxPool", "AvgPool"]))
+def test_ends_may_be_padded_differently(data: st.DataObject, axes: int, name: str) -> None:
+    def each(least: int, most: int) -> tuple[int, ...]:
+        return tuple(data.draw(st.integers(least, most)) for _ in range(axes))
+
+    size, kernel, stride, before, after = each(1, 6), each(1, 4), each(1, 3), each(0, 2), each(0, 2)
+    settings: dict[str, Any] = {
+        "kernel": kernel,
+        "stride": stride,
+        "padding": tuple(zip(before, after, strict=True)),
+    }
+    if name == "Conv":
+        settings |= {"out": 2, "dilation": each(1, 2), "bias": False}
+    op = Op.find(name).model_validate(settings)
+    x = torch.rand(2, 3, *size)
+    fill = float("-inf") if name == "MaxPool" else 0.0
+    around = functional.pad(x, [side for pair in reversed(settings["padding"]) for side in pair], value=fill)
+    if inferred(op, (3, *size)) is None:
+        fits = all(n + b + a >= k for n, b, a, k in zip(size, before, after, kernel, strict=True))
+        halves = all(2 * max(pair) <= k for pair, k in zip(settings["padding"], kernel, strict=True))
+        assert name == "Conv" or not (fits and halves)
+        return
+    module: Any = op.lower(TensorType((3, *size)))
+    if name == "Conv":
+        weight = torch.randn(2, 3, *kernel)
+        module = module.to_empty(device="cpu").requires_grad_(False)
+        module.weight.copy_(weight)
+        wanted = CONVS["Conv"][axes - 1](around, weight, None, stride, dilation=settings["dilation"])
+    else:
+        wanted = POOLS[name][axes - 1](around, kernel, stride)
+    torch.testing.assert_close(module(x), wanted)
+    assert inferred(op, (3, *size)) == tuple(wanted.shape[1:])
 
 
 # ------------------------------------------------------------------ what is added and cut off

@@ -21,6 +21,7 @@ from archspec.backends.torch_modules import Network
 from archspec.backends.torch_weights import initial_weights
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
+from archspec.op.padded_layers import PaddedWSConv2d
 from archspec.op.torch_layers import DeformConv, DropPath, WSConv2d
 from archspec.passes import PASSES, Inference, optimize_for_inference
 from archspec.passes.channels_last import channels_last
@@ -29,7 +30,9 @@ from archspec.passes.drop_training import drop_training
 from archspec.passes.fold_norms import fold_norms
 from archspec.passes.fuse_parallel import fuse_parallel
 from archspec.passes.pack_layers import MOST, MKLLinear, PackedConv, PackedLinear, pack_layers
+from archspec.passes.part_padding import part_padding
 from archspec.passes.precompute import precompute
+from archspec.passes.rewriting import modules
 from archspec.passes.standardise_weights import standardise_weights
 from archspec.passes.write_over import OVER, write_over
 
@@ -60,6 +63,8 @@ CASES = {
     "branches": "concat(x -> a: Conv(4) -> ReLU, x -> b: Conv(6) -> ReLU -> Conv(4, 3), x -> c: Conv(2))",
     "standardised": "x -> WSConv(8, 3, gain=true) -> ReLU -> WSConv(4, 1)",
     "dropped": "x -> Conv(8, 3) -> DropPath(0.5) -> ChannelDropout(0.5) -> Dropout(0.5) -> Identity",
+    "padded": 'x -> BatchNorm -> Conv(8, 3, stride=2, padding="tf_same") -> BatchNorm -> ReLU'
+    ' -> WSConv(4, 2, padding=[[0, 1], [1, 0]]) -> BatchNorm -> AvgPool(3, stride=2, padding="tf_same")',
     "moved": "x -> Permute([1, 2, 0]) -> Linear(8) -> GELU -> Permute([2, 0, 1])",
 }
 
@@ -131,6 +136,23 @@ def test_each_pass_alone_changes_no_result(run: Callable[[Network], None], name:
 )
 def test_norms_are_folded_where_they_can_be(name: str, left: int) -> None:
     assert calls(run_pass(fold_norms, case(name)), _BatchNorm) == left
+
+
+def test_of_padding_no_layer_knows_convolutions_are_parted() -> None:
+    graph = case("padded")
+    made = run_pass(part_padding, graph)
+    assert [type(layer) for _, layer in modules(made) if isinstance(layer, _ConvNd)] == [
+        nn.Conv2d,
+        PaddedWSConv2d,
+    ]
+
+    def parted_and_folded(network: Network) -> None:
+        for run in (standardise_weights, part_padding, fold_norms):
+            run(network)
+
+    made = run_pass(parted_and_folded, graph)
+    assert [type(layer) for _, layer in modules(made) if isinstance(layer, _ConvNd)] == [nn.Conv2d] * 2
+    assert calls(made, _BatchNorm) == 1  # the first, whose offset would reach into the padding
 
 
 @pytest.mark.slow
