@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -29,15 +30,17 @@ def allowed(file: t.File, warnings: list[Problem], steps: Steps | None) -> Itera
 
     `steps` are given if all models of the file were read: only then is it known which steps are used for good.
     """
-    allowances = list(_allowances(file))
-    idle = set(allowances)
+    idle: dict[tuple[str, int], list[Allowance]] = {}
+    for allowance in _allowances(file):
+        idle.setdefault((allowance.kind, allowance.line), []).append(allowance)
+    by_place = {place: [a for a in allowances if a.reason] for place, allowances in idle.items()}
     for warning in warnings:
-        line = warning.span.source.position(warning.span.start)[0] if warning.span else 0
-        allowing = [a for a in allowances if (a.kind, a.line) == (warning.kind, line) and a.reason]
-        idle.difference_update(allowing)
-        if not allowing:
+        place = warning.kind, warning.span.source.position(warning.span.start)[0] if warning.span else 0
+        if by_place.get(place):
+            idle[place] = [a for a in idle[place] if not a.reason]
+        else:
             yield warning
-    yield from _idle(file, (allowance for allowance in allowances if allowance in idle), steps)
+    yield from _idle(file, (allowance for allowances in idle.values() for allowance in allowances), steps)
 
 
 def _allowances(file: t.File) -> Iterator[Allowance]:
@@ -63,6 +66,8 @@ def _allowances(file: t.File) -> Iterator[Allowance]:
 
 def _idle(file: t.File, allowances: Iterable[Allowance], steps: Steps | None) -> Iterator[Problem]:
     """Warnings about comments that allow nothing."""
+    starts = [file.source.position(definition.span.start)[0] for definition in file.definitions]
+    applied = {bisect_right(starts, line) for line in (steps.lines(file.source) if steps else ())}
     for allowance in allowances:
         message = help = ""
         if allowance.kind not in WARNINGS:
@@ -71,15 +76,7 @@ def _idle(file: t.File, allowances: Iterable[Allowance], steps: Steps | None) ->
         elif not allowance.reason:
             message = f"`{allowance.kind}` is allowed without a reason"
             help = f"say why: `# allow {allowance.kind}: ...`"
-        elif allowance.kind != "unused-step" or (steps and _is_applied(file, allowance.line, steps)):
+        elif allowance.kind != "unused-step" or bisect_right(starts, allowance.line) in applied:
             message, help = f"there is no `{allowance.kind}` to allow here", "remove the comment"
         if message:
             yield Problem("unused-allow", message, allowance.span, help=help, level="warning")
-
-
-def _is_applied(file: t.File, line: int, steps: Steps) -> bool:
-    """Whether a graph has a step of the block around a line."""
-    starts = [file.source.position(definition.span.start)[0] for definition in file.definitions]
-    first = max((start for start in starts if start <= line), default=1)
-    last = min((start for start in starts if start > line), default=len(file.source.line_starts) + 1) - 1
-    return steps.applied(file.source.name or file.source.path, first, last)

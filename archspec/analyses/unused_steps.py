@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from archspec.graph import Graph
 from archspec.graph.function import Function, Step
-from archspec.ground.source import Location
+from archspec.ground.source import Location, Source
 
 
 class Unused(NamedTuple):
@@ -44,11 +44,10 @@ class Steps:
         """The steps that nothing uses in any application of their block; of those that lead to each other, only the last."""
         return (unused for location, unused in self._unused.items() if location not in self.used)
 
-    def applied(self, file: str, first: int, last: int) -> bool:
-        """Whether a graph has a step that is written on one of these lines of a file."""
-        return any(
-            place.file == file and first <= place.line <= last for place in (*self.used, *self._unused)
-        )
+    def lines(self, source: Source) -> set[int]:
+        """The lines of a file on which there are steps."""
+        name = source.name or source.path
+        return {place.line for place in (*self.used, *self._unused) if place.file == name}
 
 
 def _ends(function: Function, idle: list[Step]) -> Iterator[Unused]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import replace
 
 from archspec.analyses.unused_steps import Steps, Unused
@@ -44,9 +45,11 @@ def _with_steps(file: t.File, own: list[Finding], steps: list[Unused]) -> list[P
     """The warnings about a file's names, and about its steps: one for each statement."""
     found = {finding.statement: finding.warning for finding in own if finding.warning.kind != "hidden-name"}
     others = [finding.warning for finding in own if finding.warning.kind == "hidden-name"]
+    statements = _statements(file) if steps else []
     for step in steps:
         start = file.source.line_starts[step.location.line - 1] + step.location.column - 1
-        statement = _statement_at(file, start)
+        at = bisect_right(statements, start, key=lambda statement: statement.span.start) - 1
+        statement = statements[at] if at >= 0 else file
         label = _label(step)
         if statement in found:
             if not found[statement].label:
@@ -81,11 +84,6 @@ def _label(step: Unused) -> str:
     return f"{listed} {'are' if len(names) > 1 else 'is'} in the network all the same"
 
 
-def _statement_at(file: t.File, start: int) -> t.Tree:
-    """The innermost statement around a place."""
-    around = [
-        node
-        for node in file.below()
-        if isinstance(node, t.Statement) and node.span.start <= start < node.span.end
-    ]
-    return around[-1] if around else file
+def _statements(file: t.File) -> list[t.Tree]:
+    """What stands on lines of its own: statements, and the conditions of an `if` and the list of a `for` with the lines below."""
+    return [node for node in file.nodes if isinstance(node, t.Statement | t.Branch)]

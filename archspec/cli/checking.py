@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.api.checking import check_file
 from archspec.elaboration import BUDGET
-from archspec.ground.errors import SpecError
+from archspec.ground.errors import MOST_PROBLEMS, SpecError
 
 
 def check_all(specs: Sequence[str], budget: int = BUDGET, *, strict: bool = False) -> bool:
@@ -21,8 +21,10 @@ def check_all(specs: Sequence[str], budget: int = BUDGET, *, strict: bool = Fals
             print(f"{error}\n", file=sys.stderr, flush=True)
             right = False
             continue
-        for warning in warnings:
+        for warning in warnings[:MOST_PROBLEMS]:
             print(f"{warning.render()}\n", file=sys.stderr, flush=True)
+        if len(warnings) > MOST_PROBLEMS:
+            print(f"These are the first {MOST_PROBLEMS} warnings.\n", file=sys.stderr, flush=True)
         ok, right = ("not ok", False) if strict and warnings else ("ok", right)
         warned = [_counted(len(warnings), "warning")] if warnings else []  # about the whole file
         for i, (graph, verdicts) in enumerate(checked):

@@ -22,24 +22,28 @@ def declaring(definition: t.Definition) -> set[str]:
     """The names on which the sizes that a model declares for its inputs may depend."""
     if definition.layer is not None:  # whatever they are, they may be those of the model that it stands for
         return {parameter.name for parameter in definition.parameters}
-    bound: dict[str, set[str]] = {}
+    bound: dict[str, list[set[str]]] = {}  # of a name, those in the values that it is bound to
     names: set[str] = set()
     stack: list[t.Tree] = [definition]
     while stack:
         node = stack.pop()
+        within: set[str] | None = None
         for name, value in bindings(node):
             if value is not None:
-                bound.setdefault(name, set()).update(names_in(value))
+                within = names_in(value) if within is None else within  # all are bound to parts of one value
+                bound.setdefault(name, []).append(within)
         if isinstance(node, t.Input):
             for part in node.pattern or ():
                 names |= names_in(part)
         stack.extend(node.children())
     waiting = list(names)
+    followed: set[int] = set()
     while waiting:
-        for name in bound.get(waiting.pop(), ()):
-            if name not in names:
-                names.add(name)
-                waiting.append(name)
+        for within in bound.get(waiting.pop(), ()):
+            if id(within) not in followed:
+                followed.add(id(within))
+                waiting += within - names
+                names |= within
     defaults = {p.name: names_in(p.default) for p in definition.parameters if p.default is not None}
     for parameter in reversed(definition.parameters):
         if parameter.name in names:

@@ -15,6 +15,8 @@ from archspec.ground.source import Span
 from archspec.op import Op, family
 from archspec.syntax import tree as t
 
+_MOST_NAMES = 4
+
 
 class Finding(NamedTuple):
     """A warning, the statement that it is about, and the name that other files could import, if it is about one."""
@@ -68,6 +70,8 @@ def _in_definition(
         ):
             bound.setdefault(node, []).append(name)
     used |= named.difference(*bound.values())
+    shapes = {part for node in definition.nodes if isinstance(node, t.Input) for part in node.nodes}
+    sizes = {node.name for node in definition.nodes if isinstance(node, t.Name) and node not in shapes}
     seen: set[str] = set()
     for node, names in bound.items():
         for name in names:
@@ -77,22 +81,20 @@ def _in_definition(
             if meaning:
                 yield _hidden(name, _of_name(node, name), meaning, node)
             seen.add(name)
-        if named.isdisjoint(names) and not (isinstance(node, t.Input) and _gives_sizes(node, definition)):
+        if named.isdisjoint(names) and not (isinstance(node, t.Input) and _gives_sizes(node, sizes)):
             yield from _unused_in(node, names)
 
 
-def _gives_sizes(node: t.Input, definition: t.Tree) -> bool:
-    """Whether a size that the shape of an input binds is used, outside of such shapes."""
-    sizes = {name for name, _ in bound_by((node, *node.nodes))}
-    shapes = {part for each in definition.nodes if isinstance(each, t.Input) for part in each.nodes}
-    return any(
-        isinstance(part, t.Name) and part.name in sizes and part not in shapes for part in definition.nodes
-    )
+def _gives_sizes(node: t.Input, used: set[str]) -> bool:
+    """Whether a size that the shape of an input binds is used."""
+    return not used.isdisjoint(name for name, _ in bound_by((node, *node.nodes)))
 
 
 def _unused_in(node: t.Tree, names: list[str]) -> Iterator[Finding]:
     """The warning about what binds names that nothing uses, unless it is a loop, whose variable need not be used."""
-    listed = " or ".join(f"`{name}`" for name in names)
+    listed = " or ".join(f"`{name}`" for name in names[:_MOST_NAMES])
+    if len(names) > _MOST_NAMES:
+        listed = f"any of {len(names)} names"
     match node:
         case t.Parameter():
             yield _unused("parameter", f"nothing uses the parameter {listed}", _of_name(node, names[0]), node)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from work import calls
 
 import archspec
 from archspec import SpecWarning
@@ -53,6 +54,31 @@ def test_a_step_that_nothing_uses_is_told_with_those_that_lead_to_it() -> None:
     assert problem.label == "`conv1`, `bn1` and `relu` are in the network all the same"
     assert problem.span is not None
     assert problem.span.place == "spec.arch:3:5"
+
+
+def test_of_many_names_only_their_number_is_told() -> None:
+    (problem,) = problems(body("a, b, c, d, e = range(5)", "return x"))
+    assert problem.message == "nothing uses any of 5 names"
+
+
+def test_warnings_take_work_in_proportion_to_the_text() -> None:
+    """Ten times as many statements and comments take about ten times the calls, not a hundred times."""
+
+    def work(count: int) -> int:
+        lines = [
+            "a, b = (x -> ReLU), 3  # allow unused-step: because",
+            "y = x -> ReLU  # allow hidden-name: because",
+            "sum = 3",
+            "y = x -> ReLU",
+        ]
+        names = ", ".join(f"n{i}" for i in range(count))
+        inputs = "".join(f"    input x{i}: [N{i}]\n" for i in range(count))
+        block = f"block Many({names}):\n{inputs}    return x0\n\n"
+        text = body(*lines * count, f"{names} = range({count})", "return x", before=block)
+        Path("spec.arch").write_text(text)
+        return calls(lambda: check_file("spec.arch", 10_000), 5_000_000)
+
+    assert work(400) < 15 * work(40)
 
 
 def test_a_value_that_is_bound_anew_before_it_is_used_is_told() -> None:
