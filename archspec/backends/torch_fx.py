@@ -346,6 +346,8 @@ class _Lowering(Steps):
         """
         record = self.graph.scopes[scope]
         stream = record.inputs
+        if not stream:
+            return False
         for member in self.graph.members[scope]:
             if isinstance(member, Node):
                 name, takes, gives = (

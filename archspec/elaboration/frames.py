@@ -85,17 +85,21 @@ class Frame:
                 self.groups.add(group)
         self.taken[label] = span
 
+    def has(self, label: str) -> bool:
+        """Whether a step or a group here has that name already."""
+        return label in self.taken or label in self.groups or bool(self.rows and self._row_of(label))
+
     def require_new(self, label: str, span: Span) -> None:
         """SpecError when a step here has that name already."""
-        row = self._row_of(label) if self.rows else None
-        if label in self.taken or label in self.groups or row:
-            first = row or self.taken.get(label)
+        if self.has(label):
+            first = self._row_of(label) or self.taken.get(label)
             raise SpecError.of(
                 "name",
                 f"two steps are named `{label}` here",
                 span,
                 label=f"first given at {first.place}" if first else "",
-                help="each name is a key of the state_dict",
+                help="each name is a key of the state_dict"
+                + ("; name the lists: `-> name: [...]`" if label.isdigit() else ""),
             )
 
     def _row_of(self, label: str) -> Span | None:

@@ -60,7 +60,7 @@ class Layers:
                 return self.apply(layer.layer, inputs, layer, span)
             case list() if is_layer(layer):
                 if label is None:
-                    return self.row(layer, inputs, span)
+                    return self.row(layer, inputs, span, joins=True)
                 return self.reuse.call(
                     layer, inputs, self.name(label, "", span), self._list(span, "", {}), span
                 )
@@ -79,8 +79,9 @@ class Layers:
         """The tensors that a layer is applied to. Raises SpecError when the value has none, or something else besides."""
         if isinstance(value, Tensor):
             return (value,)
-        if isinstance(value, list | tuple) and value and all(isinstance(item, Tensor) for item in value):
-            return tuple(value)
+        if isinstance(value, list | tuple) and all(isinstance(item, Tensor) for item in value):
+            if value or isinstance(value, tuple):  # `() -> Table(8)`: of a block without inputs
+                return tuple(value)
         help_ = (
             "start a chain of layers with a tensor, or write a list: `[Conv(8), ReLU]`"
             if is_layer(value)
@@ -113,8 +114,11 @@ class Layers:
 
     # -------------------------------------------------------------- lists
 
-    def row(self, layers: list[Any], inputs: Tensors, span: Span) -> Tensors:
-        """Apply layers one after the other; a block that comes again and again in the same way is a row of calls."""
+    def row(self, layers: list[Any], inputs: Tensors, span: Span, *, joins: bool = False) -> Tensors:
+        """Apply layers one after the other; a block that comes again and again in the same way is a row of calls.
+
+        A list without a name `joins` the steps around it: a number that one of these has is left to them, unless it would be in a key.
+        """
         stream, number, first = inputs, 0, len(self.builder.frame.steps)
         for item, count in runs(layers):
             label, layer, place = "", item, span
@@ -124,6 +128,8 @@ class Layers:
             while number < end:
                 before = stream
                 name = None if isinstance(layer, SharedLayer) else label or str(number)
+                if joins and not label and _weightless(layer) and self.builder.frame.has(str(number)):
+                    name = None
                 stream = self.apply(layer, stream, name, place)
                 number += 1
                 if number < end and self._lengthen(before, stream, end, span):
@@ -241,3 +247,8 @@ class Layers:
             with at(span):
                 meant = self.machine.calls.call(meant, [], dict(layer.passed_on), span)
         return meant
+
+
+def _weightless(layer: Any) -> bool:
+    """Whether it is an op of a kind that has no weights."""
+    return isinstance(layer, OpLayer) and layer.op.weights is Op.weights

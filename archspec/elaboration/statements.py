@@ -48,6 +48,8 @@ class Statements(Control[Application]):
         if len(declared) != len(inputs) and not inputs_within(layer.definition):
             names = ", ".join(statement.name for statement in declared)
             help_ = f"give it several as a tuple: `({names}) -> {layer.name}`" if len(declared) > 1 else ""
+            if not declared:
+                help_ = f"apply it to none: `() -> {layer.name}`"
             message = f"{layer.name} takes {tensors(len(declared))}, not {len(inputs)}"
             raise SpecError.of("shape", message, span, help=help_)
         self.parameters.require_all(layer, span)

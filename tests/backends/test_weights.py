@@ -231,3 +231,29 @@ model Net:
     assert torch.allclose(net(x), wanted, atol=1e-5)
     net(x).sum().backward()
     assert net.get_parameter("rel.table").grad is not None
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("optimize", [None, "inference"])
+def test_blocks_without_inputs_give_their_weights(flat: bool, optimize: str | None) -> None:
+    graph = archspec.read_text(
+        """
+block Table(n: int):
+    weight table: [n, 8] = normal(1.0)
+    return table
+
+block Two:
+    return () -> Table(5) -> Tanh, () -> second: [Table(5), ReLU]
+
+model Net:
+    input x: [5, 8]
+    shared t = Table(5)
+    a, b = () -> two: Two
+    return x * (() -> t) + a * b + (() -> t)
+"""
+    )
+    net, x = archspec.load(graph, seed=0, flat=flat, optimize=optimize), torch.randn(3, 5, 8)
+    state = archspec.load(graph, seed=0).state_dict()
+    assert set(state) == {"t.table", "two.table.table", "two.second.0.table"}
+    t, a, b = state["t.table"], state["two.table.table"].tanh(), state["two.second.0.table"].relu()
+    assert torch.allclose(net(x), x * t + a * b + t, atol=1e-5)

@@ -1388,3 +1388,30 @@ def test_a_part_of_a_shared_layer_can_be_handed_to_a_block() -> None:
         given="input x: [5, 8]",
     )
     assert node(graph, "reads.outer_steps_1_bias").op.arguments["target"] == "outer.steps.1.bias"
+
+
+# ------------------------------------------------------------------ blocks without inputs
+
+TABLE = "block Table(n: int):\n    weight table: [n, 8] = normal(1.0)\n    return table\n"
+
+
+def test_a_block_without_inputs_is_applied_to_no_tensors() -> None:
+    graph = net(
+        "shared t = Table(5)",
+        "return x + (() -> t) + (() -> other: Table(5)) + (() -> t)",
+        before=TABLE,
+        given="input x: [5, 8]",
+    )
+    assert weights(graph) == {"t.table": (5, 8), "other.table": (5, 8)}
+    assert names(graph) == ["t.table", "add", "other.table", "add_1", "t@2.table", "add_2"]
+    assert graph == Graph.from_json(graph.to_json())
+    assert graph.nodes == graph.with_nodes(graph.nodes).nodes
+
+
+# ------------------------------------------------------------------ lists without names, side by side
+
+
+def test_steps_without_weights_of_lists_without_names_do_not_clash() -> None:
+    graph = net("y = x -> [Conv(3), ReLU]", "return x + y -> [ReLU, Tanh, GELU] -> [ReLU]")
+    assert names(graph) == ["0", "1", "add", "relu", "tanh", "2", "relu_1"]
+    assert set(weights(graph)) == {"0.weight", "0.bias"}
