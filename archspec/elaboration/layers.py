@@ -79,9 +79,10 @@ class Layers:
         """The tensors that a layer is applied to. Raises SpecError when the value has none, or something else besides."""
         if isinstance(value, Tensor):
             return (value,)
-        if isinstance(value, list | tuple) and all(isinstance(item, Tensor) for item in value):
-            if value or isinstance(value, tuple):  # `() -> Table(8)`: of a block without inputs
-                return tuple(value)
+        # No tensors are `()`, which a block without inputs is applied to.
+        listed = isinstance(value, tuple) or (isinstance(value, list) and value)
+        if listed and all(isinstance(item, Tensor) for item in value):
+            return tuple(value)
         help_ = (
             "start a chain of layers with a tensor, or write a list: `[Conv(8), ReLU]`"
             if is_layer(value)
