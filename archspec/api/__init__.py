@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from archspec.api.networks import blocks as blocks
     from archspec.api.networks import repeated_blocks, resize_positions
     from archspec.api.reading import BUILT as BUILT
-    from archspec.api.reading import models, read, read_text, shipped
+    from archspec.api.reading import models, read, read_text, shipped, shipped_blocks
     from archspec.api.reading import parse as parse
     from archspec.api.reading import parse_value as parse_value
     from archspec.graph import graph_of
@@ -35,6 +35,7 @@ __all__ = [
     "resize_positions",
     "scale",
     "shipped",
+    "shipped_blocks",
 ]
 
 _HOMES = {
@@ -43,7 +44,7 @@ _HOMES = {
     "drawing": ("draw",),
     "loading": ("load", "load_aot", "torch_dtype"),
     "networks": ("blocks", "graph_of", "repeated_blocks", "resize_positions"),
-    "reading": ("BUILT", "models", "parse", "parse_value", "read", "read_text", "shipped"),
+    "reading": ("BUILT", "models", "parse", "parse_value", "read", "read_text", "shipped", "shipped_blocks"),
 }
 
 

@@ -13,6 +13,7 @@ from archspec.api.arguments import checked, told
 from archspec.api.warning import warn_about
 from archspec.elaboration import (
     BUDGET,
+    BlockEntry,
     Entry,
     Module,
     catalogue,
@@ -23,6 +24,7 @@ from archspec.elaboration import (
     pick_model,
     read_module,
     read_value,
+    shelf,
 )
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
@@ -93,6 +95,11 @@ def models(spec: str | os.PathLike[str]) -> list[str]:
 def shipped() -> list[Entry]:
     """The specs that come with archspec: families by year, and the specs of each by year."""
     return list(catalogue())
+
+
+def shipped_blocks() -> list[BlockEntry]:
+    """The blocks that come with archspec, by file: what each takes, and what it is for."""
+    return list(shelf())
 
 
 @checked()

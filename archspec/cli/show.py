@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +24,7 @@ from archspec.cli.options import (
 from archspec.cli.outline import echo_outline
 
 if TYPE_CHECKING:
+    from archspec.elaboration.shelf import BlockEntry
     from archspec.graph import Graph, Input, Node
 
 
@@ -32,9 +36,16 @@ def show(
     plugins: Plugins = None,
     budget: Budget = BUDGET,
 ) -> None:
-    """Print a model's graph: its inputs, and each step with its arguments, shape and parameters."""
-    from archspec.api import read
+    """Print a model's graph: its inputs, and each step with its arguments, shape and parameters.
 
+    Of a block, such as blocks.attention:SqueezeExcite, print what it takes.
+    """
+    from archspec.api import read
+    from archspec.elaboration import block_named
+
+    if (block := block_named(str(spec))) is not None:
+        _show_block(block, format)
+        return
     import_plugins(plugins)
     graph = read(spec, budget=budget, settings=parse_settings(settings))
     if format is Format.json:
@@ -47,6 +58,19 @@ def show(
         typer.echo(line)
     typer.echo()
     echo_outline(graph)
+
+
+def _show_block(block: BlockEntry, format: Format) -> None:
+    """How a block is imported, what it takes and what it is for."""
+    if format is Format.json:
+        typer.echo(json.dumps(asdict(block), indent=2, ensure_ascii=False))
+        return
+    lines = [block.imported, "", block.signature, *(f"    {line}" for line in block.inputs)]
+    if block.doc:
+        lines += ["", *wrap(block.doc, 100)]
+    if block.example:
+        lines += ["", f"Example: {block.example}"]
+    typer.echo("\n".join(lines))
 
 
 def _taken(given: Input) -> str:

@@ -13,6 +13,7 @@ from archspec.elaboration.files import SUFFIX, locate, read_file, require_text, 
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import Poisoned, Stopped
 from archspec.elaboration.modules import Module, Modules
+from archspec.elaboration.shelf import BlockEntry, block_named, shelf
 from archspec.elaboration.values import Environment, OpLayer, is_layer
 from archspec.graph import Graph
 from archspec.ground.collection import uncollected
@@ -28,8 +29,10 @@ from archspec.syntax.tree import Definition, Name
 __all__ = [
     "BUDGET",
     "SUFFIX",
+    "BlockEntry",
     "Entry",
     "Module",
+    "block_named",
     "catalogue",
     "elaborate",
     "locate",
@@ -39,6 +42,7 @@ __all__ = [
     "read_file",
     "read_module",
     "read_value",
+    "shelf",
     "shipped_names",
     "shipped_specs",
     "source_files",

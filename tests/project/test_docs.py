@@ -24,6 +24,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -39,9 +40,10 @@ import archspec
 from archspec.analyses.formatting import short
 from archspec.analyses.quantities import QUANTITIES, Place
 from archspec.analyses.roofline import DEVICES
-from archspec.api import check, shipped
+from archspec.api import check, shipped, shipped_blocks
 from archspec.cli.claims import claims_table as table_of_claims
 from archspec.cli.tables import as_markdown
+from archspec.elaboration import BlockEntry, read_file, shipped_specs
 from archspec.elaboration.functions import FUNCTIONS
 from archspec.elaboration.values import describe
 from archspec.ground.errors import SpecError
@@ -270,6 +272,7 @@ def with_tables(text: str) -> str:
         "devices": device_table,
         "claims": claims_table,
         "zoo": zoo,
+        "blocks": block_pages,
     }
     for name, lines in tables.items():
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
@@ -336,6 +339,53 @@ def claims_table() -> Iterator[str]:
     table = table_of_claims(found)
     yield from as_markdown(table).split("\n")
     yield from ("", f"{table.notes[0]}.")
+
+
+def block_pages() -> Iterator[str]:
+    """Every shipped block, by file: its definition, what it says, and an example with what that gives."""
+    for home, entries in groupby(shipped_blocks(), lambda entry: entry.name.partition(":")[0]):
+        path = shipped_specs().joinpath(*home.split(".")).with_suffix(".arch")
+        yield from (f"## `{home}`", "", first_line(read_file(path, shipped_specs()).doc.strip()), "")
+        for entry in entries:
+            yield from (f"### {entry.name.partition(':')[2]}", "")
+            if entry.doc:
+                yield from (entry.doc, "")
+            yield from ("```text", entry.signature, *(f"    {line}" for line in entry.inputs), "```", "")
+            if entry.example:
+                yield from (f"`{entry.example} -> {given_by(entry)}`", "")
+
+
+def given_by(entry: BlockEntry) -> str:
+    """The types that a block's example gives."""
+    given, _, call = entry.example.rpartition(" -> ")
+    home = entry.name.partition(":")[0]
+    names = ", ".join(
+        other.name.partition(":")[2] for other in shipped_blocks() if other.name.startswith(f"{home}:")
+    )
+    path = shipped_specs().joinpath(*home.split(".")).with_suffix(".arch")
+    values = re.findall(r"^(\w+) = ", path.read_text(encoding="utf-8"), flags=re.M)
+    types = re.findall(r"\w+\[[^\]]*\]", given)
+    lines = [f"    input x{i}: {type_}" for i, type_ in enumerate(types)]
+    taken = ", ".join(f"x{i}" for i in range(len(types)))
+    text = "\n".join(
+        [
+            f"from {home} import {', '.join([names, *values])}",
+            "model Example:",
+            *lines,
+            f"    return {f'({taken})' if len(types) > 1 else taken} -> {call}",
+            "",
+        ]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", archspec.SpecWarning)  # most of what is imported is not used
+        return ", ".join(str(output.type) for output in archspec.read_text(text).outputs)
+
+
+@pytest.mark.parametrize("entry", shipped_blocks(), ids=lambda entry: entry.name)
+def test_every_block_says_what_it_is_for_and_has_an_example(entry: BlockEntry) -> None:
+    assert entry.doc
+    if entry.signature.startswith("block"):
+        assert given_by(entry)
 
 
 def zoo() -> Iterator[str]:
