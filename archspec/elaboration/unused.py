@@ -154,7 +154,9 @@ def _of_name(node: t.Tree, name: str) -> Span:
     if isinstance(node, t.Assign | t.For | t.Clause):
         return node.target.span
     start = node.span.start
-    if isinstance(node, t.Statement):  # behind the word that it starts with
+    if isinstance(node, t.Own | t.Shared) and node.label is not None:  # behind its key
+        start = node.label.span.end
+    elif isinstance(node, t.Statement):  # behind the word that it starts with
         start += len(node.span.text.split(maxsplit=1)[0])
     found = re.compile(rf"\b{name}\b").search(node.span.source.text, start, node.span.end)
     return Span(node.span.source, found.start(), found.end()) if found else node.span

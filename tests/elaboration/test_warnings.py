@@ -1,6 +1,7 @@
 """Warnings: what nothing uses, and what hides something, is told with its place; a comment allows it with a reason."""
 
 import random
+import re
 import subprocess
 import sys
 import warnings
@@ -116,12 +117,16 @@ def test_a_step_that_is_asked_for_its_shape_alone_is_told(lines: tuple[str, ...]
         ("weight w: [8, 1, 1] = zeros", "unused-value"),
         ("constant w: [2] = [1.0, 2.0]", "unused-value"),
         ("shared f = Conv(8)", "unused-value"),
+        ('weight "w.gamma" as gamma: [8, 1, 1] = zeros', "unused-value"),
         ("width = 3", "unused-value"),
         ("act = ReLU", "unused-value"),
     ],
 )
 def test_each_statement_is_told_once(line: str, kind: str) -> None:
-    assert [found for found, _ in said(body(line, "return x"))] == [kind]
+    ((found, marked),) = said(body(line, "return x"))
+    assert found == kind
+    assert re.fullmatch(r"\w+(, \w+)*", marked)
+    assert line.count(marked) == 1 or line.startswith(marked) or f"as {marked}:" in line
 
 
 @pytest.mark.parametrize(

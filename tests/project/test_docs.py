@@ -6,6 +6,7 @@ The kinds of code block, by the words after the three backticks:
 - `arch NAME.arch`: a file of that name, checked likewise, for other blocks of the document to import and use.
 - `arch fragment`: statements of a model whose input is `x: [16, 32, 32]`, and which returns `x` where the
   fragment itself returns nothing.
+- `arch NAME.arch warned`: one that archspec warns of. There is no warning about others, but for fragments.
 - `arch error` and `arch fragment error`: a spec that is wrong; the `text` block behind it is the message.
 - `python`: runs, after those above it, in one namespace for the document.
 - `python NAME.py`: a file of that name, for other blocks to import; specs find the ops in it.
@@ -32,6 +33,7 @@ from importlib import import_module, invalidate_caches
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
+from warnings import catch_warnings, simplefilter
 
 import pytest
 from nets import sized
@@ -46,7 +48,7 @@ from archspec.cli.tables import as_markdown
 from archspec.elaboration import BlockEntry, read_file, shipped_specs
 from archspec.elaboration.functions import FUNCTIONS
 from archspec.elaboration.values import describe
-from archspec.ground.errors import SpecError
+from archspec.ground.errors import SpecError, SpecWarning
 from archspec.op import Op, family
 from archspec.op.calling import Called
 from archspec.op.initialisation import Initialiser
@@ -133,7 +135,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 def test_every_block_is_of_a_known_kind() -> None:
     kinds = {"arch", "python", "sh", "console"} | INERT
     assert [name_of(block) for block in BLOCKS if block.language not in kinds] == []
-    words = {"fragment", "error", "setup"}
+    words = {"fragment", "error", "setup", "warned"}
     assert [name_of(b) for b in BLOCKS if set(b.info[1:]) - words - {b.file}] == []
 
 
@@ -141,7 +143,9 @@ def test_every_block_is_of_a_known_kind() -> None:
 def test_specs_are_right(block: Block, folder: Path) -> None:
     path = block.file or "spec.arch"
     (folder / path).write_text(spec_of(block), encoding="utf-8")
-    with ops_of(block.page, folder):
+    with ops_of(block.page, folder), catch_warnings():
+        if not {"fragment", "warned"} & {*block.info}:
+            simplefilter("error", SpecWarning)
         checked = check(path)
     assert checked or block.file, "no model stands alone"
 
