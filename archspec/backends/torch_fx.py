@@ -33,7 +33,7 @@ from archspec.backends.torch_modules import (
 )
 from archspec.backends.torch_precision import Exact, Rounded
 from archspec.backends.torch_program import Instruction, Program, fx_graph
-from archspec.backends.torch_steps import Steps
+from archspec.backends.torch_steps import Steps, is_alone
 from archspec.backends.torch_weights import constant_values
 from archspec.graph import Graph, Node, Output, Ref
 from archspec.ground.collection import uncollected
@@ -359,6 +359,7 @@ class _Lowering(Steps):
                     isinstance(member.op, Own | Tied)
                     or member.options
                     or member.shares
+                    or is_alone(self.graph, member)
                     or "@" in name
                     or self.converts(member)
                 )

@@ -77,13 +77,14 @@ class Leaves:
         return step.op, code, repr(_attributes(leaf)) if isinstance(leaf, nn.Module) else None
 
     def _code(self, function: Function, step: Apply) -> Hashable:
-        """The dtypes, which say what is converted; whether it has weights, which says what is rounded; and what it calls.
+        """The dtypes, which say what is converted; whether there is a batch; whether it has weights, which says what is rounded; and what it calls.
 
         Of a layer with weights that is its class alone, so that blocks of all widths share their code.
         """
         dtypes = (
             tuple([function.types[ref].dtype for ref in step.operands]),
             tuple([t.dtype for t in step.types]),
+            any(function.types[ref].batched for ref in step.operands),
         )
         has_weights = step.name in function.held
         if isinstance(step.op, Own | Tied):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -57,6 +57,9 @@ class Steps:
             [(name, self.operand(ref, node, is_real, program)) for name, ref in node.options.items()]
         )
         refs = [Ref(node.name, index) for index in range(len(node.types))]
+        alone = is_alone(self.graph, node)
+        if alone:
+            arguments = tuple([self.one_sample(number, node, program) for number in arguments])
         program.sources[program.count] = node
         full = first_use(node.name)
         short = full.removeprefix(program.base)
@@ -72,7 +75,11 @@ class Steps:
                 options,
                 tuple(settings.items()),
             )
-            program.add(instruction, refs)
+            if alone:
+                made = program.convert(instruction)
+                program.add(self.change_of_batch(torch.squeeze, made, node), refs)
+            else:
+                program.add(instruction, refs)
             program.exact.update(program.numbers[ref] for ref in refs if ref in self.exact)
 
         if isinstance(node.op, Tied):
@@ -112,6 +119,21 @@ class Steps:
             for path in owned:
                 self.give(f"{full}.{path}", *container(module, path))
         add("call_module", home.removeprefix(program.base), {})
+
+    def one_sample(self, number: int, node: Node, program: Program) -> int:
+        """The number of a weight as a batch of one sample."""
+        made = program.convert(self.change_of_batch(torch.unsqueeze, number, node))
+        if number in program.exact:
+            program.exact.add(made)
+        return made
+
+    def change_of_batch(self, function: Callable[..., Any], number: int, node: Node) -> Instruction:
+        """The instruction that adds the axis of the batch, or takes it away."""
+        named = re.sub(r"\W", "_", f"{node.name}_{function.__name__}")
+        within = self.graph.scopes[node.scope].block
+        return Instruction(
+            "call_function", function, (number,), node.location, named, within, settings=(("dim", 0),)
+        )
 
     # ---------------------------------------------------------------- dtypes
 
@@ -216,6 +238,15 @@ class Steps:
     def leaf(self, node: Node) -> Leaf:
         """What a node lowers to: a module to copy, or a function and its settings."""
         return self.leaves.of(*self.step(node), node.name)
+
+
+def is_alone(graph: Graph, node: Node) -> bool:
+    """Whether a node takes a weight, which has no batch, as one sample."""
+    return (
+        type(node.op).one_sample
+        and not node.op.without_batch
+        and not any(graph.types[ref].batched for ref in node.operands)
+    )
 
 
 @functools.cache

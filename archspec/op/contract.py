@@ -81,6 +81,8 @@ class Op(Called):
     examples: ClassVar[tuple[str, ...]] = ()
     without_batch: ClassVar[bool] = False
     """Whether it accepts weights as its only inputs, which have no batch."""
+    one_sample: ClassVar[bool] = False
+    """Whether weights as its only input, which have no batch, are one sample to it, and so is what it returns."""
     overwritable: ClassVar[bool] = False
     """Whether it returns a new tensor that its backward pass does not read."""
     overwrites: ClassVar[bool] = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from archspec.ground.declared import number
 from archspec.ground.errors import Mistake
@@ -30,7 +31,8 @@ def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorTyp
         )
     if signature.variadic and not types:
         raise Mistake(f"{name} takes at least one tensor", kind="shape")
-    if types and not op.without_batch and not any(type_.batched for type_ in types):
+    alone = bool(types) and not op.without_batch and not any(type_.batched for type_ in types)
+    if alone and not (op.one_sample and len(types) == 1 and not options):
         raise Mistake(
             f"{name} cannot run on weights alone, which have no batch",
             kind="shape",
@@ -38,6 +40,8 @@ def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorTyp
         )
     inferred = op.infer(*types, **options)
     outputs = inferred if isinstance(inferred, tuple) else (inferred,)
+    if alone:
+        outputs = tuple(replace(type_, batched=False) for type_ in outputs)
     weights = op.weights(*types, **options)
     for shape in (*(type_.shape for type_ in outputs), *(weight.shape for weight in weights.values())):
         require_possible(shape)

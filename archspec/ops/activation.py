@@ -108,6 +108,7 @@ class PReLU(_Activation):
         "f32[5] -> PReLU(per_channel=true, init=zeros) -> f32[5]",
     )
     without_batch = False
+    one_sample = True
     flops_per_value = 2  # comparison, product
 
     def infer(self, x: TensorType) -> TensorType:

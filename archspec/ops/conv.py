@@ -46,6 +46,7 @@ class _Conv(Op):
         bias="bias",
         padding_mode=PAD_BEFORE,
     )
+    one_sample = True
     overwritable = True
 
     def infer(self, x: TensorType) -> TensorType:
@@ -236,6 +237,7 @@ class ConvTranspose(Op):
         "f32[4, 6, 6] -> ConvTranspose(2, 4, stride=2, padding=[1, 0], output_padding=[0, 1], init=normal(0.02))"
         " -> f32[2, 12, 15]",
     )
+    one_sample = True
     overwritable = True
 
     def infer(self, x: TensorType) -> TensorType:

@@ -45,6 +45,7 @@ class BatchNorm(Elementwise):
         "f32[8, 20] -> BatchNorm(affine=false) -> f32[8, 20]",
         "f32[2, 3, 4, 5] -> BatchNorm(momentum=0.01, init=zeros) -> f32[2, 3, 4, 5]",
     )
+    one_sample = True
     overwritable = True
     flops_per_value = 2  # running averages, `weight` and `bias` make one factor and one offset per channel
 
@@ -174,6 +175,7 @@ class GroupNorm(Op):
         "f32[6, 20] -> GroupNorm(1, affine=false) -> f32[6, 20]",
         "f32[2, 3, 4, 5] -> GroupNorm(2, init=zeros) -> f32[2, 3, 4, 5]",
     )
+    one_sample = True
     overwritable = True
 
     def infer(self, x: TensorType) -> TensorType:
@@ -242,6 +244,7 @@ class InstanceNorm(Op):
         "f32[8, 20] -> InstanceNorm(eps=1e-6, affine=true) -> f32[8, 20]",
         "f32[2, 3, 4, 5] -> InstanceNorm(affine=true, init=zeros) -> f32[2, 3, 4, 5]",
     )
+    one_sample = True
     overwritable = True
 
     def infer(self, x: TensorType) -> TensorType:
@@ -301,6 +304,7 @@ class LocalResponseNorm(Op):
         "f32[8, 20] -> LocalResponseNorm(4, k=2.0) -> f32[8, 20]",
         "f32[2, 3, 4, 5] -> LocalResponseNorm(3, alpha=1e-3, beta=0.5) -> f32[2, 3, 4, 5]",
     )
+    one_sample = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S]."""

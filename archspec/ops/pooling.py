@@ -27,6 +27,8 @@ class _Pool(Op):
     padding: Padding = "same"
     ceil: bool = False
 
+    one_sample = True
+
     @property
     def _dilation(self) -> Window:
         """The distance between neighbouring values of a window."""
@@ -215,6 +217,7 @@ class _GlobalPool(Op):
     """One number for each channel; with `keep`, the axes stay as ones."""
 
     keep: bool = False
+    one_sample = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C], or [C, 1, ...] with `keep`."""
@@ -290,6 +293,7 @@ class _AdaptivePool(Op):
     """`size` windows, spread evenly over each axis."""
 
     size: Window
+    one_sample = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *size]."""

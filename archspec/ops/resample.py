@@ -259,6 +259,7 @@ class Upsample(Op):
         "f32[3, 2, 3, 4] -> Upsample(size=6) -> f32[3, 6, 6, 6]",
     )
     saves = ()
+    one_sample = True
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S']."""
