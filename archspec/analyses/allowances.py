@@ -76,7 +76,10 @@ def _idle(file: t.File, allowances: Iterable[Allowance], steps: Steps | None) ->
         elif not allowance.reason:
             message = f"`{allowance.kind}` is allowed without a reason"
             help = f"say why: `# allow {allowance.kind}: ...`"
-        elif allowance.kind != "unused-step" or bisect_right(starts, allowance.line) in applied:
+        elif (
+            allowance.kind not in ("unused-step", "unused-default")
+            or bisect_right(starts, allowance.line) in applied
+        ):
             message, help = f"there is no `{allowance.kind}` to allow here", "remove the comment"
         if message:
             yield Problem("unused-allow", message, allowance.span, help=help, level="warning")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from archspec.graph import Graph
-from archspec.graph.function import Function, Step
+from archspec.graph.function import Apply, Function, Step
 from archspec.ground.source import Location, Source
 
 
@@ -23,6 +23,7 @@ class Steps:
 
     def __init__(self) -> None:
         self.used: set[Location] = set()
+        self.defaults: set[Location] = set()  # where arguments are stated that steps took by default
         self._unused: dict[Location, Unused] = {}
 
     def add(self, graph: Graph) -> None:
@@ -31,6 +32,8 @@ class Steps:
             needed = {ref.producer for ref in function.outputs}
             idle: list[Step] = []
             for step in reversed(function.steps):
+                if isinstance(step, Apply):
+                    self.defaults.update(step.defaults.values())
                 if step.name in needed:
                     needed.update(ref.producer for ref in step.operands)
                     self.used.add(step.location)

@@ -30,6 +30,13 @@ def warnings_about(module: Module, steps: Steps, *, whole: bool) -> list[Problem
         file = each.file
         own = [f for f in findings(file) if (id(each), f.exported) not in imported]
         warnings = _with_steps(file, own, unused_in.get(file.source.name or file.source.path, []))
+        if "defaults" in file.source.text:
+            from archspec.analyses.unused_defaults import unused_defaults  # which few specs need
+
+            models = [definition for definition in file.definitions if definition.kind == "model"]
+            all_read = each is module and (whole or len(models) == 1)
+            warnings += unused_defaults(file, steps, whole=all_read)
+            warnings.sort(key=_place)
         if "allow" in file.source.text:
             from archspec.analyses.allowances import allowed  # which few specs need
 
@@ -56,7 +63,11 @@ def _with_steps(file: t.File, own: list[Finding], steps: list[Unused]) -> list[P
                 found[statement] = replace(found[statement], label=label)
         else:
             found[statement] = replace(_unused_step(statement, start, step), label=label)
-    return sorted([*found.values(), *others], key=lambda warning: warning.span.start if warning.span else 0)
+    return sorted([*found.values(), *others], key=_place)
+
+
+def _place(warning: Problem) -> int:
+    return warning.span.start if warning.span else 0
 
 
 def _unused_step(statement: t.Tree, start: int, step: Unused) -> Problem:

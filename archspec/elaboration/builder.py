@@ -7,9 +7,11 @@ from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from archspec.elaboration.budget import NEW_NODE, Budget
+from archspec.elaboration.defaults import Defaults
 from archspec.elaboration.frames import Frame, check_length
 from archspec.elaboration.origins import Origins, plain_type
 from archspec.elaboration.values import Held, SharedLayer, SharedPart, SharedState, Tensor
@@ -19,7 +21,7 @@ from archspec.graph.held import holds, weight_at
 from archspec.ground.declared import Declared, number, use, used
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import first_use as first_name
-from archspec.ground.source import Span
+from archspec.ground.source import Location, Span
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Op, Weight
 from archspec.op.inference import infer
@@ -48,15 +50,15 @@ class Builder:
     # -------------------------------------------------------------- functions
 
     @contextmanager
-    def function(self, path: str, span: Span, like: int | None = None) -> Iterator[Frame]:
-        """A frame for the steps made inside, of a function whose full name is `path` here."""
+    def function(self, path: str, span: Span, like: int | None, defaults: Defaults) -> Iterator[Frame]:
+        """A frame for the steps made inside, of a function whose full name is `path` here, under some defaults."""
         self.budget.spend(1, span)
         if self.depth >= DEEPEST_SCOPE:
             raise SpecError.of(
                 "recursion", f"blocks and lists are nested more than {DEEPEST_SCOPE} deep", span
             )
         outer = self.frame
-        self.frame = Frame(path, like=like)
+        self.frame = Frame(path, like=like, defaults=defaults)
         self.depth += 1
         try:
             yield self.frame
@@ -128,8 +130,11 @@ class Builder:
         name: str,
         span: Span,
         layer: SharedLayer | None = None,
+        defaults: Mapping[str, Location] = MappingProxyType({}),
     ) -> tuple[Tensor, ...]:
         """Add a step that applies an op; `layer` is the shared layer that it is a use of, or whose weight it reads.
+
+        `defaults` says of its arguments where they are stated, unless at the step.
 
         Raises Mistake when the inputs do not fit the op, SpecError past the budget.
         """
@@ -163,6 +168,7 @@ class Builder:
             types=inferred.plain,
             location=span.location,
             layer=layer.slot if layer else None,
+            defaults=dict(defaults),
         )
         self.frame.add(step, inferred.longest)
         if inferred.weights:
@@ -171,10 +177,19 @@ class Builder:
         self.budget.spend(NEW_NODE + (many if many > 8 else 0), span)
         return tuple([Tensor(Ref(name, i), type_, trace) for i, (type_, trace) in enumerate(inferred.types)])
 
-    def own_weight(self, name: str, weight: Weight, span: Span) -> Tensor:
+    def trained(self, op: Op, inputs: tuple[Tensor, ...], options: Mapping[str, Tensor]) -> list[str]:
+        """The keys of the weights that an op would train on these inputs. Mistake when they do not fit the op."""
+        with used():  # what they depend on is noted when the step is added
+            named = {name: tensor.type for name, tensor in options.items()}
+            _, weights = infer(op, tuple(tensor.type for tensor in inputs), named)
+        return [key for key, weight in weights.items() if weight.trainable]
+
+    def own_weight(
+        self, name: str, weight: Weight, span: Span, defaults: Mapping[str, Location] = MappingProxyType({})
+    ) -> Tensor:
         """Add a weight of a block itself, as a tensor without a batch."""
         op = Constant(weight=weight) if not weight.saved else Own(weight=weight)
-        return self.emit(op, (), {}, name, span)[0]
+        return self.emit(op, (), {}, name, span, defaults=defaults)[0]
 
     # -------------------------------------------------------------- shared layers
 
@@ -182,7 +197,7 @@ class Builder:
         """A shared layer of the function under construction, which has no use yet."""
         slot = self.frame.declare(name, span)
         state = SharedState(first=self._first_like(name))
-        return SharedLayer(name, self.frame.path, layer, slot, state)
+        return SharedLayer(name, self.frame.path, layer, slot, state, self.frame.defaults)
 
     def _first_like(self, name: str) -> Held | int | None:
         """What the first use of a layer of that name made, where the function is of a later use of the layer around it."""

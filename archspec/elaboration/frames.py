@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from archspec.elaboration.defaults import Defaults, Start
 from archspec.elaboration.values import SharedLayer
 from archspec.graph import Apply, Call, Ref, Step
 from archspec.ground.errors import Mistake, SpecError
@@ -40,6 +41,9 @@ class Frame:
         default_factory=list
     )  # first and last number of each row of calls
     uses: dict[int, int] = field(default_factory=dict)
+    defaults: Defaults = field(default_factory=Defaults)  # in force here
+    pending: tuple[Start, ...] = ()  # names below the next step, which a model's file states
+    stated: Span | None = None  # where the block's own `defaults` stands
 
     def take_input(self, type_: TensorType) -> Ref:
         """What one more input is called."""

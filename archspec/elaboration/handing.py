@@ -63,7 +63,8 @@ class Handing:
             case Labelled():
                 return (Labelled, value.label, value.span, self.key(value.layer))
             case SharedLayer():
-                return (SharedLayer, self._place(value), self.key(value.layer), value.state.key)
+                inside = value.defaults.below(value.name).key
+                return (SharedLayer, self._place(value), self.key(value.layer), value.state.key, inside)
             case SharedPart():
                 return (SharedPart, value.path, self.key(value.layer))
             case Function():
@@ -109,9 +110,8 @@ class Handing:
                 return replace(value, layer=self.rebound(value.layer, inputs))
             case SharedLayer():
                 place = self._place(value)
-                return SharedLayer(
-                    value.name, value.prefix, self.rebound(value.layer, inputs), place, value.state
-                )
+                layer = self.rebound(value.layer, inputs)
+                return replace(value, layer=layer, slot=place)
             case SharedPart():
                 return replace(value, layer=self.rebound(value.layer, inputs))
         return value

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from archspec.elaboration.arguments import parameter_names, takes
+from archspec.elaboration.arguments import ArgumentMistake, complete, parameter_names, takes
 from archspec.elaboration.binding import declaring, names_in
 from archspec.elaboration.builder import Label, snake
+from archspec.elaboration.defaults import Defaults, require_possible
 from archspec.elaboration.frames import check_length
 from archspec.elaboration.handing import Handing, runs
 from archspec.elaboration.mistakes import at
@@ -26,7 +27,7 @@ from archspec.elaboration.values import (
     noun,
 )
 from archspec.graph import Call, Ref
-from archspec.ground.errors import SpecError
+from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.source import Span
 from archspec.op import Op
 
@@ -57,7 +58,12 @@ class Layers:
                         span,
                         help="apply it without a name",
                     )
-                return self.apply(layer.layer, inputs, layer, span)
+                frame = self.builder.frame
+                outer, frame.defaults = frame.defaults, layer.defaults
+                try:
+                    return self.apply(layer.layer, inputs, layer, span)
+                finally:
+                    frame.defaults = outer
             case list() if is_layer(layer):
                 if label is None:
                     return self.row(layer, inputs, span, joins=True)
@@ -93,25 +99,70 @@ class Layers:
     def emit(self, layer: OpLayer, inputs: Tensors, label: Label, span: Span) -> Tensors:
         """Apply an op: check its arguments, name the step and add it."""
         with at(span):
-            op = self.machine.calls.built(layer)
-            if op.idle and len(inputs) == 1:
-                op.infer(inputs[0].type)  # which may find that it does not fit
-                return inputs
-            step = self.name(label, snake(layer.name), span)
-            return self.builder.emit(op, inputs, layer.options, step.name, span, step.shared)
+            filled, places = self.builder.frame.defaults.filled(layer)
+            try:
+                op = self.machine.calls.built(filled)
+                if op.idle and len(inputs) == 1:
+                    op.infer(inputs[0].type)  # which may find that it does not fit
+                    return inputs
+                step = self.name(label, snake(layer.name), span)
+                if step.defaults.starts:
+                    op = self._started(op, filled, inputs, step, places)
+                stated = {name: place.location for name, place in places.items()}
+                return self.builder.emit(op, inputs, layer.options, step.name, span, step.shared, stated)
+            except Mistake as mistake:
+                if places:
+                    raise self._of_defaults(mistake, layer, places) from None
+                raise
+
+    def _of_defaults(self, mistake: Mistake, layer: OpLayer, places: Mapping[str, Span]) -> Exception:
+        """The mistake of an op some of whose arguments are stated elsewhere: it may be one of these that is wrong."""
+        if isinstance(mistake, ArgumentMistake) and mistake.argument in places:
+            return mistake.at(places[mistake.argument])
+        if complete(layer):
+            self.machine.calls.built(layer)  # whose own mistakes come first
+        if not mistake.label:
+            listed = " and ".join(f"`{name}` from {place.place}" for name, place in places.items())
+            mistake.label = f"with {listed}"
+        return mistake
+
+    def _started(
+        self, op: Op, layer: OpLayer, inputs: Tensors, step: StepName, places: dict[str, Span]
+    ) -> Op:
+        """The op with the starts of those of its weights that are named; adds to `places` where these are stated."""
+        added = {}
+        for key in self.builder.trained(op, inputs, layer.options):
+            start = step.defaults.start(key)
+            if start is not None:
+                argument = require_possible(op, key, start)
+                added[argument] = start.init
+                places[argument] = start.span
+        if not added:
+            return op
+        return self.machine.calls.built(replace(layer, arguments={**layer.arguments, **added}))
 
     def emit_op(self, op: str, inputs: Tensors, arguments: Mapping[str, Any], span: Span) -> Tensor:
         """Apply an op of archspec's that has one output, by its name."""
-        return self.emit(OpLayer(Op.find(op), arguments), inputs, None, span)[0]
+        with at(span):  # an operator means the same everywhere, so no defaults
+            made = self.machine.calls.built(OpLayer(Op.find(op), arguments))
+            step = self.name(None, snake(op), span)
+            return self.builder.emit(made, inputs, {}, step.name, span)[0]
 
     def name(self, label: Label, fallback: str, span: Span) -> StepName:
         """What a step is called: by its label, or else by a name made from `fallback`."""
         frame = self.builder.frame
+        pending, frame.pending = frame.pending, ()
         if isinstance(label, SharedLayer):
             label.state.uses += 1
-            return StepName(frame.claim_use(label), label.shown, label)
-        name = frame.claim_name(label, fallback, span)
-        return StepName(name, frame.path + name, None)
+            name, full, own, shared = frame.claim_use(label), label.shown, label.name, label
+        else:
+            name = own = frame.claim_name(label, fallback, span)
+            full, shared = frame.path + name, None
+        inside = frame.defaults.below(own)
+        if pending or frame.defaults.starts:
+            self.machine.budget.spend(len(frame.defaults.starts) + len(pending), span)
+            inside = inside.with_starts((*inside.starts, *pending))
+        return StepName(name, full, shared, inside)
 
     # -------------------------------------------------------------- lists
 
@@ -151,6 +202,8 @@ class Layers:
         if self.builder.functions[step.function].given != len(step.inputs):
             return False
         first = int(step.name)
+        if frame.defaults.starts and not self._alike(frame.defaults, first, end, span):
+            return False
         if not frame.claim_row(first, end - 1, span):
             return False
         frame.steps.pop()
@@ -158,6 +211,12 @@ class Layers:
         check_length(frame.longest + len(str(end)) - len(step.name) - 1, span)
         frame.longest += len(str(end)) - len(step.name)
         return True
+
+    def _alike(self, defaults: Defaults, first: int, end: int, span: Span) -> bool:
+        """Whether names single out none of the calls that are numbered so."""
+        self.machine.budget.spend((end - first) * len(defaults.starts), span)
+        inside = defaults.below(str(first)).starts
+        return all(defaults.below(str(i)).starts == inside for i in range(first + 1, end))
 
     def _merged(self, first: int, stream: Tensors, span: Span) -> Tensors:
         """What the last step gives, which became one row with the step before where both are calls of one function."""
@@ -175,6 +234,16 @@ class Layers:
 
     def block(self, layer: BlockLayer, inputs: Tensors, label: Label, span: Span, shown: str) -> Tensors:
         """Apply a block; `shown` is the name it is known by, which a short form around it may have given."""
+        frame = self.builder.frame
+        outer, frame.defaults = frame.defaults, frame.defaults.entering(layer.home)
+        if layer.home.defaults and layer.definition.kind == "model":
+            frame.pending += layer.home.defaults.starts  # names of the model's weights
+        try:
+            return self._block(layer, inputs, label, span, shown)
+        finally:
+            frame.defaults, frame.pending = outer, ()
+
+    def _block(self, layer: BlockLayer, inputs: Tensors, label: Label, span: Span, shown: str) -> Tensors:
         statements = self.machine.statements
         if layer.definition.layer is None:
             step = self.name(label, snake(shown), span)

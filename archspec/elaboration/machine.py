@@ -45,7 +45,13 @@ class Machine:
     def run_model(self, layer: BlockLayer) -> tuple[BlockLayer, tuple[str, ...]]:
         """Run a model, whose function becomes the last: the block in its long form, and the names of its outputs."""
         shown, span = layer.name, layer.definition.span
+        frame = self.builder.frame
         for _ in range(DEEPEST):
+            frame.defaults = frame.defaults.entering(layer.home)
+            if layer.home.defaults and layer.definition.kind == "model":
+                frame.defaults = frame.defaults.with_starts(
+                    (*frame.defaults.starts, *layer.home.defaults.starts)
+                )
             if layer.definition.layer is None:
                 outputs, arguments = self.statements.run_model(layer)
                 frame = self.builder.frame

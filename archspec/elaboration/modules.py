@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from archspec.elaboration import defaults
 from archspec.elaboration.binding import bound_by, names_bound
 from archspec.elaboration.control import Control, Names
 from archspec.elaboration.files import cycle, read_file, read_text, resolve_import, shipped_specs
@@ -153,6 +154,8 @@ class Modules:
                         )
                     case t.Claims():
                         pass
+                    case t.Defaults():
+                        self._defaults(statement, module, control.machine)
                     case _:
                         control.statement(statement, scope)
             except SpecError as error:
@@ -176,6 +179,12 @@ class Modules:
             raise self.wrong[path.resolve()]
         self.loaded[path.resolve()] = module
         return module
+
+    def _defaults(self, statement: t.Defaults, module: Module, machine: Machine) -> None:
+        if module.env.defaults is not None:
+            message = "a file states its defaults once"
+            raise SpecError.of("syntax", message, statement.span, help="put all rules in one")
+        module.env.defaults = defaults.read(statement, machine, module.env)
 
     def _import(self, statement: t.Import, module: Module, path: Path) -> None:
         found, root = resolve_import(statement, path, self.roots)

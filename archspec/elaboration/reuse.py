@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from archspec.elaboration.budget import NEW_FUNCTION
 from archspec.elaboration.builder import NOTHING
+from archspec.elaboration.defaults import Defaults
 from archspec.elaboration.handing import Handing
 from archspec.elaboration.nesting import DEEPEST
 from archspec.elaboration.origins import plain_type
@@ -28,11 +29,15 @@ Tensors = tuple[Tensor, ...]
 
 
 class StepName(NamedTuple):
-    """What a step is called in its function, its full name here, and the shared layer that it is a use of."""
+    """What a step is called in its function, its full name here, and the shared layer that it is a use of.
+
+    `defaults` are those in force inside of it.
+    """
 
     name: str
     full: str
     shared: SharedLayer | None
+    defaults: Defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class Reuse:
     def call(self, layer: Any, inputs: Tensors, step: StepName, body: Body, span: Span) -> Outputs:
         """Call the function of a block or a list, which is run where it is first applied in this way."""
         handing = Handing()
-        key = self._key(handing.key(layer), inputs, body, span)
+        key = self._key(handing.key(layer), inputs, body, span), step.defaults.key
         like = self._like(step)
         applied = self.known(key)
         depth = self.nesting.depth
@@ -142,7 +147,10 @@ class Reuse:
         outer, nesting.deepest = nesting.deepest, depth
         uses = [handed.state.uses for handed in handing.layers]
         self.budget.spend(NEW_FUNCTION, span)
-        with nesting.inside(body.trail, span), self.builder.function(f"{step.full}.", span, like) as frame:
+        with (
+            nesting.inside(body.trail, span),
+            self.builder.function(f"{step.full}.", span, like, step.defaults) as frame,
+        ):
             frame.layers += [""] * len(handing.layers)
             tensors = [
                 Tensor(frame.take_input(plain_type(tensor.type)), tensor.type, tensor.trace)

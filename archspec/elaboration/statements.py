@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from archspec.elaboration import defaults
 from archspec.elaboration.binding import declaring, inputs_within, names_bound
 from archspec.elaboration.control import Control, Returned
 from archspec.elaboration.inputs import Application, Inputs
@@ -156,6 +157,8 @@ class Statements(Control[Application]):
                 self.weights.declare(statement, scope.env)
             case t.Shared():
                 self._shared(statement, scope.env)
+            case t.Defaults():
+                self._defaults(statement, scope.env)
             case _:
                 return super().statement(statement, scope)
         return None
@@ -190,6 +193,18 @@ class Statements(Control[Application]):
         if any(names) and (not all(names) or len(set(names)) < len(names)):
             raise SpecError.of("name", "name all outputs, with distinct names, or none", statement.span)
         return Returned(Outputs(tensors, names))
+
+    # -------------------------------------------------------------- defaults
+
+    def _defaults(self, statement: t.Defaults, env: Environment) -> None:
+        frame = self.builder.frame
+        if frame.stated or frame.steps or frame.layers != [""] * len(frame.layers):
+            first = f"first given at {frame.stated.place}" if frame.stated else ""
+            message = "a block states its defaults once" if first else "defaults stand above the first step"
+            help_ = "put all rules in one" if first else "they hold for all steps and weights of the block"
+            raise SpecError.of("syntax", message, statement.span, label=first, help=help_)
+        frame.stated = statement.span
+        frame.defaults = frame.defaults.within(defaults.read(statement, self.machine, env))
 
     # -------------------------------------------------------------- shared layers
 

@@ -45,11 +45,12 @@ class Outputs(tuple[Tensor, ...]):
 class Environment:
     """Names and what they stand for, and the environment around these."""
 
-    __slots__ = ("around", "names")
+    __slots__ = ("around", "defaults", "names")
 
     def __init__(self, around: Environment | None = None) -> None:
         self.around = around
         self.names: dict[str, Any] = {}
+        self.defaults: Any = None  # `Defaults` of a file, in that of its names
 
     def find(self, name: str) -> Any:
         """The value of a name here or further out; raises KeyError when there is none."""
@@ -135,7 +136,7 @@ class SharedLayer:
     """One instance of a layer, whose weights every use shares.
 
     `slot` is its place among the layers of the function under construction, `prefix` stands before its full name where it is
-    declared.
+    declared. `defaults` are those in force there for what is in it: it is one layer, wherever it is used.
     """
 
     name: str
@@ -143,6 +144,7 @@ class SharedLayer:
     layer: Any
     slot: int
     state: SharedState
+    defaults: Any
 
     @property
     def shown(self) -> str:

@@ -63,10 +63,17 @@ class Weights:
                 saved=statement.kind != "constant",
             )
             require_start(weight, f"`{statement.name}`")
+        frame = self.builder.frame
+        label = self.evaluator.label(statement.label, env) if statement.label else statement.name
+        named = frame.defaults.start(label) if weight.saved else None
+        stated = {"init": named.span.location} if named else {}
+        if named:
+            with at(named.span):
+                weight = weight.model_copy(update={"init": named.init})
+                require_start(weight, f"`{statement.name}`")
         with at(statement.span):
-            label = self.evaluator.label(statement.label, env) if statement.label else statement.name
-            name = self.builder.frame.claim_name(label, label, statement.span)
-            env.names[statement.name] = self.builder.own_weight(name, weight, statement.span)
+            name = frame.claim_name(label, label, statement.span)
+            env.names[statement.name] = self.builder.own_weight(name, weight, statement.span, stated)
 
 
 def _start(value: Any, shape: tuple[int, ...]) -> Init:

@@ -32,7 +32,8 @@ class Node:
     """One application of an op: a step, reached by one path of calls.
 
     `name` is unique, and the prefix of its weights in the `state_dict`, unless `shares` names the earlier node whose weights it
-    uses. `scope` is an index into the graph's scopes, and `step` its name in that scope's function.
+    uses. `scope` is an index into the graph's scopes, and `step` its name in that scope's function. `defaults` says of arguments
+    that were not given here where they are stated.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Node:
     location: Location
     shares: str = ""
     step: str = field(default="", compare=False)
+    defaults: Mapping[str, Location] = field(default_factory=dict, compare=False)
 
     @property
     def operands(self) -> tuple[Ref, ...]:
@@ -165,7 +167,9 @@ class _Flattening:
                 for key, weight in held.items():
                     self.weights[f"{full}.{key}" if key else full] = weight
         options = {option: values[ref] for option, ref in step.options.items()}
-        self.nodes.append(Node(full, op, refs, options, step.types, scope, step.location, shares, step.name))
+        self.nodes.append(
+            Node(full, op, refs, options, step.types, scope, step.location, shares, step.name, step.defaults)
+        )
 
     def tied(self, op: Tied, layer: Layer) -> Tied:
         """The op that reads a weight of a shared layer, by the weight's full name."""

@@ -233,6 +233,7 @@ class _Folding:
                 types=node.types,
                 location=node.location,
                 layer=slot,
+                defaults=dict(node.defaults),
             )
         )
         for i in range(len(node.types)):

@@ -25,7 +25,8 @@ Answer = TypeVar("Answer")
 class Apply(Record):
     """A step that applies an op.
 
-    `layer` is the shared layer that it uses, or whose weight it reads: an index into its function's `layers`.
+    `layer` is the shared layer that it uses, or whose weight it reads: an index into its function's `layers`. `defaults` says of
+    arguments that were not given at the step where they are stated; `init` stands for the start of a block's own weight.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Apply(Record):
     types: Several[TensorType]
     location: Location
     layer: Index | None = None
+    defaults: dict[str, Location] = Field(default={})
 
     @property
     def operands(self) -> tuple[Ref, ...]:
@@ -173,7 +175,16 @@ class Function(Record):
     def key(self) -> Hashable:
         """A hashable key, the same for equal functions."""
         steps = tuple(
-            (s.name, s.op, s.inputs, tuple(s.options.items()), s.types, s.location, s.layer)
+            (
+                s.name,
+                s.op,
+                s.inputs,
+                tuple(s.options.items()),
+                s.types,
+                s.location,
+                s.layer,
+                tuple(s.defaults.items()),
+            )
             if isinstance(s, Apply)
             else (s.name, s.function, s.inputs, s.layers, s.types, s.location, s.layer, s.times)
             for s in self.steps

@@ -155,6 +155,7 @@ WARNINGS = (
     "unused-input",
     "unused-parameter",
     "unused-import",
+    "unused-default",
     "hidden-name",
     "unused-allow",
 )

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import ConfigDict, Field, JsonValue
@@ -99,6 +100,8 @@ class Op(Called):
     """Whether it has no weights and autocast runs it in half precision."""
     saves: ClassVar[tuple[str, ...]] = ("inputs",)
     """What the backward pass needs, in the terms of `saved`."""
+    starts: ClassVar[Mapping[str, str]] = MappingProxyType({"weight": "init", "bias": "bias_init"})
+    """The argument that says how a trained weight starts, by the weight's key, if the op has it."""
     known: ClassVar[dict[str, type["Op"]]] = {}
 
     @classmethod

@@ -201,6 +201,23 @@ class _Builder:
         label, name = name if isinstance(name, tuple) else (None, name)
         return t.Shared(self._line(span), label, str(name), value)
 
+    def make_defaults(self, span: Span, parts: list[Any]) -> t.Defaults:
+        head = Span(self.source, span.start, span.start + len("defaults"))
+        return t.Defaults(head, tuple(parts))
+
+    def make_rule(self, span: Span, parts: list[Any]) -> t.Rule:
+        first, second = parts
+        if second is None:
+            return t.Rule(self._line(span), None, first)
+        if not isinstance(first, t.Text):
+            raise SpecError.of(
+                "syntax",
+                "expected the names of weights as a string",
+                first.span,
+                help='write `"head.bias": zeros` for the weights of a name, `Conv(bias=false)` for an op',
+            )
+        return t.Rule(self._line(span), first, second)
+
     def make_assign(self, span: Span, parts: list[Any]) -> t.Assign:
         return t.Assign(self._line(span), parts[0], parts[1])
 
@@ -459,7 +476,12 @@ def _require_outside(statement: t.Tree, where: str, help: str, *, function: bool
 _FUNCTION = (
     "a function computes numbers, strings, lists and layers; write `block Name:` for what takes tensors"
 )
-_OF_BLOCKS: dict[type, str] = {t.Input: "input", t.Shared: "shared", t.Return: "return"}
+_OF_BLOCKS: dict[type, str] = {
+    t.Input: "input",
+    t.Shared: "shared",
+    t.Defaults: "defaults",
+    t.Return: "return",
+}
 
 
 def _kept(parts: list[Any]) -> tuple[Any, ...]:

@@ -306,6 +306,19 @@ class Shared(Statement):
     value: Expression
 
 
+class Rule(Tree):
+    """`Conv(bias=false)`: arguments of each such step; or `"*.bn3.weight": zeros`, how the weights of that name start."""
+
+    names: Text | None
+    value: Expression
+
+
+class Defaults(Statement):
+    """`defaults:` and the rules under it, which hold for all that the block applies, or for what the file defines."""
+
+    rules: tuple[Rule, ...]
+
+
 class Require(Statement):
     """`require D % heads == 0, "why"`."""
 
