@@ -168,7 +168,7 @@ class Builder:
             types=inferred.plain,
             location=span.location,
             layer=layer.slot if layer else None,
-            defaults=dict(defaults),
+            defaults=_effective(op, defaults, inferred.weights) if defaults else {},
         )
         self.frame.add(step, inferred.longest)
         if inferred.weights:
@@ -293,6 +293,14 @@ class Builder:
 def held_by(function: Function, step: Apply) -> Held:
     """The op of a step, and the weights that it has."""
     return Held(step.op, function.held.get(step.name, {}))
+
+
+def _effective(
+    op: Op, defaults: Mapping[str, Location], weights: Mapping[str, Weight]
+) -> dict[str, Location]:
+    """Where arguments are stated, without those that say how a weight starts that is not there."""
+    idle = {argument for key, argument in op.starts.items() if key not in weights and "" not in weights}
+    return {name: place for name, place in defaults.items() if name not in idle}
 
 
 class _Inferred(NamedTuple):
