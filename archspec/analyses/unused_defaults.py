@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from archspec.analyses.unused_steps import Steps
-from archspec.elaboration.defaults import places
+from archspec.elaboration.rules import places
 from archspec.elaboration.unused import unused
 from archspec.ground.errors import Problem
 from archspec.syntax import tree as t
@@ -17,31 +18,23 @@ def unused_defaults(file: t.File, steps: Steps, *, whole: bool) -> Iterator[Prob
     Those that a file states for all its blocks are asked for only if `whole`: when all its models were read.
     """
     starts = [definition.span.start for definition in file.definitions]
-    for statement in _stated(file):
-        around = [start for start in starts if start < statement.span.start]
-        if statement in file.statements:
-            if not whole:
-                continue
-        elif not steps.applied(file.source.name or file.source.path, *_lines(file, around[-1])):
-            continue
-        for rule in statement.rules:
-            for name, span in places(rule):
-                if span.location not in steps.defaults:
-                    yield unused("default", _message(rule, name), span)
-
-
-def _stated(file: t.File) -> Iterator[t.Defaults]:
-    """The `defaults` statements of a file."""
+    lines = [file.source.position(start)[0] for start in starts]
+    applied = {bisect_right(lines, line) for line in steps.lines(file.source)}
     for statement in file.statements:
-        nodes = statement.nodes if isinstance(statement, t.Definition) else [statement]
-        yield from (node for node in nodes if isinstance(node, t.Defaults))
+        if isinstance(statement, t.Defaults):
+            if whole:
+                yield from _unused_in(statement, steps)
+        elif isinstance(statement, t.Definition) and bisect_right(starts, statement.span.start) in applied:
+            for node in statement.nodes:
+                if isinstance(node, t.Defaults):
+                    yield from _unused_in(node, steps)
 
 
-def _lines(file: t.File, start: int) -> tuple[int, int]:
-    """The first and the last line of the definition that starts there."""
-    behind = [definition.span.start for definition in file.definitions if definition.span.start > start]
-    last = file.source.position(behind[0])[0] - 1 if behind else len(file.source.line_starts)
-    return file.source.position(start)[0], last
+def _unused_in(statement: t.Defaults, steps: Steps) -> Iterator[Problem]:
+    for rule in statement.rules:
+        for name, span in places(rule):
+            if span.location not in steps.defaults:
+                yield unused("default", _message(rule, name), span)
 
 
 def _message(rule: t.Rule, name: str) -> str:

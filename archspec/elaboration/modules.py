@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from archspec.elaboration import defaults
 from archspec.elaboration.binding import bound_by, names_bound
 from archspec.elaboration.control import Control, Names
 from archspec.elaboration.files import cycle, read_file, read_text, resolve_import, shipped_specs
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, NO_RECURSION_OF_FUNCTIONS
+from archspec.elaboration.rules import read_rules
 from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment, plain
 from archspec.elaboration.vocabulary import WORDS, builtin, builtins
 from archspec.graph import FORMAT, Claim, Graph
@@ -184,7 +184,7 @@ class Modules:
         if module.env.defaults is not None:
             message = "a file states its defaults once"
             raise SpecError.of("syntax", message, statement.span, help="put all rules in one")
-        module.env.defaults = defaults.read(statement, machine, module.env)
+        module.env.defaults = read_rules(statement, machine, module.env)
 
     def _import(self, statement: t.Import, module: Module, path: Path) -> None:
         found, root = resolve_import(statement, path, self.roots)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from archspec.elaboration import defaults
 from archspec.elaboration.binding import declaring, inputs_within, names_bound
 from archspec.elaboration.control import Control, Returned
 from archspec.elaboration.inputs import Application, Inputs
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, at
+from archspec.elaboration.rules import read_rules
 from archspec.elaboration.values import (
     BlockLayer,
     Environment,
@@ -204,7 +204,7 @@ class Statements(Control[Application]):
             help_ = "put all rules in one" if first else "they hold for all steps and weights of the block"
             raise SpecError.of("syntax", message, statement.span, label=first, help=help_)
         frame.stated = statement.span
-        frame.defaults = frame.defaults.within(defaults.read(statement, self.machine, env))
+        frame.defaults = frame.defaults.within(read_rules(statement, self.machine, env))
 
     # -------------------------------------------------------------- shared layers
 

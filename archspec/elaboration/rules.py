@@ -1,0 +1,103 @@
+"""Rules: what a `defaults` statement says."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from archspec.elaboration.arguments import takes
+from archspec.elaboration.defaults import Argument, Defaults, Start
+from archspec.elaboration.handing import Handing
+from archspec.elaboration.mistakes import at
+from archspec.elaboration.values import Environment, OpLayer, by_default, is_layer, noun
+from archspec.ground.errors import SpecError
+from archspec.ground.source import Span
+from archspec.op import Op
+from archspec.op.initialisation import Initialiser, constant
+from archspec.syntax import tree as t
+
+if TYPE_CHECKING:
+    from archspec.elaboration.machine import Machine
+
+_PATTERN = re.compile(r"[A-Za-z0-9_*]+(\.[A-Za-z0-9_*]+)*")
+_LONGEST = 200  # letters of a rule's names
+
+
+def read_rules(statement: t.Defaults, machine: Machine, env: Environment) -> Defaults:
+    """What a `defaults` statement says. Raises SpecError for a rule that is none."""
+    arguments: dict[type[Op], dict[str, Argument]] = {}
+    starts: list[Start] = []
+    for rule in statement.rules:
+        value = machine.origins.spent(machine.evaluator.evaluate(rule.value, env), rule.value.span)
+        if rule.names is not None:
+            starts.append(_start(rule, machine.evaluator.text(rule.names, env), value))
+            continue
+        if not isinstance(value, OpLayer):
+            raise SpecError.of("type", f"expected an op, not {noun(value)}", rule.span, help=_help(value))
+        own = arguments.setdefault(value.op, {})
+        for name, given in _arguments(value, rule).items():
+            if name in own:
+                message = f"`{name}` of {value.name} is given twice"
+                raise SpecError.of(
+                    "argument", message, given.span, label=f"first given at {own[name].span.place}"
+                )
+            own[name] = given
+    return Defaults(arguments, tuple(reversed(starts)))  # of two that fit, the one below wins
+
+
+def _start(rule: t.Rule, names: str, value: Any) -> Start:
+    if not _PATTERN.fullmatch(names) or len(names) > _LONGEST:
+        raise SpecError.of(
+            "name",
+            f"`{names}` names no weights",
+            rule.span,
+            help='write keys of the state_dict: `"head.bias"`, or `"*.bn3.weight"`, where `*` stands for any letters',
+        )
+    if isinstance(value, type) and issubclass(value, Initialiser):
+        with at(rule.value.span):
+            value = by_default(value)
+    elif isinstance(value, int | float):
+        value = constant(value=value)
+    if not isinstance(value, Initialiser):
+        help_ = f'name the weight: `"{names}.weight"`' if isinstance(value, OpLayer) else ""
+        message = f"weights start as an initialisation or a number, not {noun(value)}"
+        raise SpecError.of("type", message, rule.value.span, help=help_)
+    return Start(frozenset({names}), value, rule.span)
+
+
+def _arguments(layer: OpLayer, rule: t.Rule) -> dict[str, Argument]:
+    """The arguments of a rule. Raises SpecError for those that cannot have a default."""
+    if layer.options or not Handing.of(layer).empty:
+        raise SpecError.of("type", "a default cannot be a tensor", rule.span)
+    if not layer.arguments:
+        help_ = takes(layer.name, layer.op.model_fields)
+        raise SpecError.of("argument", f"this gives no argument of {layer.name}", rule.span, help=help_)
+    given = {}
+    for name, value in layer.arguments.items():
+        span = place(rule, name)
+        if layer.op.model_fields[name].is_required():
+            message = f"`{name}` of {layer.name} has no default that this could replace"
+            raise SpecError.of("argument", message, span, help="give it where the op is applied")
+        given[name] = Argument(value, span)
+    return given
+
+
+def place(rule: t.Rule, name: str) -> Span:
+    """Where a rule states an argument."""
+    if isinstance(rule.value, t.Call):
+        found = [argument.span for argument in rule.value.arguments if argument.name == name]
+        return found[0] if found else rule.span
+    return rule.span
+
+
+def places(rule: t.Rule) -> list[tuple[str, Span]]:
+    """The arguments that a rule states, as far as the text tells, each with its place; none for one by name."""
+    if rule.names is not None or not isinstance(rule.value, t.Call):
+        return [("", rule.span)]
+    return [(argument.name or "", place(rule, argument.name or "")) for argument in rule.value.arguments]
+
+
+def _help(value: Any) -> str:
+    if is_layer(value):
+        return "give arguments of ops: `Conv(bias=false)`; arguments of a block are given where it is applied"
+    return 'write `Conv(bias=false)` for an op, or `"head.bias": zeros` for the weights of a name'
