@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.binding import names_in
-from archspec.elaboration.checks import items
+from archspec.elaboration.budget import NEW_NODE
+from archspec.elaboration.checks import items, whole
 from archspec.elaboration.frames import check_length
 from archspec.elaboration.mistakes import at
 from archspec.elaboration.origins import plain_type
@@ -16,7 +18,7 @@ from archspec.graph import Input, Use
 from archspec.ground.declared import Declared, same_always
 from archspec.ground.errors import SpecError
 from archspec.ground.size import Free, Size, always_equal, require_place
-from archspec.ground.tensor import TensorType, dtype, show
+from archspec.ground.tensor import DType, TensorType, dtype, show
 from archspec.op.inference import require_possible, tensors
 from archspec.syntax import tree as t
 
@@ -34,7 +36,7 @@ class Application:
 
     layer: BlockLayer
     env: Environment
-    waiting: list[Tensor]
+    waiting: deque[Tensor]
     root: bool
     inputs: list[Tensor] = field(default_factory=list)
     late: list[t.Parameter] = field(default_factory=list)
@@ -51,10 +53,12 @@ class Inputs:
     """Takes the tensors that a block is applied to, and declares those of a model."""
 
     def __init__(self, machine: Machine) -> None:
+        self.budget = machine.budget
         self.builder = machine.builder
         self.origins = machine.origins
         self.evaluator = machine.evaluator
         self.declared: list[Input] = []  # by the model
+        self._names: set[str] = set()  # of these
         self._axes: dict[tuple[str, int], int] = {}  # of the sizes of inputs, the origins that declare them
 
     # -------------------------------------------------------------- inputs
@@ -65,8 +69,40 @@ class Inputs:
         if statement.dtype is not None:
             with at(statement.span):
                 wanted = dtype(statement.dtype)
+        if statement.count is None and not statement.remaining:
+            application.env.names[statement.name] = self._next(statement, application, wanted, statement.name)
+            return
+        many = self._count(statement, application)
+        taken: list[Tensor] = []
+        for i in range(many):
+            self.budget.spend(NEW_NODE, statement.span)
+            taken.append(self._next(statement, application, wanted, f"{statement.name}_{i}"))
+        application.env.names[statement.name] = taken
+
+    def _count(self, statement: t.Input, application: Application) -> int:
+        """How many tensors an input is a list of."""
+        if statement.count is None:
+            if application.root:
+                raise SpecError.of(
+                    "shape",
+                    f"a model takes a known number of tensors as `{statement.name}`",
+                    statement.span,
+                    help=f"write `input {statement.name}: 3 * [3, 224, 224]`",
+                )
+            return len(application.waiting)
+        value = self.evaluator.evaluate(statement.count, application.env)
+        with at(statement.count.span):
+            count = whole(self.origins.spent(value, statement.count.span), "the number of inputs")
+        if count < 1:
+            raise SpecError.of(
+                "value", f"`{statement.name}` must be one tensor or more, not {count}", statement.count.span
+            )
+        return count
+
+    def _next(self, statement: t.Input, application: Application, wanted: DType | None, name: str) -> Tensor:
+        """The next tensor, which must fit the statement; of a model, a new one of that name."""
         if application.root:
-            tensor = self._root_input(statement, application, wanted or "f32")
+            tensor = self._root_input(statement, application, wanted or "f32", name)
         else:
             if not application.waiting:
                 came = len(application.inputs)
@@ -77,7 +113,7 @@ class Inputs:
                     label=f"no tensor left for `{statement.name}`",
                     help="give it several as a tuple: `(x, y) -> layer`",
                 )
-            tensor = application.waiting.pop(0)
+            tensor = application.waiting.popleft()
             if wanted is not None and tensor.type.dtype != wanted:
                 raise SpecError.of(
                     "dtype",
@@ -87,9 +123,9 @@ class Inputs:
             if statement.pattern is not None:
                 self._match(statement, statement.pattern, tensor.type, application)
         application.inputs.append(tensor)
-        application.env.names[statement.name] = tensor
+        return tensor
 
-    def _root_input(self, statement: t.Input, application: Application, dtype_: Any) -> Tensor:
+    def _root_input(self, statement: t.Input, application: Application, dtype_: DType, name: str) -> Tensor:
         sizes: list[Size] = []
         for part, size in self._root_sizes(statement.pattern or (), application.env):
             if (
@@ -103,7 +139,7 @@ class Inputs:
             with at(part.span):
                 require_place(size)
             if isinstance(size, int):
-                axis = statement.name, len(sizes)
+                axis = name, len(sizes)
                 origins = size.origins if isinstance(size, Declared) else 0
                 size = self.origins.declared(size, axis)
                 self._axes[axis] = origins | size.origins
@@ -118,21 +154,20 @@ class Inputs:
                 statement.span,
                 help=f"write `input {statement.name}: [3, 224, 224]`",
             )
-        if any(given.name == statement.name for given in self.declared):
-            raise SpecError.of("name", f"two inputs are named `{statement.name}`", statement.span)
+        if name in self._names:
+            raise SpecError.of("name", f"two inputs are named `{name}`", statement.span)
         frame = self.builder.frame
-        if statement.name in frame.taken or statement.name in frame.groups:
-            raise SpecError.of("name", f"there is already a step named `{statement.name}`", statement.span)
-        check_length(statement.name, statement.span)
+        if name in frame.taken or name in frame.groups:
+            raise SpecError.of("name", f"there is already a step named `{name}`", statement.span)
+        check_length(name, statement.span)
         with at(statement.span):
             require_possible(tuple(sizes))
         type_ = TensorType(tuple(sizes), dtype_)
+        self._names.add(name)
         self.declared.append(
-            Input.unchecked(
-                name=statement.name, type=plain_type(type_), location=statement.span.location, uses=None
-            )
+            Input.unchecked(name=name, type=plain_type(type_), location=statement.span.location, uses=None)
         )
-        frame.taken[statement.name] = statement.span
+        frame.taken[name] = statement.span
         type_, plain, trace = self.origins.traced(type_)
         return Tensor(frame.take_input(plain), type_, trace)
 

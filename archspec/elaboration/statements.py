@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -46,12 +47,16 @@ class Statements(Control[Application]):
     def require_fit(self, layer: BlockLayer, inputs: tuple[Tensor, ...], span: Span) -> None:
         """SpecError when a block takes another number of tensors, or lacks an argument."""
         declared = [s for s in layer.definition.body if isinstance(s, t.Input)]
-        if len(declared) != len(inputs) and not inputs_within(layer.definition):
-            names = ", ".join(statement.name for statement in declared)
+        open_ = any(statement.remaining for statement in declared)
+        counted = any(statement.count is not None for statement in declared)
+        fits = len(inputs) >= len(declared) - 1 if open_ else len(inputs) == len(declared)
+        if not fits and not counted and not inputs_within(layer.definition):
+            names = ", ".join("..." if statement.remaining else statement.name for statement in declared)
             help_ = f"give it several as a tuple: `({names}) -> {layer.name}`" if len(declared) > 1 else ""
             if not declared:
                 help_ = f"apply it to none: `() -> {layer.name}`"
-            message = f"{layer.name} takes {tensors(len(declared))}, not {len(inputs)}"
+            least = f"at least {tensors(len(declared) - 1)}" if open_ else tensors(len(declared))
+            message = f"{layer.name} takes {least}, not {len(inputs)}"
             raise SpecError.of("shape", message, span, help=help_)
         self.parameters.require_all(layer, span)
 
@@ -59,7 +64,7 @@ class Statements(Control[Application]):
         self, layer: BlockLayer, inputs: tuple[Tensor, ...], span: Span
     ) -> tuple[Outputs, dict[str, Any]]:
         """Run the body of a block on tensors: what it returns, and its arguments."""
-        application = Application(layer, Environment(layer.home), list(inputs), root=False)
+        application = Application(layer, Environment(layer.home), deque(inputs), root=False)
         application.late = self.parameters.bind(layer, application.env)
         application.arguments = self.arguments(application.env.names, span)
         returned = self._run_body(application)
@@ -72,7 +77,7 @@ class Statements(Control[Application]):
         """Run the body of a model, whose inputs become those of the graph: what it returns, and its arguments."""
         span = layer.definition.span
         self.parameters.require_all(layer, span)
-        application = Application(layer, Environment(layer.home), [], root=True)
+        application = Application(layer, Environment(layer.home), deque(), root=True)
         application.late = self.parameters.bind(layer, application.env, declaring(layer.definition))
         application.arguments = self.arguments(application.env.names, span)
         returned = self._run_body(application)

@@ -171,7 +171,15 @@ class _Builder:
 
     def make_input(self, span: Span, parts: list[Any]) -> t.Input:
         name, dtype, pattern = parts
-        return t.Input(self._line(span), str(name), str(dtype) if dtype else None, pattern)
+        return t.Input(self._line(span), str(name), str(dtype) if dtype else None, pattern, None, False)
+
+    def make_counted_input(self, span: Span, parts: list[Any]) -> t.Input:
+        name, count, dtype, pattern = parts
+        return t.Input(self._line(span), str(name), str(dtype) if dtype else None, pattern, count, False)
+
+    def make_remaining_input(self, span: Span, parts: list[Any]) -> t.Input:
+        name, dtype, pattern = parts
+        return t.Input(self._line(span), str(name), str(dtype) if dtype else None, pattern, None, True)
 
     def make_pattern(self, span: Span, parts: list[Any]) -> tuple[t.PatternSize, ...]:
         return _kept(parts)

@@ -277,11 +277,16 @@ PatternSize = Expression | FreeSize | RestSizes
 
 
 class Input(Statement):
-    """`input x: [C, H, W]`; without a pattern any shape will do."""
+    """`input x: [C, H, W]`; without a pattern any shape will do.
+
+    `input xs: n * [C, H, W]` is a list of `count` tensors, `input *xs` one of all that remain.
+    """
 
     name: str
     dtype: str | None
     pattern: tuple[PatternSize, ...] | None
+    count: Expression | None
+    remaining: bool
 
 
 class Own(Statement):

@@ -1415,3 +1415,54 @@ def test_steps_without_weights_of_lists_without_names_do_not_clash() -> None:
     graph = net("y = x -> [Conv(3), ReLU]", "return x + y -> [ReLU, Tanh, GELU] -> [ReLU]")
     assert names(graph) == ["0", "1", "add", "relu", "tanh", "2", "relu_1"]
     assert set(weights(graph)) == {"0.weight", "0.bias"}
+
+
+# ------------------------------------------------------------------ inputs that are lists
+
+MANY = """
+block Fuse:
+    input first: [C, H, W]
+    input *others: [D, H, W]
+    return concat([first, *others])
+
+block Pairs(n: int):
+    input xs: n * [C, H, W]
+    input y
+    return [x * y for x in xs]
+"""
+
+
+def test_an_input_takes_all_tensors_that_remain() -> None:
+    graph = net("return (x, x) -> a: Fuse, (x, x, x) -> b: Fuse, x -> c: Fuse", before=MANY)
+    assert [shape(graph, i) for i in range(3)] == [(6, 32, 32), (9, 32, 32), (3, 32, 32)]
+
+
+def test_an_input_takes_a_counted_list() -> None:
+    graph = net("return (x, x -> Conv(3), x -> GlobalAvgPool(keep=true)) -> Pairs(2)", before=MANY)
+    assert [node.op.__class__.__name__ for node in graph.nodes] == ["Conv", "GlobalAvgPool", "Mul", "Mul"]
+    assert len(graph.outputs) == 2
+
+
+def test_a_model_declares_a_counted_list_of_inputs() -> None:
+    text = "model Net(n: int = 2, size: int = 8):\n    input xs: n * i64[size]\n    input y: [size]\n    return sum(xs) + y\n"
+    graph = archspec.read_text(text, n=3)
+    assert [(given.name, str(given.type)) for given in graph.inputs] == [
+        ("xs_0", "i64[8]"),
+        ("xs_1", "i64[8]"),
+        ("xs_2", "i64[8]"),
+        ("y", "f32[8]"),
+    ]
+    assert [str(ref) for ref in graph.nodes[0].inputs] == ["xs_0", "xs_1", "xs_2"]
+    assert graph == Graph.from_json(graph.to_json())
+
+
+def test_the_count_may_be_computed() -> None:
+    graph = archspec.read_text(
+        "model Net(n: int = 2):\n    input xs: (2 * n - 1) * [4]\n    return prod(xs)\n"
+    )
+    assert len(graph.inputs) == 3
+
+
+def test_a_count_may_also_be_written_out() -> None:
+    graph = archspec.read_text("model Net:\n    input xs: 2 * [4]\n    return xs[1] - xs[0]\n")
+    assert [str(ref) for ref in graph.nodes[0].inputs] == ["xs_1", "xs_0"]
