@@ -368,8 +368,13 @@ def _bytes_kept(graph: Graph) -> int:
         kept.append(tensor)
         return tensor
 
-    with saved_tensors_hooks(note, lambda tensor: tensor):
-        out = module(*batch)
+    # Not by oneDNN, whose recurrent kernels keep a workspace of a size of their own.
+    (by_onednn, *_) = torch.backends.mkldnn.set_flags(_enabled=False, _fp32_precision=None)  # type: ignore[no-untyped-call]
+    try:
+        with saved_tensors_hooks(note, lambda tensor: tensor):
+            out = module(*batch)
+    finally:
+        torch.backends.mkldnn.set_flags(_enabled=by_onednn, _fp32_precision=None)  # type: ignore[no-untyped-call]
     del out
     own = {_memory(tensor) for tensor in (*module.parameters(), *module.buffers())}
     memories = {_memory(tensor): tensor.untyped_storage().nbytes() for tensor in kept}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from archspec.backends.torch_aot import freezes, require_compiler
 from archspec.backends.torch_blocks import alike, lone, own_code
@@ -97,14 +98,22 @@ def plan_of(network: Network) -> Plan:
     """The outermost blocks that are alike with another and worth it, how much of the network they are, and which go with them."""
     graph: Graph = network.meta["archspec"]
     steps = _shares(graph, graph.sizes)
-    kinds = tuple(tuple(paths) for paths in alike(network) if len(paths) * steps[paths[0]] >= WORTH)
+    kinds = tuple(
+        tuple(paths)
+        for paths in alike(network)
+        if len(paths) * steps[paths[0]] >= WORTH and _in_one_graph(network, paths[0])
+    )
     covered = sum(steps[path] for paths in kinds for path in paths)
     distinct = sum(steps[paths[0]] for paths in kinds)
     if not graph.is_sized:
         return Plan(kinds, (), covered, distinct)
     shares = _shares(graph, graph.totals(lambda function, step: sum(type_.values for type_ in step.types)))
     kinds = tuple(paths for paths in kinds if len(paths) * shares[paths[0]] >= WORTH)
-    worth = {path for path, share in shares.items() if share >= max(LONE, 2 * steps[path])}
+    worth = {
+        path
+        for path, share in shares.items()
+        if share >= max(LONE, 2 * steps[path]) and _in_one_graph(network, path)
+    }
     alone, room = [], ROOM - distinct
     among = lone(network, worth, {path for paths in kinds for path in paths})
     for path in sorted(among, key=lambda path: -shares[path]):
@@ -112,6 +121,11 @@ def plan_of(network: Network) -> Plan:
             alone.append(path)
             room -= steps[path]
     return Plan(kinds, tuple(alone), covered, distinct)
+
+
+def _in_one_graph(network: Network, path: str) -> bool:
+    """Whether a block can be compiled as one graph: Dynamo takes no recurrent layers, and breaks off there."""
+    return not any(isinstance(module, nn.RNNBase) for module in network.get_submodule(path).modules())
 
 
 def _shares(graph: Graph, totals: tuple[int, ...]) -> dict[str, float]:

@@ -81,6 +81,18 @@ BY_HAND = [
         "(f32[4, 8, 9], f32[18, 8, 9]) -> DeformConv(6, mask=f32[9, 8, 9]) -> f32[6, 8, 9]",
         432 * (2 * 36 + 1) + 648 * (12 + 4 * 8),
     ),
+    # at each of 5 steps 4 products of 4 * (3 + 4) weights; two biases, two products added; three sigmoids of 4, one tanh;
+    # 3 for the memory, a tanh and a product for what is read of it
+    ("f32[5, 3] -> LSTM(4) -> f32[5, 4]", 5 * (2 * 4 * 28 + 4 * 4 * 3 + 4 * (3 * 4 + 1 + 3 + 2))),
+    # a layer of 3 inputs, one of 4; two sigmoids, a product, a sum and a tanh; 1 - z, two products, a sum
+    (
+        "f32[5, 3] -> GRU(4, layers=2, dropout=0.5, state=true, h=f32[2, 4]) -> (f32[5, 4], f32[2, 4])",
+        5 * (2 * 3 * (28 + 32) + 2 * (2 * 12 + 2 * 4 + 4 * (2 * 4 + 3 + 4))),
+    ),
+    (
+        'f32[5, 3] -> RNN(4, act="relu", bidirectional=true, state=true) -> (f32[5, 8], f32[2, 4])',
+        10 * (2 * 28 + 4 * 4),
+    ),
     ("f32[49, 16] -> Linear(48, bias=false) -> f32[49, 48]", 49 * 48 * 32),
     ("f32[16] -> Linear(10) -> f32[10]", 10 * 33),
     # normalisations: a factor and an offset; 5 n + 3 and two more for each value

@@ -28,6 +28,9 @@ OTHERS = (
     "f32[8, 4] -> AdaptiveAvgPool(1) -> f32[8, 1]",
     "f32[8, 2, 3, 4] -> AdaptiveAvgPool(1) -> f32[8, 1, 1, 1]",
     'f32[8, 4, 4] -> Upsample(scale=2, mode="bilinear") -> f32[8, 8, 8]',
+    "f32[5, 3] -> GRU(4, layers=2, bidirectional=true, dropout=0.5) -> f32[5, 8]",
+    "f32[5, 3] -> LSTM(6, layers=3, projection=3, dropout=0.5) -> f32[5, 3]",
+    "f32[5, 3] -> LSTM(6, layers=2, projection=3, bidirectional=true, h=f32[4, 3], c=f32[4, 6]) -> f32[5, 6]",
     "f32[4, 8] -> Power(0) -> f32[4, 8]",
     'f32[8, 4] -> Reduce("min", [0, 1]) -> f32[]',
 )
