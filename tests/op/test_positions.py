@@ -1,7 +1,8 @@
 """Arguments by position: which they are, and what is said of those in the order of PyTorch's."""
 
 import inspect
-from typing import Any
+from functools import partial
+from typing import Any, get_overloads
 
 import pytest
 from torch import nn
@@ -18,6 +19,7 @@ MODULES: dict[str, Any] = {
     "ConvTranspose": nn.ConvTranspose2d, "BatchNorm": nn.BatchNorm2d, "InstanceNorm": nn.InstanceNorm2d,
     "MaxPool": nn.MaxPool2d, "AvgPool": nn.AvgPool2d, "AdaptiveAvgPool": nn.AdaptiveAvgPool2d,
     "AdaptiveMaxPool": nn.AdaptiveMaxPool2d,
+    "LSTM": partial(nn.RNNBase, "LSTM"), "GRU": partial(nn.RNNBase, "GRU"), "RNN": get_overloads(nn.RNN.__init__)[0],
 }  # fmt: skip
 
 
@@ -30,7 +32,7 @@ def test_the_arguments_of_pytorch_stand_in_its_order(called: type[Called]) -> No
         function = MODULES[name] if name in MODULES else getattr(nn, name, None)
     if function is None:
         pytest.skip("no signature to compare with: torchvision's, or of a function in C")
-    theirs = [p for p in inspect.signature(function).parameters if p not in ("input", "tensor")]
+    theirs = [p for p in inspect.signature(function).parameters if p not in ("self", "input", "tensor")]
     assert theirs[: len(called.pytorch)] == list(called.pytorch)
 
 
