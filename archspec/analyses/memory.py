@@ -81,7 +81,7 @@ def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
             continue
         results = [Ref(node.name, index) for index in range(len(node.types))]
         if not node.op.stops_gradients:
-            trained.update(results)
+            trained.update(ref for ref, type_ in zip(results, node.types, strict=True) if type_.floating)
         need = needs(node)
         extra += times[node.scope] * sum(map(size, need.made))
         kept.update(homes[node.operands[i]] for i in need.operands)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from archspec.graph import Graph, Node, Ref
 from archspec.op import Movement
 from archspec.ops.casting import Cast
@@ -9,7 +11,7 @@ from archspec.ops.weights import Constant, Own, Tied
 
 
 def exact_values(graph: Graph) -> set[Ref]:
-    """The real values that follow from constants, whole numbers and casts alone, and from no weight, buffer or real input.
+    """The real values that follow from constants and whole numbers alone, and from no weight, buffer or real input.
 
     A bf16 has 8 significant bits: the position 500 rounded to it is off by up to 1, and the sine of that is noise. So
     these are computed in the dtype that the spec says, or in that of the weights if it is wider, and rounded where they
@@ -18,17 +20,42 @@ def exact_values(graph: Graph) -> set[Ref]:
     exact: set[Ref] = set()
     for node in graph.nodes:
         if _is_exact(graph, node, exact):
-            exact.update(Ref(node.name, index) for index, type_ in enumerate(node.types) if type_.floating)
+            exact.update(real_values(node))
     return exact
 
 
-def cast_values(graph: Graph, exact: set[Ref]) -> set[Ref]:
-    """Those of the exact values that follow from a Cast, whose dtype the spec asks for: they leave the network as they are."""
-    found: set[Ref] = set()
+def held_values(graph: Graph, exact: set[Ref]) -> set[Ref]:
+    """The real values that follow from a Cast of values which follow the weights: islands in the dtype that the spec asks for.
+
+    Where they meet others, these are brought to their dtype, not they to that of the others, as PyTorch promotes dtypes. A
+    layer with weights ends an island, and so does a Cast to the dtype of another value.
+    """
+    held: set[Ref] = set()
     for node in graph.nodes:
-        if isinstance(node.op, Cast) or not found.isdisjoint(node.operands):
-            found.update(Ref(node.name, index) for index in range(len(node.types)))
-    return found & exact
+        source = node.options.get("like", Ref("")) if isinstance(node.op, Cast) else None
+        if isinstance(node.op, Cast) and not node.options:
+            holds = any(graph.types[x].floating and x not in exact for x in node.operands)
+        elif source is not None:
+            holds = source in held
+        else:
+            holds = not (held.isdisjoint(node.operands) or owns_weights(graph, node))
+        if holds:
+            held.update(real_values(node))
+    return held
+
+
+def asked_values(graph: Graph, exact: set[Ref], held: set[Ref]) -> set[Ref]:
+    """The values whose dtype the spec asks for by a Cast, and what is computed of them: they leave the network as they are."""
+    asked = set(held)
+    for node in graph.nodes:
+        if (isinstance(node.op, Cast) and not node.options) or not asked.isdisjoint(node.operands):
+            asked.update(real_values(node))
+    return asked & (exact | held)
+
+
+def real_values(node: Node) -> Iterator[Ref]:
+    """What a node gives that is real."""
+    return (Ref(node.name, index) for index, type_ in enumerate(node.types) if type_.floating)
 
 
 def rounded_weights(graph: Graph) -> set[str]:
@@ -38,21 +65,20 @@ def rounded_weights(graph: Graph) -> set[str]:
     as they are or moved.
     """
     exact = exact_values(graph)
-    held: dict[Ref, set[str]] = {}  # the constants whose numbers an exact value has
+    kept = exact | held_values(graph, exact)
+    numbers: dict[Ref, set[str]] = {}  # the constants whose numbers an exact value has
     found = {name for name, weight in graph.weights.items() if weight.saved}
     for node in graph.nodes:
         if isinstance(node.op, Constant) and Ref(node.name) in exact:
-            held[Ref(node.name)] = {node.shares or node.name}
-        constants: set[str] = set().union(*(held.get(x, ()) for x in node.operands))
+            numbers[Ref(node.name)] = {node.shares or node.name}
+        constants: set[str] = set().union(*(numbers.get(x, ()) for x in node.operands))
         if not constants:
             continue
-        if owns_weights(graph, node) or any(
-            graph.types[x].floating and x not in exact for x in node.operands
-        ):
+        if owns_weights(graph, node) or any(graph.types[x].floating and x not in kept for x in node.operands):
             found |= constants
         elif isinstance(node.op, Movement):
-            held.update({Ref(node.name, i): constants for i in range(len(node.types))})
-    return found.union(*(held.get(output.value, ()) for output in graph.outputs))
+            numbers.update({Ref(node.name, i): constants for i in range(len(node.types))})
+    return found.union(*(numbers.get(output.value, ()) for output in graph.outputs))
 
 
 def owns_weights(graph: Graph, node: Node) -> bool:
@@ -61,9 +87,11 @@ def owns_weights(graph: Graph, node: Node) -> bool:
 
 
 def _is_exact(graph: Graph, node: Node, exact: set[Ref]) -> bool:
-    if isinstance(node.op, Constant | Cast):
+    if isinstance(node.op, Constant):
         return True
     if isinstance(node.op, Own | Tied):
         return False
+    if isinstance(node.op, Cast) and node.options:
+        return node.options["like"] in exact
     reals = (ref in exact for ref in node.operands if graph.types[ref].floating)
     return all(reals) and not owns_weights(graph, node)

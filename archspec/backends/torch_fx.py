@@ -54,6 +54,7 @@ class Situation(NamedTuple):
 
     takes: tuple[int, ...]
     exact: tuple[bool, ...]
+    held: tuple[bool, ...]
     read_once: tuple[bool, ...]
     is_shared: bool
     depth: int
@@ -221,12 +222,12 @@ class _Lowering(Steps):
             ),
             gives,
         )
-        program.exact.update(program.numbers[ref] for ref in gives if ref in self.exact)
+        program.exact.update(program.numbers[ref] for ref in gives if self.keeps(ref))
 
     def output(self, output: Output, program: Program) -> int:
         """The number of what the network gives, in the dtype of a weight."""
         number = program.numbers[output.value]
-        if output.value not in self.exact or output.value in self.cast:
+        if output.value not in self.exact or output.value in self.asked:
             return number
         return self.converted(Rounded, number, output.type.dtype, self.graph.scopes[0], program)
 
@@ -261,6 +262,7 @@ class _Lowering(Steps):
         return Situation(
             takes=tuple([takes.index(self.bound[scope][i]) for i in interface.read]),
             exact=tuple([ref in self.exact for ref in takes]),
+            held=tuple([ref in self.held for ref in takes]),
             read_once=tuple([not is_shared and self.readers[ref] == 1 for ref in reread]),
             is_shared=is_shared,
             depth=depth if depth + interface.height > DEEPEST else 0,

@@ -87,9 +87,9 @@ class Rounded(_Following):
         return input.to(self.dtype)
 
 
-def rounded(exact: Tensor, like: Tensor) -> Tensor:
-    """An exact value in the dtype of a value that it meets."""
-    return exact.to(like.dtype)
+def rounded(value: Tensor, like: Tensor) -> Tensor:
+    """A value in the dtype of another that it meets: an exact one in that of the weights, or any in that of an island."""
+    return value.to(like.dtype)
 
 
 class Unnarrowed(_Layer):

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from archspec.analyses.memory import written_over
-from archspec.analyses.precision import cast_values, exact_values, owns_weights
+from archspec.analyses.precision import asked_values, exact_values, held_values, owns_weights
 from archspec.backends.torch_leaves import Leaf, Leaves, alike, clone, makes_real
 from archspec.backends.torch_modules import Step
 from archspec.backends.torch_precision import Exact, Real, Rounded, Unnarrowed, rounded
@@ -24,6 +24,7 @@ from archspec.ground.names import first_use
 from archspec.ground.source import Location
 from archspec.ground.tensor import DType, promote, torch_name
 from archspec.op.torch_layers import one_step
+from archspec.ops.casting import Cast
 from archspec.ops.weights import Own, Tied
 
 
@@ -46,7 +47,8 @@ class Steps:
         self.first_uses: dict[str, tuple[nn.Module, str]] = {}
         self.uses = Counter([first_use(node.name) for node in graph.nodes])
         self.exact = exact_values(graph)
-        self.cast = cast_values(graph, self.exact)
+        self.held = held_values(graph, self.exact)
+        self.asked = asked_values(graph, self.exact, self.held)
         self.taken = {node.name for node in graph.nodes} | {scope.name for scope in graph.scopes}
 
     def node(self, node: Node, program: Program) -> None:
@@ -80,7 +82,7 @@ class Steps:
                 program.add(self.change_of_batch(torch.squeeze, made, node), refs)
             else:
                 program.add(instruction, refs)
-            program.exact.update(program.numbers[ref] for ref in refs if ref in self.exact)
+            program.exact.update(program.numbers[ref] for ref in refs if self.keeps(ref))
 
         if isinstance(node.op, Tied):
             add("get_attr", node.op.target.removeprefix(program.base), {})
@@ -94,7 +96,7 @@ class Steps:
         overwrites = node.name in self.written_over and self.uses[full] == 1 and not program.is_shared
         if not isinstance(leaf, nn.Module):
             function, settings = leaf
-            unnarrowed = node.op.autocasts and refs[0] in self.exact
+            unnarrowed = node.op.autocasts and self.keeps(refs[0])
             if not (program.is_chain or unnarrowed):
                 add("call_function", function, {**settings, "inplace": True} if overwrites else settings)
                 return
@@ -140,22 +142,29 @@ class Steps:
     def operand(self, ref: Ref, node: Node, is_real: bool, program: Program) -> int:
         """The number of what a node takes for a value, brought to another dtype first where that does not happen by itself.
 
-        Whole numbers are made real where the node `is_real`, and exact values rounded where they meet weights, or values that
-        follow these.
+        Whole numbers are made real where the node `is_real`; exact values and those held by a Cast are rounded where they meet
+        weights. Where exact values meet others, they are rounded to their dtype; where held values do, the others are brought
+        to theirs.
         """
         number = program.numbers[ref]
         if is_real:
             return self.converted(Real, number, node.types[0].dtype, node, program)
-        if ref not in self.exact:
-            return number
         type_ = self.graph.types[ref]
+        if isinstance(node.op, Cast) or not type_.floating:
+            return number
         if owns_weights(self.graph, node):
-            return self.converted(Rounded, number, type_.dtype, node, program)
-        others = [x for x in node.operands if self.graph.types[x].floating and x not in self.exact]
+            if self.keeps(ref):
+                return self.converted(Rounded, number, type_.dtype, node, program)
+            return number
+        held = [x for x in node.operands if x in self.held]
+        if ref in self.held or not (held or ref in self.exact):
+            return number
+        others = held or [x for x in node.operands if self.graph.types[x].floating and not self.keeps(x)]
         if not others:
             return number
         for other in others:
-            if promote(self.graph.types[other], type_) == self.graph.types[other].dtype:
+            wanted = self.graph.types[other]
+            if promote(wanted, type_) == wanted.dtype and (not held or wanted.dtype == type_.dtype):
                 call = Instruction(
                     "call_function",
                     one_step(rounded),
@@ -165,13 +174,21 @@ class Steps:
                     self.graph.scopes[node.scope].block,
                 )
                 return program.convert(call)
+        if held:
+            return number  # of another dtype in the spec too, which the op takes
         return self.converted(Rounded, number, type_.dtype, node, program)
+
+    def keeps(self, ref: Ref) -> bool:
+        """Whether a value does not follow the dtype of the weights."""
+        return ref in self.exact or ref in self.held
 
     def converts(self, node: Node) -> bool:
         """Whether a value is brought to another dtype before a node takes it."""
-        exact = [ref in self.exact for ref in node.operands if self.graph.types[ref].floating]
-        mixed = any(exact) and (not all(exact) or owns_weights(self.graph, node))
-        return mixed or makes_real(*self.step(node))
+        reals = [ref for ref in node.operands if self.graph.types[ref].floating]
+        kinds = {(ref in self.exact, ref in self.held) for ref in reals}
+        mixed = len(kinds) > 1 and not isinstance(node.op, Cast)
+        kept = any(map(self.keeps, reals)) and owns_weights(self.graph, node)
+        return mixed or kept or makes_real(*self.step(node))
 
     def converted(
         self,

@@ -120,6 +120,18 @@ class LayerNormAlong(_Layer, nn.LayerNorm):
         return super().forward(input.movedim(self.axis, -1)).movedim(-1, self.axis)
 
 
+class RMSNormAlong(_Layer, nn.RMSNorm):
+    """`nn.RMSNorm` along one axis, counted from the back."""
+
+    def __init__(self, axis: int, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.axis = axis
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[*S] -> [*S], batched or not."""
+        return super().forward(input.movedim(self.axis, -1)).movedim(-1, self.axis)
+
+
 class GroupNormOfAny(_Layer, nn.GroupNorm):
     """`nn.GroupNorm` that takes a single sample of a single value for each group too, of which it leaves the bias."""
 

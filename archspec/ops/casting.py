@@ -9,9 +9,10 @@ from pydantic import BeforeValidator
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, TensorType, promote, torch_name
 from archspec.ground.tensor import dtype as dtype_named
-from archspec.op import Elementwise, Lowered, Movement, PositiveInt
+from archspec.op import Elementwise, Lowered, Movement
 from archspec.op.calling import arguments
-from archspec.op.dependence import Along, Reach
+from archspec.op.dependence import Along, Reach, points
+from archspec.op.window import Extent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,17 +24,19 @@ def _short(name: Any) -> Any:
 
 
 class Cast(Movement, Elementwise):
-    """The values in another dtype: real numbers are cut to whole ones, and what is not 0 is true.
+    """The values in another dtype, or in that of a tensor `like`: real numbers are cut to whole ones, and what is not 0 is true.
 
     A real dtype holds in a module that is cast, too, but for a wider one that the module has: `Cast("f32")` makes an island in which
-    half-precision modules compute in f32.
+    half-precision modules compute in f32, up to a layer with weights or a `Cast(like=x)`.
 
     Shapes: [*S] -> [*S] of that dtype
     FLOPs: 0
-    Raises: when there is no such dtype
+    Raises: when there is no such dtype, and unless exactly one of `dtype` and `like` is given
     """
 
-    dtype: Annotated[DType, BeforeValidator(_short)]
+    dtype: Annotated[DType, BeforeValidator(_short)] | None = None
+
+    positional = ("dtype",)
 
     examples = (
         'f16[4, 8] -> Cast("f32") -> f32[4, 8]',
@@ -41,18 +44,31 @@ class Cast(Movement, Elementwise):
         'i64[3] -> Cast("f32") -> f32[3]',
         'f32[3] -> Cast("bool") -> bool[3]',
         'bool[3] -> Cast("float16") -> f16[3]',
+        "bool[3] -> Cast(like=f32[4, 8]) -> f32[3]",
     )
     without_batch = True
 
-    def infer(self, x: TensorType) -> TensorType:
+    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
         """[*S] -> [*S]."""
-        return replace(x, dtype=self.dtype)
+        if (self.dtype is None) == (like is None):
+            raise Mistake(
+                "Cast takes either a dtype or a tensor that has it",
+                kind="argument",
+                help='write `x -> Cast("f32")` or `x -> Cast(like=y)`',
+            )
+        return replace(x, dtype=like.dtype if like is not None else self.dtype)
 
-    def lower(self, x: TensorType) -> Lowered:
-        """`cast`."""
+    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
+        """Each value depends on the one in its place, and on no value of `like`."""
+        return (points(x),) if like is None else (points(x), None)
+
+    def lower(self, x: TensorType, *, like: TensorType | None = None) -> Lowered:
+        """`cast` or `cast_like`."""
+        if like is not None:
+            return cast_like
         out = self.infer(x)
         widens = x.floating and out.floating and promote(x, out) == self.dtype
-        return partial(cast, dtype=torch_name(self.dtype), widens=widens)
+        return partial(cast, dtype=torch_name(out.dtype), widens=widens)
 
 
 class Detach(Movement, Elementwise):
@@ -86,7 +102,7 @@ class OneHot(Movement):
     Raises: when the values are not i32 or i64
     """
 
-    count: PositiveInt
+    count: Extent
 
     pytorch = arguments(num_classes="count")
 
@@ -119,6 +135,11 @@ def cast(x: "Tensor", *, dtype: str, widens: bool) -> "Tensor":
 
     wanted = getattr(torch, dtype)
     return x.to(torch.promote_types(x.dtype, wanted) if widens else wanted)
+
+
+def cast_like(x: "Tensor", *, like: "Tensor") -> "Tensor":
+    """The tensor in the dtype of another."""
+    return x.to(like.dtype)
 
 
 def one_hot(x: "Tensor", *, count: int) -> "Tensor":

@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 
 
 class RMSNorm(Op):
-    """Divide each sample by its root mean square along the last axis, and multiply by learned numbers [Zhang & Sennrich, 2019].
+    """Divide each sample by its root mean square along one axis, and multiply by learned numbers [Zhang & Sennrich, 2019].
 
-    Shapes: [*S, D] -> [*S, D]
+    `eps` is added to the mean square: by default what `nn.RMSNorm` adds to f32, also in a module that is cast.
+
+    Shapes: [*S] -> [*S]
     FLOPs: 3 n + 2 for each n values; 1 per value when affine
-    Raises: when there is no axis, or its size is free
+    Raises: when there is no such axis, or its size is free
     """
 
-    eps: Epsilon = 1e-6
+    eps: Epsilon = 2.0**-23
     affine: bool = True
+    axis: int = -1
     init: Init | None = None
 
     pytorch = arguments(normalized_shape=FROM_INPUT, eps="eps", elementwise_affine="affine")
@@ -35,18 +38,19 @@ class RMSNorm(Op):
         "f32[49, 16] -> RMSNorm -> f32[49, 16]",
         "f32[16] -> RMSNorm(eps=1e-5, affine=false) -> f32[16]",
         "f32[7, 7, 16] -> RMSNorm(init=zeros) -> f32[7, 7, 16]",
+        "f32[16, 7, 7] -> RMSNorm(axis=0) -> f32[16, 7, 7]",
     )
     overwritable = True
     without_batch = True
 
     def infer(self, x: TensorType) -> TensorType:
-        """[*S, D] -> [*S, D]."""
+        """[*S] -> [*S]."""
         require_real(x, self)
         self._width(x)
         return x
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
-        """`weight` [D], 1 unless given."""
+        """`weight` of the size of the axis, 1 unless given."""
         if not self.affine:
             return {}
         return {"weight": Weight(shape=(self._width(x),), init=self.init or ones(), dtype=x.dtype)}
@@ -58,22 +62,27 @@ class RMSNorm(Op):
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """The input, and of each row what it is multiplied by; when affine also the product."""
-        row = x.with_shape((*x.shape[:-1], 1))
+        axis = x.axis(self.axis)
+        row = x.with_shape((*x.shape[:axis], *x.shape[axis + 1 :]))
         return ("inputs", row, x) if self.affine else ("inputs", row)
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value depends on the one in its place, and on all of the axis through its square mean."""
-        return (normalised(x, x.rank - 1),)
+        return (normalised(x, x.axis(self.axis)),)
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.RMSNorm`."""
+        """`nn.RMSNorm`, or the same along another axis."""
         from torch import nn
 
-        return nn.RMSNorm(self._width(x), self.eps, self.affine, device="meta")
+        from archspec.op.torch_layers import RMSNormAlong
+
+        axis = x.axis(self.axis) - x.rank
+        module = nn.RMSNorm if axis == -1 else partial(RMSNormAlong, axis)
+        return module(self._width(x), self.eps, self.affine, device="meta")
 
     def _width(self, x: TensorType) -> int:
-        """The size of the last axis."""
-        return fixed(x.shape[x.axis(-1)], "the size of the last axis")
+        """The size of the axis."""
+        return fixed(x.shape[x.axis(self.axis)], "the size of the axis")
 
 
 class Norm(Op):

@@ -5,7 +5,7 @@ from functools import partial
 from math import ceil, log2
 from typing import TYPE_CHECKING
 
-from archspec.ground.errors import Mistake
+from archspec.ground.size import require_least
 from archspec.ground.tensor import TensorType, fixed
 from archspec.op import Lowered, Op, PositiveInt
 from archspec.op.calling import arguments
@@ -140,10 +140,7 @@ class TopK(_Ordered):
     def _count(self, x: TensorType) -> int:
         """`count`."""
         size = x.shape[x.axis(self.axis)]
-        if isinstance(size, int) and size < self.count:
-            raise Mistake(f"there are no {self.count} values along an axis of {size}", kind="shape")
-        if not isinstance(size, int) and self.count > 1:
-            fixed(size, "the size of the axis")
+        require_least(size - self.count, 0, f"there are no {self.count} values along an axis of {size}")
         return self.count
 
     def lower(self, x: TensorType) -> Lowered:

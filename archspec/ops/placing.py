@@ -3,13 +3,13 @@
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from archspec.ground.declared import use_unless_same
+from archspec.ground.declared import use, use_unless_same
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Size, always_equal
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Lowered, Movement, Op, PositiveInt
 from archspec.op.calling import arguments
-from archspec.op.dependence import POINT, Along, Reach, Slide, points
+from archspec.op.dependence import POINT, Along, Reach, aligned, points
 from archspec.op.inputs import require_numbers
 
 if TYPE_CHECKING:
@@ -145,62 +145,71 @@ class CumSum(Op):
 
 
 class Expand(Movement):
-    """Repeat what has size 1 along an axis, or along new axes in front; -1 leaves an axis as it is.
+    """Repeat what has size 1 along axes, or along new axes in front, without copying: to a shape, or to that of a tensor `like`.
 
-    Shapes: [*S] -> shape
+    In a shape, -1 leaves an axis as it is. `like` may have free sizes; a weight that is expanded like a tensor with samples has a
+    copy for each. Operators stretch by themselves: this is for where each place must exist.
+
+    Shapes: [*S] -> shape, or the shape of `like`
     FLOPs: 0
-    Raises: when an axis of another size than 1 would change
+    Raises: when an axis of another size than 1 would change, and unless exactly one of `shape` and `like` is given
     """
 
-    shape: tuple[PositiveInt | Literal[-1], ...]
+    shape: tuple[PositiveInt | Literal[-1], ...] | None = None
 
+    positional = ("shape",)
     pytorch = arguments(size="shape")
 
     examples = (
         "f32[1, 8] -> Expand([4, -1]) -> f32[4, 8]",
         "f32[8] -> Expand([3, 2, 8]) -> f32[3, 2, 8]",
         "i64[1, 1] -> Expand([2, 3]) -> i64[2, 3]",
+        "f32[8, 1] -> Expand(like=i64[4, 8, 3]) -> f32[4, 8, 3]",
     )
     without_batch = True
     view = True
 
-    def infer(self, x: TensorType) -> TensorType:
-        """[*S] -> shape."""
-        behind = len(self.shape) - x.rank
-        if behind < 0 or -1 in self.shape[: max(behind, 0)]:
-            raise Mistake(f"cannot expand {show(x.shape)} to {show(self.shape)}", kind="shape")
-        sizes: list[Size] = list(self.shape[:behind])
-        for have, want in zip(x.shape, self.shape[behind:], strict=True):
-            if want == -1 or have == want:
-                sizes.append(have if want == -1 else want)
-                if want != -1:
-                    use_unless_same(have, want)
+    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
+        """[*S] -> shape, or the shape of `like`."""
+        if (self.shape is None) == (like is None):
+            raise Mistake(
+                "Expand takes either a shape or a tensor that has it",
+                kind="argument",
+                help="write `x -> Expand([4, -1])` or `x -> Expand(like=y)`",
+            )
+        shape = like.shape if like is not None else self.shape or ()
+        behind = len(shape) - x.rank
+        if behind < 0 or -1 in shape[: max(behind, 0)]:
+            raise Mistake(f"cannot expand {show(x.shape)} to {show(shape)}", kind="shape")
+        sizes: list[Size] = list(shape[:behind])
+        for have, want in zip(x.shape, shape[behind:], strict=True):
+            if want == -1:
+                sizes.append(have)
+            elif always_equal(have, want):
+                sizes.append(want)
+                use_unless_same(have, want)
             elif isinstance(have, int) and have == 1:
+                use(have)
                 sizes.append(want)
             else:
                 raise Mistake(
-                    f"cannot expand {show(x.shape)} to {show(self.shape)}",
+                    f"cannot expand {show(x.shape)} to {show(shape)}",
                     kind="shape",
                     label=f"only an axis of size 1 can be repeated, not one of {have}",
                 )
-        return x.with_shape(sizes)
+        return TensorType(tuple(sizes), x.dtype, x.batched or (like is not None and like.batched))
 
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on the one that it repeats."""
-        out = self.infer(x)
-        behind = out.rank - x.rank
-        return (
-            tuple(
-                Along((), Slide.at(0))
-                if size == 1 and out.shape[behind + axis] != 1
-                else Along((behind + axis,))
-                for axis, size in enumerate(x.shape)
-            ),
-        )
+    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
+        """Each value depends on the one that it repeats, and on no value of `like`."""
+        own = aligned(x, self.infer(x, like=like))
+        return (own,) if like is None else (own, None)
 
-    def lower(self, x: TensorType) -> Lowered:
-        """`expanded`."""
-        return partial(expanded, shape=self.shape, ones=len(self.shape) - x.rank, batched=x.batched)
+    def lower(self, x: TensorType, *, like: TensorType | None = None) -> Lowered:
+        """`expanded` or `expanded_like`."""
+        rank = self.infer(x, like=like).rank
+        if like is None:
+            return partial(expanded, shape=self.shape, ones=rank - x.rank, batched=x.batched)
+        return partial(expanded_like, rank=rank, ones=rank - x.rank, batched=(x.batched, like.batched))
 
 
 class Flip(Movement):
@@ -243,7 +252,8 @@ class Flip(Movement):
 
 
 class Noise(Movement):
-    """Random numbers in the shape of the input, drawn at each run from PyTorch's generator, at inference too.
+    """Random numbers in the shape of the input, drawn at each run from PyTorch's generator, at inference too:
+    others for each value and sample.
 
     `normal` has mean 0 and variance 1, `uniform` is between 0 and 1. `torch.manual_seed` makes a run repeatable.
 
@@ -255,6 +265,7 @@ class Noise(Movement):
     kind: Literal["normal", "uniform"] = "normal"
 
     positional = ("kind",)
+    stops_gradients = True
 
     examples = ("f32[8, 4] -> Noise -> f32[8, 4]", 'f32[3] -> Noise("uniform") -> f32[3]')
 
@@ -315,3 +326,13 @@ def expanded(x: "Tensor", *, shape: tuple[int, ...], ones: int, batched: bool) -
     if not batched:
         return x.expand(shape)
     return x[(slice(None),) + (None,) * ones].expand(-1, *shape) if ones else x.expand(-1, *shape)
+
+
+def expanded_like(
+    x: "Tensor", *, like: "Tensor", rank: int, ones: int, batched: tuple[bool, bool]
+) -> "Tensor":
+    """The tensor stretched to the shape of another behind the batch; if only that has a batch, for each of its samples."""
+    shape = tuple(like.shape[axis] for axis in range(-rank, 0))
+    if not batched[0]:
+        return x.expand((like.shape[0], *shape) if batched[1] else shape)
+    return expanded(x, shape=shape, ones=ones, batched=True)

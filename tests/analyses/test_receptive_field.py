@@ -353,7 +353,8 @@ IMAGE_STEPS = st.one_of(
             'Pad(2, mode="replicate")', 'Pad(1, mode="circular")', 'Pad([[0, 2]], mode="circular")', "Pad([[-1, 2]])", "Crop([5, 6])",
             "Permute([0, 2, 1])", "Permute([1, 2, 0])", "Permute([2, 0, 1])", "PixelShuffle(1)", "PixelUnshuffle(2)",
             "ChannelShuffle(2)", "Linear(6)", "Softmax(axis=0)", "Softmax(axis=1)", 'Reduce("max", 1, keep=true)',
-            'Reduce("sum", 0, keep=true)', "Zero(stride=2)", "ReLU", "PReLU", "Sin",
+            'Reduce("sum", 0, keep=true)', "Zero(stride=2)", "ReLU", "PReLU", "Sin", "Flip(1)",
+            "Flip([1, 2])", "Normalize(axis=0)", "RMSNorm(axis=1)", "CumSum(axis=2)", "Round", "Norm(0, keep=true)",
         ]
     ).map(lambda layer: f"x = x -> {layer}"),
     st.sampled_from(
@@ -378,6 +379,10 @@ IMAGE_STEPS = st.one_of(
             "x = concat(x[:, 2:], x[:, :2], axis=1)", "a, b = x -> Split(2, axis=2)\nx = concat(b, a, axis=2)",
             "a, b = x -> Split(2, axis=1)\nx = a + b", "x = (x, x -> Conv(x.channels, 3)) -> Stack(axis=1) -> Reduce(\"max\", 1)",
             "x = (x, (x -> Conv(18, 3))) -> DeformConv(2)", "x = (x -> ReLU) @ (x -> Permute([0, 2, 1]))",
+            "x = (x -> Sort(axis=1))[0]", "x = (x -> TopK(2, axis=1))[0]",
+            "x = x[:, :1] -> Expand([-1, x.height, x.width])", "x = x[:, :1] -> Expand(like=x)",
+            "x = (x, x -> ArgMax(axis=1, keep=true)) -> TakeAlong(axis=1)",
+            "x = (x[:, :1], x -> ArgMax(axis=1, keep=true)) -> Scatter(x.height, axis=1)",
             "x = (x, [x -> AvgPool(3, stride=1), x -> Conv(x.channels, 1)][0]) -> Maximum",
         ]
     ),

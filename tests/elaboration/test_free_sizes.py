@@ -90,7 +90,8 @@ LAYERS = st.one_of(
             "Reshape([4, 1, -1]) -> PixelUnshuffle(1)", "Reshape([1, 2, -1]) -> PixelUnshuffle(2)",
             "Reshape([4, 1, -1]) -> Unfold([1, 2])", "Reshape([-1, 2, 2]) -> WindowPartition(2)",
             "Reshape([2, -1, 2]) -> WindowPartition([2, 1])", "ChannelShuffle(2)",
-            "Upsample(scale=1.5)", 'Upsample(scale=2, mode="linear")',
+            "Upsample(scale=1.5)", 'Upsample(scale=2, mode="linear")', "ArgMax", "ArgMin(axis=0, keep=true)", "CumSum",
+            "Flip([0, 1])", "Normalize", "Normalize(axis=0)", "RMSNorm(axis=0)", "Norm(-1)", "Detach", "Floor",
         ]
     ),
 )  # fmt: skip
@@ -102,6 +103,9 @@ STEPS = st.one_of(
         [
             "x = concat(x, x, axis=-1)", "x = concat(x, x, x)", "x = concat(x, x[:, :1], axis=1)",
             "x = x + x[:, -1:]", "x = x @ (x -> Permute([1, 0]))", "a, b = x -> Split(2, axis=-1)\nx = a * b",
+            "x = (x -> Sort)[0]", "x = (x -> Sort(axis=0))[0]", "x = (x -> TopK(1))[0]", "x = (x -> TopK(2))[0]",
+            "x = x[:, :1] -> Expand(like=x)", "x = (x, x -> ArgMax(keep=true)) -> TakeAlong", "x = x -> Expand([2, 4, -1])",
+            "x = (x, (x -> Sort)[1]) -> Scatter(3)", "x = x // 2 + x % 2",
             "x = (x, x) -> Stack(axis=-1)", "x = (x, x, x) -> Attention",
             "x = x -> Reshape([x.length, x.channels])", "x = x -> Reshape([2 * x.length, x.channels // 2])",
             "x = x -> Reshape([x.channels * x.length])", "x = x -> Reshape([x.length - 1, -1])",

@@ -36,6 +36,10 @@ def tensors() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         ("x > 0 -> CumSum", lambda x, y, t: (x > 0).cumsum(2)),
         ("x[:1] -> Expand([5, -1])", lambda x, y, t: np.repeat(x[:, :1], 5, axis=1)),
         ("x -> Expand([2, 4, 6])", lambda x, y, t: np.stack([x, x], 1)),
+        ("x[:, :1] -> Expand(like=y)", lambda x, y, t: np.repeat(x[:, :, :1], 6, axis=2)),
+        ("x[0] -> Expand(like=y)", lambda x, y, t: np.repeat(x[:, :1], 4, axis=1)),
+        ("(x -> TopK(4, axis=0, largest=false))[1]", lambda x, y, t: np.argsort(x, axis=1)),
+        ("x -> Ceil", lambda x, y, t: np.ceil(x)),
         ("x -> Flip([0, -1])", lambda x, y, t: x[:, ::-1, ::-1]),
         ("t -> OneHot(6)", lambda x, y, t: np.eye(6, dtype=int)[t]),
         ('x -> Cast("i64")', lambda x, y, t: np.trunc(x).astype(int)),
@@ -47,6 +51,12 @@ def tensors() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         ("x -> Norm(0)", lambda x, y, t: np.linalg.norm(x, axis=1)),
         ("x -> Normalize", lambda x, y, t: x / np.linalg.norm(x, axis=2, keepdims=True)),
         ("x -> RMSNorm(eps=1e-5)", lambda x, y, t: x / np.sqrt((x**2).mean(2, keepdims=True) + 1e-5)),
+        ("x -> RMSNorm(eps=0.1, axis=0)", lambda x, y, t: x / np.sqrt((x**2).mean(1, keepdims=True) + 0.1)),
+        (
+            "x -> RMSNorm(init=constant(3.0))",
+            lambda x, y, t: 3 * torch.nn.RMSNorm(6)(torch.tensor(x)).detach(),
+        ),
+        ("x -> Erf", lambda x, y, t: torch.tensor(x).erf()),
         ("x -> Round", lambda x, y, t: np.round(x)),
         ("x -> Sign", lambda x, y, t: np.sign(x)),
         ("x -> Clamp(-0.5, 0.25)", lambda x, y, t: np.clip(x, -0.5, 0.25)),
@@ -89,6 +99,56 @@ def test_nothing_flows_back_through_detach(tensors: tuple[torch.Tensor, ...]) ->
     assert torch.equal(x.grad, x.detach())
 
 
+def test_what_comes_before_detach_is_not_kept_and_trains_nothing() -> None:
+    text = "model Net:\n    input x: [4, 5]\n    return x -> Linear(5) -> {} -> Sigmoid -> Tanh\n"
+    for op in ("Detach", "Noise"):
+        graph = archspec.read_text(text.format(op))
+        assert archspec.cost(graph).figures()["saved_memory"] == 4 * 5 * 4  # the input of Linear alone
+    graph = archspec.read_text(
+        "model Net:\n    input x: [4, 5]\n    return (x -> Linear(5)) > 0 -> Scale(2.0) -> Exp\n"
+    )
+    assert archspec.cost(graph).figures()["saved_memory"] == 4 * 5 * 4
+
+
+def test_a_straight_through_estimator(tensors: tuple[torch.Tensor, ...]) -> None:
+    x, y, t = tensors
+    x.requires_grad_()
+    out = run("x + (((x -> Round) - x) -> Detach)", x, y, t)
+    torch.testing.assert_close(out, x.round())
+    assert torch.equal(torch.autograd.grad(out.sum(), x)[0], torch.ones_like(x))
+
+
+def test_a_weight_is_expanded_over_the_samples(tensors: tuple[torch.Tensor, ...]) -> None:
+    text = "model Net:\n    input x: [free N, 6]\n    weight token: [6] = normal\n    return token -> Expand(like=x)\n"
+    net = archspec.load(archspec.read_text(text), seed=0)
+    for x in (tensors[0], tensors[1][:2, :3]):
+        assert torch.equal(net(x), net.token.expand_as(x))
+
+
+def test_tokens_go_to_their_experts_and_back(tensors: tuple[torch.Tensor, ...]) -> None:
+    """The shares of the best 2 of 6 experts, by Scatter and by one-hot rows, and the sum of each expert's tokens."""
+    x, y, _ = tensors
+    text = """
+model Net:
+    input x: [4, 6]
+    input y: [4, 6]
+    scores, chosen = x -> TopK(2)
+    gates = scores -> Softmax
+    shares = (gates, chosen) -> Scatter(6)
+    same = (chosen -> OneHot(6)) * (gates -> Reshape([4, 2, 1])) -> Reduce("sum", 1)
+    rows = (y, (x -> ArgMax -> Reshape([4, 1]) -> Expand([-1, 6]))) -> Scatter(6, axis=0)
+    return shares, same, rows
+"""
+    shares, same, rows = archspec.load(archspec.read_text(text))(x, y)
+    scores, chosen = x.topk(2)
+    wanted = torch.zeros_like(x).scatter(-1, chosen, scores.softmax(-1))
+    torch.testing.assert_close(shares, wanted)
+    torch.testing.assert_close(same, wanted)
+    for sample, found in enumerate(rows):
+        by_hand = torch.zeros(6, 6).index_add(0, x[sample].argmax(-1), y[sample])
+        torch.testing.assert_close(found, by_hand)
+
+
 @pytest.mark.parametrize("dtype", ["f16", "bf16", "f32", "f64"])
 def test_a_cast_makes_an_island(dtype: str) -> None:
     net = archspec.load(
@@ -101,13 +161,13 @@ def test_a_cast_makes_an_island(dtype: str) -> None:
         seed=0,
     )
     own = net.q.weight.dtype
-    wide = torch.promote_types(own, torch.float32)
+    wide = torch.promote_types(own, torch.float32)  # `q` is brought to it, where it meets the weights
     x = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0)).to(own)
     mixed, weights, whole, narrow = net(x)
     q = net.q(x)
     expected = (q @ q.mT).to(wide).softmax(-1)
     assert weights.dtype == wide and torch.equal(weights, expected)
-    assert mixed.dtype == own and torch.equal(mixed, expected.to(own) @ q)
+    assert mixed.dtype == wide and torch.equal(mixed, expected @ q.to(wide))
     assert whole.dtype == torch.int64 and narrow.dtype == torch.bfloat16
 
 
@@ -127,6 +187,12 @@ def test_a_cast_makes_an_island(dtype: str) -> None:
         ("(x, y) -> Maximum(1)", "one tensor beside 1"),
         ("x -> Maximum", "two tensors"),
         ("t -> Norm", "real numbers"),
+        ("t -> Noise", "real numbers"),
+        ("x -> Expand", "either a shape or a tensor"),
+        ("x -> Expand([4, 6], like=y)", "either a shape or a tensor"),
+        ("x -> Expand(like=y[0])", "cannot expand"),
+        ("x -> Expand(like=y[:, :5])", "only an axis of size 1 can be repeated"),
+        ("5 % x", "not defined between"),
         ("x -> OneHot(3)", "indices"),
         ("x -> Flip([0, 0])", "no axis twice"),
     ],

@@ -49,6 +49,13 @@ BY_HAND = [
     ('f32[8, 4, 4] -> Reduce("mean", [1, 2]) -> f32[8]', 8 * 16),
     ('f32[8, 4, 4] -> Reduce("sum", [1, 2]) -> f32[8]', 8 * 15),
     ('f32[8, 4, 4] -> Reduce("max", 0) -> f32[4, 4]', 16 * 7),
+    # each of 8 channels: 16 squares, 15 sums and a root
+    ("f32[8, 4, 4] -> Norm([1, 2]) -> f32[8]", 8 * (16 + 15 + 1)),
+    ("f32[4, 8] -> ArgMax -> i64[4]", 4 * 7),
+    ("f32[4, 8] -> ArgMin(axis=0, keep=true) -> i64[1, 8]", 8 * 3),
+    ("f32[4, 8] -> CumSum(axis=0) -> f32[4, 8]", 8 * 3),
+    # each of 4 vectors: 8 squares, 7 sums, a root, a comparison, 8 quotients
+    ("f32[4, 8] -> Normalize -> f32[4, 8]", 4 * (8 + 7 + 1 + 1 + 8)),
     # scores 2 * 5 * 7 of 8 multiply-adds, outputs 2 * 5 * 4 of 7; scores scaled; 10 softmaxes of 7
     (
         "(f32[2, 5, 8], f32[2, 7, 8], f32[2, 7, 4]) -> Attention -> f32[2, 5, 4]",
