@@ -50,13 +50,14 @@ class Cast(Movement, Elementwise):
 
     def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
         """[*S] -> [*S]."""
-        if (self.dtype is None) == (like is None):
+        dtype = self.dtype if like is None else like.dtype
+        if dtype is None or (self.dtype is not None and like is not None):
             raise Mistake(
                 "Cast takes either a dtype or a tensor that has it",
                 kind="argument",
                 help='write `x -> Cast("f32")` or `x -> Cast(like=y)`',
             )
-        return replace(x, dtype=like.dtype if like is not None else self.dtype)
+        return replace(x, dtype=dtype)
 
     def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
         """Each value depends on the one in its place, and on no value of `like`."""

@@ -208,7 +208,7 @@ class Expand(Movement):
         """`expanded` or `expanded_like`."""
         rank = self.infer(x, like=like).rank
         if like is None:
-            return partial(expanded, shape=self.shape, ones=rank - x.rank, batched=x.batched)
+            return partial(expanded, shape=self.shape or (), ones=rank - x.rank, batched=x.batched)
         return partial(expanded_like, rank=rank, ones=rank - x.rank, batched=(x.batched, like.batched))
 
 
