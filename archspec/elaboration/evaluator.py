@@ -11,7 +11,7 @@ from archspec.elaboration.checks import whole
 from archspec.elaboration.frames import check_label
 from archspec.elaboration.mistakes import POISON, Poisoned, at
 from archspec.elaboration.operators import EXACT, SMALL
-from archspec.elaboration.parts import attribute_of, item_of
+from archspec.elaboration.parts import attribute_of, item_of, part_of_tensor
 from archspec.elaboration.values import (
     Environment,
     Labelled,
@@ -327,8 +327,7 @@ class Evaluator:
         value = self.evaluate(node.value, env)
         indices = [self._index(index, env) for index in node.indices]
         if isinstance(value, Tensor):
-            places = tuple((i.start, i.stop, i.step) if isinstance(i, slice) else i for i in indices)
-            return self._applied("Index", (value,), {"at": places}, node.span)
+            return self._part(value, indices, node.span)
         with at(node.span):
             if isinstance(value, SharedLayer | SharedPart) and len(indices) == 1 and type(indices[0]) is int:
                 path = f"{value.path}." if isinstance(value, SharedPart) else ""
@@ -336,6 +335,16 @@ class Evaluator:
                 return self.builder.part_of(layer, f"{path}{indices[0]}", node.span)
             found = item_of(value, indices)
         return self.budget.weighed(found, node.span) if isinstance(indices[0], slice) else found
+
+    def _part(self, value: Tensor, indices: list[Any], span: Span) -> Tensor:
+        """A part of a tensor: a slice with a negative step is the same one forwards, and then reversed."""
+        with at(span):
+            places, reversed_ = part_of_tensor(
+                indices, value.type.shape, lambda size: self.origins.spent(size, span)
+            )
+        if not reversed_ or any(place != (None, None, None) for place in places):
+            value = self._applied("Index", (value,), {"at": places}, span)
+        return self._applied("Flip", (value,), {"axes": reversed_}, span) if reversed_ else value
 
     def _index(self, index: t.Expression | t.Slice, env: Environment) -> Any:
         with at(index.span):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from archspec.elaboration.checks import whole
+from archspec.elaboration.checks import SIZE_NEEDED, whole
 from archspec.elaboration.values import Outputs, Tensor, noun
 from archspec.ground.errors import Mistake, suggest
+from archspec.ground.size import Free, Size
+from archspec.ground.tensor import Shape
 
 
 def attribute_of(value: Any, name: str) -> Any:
@@ -53,3 +56,48 @@ def item_of(value: Any, indices: list[Any]) -> Any:
             f"index {index} is out of range", kind="value", label=f"{len(value)} items, counted from 0"
         )
     return value[index]
+
+
+Place = int | tuple[Any, Any, Any]
+
+
+def part_of_tensor(
+    indices: list[Any], shape: Shape, spent: Callable[[Size], Size]
+) -> tuple[tuple[Place, ...], tuple[int, ...]]:
+    """The numbers and slices that `Index` takes, all forwards, and the axes of what it gives that are then to be reversed.
+
+    `spent` gives a size as a plain number, which is then used at this place.
+    """
+    places: list[Place] = []
+    reversed_: list[int] = []
+    kept = 0
+    for axis, index in enumerate(indices):
+        if not isinstance(index, slice):
+            places.append(index)
+            continue
+        bounds = index.start, index.stop, index.step
+        if type(index.step) is int and index.step < 0 and axis < len(shape):
+            bounds = _forwards(index, shape[axis], spent)
+            reversed_.append(kept)
+        places.append(bounds)
+        kept += 1
+    return tuple(places), tuple(reversed_)
+
+
+def _forwards(
+    index: slice, size: Size, spent: Callable[[Size], Size]
+) -> tuple[int | None, int | None, int | None]:
+    """The slice with a positive step that takes the same values. Mistake when there are none, or a free size decides."""
+    if index.start is None and index.stop is None and index.step == -1:
+        return None, None, None
+    size = spent(size)
+    if isinstance(size, Free) or isinstance(index.start, Free) or isinstance(index.stop, Free):
+        raise Mistake(
+            "a slice with a negative step needs an axis of known size",
+            kind="free",
+            help=f"{SIZE_NEEDED}, or reverse the whole axis: `[::-1]`",
+        )
+    taken = range(*index.indices(size))
+    if not taken:
+        raise Mistake(f"the slice takes nothing of an axis of {size}", kind="shape")
+    return taken[-1], taken[0] + 1, -index.step
