@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from textwrap import wrap
@@ -26,6 +27,7 @@ from archspec.cli.outline import echo_outline
 if TYPE_CHECKING:
     from archspec.elaboration.shelf import BlockEntry
     from archspec.graph import Graph, Input, Node
+    from archspec.op.initialisation import Spread
 
 
 @app.command()
@@ -35,6 +37,9 @@ def show(
     settings: Settings = None,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
+    init: Annotated[
+        bool, typer.Option("--init", help="Print how each weight starts, and where that is said.")
+    ] = False,
 ) -> None:
     """Print a model's graph: its inputs, and each step with its arguments, shape and parameters.
 
@@ -44,10 +49,15 @@ def show(
     from archspec.elaboration import block_named
 
     if (block := block_named(str(spec))) is not None:
+        if init:
+            raise typer.BadParameter("a block has no weights until it is applied", param_hint="--init")
         _show_block(block, format)
         return
     import_plugins(plugins)
     graph = read(spec, budget=budget, settings=parse_settings(settings))
+    if init:
+        _show_starts(graph, format)
+        return
     if format is Format.json:
         typer.echo(graph.to_json(indent=2))
         return
@@ -58,6 +68,44 @@ def show(
         typer.echo(line)
     typer.echo()
     echo_outline(graph)
+
+
+def _show_starts(graph: Graph, format: Format) -> None:
+    """How each weight starts; in text, those alike but for numbers in their names are one row."""
+    from archspec.analyses.starts import starts
+    from archspec.cli.tables import Table, TableFormat, print_table
+
+    found = starts(graph)
+    if format is Format.json:
+        typer.echo(json.dumps([asdict(start) for start in found], indent=2))
+        return
+    headings = ("weight", "count", "shape", "initialisation", "values", "said")
+    rows = [
+        (
+            start.name,
+            str(len(start.names)),
+            "x".join(map(str, start.shape)) or "1",
+            _rounded(start.init),
+            _values(start.spread, start.bounds),
+            f"by {start.op}" if start.location is None else f"{start.said}, {start.location}",
+        )
+        for start in found
+    ]
+    print_table(Table(headings, rows, right=frozenset({"count"})), TableFormat.table)
+
+
+def _rounded(init: str) -> str:
+    """An initialisation as specs write it, its numbers to four digits."""
+    text = re.sub(r"-?\d+\.\d{5,}(e-?\d+)?", lambda found: f"{float(found[0]):.4g}", init)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _values(spread: Spread, bounds: tuple[float, float] | None) -> str:
+    """The values that weights start with: one number, or mean, standard deviation and bounds."""
+    if not spread.std:
+        return f"{spread.mean:.4g}"
+    mean = f"mean {spread.mean:.4g}, " if abs(spread.mean) > 1e-12 else ""
+    return f"{mean}std {spread.std:.4g}" + (f", {bounds[0]:.4g} to {bounds[1]:.4g}" if bounds else "")
 
 
 def _show_block(block: BlockEntry, format: Format) -> None:

@@ -1,8 +1,8 @@
 """Initialisations: each is one class, which specs call by its name."""
 
 from collections.abc import Sequence
-from math import erf, prod, sqrt
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from math import erf, exp, fsum, pi, prod, sqrt
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import (
     BeforeValidator,
@@ -29,6 +29,13 @@ _TAIL = 10  # standard deviations from the mean; no generator of normal numbers 
 _OFTEN = 0.6  # 2 * 0.3: where this much of the distribution is inside, PyTorch's redrawing ends soon
 Values = tuple[bool | int | float, ...]
 Word = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # a 64-bit integer
+
+
+class Spread(NamedTuple):
+    """The mean and the standard deviation of a weight's first values: of those listed, or in expectation."""
+
+    mean: float
+    std: float
 
 
 class Initialiser(Called):
@@ -89,6 +96,10 @@ class Initialiser(Called):
         """The numbers in the spec that the weight will hold, which its dtype must be able to; none if they are drawn."""
         return ()
 
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """Mean and standard deviation of the values in a weight of that shape."""
+        raise NotImplementedError
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Initialise a CPU tensor in place."""
         raise NotImplementedError
@@ -123,6 +134,10 @@ Init = Annotated[SerializeAsAny[Initialiser], BeforeValidator(_read), WithJsonSc
 class zeros(Initialiser):  # noqa: N801  (specs write it so, as PyTorch does)
     """All 0."""
 
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """No spread around 0."""
+        return Spread(0.0, 0.0)
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write 0 everywhere."""
         tensor.zero_()
@@ -130,6 +145,10 @@ class zeros(Initialiser):  # noqa: N801  (specs write it so, as PyTorch does)
 
 class ones(Initialiser):  # noqa: N801
     """All 1."""
+
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """No spread around 1."""
+        return Spread(1.0, 0.0)
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write 1 everywhere."""
@@ -144,6 +163,10 @@ class constant(Initialiser):  # noqa: N801
     def given(self) -> Sequence[bool | int | float]:
         """The value."""
         return (self.value,)
+
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """No spread around the value."""
+        return Spread(float(self.value), 0.0)
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the value everywhere."""
@@ -163,6 +186,10 @@ class values(Initialiser):  # noqa: N801
     def given(self) -> Sequence[bool | int | float]:
         """The values."""
         return self.listed
+
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """Those of the list."""
+        return _spread_of(self.listed)
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the listed values."""
@@ -189,6 +216,11 @@ class outer_sum(Initialiser):  # noqa: N801
         """The smallest and the largest sum, and the decimal numbers in it."""
         decimal = [number for part in self.parts for number in part if isinstance(number, float)]
         return (*(sum(map(best, self.parts)) for best in (min, max) if all(self.parts)), *decimal)
+
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """Means and variances of the parts add up."""
+        parts = [_spread_of(part) for part in self.parts]
+        return Spread(sum(part.mean for part in parts), sqrt(sum(part.std**2 for part in parts)))
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Add up the numbers, then round to the weight's dtype."""
@@ -217,6 +249,11 @@ class uniform(Initialiser):  # noqa: N801
         """From `low` to `high`."""
         return self.low, self.high
 
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """That of a uniform distribution: the width over sqrt(12)."""
+        low, high = self.drawn(shape)
+        return Spread((low + high) / 2, (high - low) / sqrt(12))
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         _uniform(tensor, self.low, self.high, generator)
@@ -234,6 +271,10 @@ class normal(Initialiser):  # noqa: N801
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
         """Up to `_TAIL` standard deviations from the mean."""
         return self.mean - _TAIL * self.std, self.mean + _TAIL * self.std
+
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """As given."""
+        return Spread(self.mean, self.std)
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
@@ -264,6 +305,19 @@ class trunc_normal(Initialiser):  # noqa: N801
         """From `low` to `high`."""
         return self.low, self.high
 
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """Those of the truncated distribution [Johnson et al., 1994, section 10.1]."""
+        low, high = ((end - self.mean) / self.std for end in (self.low, self.high))
+        inside = (erf(high / sqrt(2)) - erf(low / sqrt(2))) / 2
+        densities = [exp(-end * end / 2) / sqrt(2 * pi) for end in (low, high)]
+        if (
+            inside < 1e-9
+        ):  # the formula loses its digits; the values lie at the end that is nearer to the mean
+            return Spread(min(max(self.mean, self.low), self.high), 0.0)
+        shift = (densities[0] - densities[1]) / inside
+        variance = 1 + (low * densities[0] - high * densities[1]) / inside - shift**2
+        return Spread(self.mean + self.std * shift, self.std * sqrt(max(0.0, variance)))
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         from torch.nn import init
@@ -287,6 +341,11 @@ class kaiming_uniform(Initialiser):  # noqa: N801
     a: float = 0.0
     mode: FanMode = "fan_in"
 
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """That of a uniform distribution: the width over sqrt(12)."""
+        low, high = self.drawn(shape)
+        return Spread((low + high) / 2, (high - low) / sqrt(12))
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         low, high = self.drawn(tuple(tensor.shape))
@@ -303,6 +362,10 @@ class kaiming_normal(Initialiser):  # noqa: N801
 
     a: float = 0.0
     mode: FanMode = "fan_in"
+
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """Around 0, as the formula says."""
+        return Spread(0.0, self._std(shape))
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
@@ -323,6 +386,11 @@ class xavier_uniform(Initialiser):  # noqa: N801
 
     positional = ("gain",)
 
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """That of a uniform distribution: the width over sqrt(12)."""
+        low, high = self.drawn(shape)
+        return Spread((low + high) / 2, (high - low) / sqrt(12))
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
         low, high = self.drawn(tuple(tensor.shape))
@@ -340,6 +408,10 @@ class xavier_normal(Initialiser):  # noqa: N801
     gain: NonNegativeFloat = 1.0
 
     positional = ("gain",)
+
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """Around 0, as the formula says."""
+        return Spread(0.0, self._std(shape))
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the values."""
@@ -370,6 +442,12 @@ class identity(Initialiser):  # noqa: N801
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
         """The noise, and shares of up to 1."""
         return -_TAIL * self.std, max(1.0, _TAIL * self.std)
+
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """Those of noise, in which one value in `groups` at the middle of the window is a share of the identity."""
+        share, often = self.groups / shape[0], 1 / (self.groups * prod(shape[2:]))
+        mean = share * often
+        return Spread(mean, sqrt((1 - often) * self.std**2 + often * share**2 - mean**2))
 
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Draw the noise; at the middle of the window, an output adds up its share of its group's inputs."""
@@ -405,6 +483,12 @@ class zero_row(Initialiser):  # noqa: N801
         """Those of `init`."""
         return self.init.given()
 
+    def spread(self, shape: tuple[int, ...]) -> Spread:
+        """Those of `init`, with a row of zeros."""
+        mean, std = self.init.spread(shape)
+        kept = 1 - 1 / shape[0]
+        return Spread(kept * mean, sqrt(kept * (std**2 + mean**2) - (kept * mean) ** 2))
+
     def fill(self, tensor: "Tensor", generator: "Generator") -> None:
         """Write the values of `init`, then the row."""
         self.init.fill(tensor, generator)
@@ -415,6 +499,11 @@ def torch_default(fan_in: int) -> uniform:
     """PyTorch's default for Linear and Conv, weights and biases alike: U(-1, 1) / sqrt(fan_in)."""
     bound = 1 / sqrt(fan_in) if fan_in else 0.0
     return uniform(low=-bound, high=bound)
+
+
+def _spread_of(numbers: Sequence[bool | int | float]) -> Spread:
+    mean = fsum(numbers) / max(1, len(numbers))
+    return Spread(mean, sqrt(fsum((number - mean) ** 2 for number in numbers) / max(1, len(numbers))))
 
 
 def _uniform(tensor: "Tensor", low: float, high: float, generator: "Generator") -> None:
