@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from archspec.elaboration.budget import NEW_NODE, Budget
 from archspec.elaboration.defaults import Defaults
 from archspec.elaboration.frames import Frame, check_length
+from archspec.elaboration.made import Made
 from archspec.elaboration.origins import Origins, plain_type
 from archspec.elaboration.values import Held, SharedLayer, SharedPart, SharedState, Tensor
 from archspec.graph import DEEPEST_SCOPE, Apply, Call, Function, Ref
@@ -80,14 +81,18 @@ class Builder:
             outputs=tuple(tensor.ref for tensor in outputs),
         )
         function.__dict__["held"] = frame.held
-        key = function.key
-        if key in self._interned:
+        if function.key in self._interned:
             self.budget.nodes -= sum(isinstance(step, Apply) for step in frame.steps)  # which exist already
-        else:
+        return self.intern(function, frame.depth, frame.longest)
+
+    def intern(self, function: Function, depth: int, longest: int) -> int:
+        """The index of a function, or of an equal one; `depth` and `longest` are those of its calls and names."""
+        key = function.key
+        if key not in self._interned:
             self._interned[key] = len(self.functions)
             self.functions.append(function)
-            self.depths.append(frame.depth)
-            self.longest.append(frame.longest)
+            self.depths.append(depth)
+            self.longest.append(longest)
         return self._interned[key]
 
     def call(
@@ -99,8 +104,12 @@ class Builder:
         types: list[tuple[TensorType, int]],
         span: Span,
         layer: SharedLayer | None,
+        inside: Mapping[str, Made],
     ) -> tuple[Tensor, ...]:
-        """Add a call of a function, whose outputs have these types and traces; `layer` is the one that it is a use of."""
+        """Add a call of a function, whose outputs have these types and traces; `layer` is the one that it is a use of.
+
+        `inside` is what the steps of the function give.
+        """
         self.budget.spend(1, span)
         frame, below = self.frame, self.longest[function]
         step = Call.unchecked(
@@ -114,11 +123,17 @@ class Builder:
             times=1,
         )
         frame.add(step, below)
+        frame.made[name] = Made(types, inside)
         frame.depth = max(frame.depth, self.depths[function] + 1)
         check_length(frame.longest - 1, span)
         if layer and layer.state.first is None:
             layer.state.first = function
         return tuple([Tensor(Ref(name, i), type_, trace) for i, (type_, trace) in enumerate(types)])
+
+    def is_call(self, tensor: Tensor) -> bool:
+        """Whether a value is of a call of a function in the one under construction."""
+        made = self.frame.made.get(tensor.ref.producer)
+        return made is not None and bool(made.inside)
 
     # -------------------------------------------------------------- steps
 
@@ -151,8 +166,10 @@ class Builder:
                     _use_in_weights(op, types, named, weights)
             self.origins.use(origins[0], span)
             traced = [self.origins.traced(type_) for type_ in outputs]
+            given_types = [(type_, trace) for type_, _, trace in traced]
             inferred = _Inferred(
-                [(type_, trace) for type_, _, trace in traced],
+                given_types,
+                Made(given_types),
                 tuple([plain for _, plain, _ in traced]),
                 weights,
                 max(map(len, weights), default=0),
@@ -171,6 +188,7 @@ class Builder:
             defaults=_effective(op, defaults, inferred.weights) if defaults else {},
         )
         self.frame.add(step, inferred.longest)
+        self.frame.made[name] = inferred.made
         if inferred.weights:
             self.frame.held[name] = inferred.weights
         many = len(inputs) + len(inferred.plain)
@@ -307,6 +325,7 @@ class _Inferred(NamedTuple):
     """What an op gives for inputs of some types: types and their traces, the types with plain sizes, and its weights."""
 
     types: list[tuple[TensorType, int]]
+    made: Made
     plain: tuple[TensorType, ...]
     weights: Mapping[str, Weight]
     longest: int  # letters of the longest key of a weight

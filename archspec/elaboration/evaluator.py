@@ -12,9 +12,13 @@ from archspec.elaboration.frames import check_label
 from archspec.elaboration.mistakes import POISON, Poisoned, at
 from archspec.elaboration.operators import EXACT, SMALL
 from archspec.elaboration.parts import attribute_of, item_of, part_of_tensor
+from archspec.elaboration.parts import attribute_of, has_attribute, item_of
+from archspec.elaboration.taps import inner_value
 from archspec.elaboration.values import (
     Environment,
+    InnerPart,
     Labelled,
+    Outputs,
     SharedLayer,
     SharedPart,
     Tensor,
@@ -321,10 +325,28 @@ class Evaluator:
                 return self.builder.part_of(value, node.name, node.span)
             if isinstance(value, SharedPart):
                 return self.builder.part_of(value.layer, f"{value.path}.{node.name}", node.span)
+            if isinstance(value, InnerPart):
+                return inner_value(self.builder, value.tensor, f"{value.path}.{node.name}")
+            maker = value[0] if isinstance(value, Outputs) and value else value
+            if (
+                isinstance(maker, Tensor)
+                and not has_attribute(value, node.name)
+                and self.builder.is_call(maker)
+            ):
+                path = f"{maker.path}.{node.name}" if maker.path else node.name
+                return inner_value(self.builder, maker, path)
             return attribute_of(value, node.name)
 
     def _subscript(self, node: t.Subscript, env: Environment) -> Any:
         value = self.evaluate(node.value, env)
+        maker = value[0] if isinstance(value, Outputs) and value else value
+        if isinstance(maker, Tensor | InnerPart) and len(node.indices) == 1:
+            named = node.indices[0]
+            if isinstance(named, t.Text) or (isinstance(named, t.Literal_) and isinstance(named.value, str)):
+                below = self.text(named, env) if isinstance(named, t.Text) else str(named.value)
+                with at(node.span):
+                    tensor = maker.tensor if isinstance(maker, InnerPart) else maker
+                    return inner_value(self.builder, tensor, f"{maker.path}.{below}" if maker.path else below)
         indices = [self._index(index, env) for index in node.indices]
         if isinstance(value, Tensor):
             return self._part(value, indices, node.span)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.elaboration.defaults import Defaults, Start
+from archspec.elaboration.made import Made
 from archspec.elaboration.values import SharedLayer
 from archspec.graph import Apply, Call, Ref, Step
 from archspec.ground.errors import Mistake, SpecError
@@ -44,6 +45,7 @@ class Frame:
     defaults: Defaults = field(default_factory=Defaults)  # in force here
     pending: tuple[Start, ...] = ()  # names below the next step, which a model's file states
     stated: Span | None = None  # where the block's own `defaults` stands
+    made: dict[str, Made] = field(default_factory=dict)  # what its steps give, by name
 
     def take_input(self, type_: TensorType) -> Ref:
         """What one more input is called."""

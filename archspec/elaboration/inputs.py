@@ -221,11 +221,7 @@ class Inputs:
                 if len(rest) < 2
                 else "a shape can hold only one `*`",
             )
-        sizes: list[Any] = list(type_.shape)
-        if rest:
-            stop = rest[0] + len(sizes) - len(pattern) + 1
-            sizes[rest[0] : stop] = [sizes[rest[0] : stop]]
-        for part, size in zip(pattern, sizes, strict=True):
+        for part, size in parted(pattern, list(type_.shape)):
             if isinstance(part, t.FreeSize | t.RestSizes) or (
                 isinstance(part, t.Name) and not application.env.has(part.name)
             ):
@@ -258,3 +254,12 @@ class Inputs:
                     part.span,
                     label=f"expected {describe(wanted_size)}, got {describe(size)}",
                 )
+
+
+def parted(pattern: tuple[t.PatternSize, ...], sizes: list[Any]) -> list[tuple[t.PatternSize, Any]]:
+    """The parts of a pattern, each with the size that it stands for, a `*` with a list; none where they are not as many."""
+    rest = next((i for i, part in enumerate(pattern) if isinstance(part, t.RestSizes)), None)
+    if rest is not None and len(sizes) >= len(pattern) - 1:
+        stop = rest + len(sizes) - len(pattern) + 1
+        sizes = [*sizes[:rest], sizes[rest:stop], *sizes[stop:]]
+    return list(zip(pattern, sizes, strict=True)) if len(sizes) == len(pattern) else []

@@ -14,15 +14,24 @@ from archspec.ground.tensor import Shape
 
 def attribute_of(value: Any, name: str) -> Any:
     """What stands behind a dot: a fact about a tensor's shape, or an output by its name. Raises Mistake when there is none."""
-    known: dict[str, Any] = {}
-    if isinstance(value, Tensor):
-        known = _facts(value)
-    elif isinstance(value, Outputs):
-        known = {given: tensor for given, tensor in zip(value.names, value, strict=True) if given}
+    known = _attributes(value)
     if name not in known:
         help_ = suggest(name, known) or (f"it has {', '.join(known)}" if known else "")
         raise Mistake(f"{noun(value)} has no `{name}`", kind="name", help=help_)
     return known[name]
+
+
+def has_attribute(value: Any, name: str) -> bool:
+    """Whether `attribute_of` would find the name."""
+    return name in _attributes(value)
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    if isinstance(value, Tensor):
+        return _facts(value)
+    if isinstance(value, Outputs):
+        return {given: tensor for given, tensor in zip(value.names, value, strict=True) if given}
+    return {}
 
 
 def _facts(tensor: Tensor) -> dict[str, Any]:

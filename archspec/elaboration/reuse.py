@@ -5,7 +5,7 @@ Nothing of it is run anew. What is the same is told by the layer with its argume
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ from archspec.elaboration.budget import NEW_FUNCTION
 from archspec.elaboration.builder import NOTHING
 from archspec.elaboration.defaults import Defaults
 from archspec.elaboration.handing import Handing
+from archspec.elaboration.made import Made
 from archspec.elaboration.nesting import DEEPEST
 from archspec.elaboration.origins import plain_type
 from archspec.elaboration.values import Held, Outputs, SharedLayer, Tensor
@@ -59,7 +60,7 @@ class Body:
 class Applied:
     """What a block or a list of layers made when it was applied: a function, and the types and names of its outputs.
 
-    `height` is how deep blocks are nested in it, `after` what became of the shared layers handed to it: what their first use
+    `height` is how deep blocks are nested in it, `inside` what its steps give, `after` what became of the shared layers handed to it: what their first use
     made, and how many uses it added.
     """
 
@@ -67,6 +68,7 @@ class Applied:
     types: list[tuple[TensorType, int]]
     names: tuple[str, ...]
     height: int
+    inside: Mapping[str, Made]
     after: list[tuple[Held | int | None, int]]
 
 
@@ -109,7 +111,14 @@ class Reuse:
                 handed.state.uses += uses
         given = (*inputs, *handing.tensors)
         tensors = self.builder.call(
-            applied.function, step.name, given, handing.layers, applied.types, span, step.shared
+            applied.function,
+            step.name,
+            given,
+            handing.layers,
+            applied.types,
+            span,
+            step.shared,
+            applied.inside,
         )
         return Outputs(tensors, applied.names)
 
@@ -165,6 +174,7 @@ class Reuse:
             [(tensor.type, tensor.trace) for tensor in outputs],
             outputs.names,
             height,
+            frame.made,
             [
                 (handed.state.first, handed.state.uses - before)
                 for handed, before in zip(handing.layers, uses, strict=True)

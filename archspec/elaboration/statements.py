@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.binding import declaring, inputs_within, names_bound
 from archspec.elaboration.control import Control, Returned
-from archspec.elaboration.inputs import Application, Inputs
+from archspec.elaboration.inputs import Application, Inputs, parted
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, at
 from archspec.elaboration.rules import read_rules
 from archspec.elaboration.values import (
@@ -22,7 +22,7 @@ from archspec.elaboration.values import (
     plain,
 )
 from archspec.elaboration.weights import Weights
-from archspec.ground.errors import MOST_PROBLEMS, SpecError
+from archspec.ground.errors import MOST_PROBLEMS, Mistake, SpecError
 from archspec.ground.names import require_free
 from archspec.ground.source import Span
 from archspec.op.inference import tensors
@@ -64,6 +64,8 @@ class Statements(Control[Application]):
         self, layer: BlockLayer, inputs: tuple[Tensor, ...], span: Span
     ) -> tuple[Outputs, dict[str, Any]]:
         """Run the body of a block on tensors: what it returns, and its arguments."""
+        if layer.definition.kind == "model":
+            layer = self._sized(layer, inputs)
         application = Application(layer, Environment(layer.home), deque(inputs), root=False)
         application.late = self.parameters.bind(layer, application.env)
         application.arguments = self.arguments(application.env.names, span)
@@ -72,6 +74,30 @@ class Statements(Control[Application]):
             taken = len(application.inputs)
             raise SpecError.of("shape", f"{layer.name} takes {tensors(taken)}, not {len(inputs)}", span)
         return returned, application.ordered_arguments
+
+    def _sized(self, layer: BlockLayer, inputs: tuple[Tensor, ...]) -> BlockLayer:
+        """A model with those parameters bound that say what size an input has: used as a block, it takes that from the tensor."""
+        open_ = {
+            p.name: p for p in layer.definition.parameters if p.default and p.name not in layer.arguments
+        }
+        declared = [s for s in layer.definition.body if isinstance(s, t.Input)]
+        sizes: dict[str, Any] = {}
+        for statement, tensor in zip(declared, inputs, strict=False):
+            for part, size in parted(statement.pattern or (), list(tensor.type.shape)):
+                if isinstance(part, t.Name | t.RestSizes) and part.name in open_:
+                    sizes.setdefault(part.name, size)
+        fitting = {}
+        for name, size in sizes.items():
+            try:
+                self.parameters.check(layer, {name: size})
+            except (
+                Mistake,
+                SpecError,
+            ):  # what does not fit the parameter does not fit the pattern, which says so
+                continue
+            fitting[name] = size
+        sizes = fitting
+        return replace(layer, arguments={**layer.arguments, **sizes}) if sizes else layer
 
     def run_model(self, layer: BlockLayer) -> tuple[Outputs, dict[str, Any]]:
         """Run the body of a model, whose inputs become those of the graph: what it returns, and its arguments."""

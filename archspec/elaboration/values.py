@@ -28,6 +28,9 @@ class Tensor:
     ref: Ref
     type: TensorType
     trace: int = 0
+    path: str = field(
+        default="", compare=False
+    )  # of the step inside its producer that gives it, if it is looked into
 
 
 class Outputs(tuple[Tensor, ...]):
@@ -164,6 +167,14 @@ class SharedPart:
     def name(self) -> str:
         """The name of the layer and the path."""
         return f"{self.layer.name}.{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class InnerPart:
+    """A group of steps inside a block that was applied, on the way to one of them: `features` in `b.features.conv1`."""
+
+    tensor: Tensor
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
