@@ -11,8 +11,7 @@ from archspec.elaboration.checks import whole
 from archspec.elaboration.frames import check_label
 from archspec.elaboration.mistakes import POISON, Poisoned, at
 from archspec.elaboration.operators import EXACT, SMALL
-from archspec.elaboration.parts import attribute_of, item_of, part_of_tensor
-from archspec.elaboration.parts import attribute_of, has_attribute, item_of
+from archspec.elaboration.parts import attribute_of, has_attribute, item_of, part_of_tensor
 from archspec.elaboration.taps import inner_value
 from archspec.elaboration.values import (
     Environment,
