@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from random import Random
 from typing import Any
@@ -298,6 +299,7 @@ class Writer:
             "loop",
             "states",
             "split",
+            "augment",
         ]
         forms += ["again"] * 8 * bool(self.holding())
         forms += ["several"] * 3 * bool(self.several()) + ["if"] * bool(self.numbers)
@@ -309,6 +311,18 @@ class Writer:
         name = self.assign(self.chain(2, self.tensor() if self.chance(3) else None), again)
         if again is None:
             self.data.append(variable(name))
+
+    def write_augment(self) -> None:
+        """`x += x -> s1: Linear(4)`: a name bound anew, to its value combined with what a chain gives."""
+        name, sign = self.assign(self.variable()), self.one_of([sign for sign in BINARY if sign != "@"])
+        code = self.chain(1)
+        self.nodes += 1
+
+        def run(f: Frame) -> None:
+            f.names[name] = BINARY[sign](f.names[name], code.value(f))
+
+        self.add(run, f"{name} {sign}= {code.text}")
+        self.data.append(variable(name))
 
     def write_sum(self) -> None:
         self.data.append(variable(self.assign(self.tensor())))
@@ -360,11 +374,13 @@ class Writer:
         name, kind = self.fresh("w"), self.one_of(["weight", "buffer", "constant", "mask"])
         self.nodes += 1
         if kind in ("weight", "buffer"):
+            key = f"{self.fresh('g')}.{name}" if self.chance() else name
+            written = name if key == name else f'"{key}" as {name}'
 
             def run(f: Frame) -> None:
-                f.names[name] = f.run.weight(f.level.prefix + name)
+                f.names[name] = f.run.weight(f.level.prefix + key)
 
-            self.add(run, f"{kind} {name}: [4, 4] = normal(0.5)")
+            self.add(run, f"{kind} {written}: [4, 4] = normal(0.5)")
             self.fixed.append(variable(name))
             return
         rows = [[self.random.randint(0, 1) or int(i == j) for j in range(SIZE)] for i in range(SIZE)]
@@ -594,6 +610,9 @@ def _block(
     if writer.chance(4) and not writer.data:
         return _short_block(writer, name, tuple(parameters))
     inputs = tuple(f"x{i}" for i in range(writer.one_of([1, 1, 1, 2])))
+    for i, parameter in enumerate(parameters):
+        if parameter.kind == "number" and writer.chance():
+            parameters[i] = replace(parameter, default=Code("x0.channels // 2", lambda f: SIZE // 2))
     writer.data += [variable(each) for each in inputs]
     for parameter in parameters:
         if not writer.chance(4):
