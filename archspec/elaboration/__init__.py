@@ -71,11 +71,13 @@ def elaborate(
 ) -> Graph:
     """The graph of a model: of the one named, or of the last in the file, with the given parameters.
 
+    The usual budget is raised to what the file asks for; any other is that of whoever reads it.
+
     Raises SpecError, with everything found wrong, when the model or a setting does not fit.
     """
     definition = pick_model(module, model)
     settings = settings_of(settings or {})
-    machine = Machine(budget, checked=True)
+    machine = Machine(module.budget if budget == BUDGET else budget, checked=True)
     try:
         layer = module.layer(definition)
         if settings:

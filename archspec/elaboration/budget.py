@@ -9,6 +9,7 @@ from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.source import Span
 
 BUDGET = 1_000_000  # nodes in functions; and steps of evaluation
+MOST_STATED = 5_000_000  # what a spec may ask for itself
 NEW_NODE, NEW_FUNCTION, NEW_CALL = 10, 120, 5  # steps of evaluation, about as long as each takes
 _LIGHT = 16  # what holds no more is not worth counting
 

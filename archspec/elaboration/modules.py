@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archspec.elaboration.binding import bound_by, names_bound
+from archspec.elaboration.budget import BUDGET, MOST_STATED
 from archspec.elaboration.control import Control, Names
 from archspec.elaboration.files import cycle, read_file, read_text, resolve_import, shipped_specs
 from archspec.elaboration.machine import Machine
@@ -30,10 +31,25 @@ class Module:
         self.shipped = shipped
         self.env = Environment()
         self.imports: list[Module] = []
+        self.budget = BUDGET  # or more, where this file or one that it imports asks for it
+        self._states_budget = False
 
     def layer(self, definition: t.Definition) -> BlockLayer:
         """A block or model of this file, nothing bound yet."""
         return BlockLayer(definition, self.env)
+
+    def state_budget(self, statement: t.Budget) -> None:
+        """Keep the budget that the file asks for. SpecError when it is more than a spec may ask for, or the second."""
+        if self._states_budget:
+            raise SpecError.of("budget", "the budget is stated twice", statement.span)
+        if not 1 <= statement.most <= MOST_STATED:
+            raise SpecError.of(
+                "budget",
+                f"a spec can ask for a budget of 1 to {MOST_STATED:,}, not {statement.most:,}",
+                statement.span,
+                help="whoever reads it can allow more: `archspec.read(..., budget=...)`, `--budget`",
+            )
+        self._states_budget, self.budget = True, max(self.budget, statement.most)
 
     def claims(self, model: str) -> Iterator[Claim]:
         """The claims about a model, in order. Raises SpecError when a setting has no value."""
@@ -154,6 +170,8 @@ class Modules:
                         )
                     case t.Claims():
                         pass
+                    case t.Budget():
+                        module.state_budget(statement)
                     case t.Defaults():
                         self._defaults(statement, module, control.machine)
                     case _:
@@ -200,6 +218,7 @@ class Modules:
             self.load(found, shared_root)
         imported = self.loaded[key]
         module.imports.append(imported)
+        module.budget = max(module.budget, imported.budget)
         for name in statement.names:
             if name.name not in imported.env.names:
                 raise SpecError.of(

@@ -144,6 +144,11 @@ class _Builder:
         text = self.make_string(self._token_span(source), [source]).literal if source else ""
         return t.Claims(self._token_span(name), str(name), text or "", settings or (), tuple(claims))
 
+    def make_budget(self, span: Span, parts: list[Any]) -> t.Budget:
+        number = self.make_int(self._token_span(parts[0]), parts).value
+        assert isinstance(number, int)
+        return t.Budget(self._line(span), number)
+
     def make_settings(self, span: Span, parts: list[Any]) -> tuple[t.Argument, ...]:
         return tuple(parts)
 

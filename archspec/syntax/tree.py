@@ -458,6 +458,12 @@ class Claims(Statement):
     claims: tuple[Claim, ...]
 
 
+class Budget(Statement):
+    """`budget 3_000_000`: what the spec takes to be read, where that is more than usual."""
+
+    most: int
+
+
 class Comment(Tree):
     """From `#` to the end of the line."""
 

@@ -1466,3 +1466,32 @@ def test_the_count_may_be_computed() -> None:
 def test_a_count_may_also_be_written_out() -> None:
     graph = archspec.read_text("model Net:\n    input xs: 2 * [4]\n    return xs[1] - xs[0]\n")
     assert [str(ref) for ref in graph.nodes[0].inputs] == ["xs_1", "xs_0"]
+
+
+# ------------------------------------------------------------------ a budget that a spec asks for
+
+LONG = "numbers = [i + j for i in range(600) for j in range(600)]\n"
+LOOPS = f"""
+block Sums:
+    input x: [*S]
+    {LONG}    return x * sum(numbers) ** 0
+
+model Net:
+    input x: [3]
+    return x -> Sums
+"""
+
+
+def test_a_spec_may_ask_for_a_larger_budget(tmp_path: Path) -> None:
+    with pytest.raises(archspec.SpecError, match="more than 1,000,000 steps"):
+        archspec.read_text(LOOPS)
+    assert len(archspec.read_text(f"budget 3_000_000\n{LOOPS}").nodes) == 1
+    (tmp_path / "sums.arch").write_text(f"budget 3_000_000\n{LOOPS}")
+    (tmp_path / "main.arch").write_text("from sums import Net\n\nmodel Main = Net\n")
+    assert len(archspec.read(tmp_path / "main.arch").nodes) == 1
+
+
+def test_the_readers_own_budget_is_final() -> None:
+    with pytest.raises(archspec.SpecError, match="more than 1,000,001 steps"):
+        archspec.read_text(f"budget 3_000_000\n{LOOPS}", budget=1_000_001)
+    assert len(archspec.read_text(LOOPS, budget=3_000_000).nodes) == 1
