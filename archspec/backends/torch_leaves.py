@@ -100,7 +100,7 @@ class Leaves:
 
 def makes_real(function: Function, step: Apply) -> bool:
     """Whether a step computes real numbers of whole ones and truths alone."""
-    if not step.operands or not step.types[0].floating:
+    if not step.operands or not step.types[0].floating or step.op.takes_truths:
         return False
     return step.name not in function.held and not any(function.types[ref].floating for ref in step.operands)
 

@@ -325,7 +325,11 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, Tensor) or isinstance(right, Tensor):
         if left is None or right is None:
             return False
-        raise Mistake("the values of a tensor are not known when a spec is read", kind="type")
+        raise Mistake(
+            "the values of a tensor are not known when a spec is read",
+            kind="type",
+            help="compare tensors one by one: `a == b` gives a tensor of truth values",
+        )
     if isinstance(left, bool) != isinstance(right, bool):
         return False
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):

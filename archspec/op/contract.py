@@ -94,6 +94,8 @@ class Op(Called):
     """Whether it returns its input unchanged at inference."""
     stops_gradients: ClassVar[bool] = False
     """Whether no gradient flows back through it."""
+    takes_truths: ClassVar[bool] = False
+    """Whether its first input holds truth values, which are not made real where it gives real numbers."""
     needs_order: ClassVar[bool] = False
     """Whether it merges axes, so that its output is a view only of an input that is contiguous."""
     autocasts: ClassVar[bool] = False

@@ -30,9 +30,13 @@ def require_numbers(x: TensorType, op: Op) -> None:
 
 def require_held(x: TensorType, number: float) -> None:
     """Mistake if the number is out of the dtype's range: PyTorch would wrap it around, or make it infinite."""
-    most = limits(x.dtype)[1]
-    if abs(number) > most:
-        raise Mistake(f"{x.dtype} cannot hold {number}: its largest value is {most}", kind="dtype")
+    least, most = limits(x.dtype)
+    if not least <= number <= most:
+        raise Mistake(
+            f"{x.dtype} cannot hold {number}: its range is {least} to {most}",
+            kind="dtype",
+            help="" if x.floating else 'widen it first: Cast("i64")',
+        )
 
 
 def space_of(x: TensorType, op: Op) -> Shape:

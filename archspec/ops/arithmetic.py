@@ -81,7 +81,7 @@ class Add(_Several):
 
     Shapes: [*S], [*S'], ... -> all broadcast: aligned at the last axis, a size of 1 stretched
     FLOPs: 1 per value of each sum of two
-    Raises: when sizes differ
+    Raises: when sizes differ, or several hold bool, of which PyTorch would not count those that are true
     """
 
     function, verb = "add", "add"
@@ -94,6 +94,16 @@ class Add(_Several):
         "(f32[4, 1], f32[8], f32[3, 4, 8]) -> Add -> f32[3, 4, 8]",
     )
     saves = ()
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        """[*S], [*S'], ... -> all shapes broadcast."""
+        if sum(x.dtype == "bool" for x in xs) > 1:
+            raise Mistake(
+                "a sum of truth values would be a truth value",
+                kind="dtype",
+                help='write `a or b`, or count them with Cast("i64")',
+            )
+        return super().infer(*xs)
 
 
 class Sub(_Pairwise):

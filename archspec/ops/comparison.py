@@ -330,6 +330,7 @@ class Where(Movement):
     )
     positional = ()
     without_batch = True
+    takes_truths = True
 
     def infer(self, *xs: TensorType) -> TensorType:
         """bool[*S], [*S'], [*S''] -> all shapes broadcast."""

@@ -78,3 +78,44 @@ def test_none_is_no_value() -> None:
         "model Net:\n    input x: [3]\n    return x -> B(mask=x > 0) -> B\n"
     )
     assert [type(node.op).__name__ for node in net.nodes] == ["Greater", "Where", "Mul"]
+
+
+@pytest.mark.parametrize("body", ["a + b", "sum([a, b])", "sum([a, b, t])", "(t, a, b) -> Add"])
+def test_truth_values_are_counted_only_as_numbers(body: str) -> None:
+    """PyTorch's sum of two that are true is true."""
+    head = "model Net:\n    input x: [3]\n    input t: i64[3]\n    a, b = x > 0, x > 1\n    return "
+    with pytest.raises(SpecError, match="a sum of truth values would be a truth value"):
+        archspec.read_text(f"{head}{body}\n")
+    counted = archspec.read_text(head + '(a -> Cast("i64")) + b + t\n')
+    x, t = torch.tensor([[-1.0, 0.5, 2.0]]), torch.tensor([[5, 5, 5]])
+    assert archspec.load(counted)(x, t).tolist() == [[5, 6, 7]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "n == -1", "n > -1", "n < 256", "n - 1", "-n", "n -> Clamp(-1, 7)", "n -> Maximum(-1)", "n // 256",
+        "(n > 3, n) -> Where(other=-1)", "n ** 2 % 300",
+    ],
+)  # fmt: skip
+def test_a_number_that_a_dtype_cannot_hold_is_refused(body: str) -> None:
+    """PyTorch wraps it around: u8 values of 255 would be equal to -1."""
+    with pytest.raises(SpecError, match=r"u8 cannot hold -?\d+: its range is 0 to 255"):
+        archspec.read_text(f"model Net:\n    input n: u8[3]\n    return {body}\n")
+
+
+@pytest.mark.parametrize("name", ["f16", "bf16", "f32", "f64"])
+def test_numbers_are_selected_in_the_dtype_of_the_module(name: str) -> None:
+    text = "model Net:\n    input x: [3]\n    return (x > 0 -> Where(then=1.5, other=-2)) * x\n"
+    net = archspec.load(archspec.read_text(text), dtype=name)
+    dtype = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32, "f64": torch.float64}[name]
+    x = torch.tensor([[-1.0, 0.5, 2.0]], dtype=dtype)
+    assert torch.equal(net(x), torch.tensor([[2.0, 0.75, 3.0]], dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    "body", ["x if [x] == [x] else t", "x if 3 in [x, 3] else t", "x if (x, 1) != (2, 1) else t"]
+)
+def test_lists_of_tensors_are_not_compared(body: str) -> None:
+    with pytest.raises(SpecError, match="the values of a tensor are not known when a spec is read"):
+        run(body)
