@@ -15,7 +15,7 @@ from archspec.syntax import tree as t
 def unused_defaults(file: t.File, steps: Steps, *, whole: bool) -> Iterator[Problem]:
     """The warnings about rules that had no effect in the graphs of `steps`, where their blocks were applied at all.
 
-    Those that a file states for all its blocks are asked for only if `whole`: when all its models were read.
+    Those that a file states for all its blocks are asked for only if `whole`: when all its models can be read, and were.
     """
     starts = [definition.span.start for definition in file.definitions]
     lines = [file.source.position(start)[0] for start in starts]

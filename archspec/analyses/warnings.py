@@ -34,7 +34,8 @@ def warnings_about(module: Module, steps: Steps, *, whole: bool) -> list[Problem
             from archspec.analyses.unused_defaults import unused_defaults  # which few specs need
 
             models = [definition for definition in file.definitions if definition.kind == "model"]
-            all_read = each is module and (whole or len(models) == 1)
+            read = each is module and (whole or len(models) == 1) and bool(steps.used)
+            all_read = read and all(p.default is not None for d in models for p in d.parameters)
             warnings += unused_defaults(file, steps, whole=all_read)
             warnings.sort(key=_place)
         if "allow" in file.source.text:

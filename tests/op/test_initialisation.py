@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from examples import EXAMPLES
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,9 @@ import archspec
 from archspec import SpecError
 from archspec.api import parse_value
 from archspec.ground.tensor import dtype, limits, torch_name
+from archspec.op import Op
+from archspec.op.initialisation import constant
+from archspec.testing import graph_of, layer
 
 DTYPES = ("f16", "bf16", "f32", "f64", "i8", "u8", "i16", "i32", "i64", "bool")
 NASTY = ["0", "1", "-1", "2", "0.5", "-0.0", "1e-30", "1e5", "1e10", "1e38", "1e200", "1e308", "5e-324"]
@@ -151,3 +155,20 @@ def test_truncated_normal_values_are_distributed_so(
     shares = (normal.cdf(tensor.double()) - first) / (last - first)  # uniform, if it is so distributed
     places = (torch.arange(20_000) + 0.5) / 20_000
     assert (shares.sort().values - places).abs().max() < 1.95 / 20_000**0.5  # Kolmogorov-Smirnov, 0.1 %
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_the_arguments_that_say_how_weights_start_do(name: str, example: str) -> None:
+    graph, _ = graph_of(example)
+    node = layer(graph)
+    for key, weight in graph.weights_of(node).items():
+        argument = node.op.starts.get(key, "")
+        if weight.trainable and argument in type(node.op).model_fields:
+            start = constant(value=0.625)
+            changed = node.op.of({**node.op.arguments, argument: start.model_dump()})
+            function = graph.functions[graph.scopes[node.scope].function]
+            step = function.by_name[node.step].with_changes(op=changed)
+            found = {other: str(w.init) for other, w in function.ask(step, Op.weights).items()}
+            as_before = {other: str(w.init) for other, w in graph.weights_of(node).items() if other != key}
+            assert str(start) in found.pop(key)
+            assert found == as_before
