@@ -1,18 +1,19 @@
 """Attention: values mixed by how well their keys match a query."""
 
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
-from math import prod
-from typing import TYPE_CHECKING, Annotated, Any
+from math import floor, prod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from archspec.ground.declared import use_unless_same
+from archspec.ground.declared import same_always, use_unless_same
 from archspec.ground.errors import Mistake
-from archspec.ground.size import always_equal
+from archspec.ground.size import always_equal, require_least
 from archspec.ground.tensor import TensorType, broadcast, fixed, show
 from archspec.op import Lowered, Op
-from archspec.op.dependence import WHOLE, Reach, aligned, points
+from archspec.op.dependence import WHOLE, Along, Reach, Slide, aligned, points
 from archspec.op.inputs import require_real
 from archspec.ops.arithmetic import with_ones
 
@@ -24,17 +25,24 @@ class Attention(Op):
     """Scaled dot-product attention: softmax(scale * q k^T + bias) v [Vaswani et al., 2017].
 
     `scale` is 1 / sqrt(d) by default. `bias` is added to the scores; a query ignores the keys where `mask` is
-    false. With `causal`, query i attends to keys 0 to i, counted from the first even if there are more keys than
-    queries, as in PyTorch. `dropout` zeroes attention weights in training, and scales up the rest.
+    false. With `causal`, query i attends to keys 0 to i: counted from the first by `true` or "start", as in PyTorch, and by
+    "end" so that the last query sees all keys, as where queries continue a sequence. `dropout` zeroes attention weights in
+    training, and scales up the rest. With `softcap` c, a score s becomes c tanh(s / c) [Gemma Team, 2024]. `grouped` shares each
+    head of keys and values, on the third axis from the end, among as many neighbouring heads of queries as there are for it
+    [Ainslie et al., 2023].
 
-    Shapes: q [*A, N, d], k [*A, M, d], v [*A, M, e] -> [*A, N, e]; bias and mask broadcast to [*A, N, M]
+    Shapes: q [*A, N, d], k [*A, M, d], v [*A, M, e] -> [*A, N, e]; bias and mask broadcast to [*A, N, M];
+            if `grouped`, q [*A, H, N, d], k [*A, G, M, d], v [*A, G, M, e] -> [*A, H, N, e], of which G divides H
     MACs:   N * M * (d + e), for each of *A
-    FLOPs:  2 MACs; 5 M - 2 for each softmax; for each score 1, and 1 for each of bias, mask and `causal`
-    Raises: when *A, M, d or dtypes differ, when bias or mask do not broadcast, and when mask is not bool
+    FLOPs:  2 MACs; 5 M - 2 for each softmax; for each score 1, 1 for each of bias, mask and `causal`, and 3 for `softcap`
+    Raises: when *A, M, d or dtypes differ, when bias or mask do not broadcast, when mask is not bool, and when there are more
+            queries than keys with `causal="end"`
     """
 
     scale: float | None = None
-    causal: bool = False
+    causal: bool | Literal["start", "end"] = False
+    softcap: Annotated[float, Field(gt=0)] | None = None
+    grouped: bool = False
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     autocasts = True
@@ -47,6 +55,11 @@ class Attention(Op):
         " -> Attention(mask=bool[3, 1, 5, 5]) -> f32[3, 2, 5, 8]",
         "(f32[2, 5, 8], f32[2, 5, 8], f32[2, 5, 8])"
         " -> Attention(causal=true, dropout=0.1, bias=f32[5, 5], mask=bool[5]) -> f32[2, 5, 8]",
+        '(f32[2, 3, 8], f32[2, 5, 8], f32[2, 5, 8]) -> Attention(causal="end") -> f32[2, 3, 8]',
+        "(f32[6, 5, 8], f32[2, 5, 8], f32[2, 5, 8]) -> Attention(grouped=true, causal=true) -> f32[6, 5, 8]",
+        "(f32[2, 5, 8], f32[2, 7, 8], f32[2, 7, 4]) -> Attention(softcap=2.0, mask=bool[5, 7]) -> f32[2, 5, 4]",
+        "(f32[4, 3, 8], f32[2, 5, 8], f32[2, 5, 8])"
+        ' -> Attention(grouped=true, causal="end", softcap=5.0, dropout=0.1, scale=0.5, bias=f32[4, 1, 5]) -> f32[4, 3, 8]',
     )
 
     def infer(
@@ -74,6 +87,8 @@ class Attention(Op):
             )
         if not (2 <= q.rank == k.rank == v.rank):
             raise _cannot(q, k, v, "each must be [*A, length, width], with the same leading axes")
+        if self.grouped:
+            k, v = self._shared(q, k, v)
         if not all(map(always_equal, q.shape[:-2] + k.shape[:-1], k.shape[:-2] + v.shape[:-1])):
             raise _cannot(q, k, v, "all axes but the last two must agree, with one value per key")
         if not always_equal(q.shape[-1], k.shape[-1]):
@@ -84,6 +99,12 @@ class Attention(Op):
             strict=True,
         ):
             use_unless_same(*pair)  # PyTorch would stretch a 1
+        if self.causal == "end":
+            require_least(
+                k.shape[-2] - q.shape[-2],
+                0,
+                f'causal="end" takes at least as many keys as queries, not {k.shape[-2]} and {q.shape[-2]}',
+            )
         scores = q.with_shape((*q.shape[:-1], k.shape[-2]))
         for name, x in (("bias", bias), ("mask", mask)):
             if x is not None and not _fits(x, scores):
@@ -93,6 +114,23 @@ class Attention(Op):
                 )
         batched = any(x is not None and x.batched for x in (q, k, v, bias, mask))
         return TensorType((*q.shape[:-1], v.shape[-1]), q.dtype, batched)
+
+    def _shared(self, q: TensorType, k: TensorType, v: TensorType) -> tuple[TensorType, TensorType]:
+        """Keys and values as each head of queries sees them. Mistake unless these are a multiple of those."""
+        if q.rank < 3:
+            raise _cannot(q, k, v, "with `grouped`, each must be [*A, heads, length, width]")
+        heads, groups, others = (fixed(x.shape[-3], "the number of heads") for x in (q, k, v))
+        if groups != others or heads % groups:
+            raise _cannot(
+                q,
+                k,
+                v,
+                "with `grouped`, keys and values have the same number of heads, which divides that of queries",
+            )
+        return (
+            k.with_shape((*k.shape[:-3], heads, *k.shape[-2:])),
+            v.with_shape((*v.shape[:-3], heads, *v.shape[-2:])),
+        )
 
     def macs(
         self,
@@ -119,7 +157,8 @@ class Attention(Op):
         """2 MACs; 5 M - 2 for each softmax; for each score 1, and 1 for each of bias, mask and `causal`."""
         rows = fixed(prod(q.shape[:-1]), "the number of queries")
         keys = fixed(k.shape[-2], "the number of keys")
-        changes = 1 + (bias is not None) + (mask is not None) + self.causal
+        changes = 1 + (bias is not None) + (mask is not None) + bool(self.causal)
+        changes += 3 * (self.softcap is not None)
         return 2 * self.macs(q, k, v) + rows * (5 * keys - 2 + changes * keys)
 
     def saved(
@@ -134,9 +173,20 @@ class Attention(Op):
         """What PyTorch keeps on the CPU: with a fused kernel the logarithm of each sum, else all scores."""
         batched = self.infer(q, k, v, bias=bias, mask=mask).batched
         scores = TensorType((*q.shape[:-1], k.shape[-2]), q.dtype, batched)
-        seen = (
-            mask if mask is None or not self.causal else broadcast(mask, scores.with_shape(scores.shape[-2:]))
-        )
+        keys: str | TensorType = "k"
+        values: str | TensorType = "v"
+        if self.grouped and not always_equal(q.shape[-3], k.shape[-3]):
+            k, v = (replace(x, batched=batched) for x in self._shared(q, k, v))
+            keys, values = k, v
+        square = TensorType(scores.shape[-2:], "bool", batched=False)
+        seen = mask
+        if self.causal and (mask is not None or self._aligned(q, k) == "end"):
+            seen = square if mask is None else broadcast(mask, square)
+        if self.softcap is not None:
+            # Scaled queries, the scores' tanh, and their softmax; with dropout what is zeroed, and what is left.
+            every = (scores,) * (4 if self.dropout else 2)
+            shown = square if self.causal and mask is None else seen
+            return q, keys, values, *every, *(() if shown is None else ("mask" if shown is mask else shown,))
         # The fused kernel of the CPU takes four axes, to which `attend` brings more, one width, and no bias to be
         # trained; those of CUDA take a bias too, so that this claims more than they keep.
         axes = q.rank + batched
@@ -144,14 +194,14 @@ class Attention(Op):
         if fused and bias is None and not self.dropout:
             sums = TensorType(q.shape[:-1], "f32", batched)
             if seen is None:
-                return "q", "k", "v", "outputs", sums
+                return "q", keys, values, "outputs", sums
             added = replace(seen, dtype=q.dtype)  # the mask, as numbers to add
             shape = (*[1] * (q.rank - seen.rank), *seen.shape)
             if axes > 4 and (
                 seen.batched or any(size != 1 for size in shape[:-3])
             ):  # repeated along merged axes
                 added = TensorType((*q.shape[:-3], *shape[-3:]), q.dtype, batched)
-            return "q", "k", "v", "outputs", sums, added
+            return "q", keys, values, "outputs", sums, added
         # Scaled queries and keys, and a contiguous copy of the values, which several heads need.
         kept: list[str | TensorType] = [*(replace(x, batched=batched) for x in (q, k, v)), scores]
         if self.dropout:
@@ -174,13 +224,14 @@ class Attention(Op):
     ) -> tuple[Reach, ...]:
         """Each value depends on its query, all keys, and its place in all values, causal or masked or not."""
         scores = q.with_shape((*q.shape[:-1], k.shape[-2]))
+        heads = {q.rank - 3: self._heads(q, k)} if self.grouped else {}
         rows = [
             (*(aligned(x, scores) or ())[:-1], WHOLE) if x.rank else () for x in (bias, mask) if x is not None
         ]
         return (
             points(q, q.rank - 1),
-            points(k, k.rank - 2, k.rank - 1),
-            points(v, v.rank - 2),
+            _with_axes(points(k, k.rank - 2, k.rank - 1), heads),
+            _with_axes(points(v, v.rank - 2), heads),
             *rows,
         )
 
@@ -202,8 +253,20 @@ class Attention(Op):
         if self.causal:
             settings["is_causal"] = True
         given = (q, k, v, bias, mask)
+        others: dict[str, Any] = {}
+        if self.causal and self._aligned(q, k) == "end":
+            others["at_end"] = True
+        if self.grouped:
+            others["grouped"] = True
+        if self.softcap is not None:
+            others["softcap"] = self.softcap
+        settings |= others
         plain = (
-            bias is None and mask is None and q.batched == k.batched == v.batched and q.rank + q.batched == 4
+            not others
+            and bias is None
+            and mask is None
+            and q.batched == k.batched == v.batched
+            and q.rank + q.batched == 4
         )
         if plain and not self.dropout:
             attention = functional.scaled_dot_product_attention
@@ -214,6 +277,17 @@ class Attention(Op):
         from archspec.op.torch_layers import Attention as Module
 
         return Module(attend, self.dropout, **settings)
+
+    def _aligned(self, q: TensorType, k: TensorType) -> str:
+        """Where `causal` counts from: the start also where there are as many queries as keys."""
+        if self.causal != "end" or (q.shape[-2] == k.shape[-2] and same_always(q.shape[-2], k.shape[-2])):
+            return "start"
+        return "end"
+
+    def _heads(self, q: TensorType, k: TensorType) -> Along:
+        """The head of keys and values that each head of queries sees."""
+        ratio = Fraction(fixed(k.shape[-3], "the number of heads"), fixed(q.shape[-3], "the number of heads"))
+        return Along((q.rank - 3,), Slide.resampled(ratio, lambda head: (floor(head * ratio),) * 2))
 
 
 def attend(
@@ -226,6 +300,9 @@ def attend(
     batched: tuple[bool, ...],
     scale: float | None = None,
     is_causal: bool = False,
+    at_end: bool = False,
+    grouped: bool = False,
+    softcap: float | None = None,
     dropout_p: float = 0.0,
 ) -> "Tensor":
     """`functional.scaled_dot_product_attention` with a bias, a mask or both.
@@ -245,9 +322,16 @@ def attend(
         bias = with_ones(bias, q.ndim - bias.ndim, at=int(batched[3]))
     if mask is not None:
         mask = with_ones(mask, q.ndim - mask.ndim, at=int(batched[4]))
-    if is_causal and (bias is not None or mask is not None):
-        causal = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
+    if grouped:
+        k, v = (_for_heads(x, q.shape[-3]) for x in (k, v))
+    if is_causal and (bias is not None or mask is not None or at_end or softcap is not None):
+        past = k.shape[-2] - q.shape[-2] if at_end else 0
+        causal = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril(past)
         mask, is_causal = causal if mask is None else mask & causal, False
+    if softcap is not None:
+        return _softcapped(
+            q, k, v, bias, mask, softcap, q.shape[-1] ** -0.5 if scale is None else scale, dropout_p
+        )
     if bias is not None and mask is not None:
         bias = torch.where(mask, bias, -torch.inf)
     added = mask if bias is None else bias
@@ -274,6 +358,40 @@ def attend(
     if rank < 4:
         result = result.view(result.shape[4 - rank :])
     return torch.unflatten(result, 0, lead) if merged else result
+
+
+def _for_heads(x: "Tensor", heads: int) -> "Tensor":
+    """Keys or values [*A, G, M, d], each head repeated for its share of the heads of queries."""
+    shares = heads // x.shape[-3]
+    return x.unsqueeze(-3).expand(*x.shape[:-2], shares, *x.shape[-2:]).flatten(-4, -3)
+
+
+def _softcapped(
+    q: "Tensor",
+    k: "Tensor",
+    v: "Tensor",
+    bias: "Tensor | None",
+    mask: "Tensor | None",
+    cap: float,
+    scale: float,
+    dropout: float,
+) -> "Tensor":
+    """Attention step by step, with scores between -cap and cap: no fused kernel of PyTorch has that."""
+    import torch
+    from torch.nn import functional
+
+    scores = (q * scale @ k.transpose(-2, -1) / cap).tanh() * cap
+    if bias is not None:
+        scores = scores + bias
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return functional.dropout(scores.softmax(-1), dropout) @ v
+
+
+def _with_axes(reach: Reach, others: dict[int, Along]) -> Reach:
+    """What values depend on, with other axes in some places."""
+    assert reach is not None
+    return tuple(others.get(axis, along) for axis, along in enumerate(reach))
 
 
 def _fits(x: TensorType, scores: TensorType) -> bool:

@@ -67,6 +67,16 @@ BY_HAND = [
         " -> f32[2, 5, 8]",
         2 * (50 * 8 + 80 * 5) + 3 * 50 + 10 * (4 + 5 + 5 + 4 + 5),
     ),
+    # as above, 3 queries and 5 keys, with a quotient, tanh and product for each score, and 1 for what is causal
+    (
+        '(f32[4, 3, 8], f32[2, 5, 8], f32[2, 5, 8]) -> Attention(grouped=true, causal="end", softcap=5.0) -> f32[4, 3, 8]',
+        2 * (60 * 16) + 5 * 60 + 12 * (4 + 5 + 5 + 4 + 5),
+    ),
+    # maps of 5 + 5 and 7 + 7 vectors with biases; attention of 2 heads of width 4, its scores scaled and masked
+    (
+        "(f32[5, 8], f32[7, 8], f32[7, 8]) -> MultiheadAttention(2, mask=bool[7]) -> f32[5, 8]",
+        24 * 8 * (2 * 8 + 1) + 2 * (70 * 8) + 2 * 70 + 10 * (6 + 7 + 7 + 6 + 7),
+    ),
     # 8 * 16 * 16 values, each of 3 * 3 * 3 products and as many sums, the bias one of them besides
     ("f32[3, 32, 32] -> Conv(8, 3, stride=2) -> f32[8, 16, 16]", 2048 * (2 * 27 + 1)),
     ("f32[8, 20] -> Conv(4, 5, groups=4, bias=false) -> f32[4, 20]", 80 * 2 * 10),
