@@ -258,6 +258,11 @@ class _Validation:
         for option in step.options:
             if option not in optional:
                 raise wrong(f"{type(step.op).__name__} has no optional tensor `{option}`")
+        if not isinstance(step.defaults, dict):
+            raise wrong("`defaults` must be a dict")
+        for argument, location in step.defaults.items():
+            require_name(argument, "an argument")
+            self.place(location)
         if isinstance(step.op, Tied) and (step.layer is None or not is_full_name(step.op.target)):
             raise wrong(f"it reads the weight `{step.op.target}`, but of no shared layer")
         given = tuple(types[ref] for ref in step.inputs)

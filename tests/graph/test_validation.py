@@ -352,6 +352,8 @@ WRONG: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "a free size of no input": ("free", at("functions", 0, "inputs", 2, "shape", 0, value="2*T"), "no input of the network declares"),
     "a figure that is none": ("blocks", at("claims", 0, "figure", value="many"), "figure is not a number"),
     "a place that is none": ("blocks", step(0, 0, "location", 1, value=0), "invalid line or column"),
+    "a default at a place that is none": ("blocks", step(0, 0, "defaults", value={"out": ["net.arch", 0, 1]}), "invalid line or column"),
+    "a default of no name": ("blocks", step(0, 0, "defaults", value={"a b": ["net.arch", 1, 1]}), "cannot name an argument"),
     "a digest that is none": ("blocks", lambda tree: tree["sources"].update({"spec.arch": "abc"}), "SHA-256"),
     "settings too deep": ("blocks", at("settings", value={"a": json.loads("[" * 150 + "]" * 150)}), "nested|recursion"),
     "a number too large": ("blocks", at("settings", value={"a": 10**31}), "more than 30 digits"),
