@@ -259,7 +259,13 @@ class Layers:
         env = Environment(layer.home)
         called = label.shown if isinstance(label, SharedLayer) else label or snake(shown)
         with self.machine.nesting.inside(f"{called}: {describe(layer)}", span):
+            frame = self.builder.frame
+            pending, frame.pending = (
+                frame.pending,
+                (),
+            )  # for the step of what it stands for, not of its arguments
             meant = self.short_form(layer, env, span)
+            frame.pending = pending
             if isinstance(meant, BlockLayer):
                 return self.block(meant, inputs, label, span, shown)
             if not isinstance(meant, list):
