@@ -136,6 +136,25 @@ STARTS: dict[str, list[tuple[str, Form]]] = {
         *NORMS, (r"patch_embed\.proj\.weight", pytorch), (r"patch_embed\.proj\.bias", bias_of(48)), *TOKENS,
         (r".*(reduction|fc)\.weight", normal(0.02)), (r".*bias", exactly(0)),
     ],
+    # He et al. [2015], as the papers say: by fan-out, which is that of their code. A last layer as PyTorch has it.
+    "resnet20_cifar": [*NORMS, (r".*conv\w*\.weight|.*downsample\.0\.weight", he_out), (r"fc\.weight", pytorch), (r"fc\.bias", bias_of(64))],
+    "preact_resnet50": [*NORMS, (r".*conv\w*\.weight", he_out), (r"head\.fc\.weight", pytorch), (r"head\.fc\.bias", bias_of(2048))],
+    "shake_shake26_2x32d_cifar": [*NORMS, (r".*conv\w*\.weight", he_out), (r"fc\.weight", pytorch), (r"fc\.bias", bias_of(128))],
+    # timm's `Xception.__init__`, separable convolutions too.
+    "xception": [
+        (r".*(conv\d|pointwise|skip)\.weight", he_out), (r"fc\.weight", pytorch), (r"fc\.bias", bias_of(2048)),
+        (r".*bias", exactly(0)), (r".*weight", exactly(1)),
+    ],
+    # torchvision's with `init_weights=True`: normal, truncated at two, which is far.
+    "inception_v3": [*NORMS, (r".*conv\.weight|fc\.weight", normal(0.1)), (r"fc\.bias", bias_of(2048))],
+    "googlenet": [*NORMS, (r".*conv\.weight|fc\.weight", normal(0.01)), (r"fc\.bias", bias_of(1024))],
+    # Touvron et al.'s DeiT, whose training Heo et al. follow.
+    "pit_ti": [
+        *NORMS, (r"patch_embed\.conv\.weight|.*pool\.conv\.weight", pytorch), (r"patch_embed\.conv\.bias", bias_of(768)),
+        (r".*pool\.conv\.bias", bias_of(9)), *TOKENS[:1], *TOKENS[2:], (r"cls_token|.*pool\.fc\.weight", normal(0.02)), (r".*bias", exactly(0)),
+    ],
+    # Yuan et al.'s code [github.com/yitu-opensource/T2T-ViT], `_init_weights`.
+    "t2t_vit_14": [*NORMS, (r"cls_token|.*weight", normal(0.02)), (r".*bias", exactly(0))],
     # Vaswani et al.'s code [github.com/tensorflow/tensor2tensor], and torch.nn.Transformer's `_reset_parameters`.
     "transformer_base": [
         *NORMS, (r".*(in_proj_|out_proj\.|linear\d\.)weight", glorot), (r".*(in_proj_|out_proj\.)bias", exactly(0)),
