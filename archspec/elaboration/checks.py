@@ -6,20 +6,25 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from archspec.elaboration.values import BlockLayer, Labelled, OpLayer, noun
+from archspec.elaboration.values import BlockLayer, Labelled, OpLayer, Tensor, noun
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free, Size
 
 LONGEST = 1_000_000  # items of a list
 LONGEST_TEXT = 100_000  # characters of a string
 DEEPEST_VALUE = 64  # lists in lists, layers in arguments of layers
+_OF_EACH_VALUE = ("abs", "round", "floor", "ceil", "sqrt", "log", "exp", "sin", "cos")
+"""Functions of numbers that are ops of tensors, too, under the same name with a capital letter."""
 SIZE_NEEDED = "give the input a number there, or a parameter of the model"
 
 
 def number(value: Any, what: str) -> Any:
     """The value when it is a number; Mistake when not."""
     if isinstance(value, bool) or not isinstance(value, int | float | Free):
-        raise Mistake(f"{what} takes numbers, not {noun(value)}", kind="type")
+        help_ = ""
+        if isinstance(value, Tensor) and what in _OF_EACH_VALUE:
+            help_ = f"`x -> {what.capitalize()}` computes it of each value of a tensor"
+        raise Mistake(f"{what} takes numbers, not {noun(value)}", kind="type", help=help_)
     return value
 
 

@@ -299,7 +299,11 @@ def require_along(x: TensorType, index: TensorType, axis: int, op: Op) -> int:
             kind="shape",
         )
     if x.batched != index.batched:
-        raise Mistake(f"{name} takes values and an index that both have samples, or neither", kind="shape")
+        raise Mistake(
+            f"{name} takes values and an index that both have samples, or neither",
+            kind="shape",
+            help="Expand(like=x) gives a weight or a constant the samples of `x`",
+        )
     for pair in others:
         use_unless_same(*pair)
     return at

@@ -119,3 +119,13 @@ def test_numbers_are_selected_in_the_dtype_of_the_module(name: str) -> None:
 def test_lists_of_tensors_are_not_compared(body: str) -> None:
     with pytest.raises(SpecError, match="the values of a tensor are not known when a spec is read"):
         run(body)
+
+
+@pytest.mark.parametrize("name", ["abs", "round", "floor", "ceil", "sqrt", "log", "exp", "sin", "cos"])
+def test_a_function_of_numbers_names_the_op_of_tensors(name: str) -> None:
+    x, t = torch.rand(5, 2, 3), torch.zeros(5, 2, 3, dtype=torch.int64)
+    with pytest.raises(SpecError) as caught:
+        run(f"{name}(x)", x, t)
+    (problem,) = caught.value.problems
+    assert problem.help == f"`x -> {name.capitalize()}` computes it of each value of a tensor"
+    assert torch.equal(run(f"x -> {name.capitalize()}", x, t), getattr(torch, name)(x))
