@@ -109,15 +109,16 @@ def _local_response_norm(x: Tensor, *, size: int, alpha: float, beta: float, k: 
 
 
 class LayerNormAlong(_Layer, nn.LayerNorm):
-    """`nn.LayerNorm` along one axis, counted from the back."""
+    """`nn.LayerNorm` along other axes than the last, counted from the back."""
 
-    def __init__(self, axis: int, *arguments: Any, **settings: Any) -> None:
+    def __init__(self, axes: tuple[int, ...], *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.axis = axis
+        self.axes = axes
+        self.last = tuple(range(-len(axes), 0))
 
     def forward(self, input: Tensor) -> Tensor:
         """[*S] -> [*S], batched or not."""
-        return super().forward(input.movedim(self.axis, -1)).movedim(-1, self.axis)
+        return super().forward(input.movedim(self.axes, self.last)).movedim(self.last, self.axes)
 
 
 class RMSNormAlong(_Layer, nn.RMSNorm):

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, TensorType, fixed, show
@@ -84,17 +87,18 @@ class BatchNorm(Elementwise):
 
 
 class LayerNorm(Op):
-    """Normalise each sample along one axis: the last, or the channels with `axis=0` [Ba et al., 2016].
+    """Normalise each sample along one axis: the last, or the channels with `axis=0` [Ba et al., 2016]; or over several `axes`.
 
     Shapes: [*S] -> [*S]
     FLOPs: 5 n + 3 for each n values normalised; 1 per value for each of `weight` and `bias`
-    Raises: when there is no such axis, or its size is free
+    Raises: when there is no such axis, its size is free, an axis is given twice, or both `axis` and `axes` are given
     """
 
     eps: Epsilon = 1e-5
     affine: bool = True
     bias: bool = True
     axis: int = -1
+    axes: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     init: Init | None = None
     bias_init: Init | None = None
 
@@ -106,6 +110,8 @@ class LayerNorm(Op):
         "f32[7, 7, 16] -> LayerNorm(bias=false) -> f32[7, 7, 16]",
         "f32[16] -> LayerNorm(affine=false) -> f32[16]",
         "f32[3, 4, 5] -> LayerNorm(axis=-2, init=zeros) -> f32[3, 4, 5]",
+        "f32[3, 4, 5] -> LayerNorm(axes=[0, 1, 2]) -> f32[3, 4, 5]",
+        "f32[3, 4, 5] -> LayerNorm(axes=[-3, -1], bias=false) -> f32[3, 4, 5]",
     )
     overwritable = True
     without_batch = True
@@ -113,44 +119,55 @@ class LayerNorm(Op):
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
         require_real(x, self)
-        self._size(x)
+        self._sizes(x)
         return x
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
-        """`weight` and `bias` of the size of the axis, 1 and 0 unless given."""
+        """`weight` and `bias` of the sizes of the axes, 1 and 0 unless given."""
         if not self.affine:
             return {}
-        weights = scale_and_shift(self._size(x), x.dtype, self.init, self.bias_init)
+        weights = scale_and_shift(self._sizes(x), x.dtype, self.init, self.bias_init)
         return weights if self.bias else {"weight": weights["weight"]}
 
     def flops(self, x: TensorType) -> int:
         """5 n + 3 for each n values; 1 for each value and each of `weight` and `bias`."""
-        size = self._size(x)
+        size = prod(self._sizes(x))
         return standardising(x.values // size, size) + len(self.weights(x)) * x.values
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """The input, and the mean and the deviation of each n values."""
-        axis = x.axis(self.axis)
-        row = x.with_shape((*x.shape[:axis], *x.shape[axis + 1 :]))
+        axes = self._axes(x)
+        row = x.with_shape(tuple(size for axis, size in enumerate(x.shape) if axis not in axes))
         return "inputs", row, row
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on the one in its place, and all of the axis through its statistics."""
-        return (normalised(x, x.axis(self.axis)),)
+        """Each value depends on the one in its place, and all of the axes through their statistics."""
+        return (normalised(x, *self._axes(x)),)
 
     def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.LayerNorm`, or the same along another axis."""
+        """`nn.LayerNorm`, or the same along other axes."""
         from torch import nn
 
         from archspec.op.torch_layers import LayerNormAlong
 
-        axis = x.axis(self.axis) - x.rank
-        module = nn.LayerNorm if axis == -1 else partial(LayerNormAlong, axis)
-        return module(self._size(x), self.eps, self.affine, self.bias, device="meta")
+        axes = tuple(axis - x.rank for axis in self._axes(x))
+        module = nn.LayerNorm if axes == tuple(range(-len(axes), 0)) else partial(LayerNormAlong, axes)
+        return module(self._sizes(x), self.eps, self.affine, self.bias, device="meta")
 
-    def _size(self, x: TensorType) -> int:
-        """The size of the axis normalised along."""
-        return fixed(x.shape[x.axis(self.axis)], "the size of the axis")
+    def _axes(self, x: TensorType) -> tuple[int, ...]:
+        """The axes normalised along, in order."""
+        if self.axes is None:
+            return (x.axis(self.axis),)
+        if self.axis != -1:
+            raise Mistake("LayerNorm takes either `axis` or `axes`")
+        axes = sorted({x.axis(axis) for axis in self.axes})
+        if len(axes) < len(self.axes):
+            raise Mistake(f"`axes` gives an axis twice: {list(self.axes)}", kind="shape")
+        return tuple(axes)
+
+    def _sizes(self, x: TensorType) -> tuple[int, ...]:
+        """The sizes of the axes normalised along."""
+        return tuple(fixed(x.shape[axis], "the size of the axis") for axis in self._axes(x))
 
 
 class GroupNorm(Op):
@@ -340,9 +357,12 @@ def standardising(groups: int, size: int) -> int:
     return groups * (5 * size + 3)
 
 
-def scale_and_shift(size: int, dtype: DType, init: Init | None, bias_init: Init | None) -> dict[str, Weight]:
+def scale_and_shift(
+    size: int | tuple[int, ...], dtype: DType, init: Init | None, bias_init: Init | None
+) -> dict[str, Weight]:
     """The learned `weight` and `bias` that follow a normalisation: 1 and 0 unless given."""
+    shape = (size,) if isinstance(size, int) else size
     return {
-        "weight": Weight(shape=(size,), init=init or ones(), dtype=dtype),
-        "bias": Weight(shape=(size,), init=bias_init or zeros(), dtype=dtype),
+        "weight": Weight(shape=shape, init=init or ones(), dtype=dtype),
+        "bias": Weight(shape=shape, init=bias_init or zeros(), dtype=dtype),
     }

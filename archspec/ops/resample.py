@@ -239,15 +239,17 @@ class Upsample(Op):
     """Resize a signal, an image or a volume by interpolation, as `nn.Upsample` [Keys, 1981, for bicubic].
 
     Shapes: [C, *S] -> [C, *size], or [C, S * scale rounded down]
-    FLOPs: 2 taps - 1 per output value, of 2, 4, 8 or for bicubic 16 taps; 0 for "nearest"
+    FLOPs: 2 taps - 1 per output value, of 2, 4, 8 or for bicubic 16 taps; 0 for "nearest"; if `antialias`, an axis
+           that shrinks has so many times its 2 or 4 taps, rounded up
     Raises: unless exactly one of `scale` and `size` is given, when `mode` is for another number of axes,
-            and when "nearest" is to align corners
+            when "nearest" is to align corners, and when `antialias` is given for other modes than "bilinear" and "bicubic"
     """
 
     scale: Factor | tuple[Factor, ...] | None = None
     size: Window | None = None
     mode: Literal["nearest", "linear", "bilinear", "bicubic", "trilinear"] = "nearest"
     align_corners: bool = False
+    antialias: bool = False
 
     pytorch = arguments(size="size", scale_factor="scale", mode="mode", align_corners="align_corners")
 
@@ -257,6 +259,8 @@ class Upsample(Op):
         'f32[3, 4, 5] -> Upsample(scale=[1.5, 0.5], mode="bicubic") -> f32[3, 6, 2]',
         "f32[3, 5] -> Upsample(scale=1.5) -> f32[3, 7]",
         "f32[3, 2, 3, 4] -> Upsample(size=6) -> f32[3, 6, 6, 6]",
+        'f32[3, 12, 9] -> Upsample(size=[5, 12], mode="bilinear", antialias=true) -> f32[3, 5, 12]',
+        'f32[3, 12, 9] -> Upsample(scale=0.4, mode="bicubic", antialias=true) -> f32[3, 4, 3]',
     )
     saves = ()
     one_sample = True
@@ -274,6 +278,8 @@ class Upsample(Op):
             raise Mistake(f'mode "{self.mode}" takes {axes} spatial axes, not {show(space)}', kind="shape")
         if self.align_corners and self.mode == "nearest":
             raise Mistake('"nearest" has no corners to align', help='use `mode="bilinear"`')
+        if self.antialias and self.mode not in ("bilinear", "bicubic"):
+            raise Mistake(f'mode "{self.mode}" has no `antialias`', help='use `mode="bilinear"` or "bicubic"')
         if self.size is not None:
             return x.with_shape((x.shape[0], *per_axis(self.size, len(space), "size")))
         scale = 1 if self.scale is None else self.scale
@@ -288,7 +294,15 @@ class Upsample(Op):
     def flops(self, x: TensorType) -> int:
         """A product for each tap and their sums, per output value; nothing for "nearest"."""
         # The weights of the taps are the same for all channels and samples: not counted.
-        return 0 if self.mode == "nearest" else (2 * _TAPS[self.mode] - 1) * self.infer(x).values
+        if self.mode == "nearest":
+            return 0
+        out, taps = self.infer(x), _TAPS[self.mode]
+        if self.antialias:
+            taps = 1
+            for size, places in zip(x.shape[1:], out.shape[1:], strict=True):
+                before, after = fixed(size, "the size of an axis"), fixed(places, "the size of an axis")
+                taps *= -(-2 * _AROUND[self.mode] * max(before, after) // after)
+        return (2 * taps - 1) * out.values
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value depends on the values that it lies between: 1 when nearest, 2 when linear, 4 when cubic."""
@@ -305,18 +319,34 @@ class Upsample(Op):
             else:
                 seen.append(WHOLE)
                 continue
-            seen.append(_interpolated(axis, ratio, self.mode, self.align_corners))
+            if self.antialias:
+                seen.append(_blended(axis, ratio, _AROUND[self.mode], self.align_corners))
+            else:
+                seen.append(_interpolated(axis, ratio, self.mode, self.align_corners))
         return (tuple(seen),)
 
-    def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.Upsample`."""
+    def lower(self, x: TensorType) -> Lowered:
+        """`nn.Upsample`, or `functional.interpolate` with antialiasing."""
         from torch import nn
 
         corners = None if self.mode == "nearest" else self.align_corners
+        if self.antialias:
+            from torch.nn import functional
+
+            return partial(
+                functional.interpolate,
+                size=self.size,
+                scale_factor=self.scale,
+                mode=self.mode,
+                align_corners=corners,
+                antialias=True,
+            )
         return nn.Upsample(self.size, self.scale, self.mode, corners)
 
 
 _AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+_AROUND = {"bilinear": 1, "bicubic": 2}
+"""How many positions on either side an antialiased value reads, of the coarser grid."""
 _TAPS = {"linear": 2, "bilinear": 4, "bicubic": 16, "trilinear": 8}
 
 
@@ -351,6 +381,17 @@ def _interpolated(axis: int, ratio: Fraction, mode: str, align_corners: bool) ->
         source = position * ratio if align_corners else (2 * position + 1) * ratio / 2 - Fraction(1, 2)
         further = 1 if mode == "bicubic" and source.denominator > 1 else 0
         return floor(source) - further, ceil(source) + further
+
+    return Along((axis,), Slide.resampled(ratio, seen))
+
+
+def _blended(axis: int, ratio: Fraction, around: int, align_corners: bool) -> Along:
+    """The values that each position of an antialiased axis blends: those within a support that is as wide as it shrinks."""
+    support = around * max(ratio, Fraction(1))
+
+    def seen(position: int) -> tuple[int, int]:
+        middle = position * ratio + Fraction(1, 2) if align_corners else (position + Fraction(1, 2)) * ratio
+        return floor(middle - support), ceil(middle + support) - 1
 
     return Along((axis,), Slide.resampled(ratio, seen))
 

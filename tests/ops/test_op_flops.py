@@ -117,6 +117,16 @@ BY_HAND = [
     ("f32[49, 16] -> LayerNorm -> f32[49, 16]", 49 * (5 * 16 + 3 + 2 * 16)),
     ("f32[7, 7, 16] -> LayerNorm(bias=false) -> f32[7, 7, 16]", 49 * (5 * 16 + 3 + 16)),
     ("f32[16, 7, 7] -> LayerNorm(eps=1e-6, axis=0) -> f32[16, 7, 7]", 49 * (5 * 16 + 3 + 2 * 16)),
+    ("f32[3, 4, 5] -> LayerNorm(axes=[0, 1, 2]) -> f32[3, 4, 5]", 5 * 60 + 3 + 2 * 60),
+    ("f32[3, 4, 5] -> LayerNorm(axes=[-3, -1], bias=false) -> f32[3, 4, 5]", 4 * (5 * 15 + 3 + 15)),
+    # 3 images of 48 values, each 2.5 log2(48) times; 3 of 24 with another product for each
+    ("f32[3, 6, 8] -> RFFT2 -> (f32[3, 6, 5], f32[3, 6, 5])", 2011),
+    ('(f32[6, 4, 3], f32[6, 4, 3]) -> IRFFT2(axes=[0, 1], size=7, norm="ortho") -> f32[6, 7, 3]', 1699 + 126),
+    # along one axis 2 taps in 12 / 5 of their distance, along the other just 2
+    (
+        'f32[3, 12, 9] -> Upsample(size=[5, 12], mode="bilinear", antialias=true) -> f32[3, 5, 12]',
+        180 * (2 * 10 - 1),
+    ),
     ("f32[8, 4, 4] -> GroupNorm(2) -> f32[8, 4, 4]", 2 * (5 * 64 + 3 + 2 * 64)),
     ("f32[8, 4, 4] -> InstanceNorm -> f32[8, 4, 4]", 8 * (5 * 16 + 3)),
     # a square, 4 sums and a quotient, then product, sum, power and quotient
