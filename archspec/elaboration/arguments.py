@@ -155,6 +155,20 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
     )
 
 
+def size_of_axis(what: str, name: str, value: Any) -> int:
+    """The size of an axis that is given by its name. Raises ArgumentMistake for anything else."""
+    if isinstance(value, Free):
+        raise ArgumentMistake(
+            name, f"`{name}` of {what} must be known, but {value} is free", help=SIZE_NEEDED, kind="free"
+        )
+    if not isinstance(value, int) or isinstance(value, bool):
+        message = f"`{name}` of {what} must be a whole number, the size of an axis, not {describe(value)}"
+        raise ArgumentMistake(name, message, help=whole_help(value), kind="type")
+    if value < 1:
+        raise ArgumentMistake(name, f"`{name}` of {what} must be at least 1, not {value}", kind="value")
+    return value
+
+
 def whole_help(value: Any) -> str:
     """The fix for a float where a whole number is needed, if that is the mistake."""
     if isinstance(value, float) and value.is_integer():

@@ -14,6 +14,7 @@ from archspec.elaboration.arguments import (
     complete,
     given_once,
     parameter_names,
+    size_of_axis,
     unknown,
 )
 from archspec.elaboration.budget import NEW_CALL
@@ -147,6 +148,7 @@ class Calls:
         given_once(layer.name, given, named)
         arguments = {**layer.arguments, **given}
         options, optional = dict(layer.options), layer.op.signature().optional
+        rest: dict[str, int] = {}
         for name, value in named.items():
             if name in optional:
                 if isinstance(value, Tensor):
@@ -155,10 +157,15 @@ class Calls:
                     raise ArgumentMistake(
                         name, f"`{name}` of {layer.name} must be a tensor, not {noun(value)}", kind="type"
                     )
-            elif name in layer.op.model_fields:
+            elif name in layer.op.model_fields and name != layer.op.rest:
                 arguments[name] = value
+            elif layer.op.rest is not None:
+                rest[name] = size_of_axis(layer.name, name, value)
             else:
                 raise unknown_to(layer.op, name, (*layer.op.model_fields, *optional))
+        if rest and layer.op.rest is not None:
+            gathered = dict(arguments.get(layer.op.rest, ())) | rest
+            arguments[layer.op.rest] = tuple(sorted(gathered.items()))
         bound = OpLayer(layer.op, arguments, options, layer.positional + len(positional))
         if complete(bound):
             self.built(bound)

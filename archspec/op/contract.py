@@ -102,6 +102,8 @@ class Op(Called):
     """Whether it has no weights and autocast runs it in half precision."""
     saves: ClassVar[tuple[str, ...]] = ("inputs",)
     """What the backward pass needs, in the terms of `saved`."""
+    rest: ClassVar[str | None] = None
+    """The argument that gathers what is given by any other name, as pairs of the name and a size."""
     starts: ClassVar[Mapping[str, str]] = MappingProxyType({"weight": "init", "bias": "bias_init"})
     """The argument that says how a trained weight starts, by the weight's key, if the op has it."""
     known: ClassVar[dict[str, type["Op"]]] = {}
@@ -257,7 +259,9 @@ class Op(Called):
         shown = []
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            if field.is_required() and name in self.by_position():
+            if name == self.rest:
+                shown += [f"{key}={written(size)}" for key, size in value]
+            elif field.is_required() and name in self.by_position():
                 shown.append(written(value))
             elif field.is_required() or value != field.default:
                 shown.append(f"{name}={written(value)}")

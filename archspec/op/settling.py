@@ -153,6 +153,13 @@ def _of(annotation: Any) -> Glance:
             return lambda value: type(value) is tuple and _INTEGERS.issuperset(map(type, value))
         of_item = _of(inner[0])
         return lambda value: type(value) is tuple and all(map(of_item, value))
+    if origin is tuple and inner and ... not in inner:
+        each = tuple(map(_of, inner))
+        return lambda value: (
+            type(value) is tuple
+            and len(value) == len(each)
+            and all(glance(item) for glance, item in zip(each, value, strict=True))
+        )
     if origin is Literal and all(type(word) is str for word in inner):
         words = frozenset(inner)
         return lambda value: type(value) is str and value in words

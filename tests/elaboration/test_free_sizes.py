@@ -92,6 +92,10 @@ LAYERS = st.one_of(
             "Reshape([2, -1, 2]) -> WindowPartition([2, 1])", "ChannelShuffle(2)",
             "Upsample(scale=1.5)", 'Upsample(scale=2, mode="linear")', "ArgMax", "ArgMin(axis=0, keep=true)", "CumSum",
             "Flip([0, 1])", "Normalize", "Normalize(axis=0)", "RMSNorm(axis=0)", "Norm(-1)", "Detach", "Floor",
+            'Rearrange("c l -> l c")', 'Rearrange("c l -> (l c)")', 'Rearrange("(c p) l -> c (l p)", p=2)',
+            'Rearrange("c (l p) -> (p c) l", p=2)', 'Rearrange("c l -> n (l c)", n=3)', 'Rearrange("... l -> (l ...) 1")',
+            'Rearrange("c l -> c (l n)", n=2)', 'Reduce("mean", "c l -> l")', 'Reduce("max", "c (l 2) -> l c")',
+            'Reduce("sum", "(c p) l -> (l c)", p=2)',
         ]
     ),
 )  # fmt: skip
@@ -106,7 +110,8 @@ STEPS = st.one_of(
             "x = (x -> Sort)[0]", "x = (x -> Sort(axis=0))[0]", "x = (x -> TopK(1))[0]", "x = (x -> TopK(2))[0]",
             "x = x[:, :1] -> Expand(like=x)", "x = (x, x -> ArgMax(keep=true)) -> TakeAlong", "x = x -> Expand([2, 4, -1])",
             "x = (x, (x -> Sort)[1]) -> Scatter(3)", "x = x // 2 + x % 2",
-            "x = (x, x) -> Stack(axis=-1)", "x = (x, x, x) -> Attention",
+            "x = (x, x) -> Stack(axis=-1)", 'x = (x, x) -> Einsum("c l, d l -> c d")',
+            'x = (x, x) -> Einsum("c l, d l -> d c l")', "x = (x, x, x) -> Attention",
             "x = x -> Reshape([x.length, x.channels])", "x = x -> Reshape([2 * x.length, x.channels // 2])",
             "x = x -> Reshape([x.channels * x.length])", "x = x -> Reshape([x.length - 1, -1])",
         ]

@@ -448,9 +448,9 @@ def signature(called: type[Called]) -> str:
         field = called.model_fields[name]
         return name if field.is_required() else f"{name}={describe(field.default)}"
 
-    first = called.by_position()
-    named = [shown(name) for name in called.model_fields if name not in first]
-    arguments = [*map(shown, first), *(["*", *named] if named else [])]
+    first, rest = called.by_position(), getattr(called, "rest", None)
+    named = [shown(name) for name in called.model_fields if name not in (*first, rest)]
+    arguments = [*map(shown, first), *(["*", *named] if named else []), *([f"**{rest}"] if rest else [])]
     return f"{called.__name__}({', '.join(arguments)})" if arguments else called.__name__
 
 
