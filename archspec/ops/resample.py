@@ -25,9 +25,9 @@ Factor: TypeAlias = Extent | Annotated[float, Field(gt=0, le=WIDEST)]
 
 
 class Unfold(Movement):
-    """Copy the window at each position of an image into a column, as `nn.Unfold` [Chellapilla et al., 2006].
+    """Copy the window at each position of an image or a signal into a column, as `nn.Unfold` [Chellapilla et al., 2006].
 
-    Shapes: [C, H, W] -> [C * prod(kernel), L], L = places of the window, as Conv has them
+    Shapes: [C, *S] -> [C * prod(kernel), L], L = places of the window, as Conv has them
     FLOPs: 0
     Raises: when the window does not fit
     """
@@ -43,30 +43,37 @@ class Unfold(Movement):
         "f32[3, 8, 8] -> Unfold(3) -> f32[27, 36]",
         "f32[3, 8, 8] -> Unfold([2, 4], stride=[2, 4]) -> f32[24, 8]",
         'f32[3, 9, 9] -> Unfold(3, stride=2, padding="same", dilation=2) -> f32[27, 25]',
+        "f32[3, 9] -> Unfold(3, stride=2, padding=1) -> f32[9, 5]",
     )
     without_batch = True
 
     def infer(self, x: TensorType) -> TensorType:
-        """[C, H, W] -> [C * prod(kernel), L]."""
+        """[C, *S] -> [C * prod(kernel), L]."""
         require_real(x, self)
-        require_rank(x, 3, self, "[C, H, W]")
-        places = _windows(self).places(x.shape[1:])
-        return x.with_shape((x.shape[0] * prod(per_axis(self.kernel, 2, "kernel")), prod(places)))
+        if x.rank != 2:
+            require_rank(x, 3, self, "[C, H, W] or [C, L]")
+        windows = _windows(self, x.rank - 1)
+        return x.with_shape((x.shape[0] * prod(windows.kernel), prod(windows.places(x.shape[1:]))))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each column depends on a window; all its rows count as seeing all of it."""
-        rows, columns = _windows(self).seen(x.shape[1:])
-        return ((Along((0,), straight=False), *(Along((1,), a.slide, False) for a in (rows, columns))),)
+        seen = _windows(self, x.rank - 1).seen(x.shape[1:])
+        in_order = len(seen) == 1
+        return ((Along((0,), straight=False), *(Along((1,), along.slide, in_order) for along in seen)),)
 
-    def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.Unfold`."""
+    def lower(self, x: TensorType) -> Lowered:
+        """`nn.Unfold`, of a signal as an image of one row."""
         from torch import nn
 
-        return nn.Unfold(**_window_settings(self))
+        if x.rank == 2:
+            return partial(unfold_signal, **_window_settings(self, 1))
+        return nn.Unfold(**_window_settings(self, 2))
 
 
 class Fold(Op):
-    """Add columns back to the positions of an image that they came from, as `nn.Fold`: Unfold's transpose.
+    """Add columns back to the positions that they came from, as `nn.Fold`: Unfold's transpose.
+
+    `output_size` is that of an image, or with one number in a list, of a signal.
 
     Shapes: [C * prod(kernel), L] -> [C, *output_size], L = places of the window, as Conv has them
     FLOPs: 1 per columns value
@@ -91,6 +98,7 @@ class Fold(Op):
         "f32[27, 36] -> Fold(8, 3) -> f32[3, 8, 8]",
         "f32[24, 8] -> Fold([8, 8], [2, 4], stride=[2, 4]) -> f32[3, 8, 8]",
         'f32[27, 25] -> Fold(9, 3, stride=2, padding="same", dilation=2) -> f32[3, 9, 9]',
+        "f32[9, 5] -> Fold([9], 3, stride=2, padding=1) -> f32[3, 9]",
     )
     without_batch = True
     saves = ()
@@ -99,8 +107,9 @@ class Fold(Op):
         """[C * prod(kernel), L] -> [C, *output_size]."""
         require_real(x, self)
         require_rank(x, 2, self, "[C * prod(kernel), L]")
-        size, window = per_axis(self.output_size, 2, "output_size"), prod(per_axis(self.kernel, 2, "kernel"))
-        places = prod(_windows(self).places(size))
+        size = self._size
+        windows = _windows(self, len(size))
+        window, places = prod(windows.kernel), prod(windows.places(size))
         if x.shape[0] % window or not always_equal(x.shape[1], places):
             raise Mistake(
                 f"cannot fold {show(x.shape)} into {show(size)}",
@@ -115,13 +124,22 @@ class Fold(Op):
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value depends on the columns of the windows that it lies in, and some of their rows."""
-        return ((WHOLE, Along((1, 2), None, False)),)
+        return ((WHOLE, Along(tuple(range(1, len(self._size) + 1)), None, False)),)
 
-    def lower(self, x: TensorType) -> "nn.Module":
-        """`nn.Fold`."""
+    def lower(self, x: TensorType) -> Lowered:
+        """`nn.Fold`, of a signal as an image of one row."""
         from torch import nn
 
-        return nn.Fold(per_axis(self.output_size, 2, "output_size"), **_window_settings(self))
+        if len(self._size) == 1:
+            return partial(fold_signal, output_size=(1, *self._size), **_window_settings(self, 1))
+        return nn.Fold(self._size, **_window_settings(self, 2))
+
+    @property
+    def _size(self) -> tuple[int, ...]:
+        """The sizes of the signal or the image."""
+        if isinstance(self.output_size, tuple) and len(self.output_size) == 1:
+            return self.output_size
+        return per_axis(self.output_size, 2, "output_size")
 
 
 class PixelShuffle(Movement):
@@ -357,19 +375,34 @@ def channel_shuffle(x: "Tensor", *, groups: int, axis: int) -> "Tensor":
     return unflatten(x, axis, (groups, -1)).transpose(axis, axis + 1).flatten(axis, axis + 1)
 
 
-def _windows(op: "Unfold | Fold") -> Windows:
-    return Windows.of(2, op.kernel, op.stride, op.padding, op.dilation)
+def _windows(op: "Unfold | Fold", axes: int) -> Windows:
+    return Windows.of(axes, op.kernel, op.stride, op.padding, op.dilation)
 
 
-def _window_settings(op: "Unfold | Fold") -> dict[str, Any]:
-    """The arguments of PyTorch's fold and unfold."""
-    windows = _windows(op)
+def _window_settings(op: "Unfold | Fold", axes: int) -> dict[str, Any]:
+    """The arguments of PyTorch's fold and unfold: of a signal, as an image of one row."""
+    windows, rows = _windows(op, axes), 2 - axes
+    assert windows.padding is not None
     return {
-        "kernel_size": windows.kernel,
-        "stride": windows.stride,
-        "padding": windows.padding,
-        "dilation": windows.dilation,
+        "kernel_size": (1,) * rows + windows.kernel,
+        "stride": (1,) * rows + windows.stride,
+        "padding": (0,) * rows + windows.padding,
+        "dilation": (1,) * rows + windows.dilation,
     }
+
+
+def unfold_signal(x: "Tensor", **settings: Any) -> "Tensor":
+    """Windows of [*N, C, L] as columns [*N, C * kernel, places]."""
+    from torch.nn import functional
+
+    return functional.unfold(x.unsqueeze(-2), **settings)
+
+
+def fold_signal(x: "Tensor", **settings: Any) -> "Tensor":
+    """Columns [*N, C * kernel, places] added back to a signal [*N, C, L]."""
+    from torch.nn import functional
+
+    return functional.fold(x, **settings).squeeze(-2)
 
 
 def _interpolated(axis: int, ratio: Fraction, mode: str, align_corners: bool) -> Along:

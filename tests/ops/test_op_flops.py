@@ -140,6 +140,9 @@ BY_HAND = [
     ("f32[8, 20] -> AdaptiveAvgPool(3) -> f32[8, 3]", 8 * (7 + 8 + 7)),
     ("f32[8, 20] -> AdaptiveMaxPool(3) -> f32[8, 3]", 8 * (6 + 7 + 6)),
     ("(f32[5], f32[5]) -> Shake -> f32[5]", 2 * 5),
+    ("f32[9, 5] -> Fold([9], 3, stride=2, padding=1) -> f32[3, 9]", 45),
+    # 20 places; 60 values of 4 products and 3 sums, of 16 and 15
+    ("(f32[3, 6, 7], f32[4, 5, 2]) -> GridSample -> f32[3, 4, 5]", 20 * 12 + 60 * 7),
     ("f32[27, 36] -> Fold(8, 3) -> f32[3, 8, 8]", 27 * 36),
     ("f32[3, 4, 5] -> Upsample(scale=2) -> f32[3, 8, 10]", 0),
     # 2, 4, 8 or 16 products for each value, and their sum
