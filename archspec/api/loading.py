@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import index
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.api.arguments import checked, path, path_or_graph, told
-from archspec.api.reading import Request, is_built
+from archspec.api.reading import Request, free_names, is_built
 from archspec.elaboration import BUDGET
 from archspec.graph import Graph
 from archspec.ground.errors import Mistake, SpecError
@@ -40,6 +40,7 @@ def load(
     optimize: str | None = None,
     weights: str | os.PathLike[str] | None = None,
     check_inputs: bool = True,
+    free: bool | str | Iterable[str] = False,
     budget: int = BUDGET,
     settings: Mapping[str, Any] | None = None,
     **more: Any,
@@ -47,7 +48,7 @@ def load(
     """A network as a `torch.fx.GraphModule`, in training mode as a new module is.
 
     `spec` is what `read` takes, a graph that it gave, or the path of a built `.archmod`, whose weights
-    are then loaded; `model`, `budget` and the model's parameters are as in `read`, and a graph and a built
+    are then loaded; `model`, `budget`, `free` and the model's parameters are as in `read`, and a graph and a built
     module have theirs already. Weights are drawn from `seed`, or from PyTorch's generator without one. `flat`
     gives one fx graph instead of a module for each block. `dtype` and `device` are where the
     floating-point weights go.
@@ -71,7 +72,7 @@ def load(
     """
     import torch
 
-    request = Request("load", given, model, budget, settings, more)
+    request = Request("load", given, model, budget, settings, more, free_names(free))
     plan = Plan(flat, _real_dtype(dtype), _device(device), recompute, compile, optimize, check_inputs)
     if not isinstance(spec, Graph) and is_built(spec):
         graph, make_weights, plan = _take_built(Path(spec), request, plan)

@@ -28,6 +28,7 @@ from archspec.elaboration import (
 )
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
+from archspec.ground.names import is_name
 
 BUILT = ".archmod"
 """The suffix of built modules."""
@@ -41,6 +42,7 @@ def read(
     spec: str | os.PathLike[str],
     model: str | None = None,
     *,
+    free: bool | str | Iterable[str] = False,
     budget: int = BUDGET,
     settings: Mapping[str, Any] | None = None,
     **more: Any,
@@ -54,9 +56,13 @@ def read(
     A parameter that shares its name with an argument of this function can only be set through the mapping; the
     argument itself is then refused unless a mapping, perhaps empty, is given as well.
 
+    `free` leaves the sizes of the first input open behind its first axis: `True` calls them `H` and `W` (`L` of a signal), `"H W"` or
+    `["H", "W"]` names the last ones. What the network needs of them is assumed: `graph.accepts` says it
+    (docs/resolutions.md).
+
     Raises SpecError when the spec is wrong or cannot be read.
     """
-    return Request("read", given, model, budget, settings, more).graph(spec)
+    return Request("read", given, model, budget, settings, more, free_names(free)).graph(spec)
 
 
 @checked()
@@ -124,6 +130,7 @@ class Request:
     budget: int
     settings: Mapping[str, Any] | None
     more: Mapping[str, Any]
+    free: tuple[str, ...] | None = None
 
     def graph(self, spec: str | os.PathLike[str] | Graph) -> Graph:
         """The graph of a spec; a graph itself, of which nothing can be set any more."""
@@ -139,7 +146,7 @@ class Request:
         if self.settings is None:
             definition = pick_model(module, model)
             self._require_clear(definition.name, parameters_of(definition))
-        graph = elaborate(module, model, chosen, budget=self.budget)
+        graph = elaborate(module, model, chosen, budget=self.budget, free=self.free)
         if self.settings is None:  # a model in the short form passes on what the one behind it takes
             self._require_clear(graph.name, graph.arguments)
         warn_about(module, graph)
@@ -147,7 +154,7 @@ class Request:
 
     def scaled(self, module: Module, model: str | None, values: Mapping[str, Any]) -> Graph:
         """The graph with these values over those asked for."""
-        return elaborate(module, model, {**self.chosen(), **values}, budget=self.budget)
+        return elaborate(module, model, {**self.chosen(), **values}, budget=self.budget, free=self.free)
 
     def chosen(self) -> dict[str, Any]:
         """The model's parameters, from the mapping and by name."""
@@ -165,7 +172,7 @@ class Request:
 
     def refuse_all(self, why: str, *others: str) -> None:
         """SpecError when anything was asked for, or one of the `others` given: it comes too late to change anything."""
-        late = sorted({*self.given.intersection(("model", "budget")), *self.chosen()})
+        late = sorted({*self.given.intersection(("model", "budget", "free")), *self.chosen()})
         if self.model is not None and "model" not in late:
             late.insert(0, "model")
         refuse_late(why, [*late, *sorted(self.given.intersection(others))])
@@ -178,6 +185,20 @@ class Request:
                 help=f'`settings={{"{name}": ...}}` sets the parameter; with `settings={{}}` beside it,'
                 f" `{name}=` is the argument",
             )
+
+
+def free_names(free: bool | str | Iterable[str]) -> tuple[str, ...] | None:
+    """The names of sizes to be left open, none for the usual ones; None where nothing is. Raises SpecError for no names."""
+    if isinstance(free, bool):
+        return () if free else None
+    names = tuple(free.replace(",", " ").split() if isinstance(free, str) else free)
+    if not names or len(set(names)) < len(names) or not all(isinstance(n, str) and is_name(n) for n in names):
+        raise SpecError.of(
+            "argument",
+            "`free` is True, or distinct names of sizes",
+            help='as in `free="H W"` or `free=["H", "W"]`',
+        )
+    return names
 
 
 def refuse_late(why: str, names: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import torch
@@ -11,11 +12,14 @@ from torch.fx import Node as FxNode
 from torch.overrides import handle_torch_function, has_torch_function
 
 from archspec.graph import Graph, Input
+from archspec.ground.bounds import linear
 from archspec.ground.errors import InputError
-from archspec.ground.size import Free
+from archspec.ground.size import QUOTIENTS, Free
 from archspec.ground.tensor import DType, torch_name
 
-Terms = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]  # a sum of products of sizes: (tensor, axis)
+Source = tuple[int, int, int, int] | tuple["Terms", int]
+"""A free size, as (tensor, axis, factor, offset) of an axis that is `factor * size + offset`; or a quotient rounded down."""
+Terms = tuple[tuple[int, tuple[Source, ...]], ...]  # a sum of products
 
 _REAL: tuple[DType, ...] = ("f16", "bf16", "f32", "f64")
 _WIDER: dict[DType, tuple[DType, ...]] = {
@@ -38,18 +42,28 @@ def as_declared(
     shape: tuple[int | str, ...],
     fixed: tuple[tuple[int, str], ...] = (),
     follows: tuple[tuple[int, Terms], ...] = (),
+    steps: tuple[tuple[int, int, int], ...] = (),
 ) -> Tensor:
     """The tensor itself, when it is what the spec declares for the input of that name. Raises InputError when not.
 
     `shape` is declared, the batch in front of it. `fixed` are the axes in it whose sizes must be as declared, and where
     the spec uses each as a number; any size will do along the others. What `follows` is an axis, the batch counted, whose
     size is a sum of products of sizes of x, which is tensor 0, and of `others`. Weights may be in another precision than
-    the spec's, so real numbers may be of any; whole ones may be wider.
+    the spec's, so real numbers may be of any; whole ones may be wider. `steps` are axes whose sizes are a factor times a number from
+    1, and an offset.
     """
     given = (x, *others)
     if has_torch_function(given):
         return handle_torch_function(
-            as_declared, given, *given, name=name, dtype=dtype, shape=shape, fixed=fixed, follows=follows
+            as_declared,
+            given,
+            *given,
+            name=name,
+            dtype=dtype,
+            shape=shape,
+            fixed=fixed,
+            follows=follows,
+            steps=steps,
         )
     if not isinstance(x, Tensor):
         raise InputError.of("input", f"`{name}` is a tensor, not of Python's type `{type(x).__name__}`")
@@ -63,27 +77,41 @@ def as_declared(
         _refuse_dtype(name, dtype, x.dtype)
     if not x.numel():
         _require_values(name, sizes)
+    for axis, factor, offset in steps:
+        if sizes[axis] < factor + offset or (sizes[axis] - offset) % factor:
+            _refuse_step(name, shape, axis, factor, offset, sizes)
     for axis, terms in follows:
-        wanted = 0
-        for factor, sources in terms:
-            for source, place_ in sources:
-                factor = factor * given[source].shape[place_]
-            wanted = wanted + factor
+        wanted = _total(terms, given)
         if sizes[axis] != wanted:
             _refuse_relation(name, shape, axis, wanted, sizes)
     return x
 
 
+def _total(terms: Terms, given: tuple[Tensor, ...]) -> int:
+    """A sum of products of sizes of tensors."""
+    total = 0
+    for factor, sources in terms:
+        for source in sources:
+            if len(source) == 2:
+                factor = factor * (_total(source[0], given) // source[1])
+            else:
+                tensor, axis, times, offset = source
+                size = given[tensor].shape[axis]
+                factor = factor * (size if (times, offset) == (1, 0) else (size - offset) // times)
+        total = total + factor
+    return total
+
+
 def check_inputs(fx: FxGraph, graph: Graph) -> None:
     """Put the check of each input behind the placeholders of an fx graph, which are the inputs in order."""
     placeholders = [node for node in fx.nodes if node.op == "placeholder"]
-    homes: dict[
-        str, tuple[FxNode, int]
-    ] = {}  # of each free name, the first tensor that has it as a size, and the axis
+    # Of each free name, the first tensor with an axis that is a factor times that size and an offset, the axis and both.
+    homes: dict[str, tuple[FxNode, int, int, int]] = {}
     last = placeholders[-1]
     for given, node in zip(graph.inputs, placeholders, strict=True):
         others: list[FxNode] = []
         follows: list[tuple[int, Terms]] = []
+        steps: list[tuple[int, int, int]] = []
 
         def numbered(home: FxNode, node: FxNode = node, others: list[FxNode] = others) -> int:
             if home is node:
@@ -93,20 +121,22 @@ def check_inputs(fx: FxGraph, graph: Graph) -> None:
             return 1 + others.index(home)
 
         if node is not placeholders[0]:
-            follows.append((0, ((1, ((numbered(placeholders[0]), 0),)),)))
+            follows.append((0, ((1, ((numbered(placeholders[0]), 0, 1, 0),)),)))
         for axis, size in enumerate(given.type.shape, 1):
             if not isinstance(size, Free):
                 continue
-            if size == Free.named(str(size)) and str(size) not in homes:
-                homes[str(size)] = node, axis
+            declares = linear(size)
+            if declares is not None and declares[0] not in homes:
+                name, factor, offset = declares
+                homes[name] = node, axis, factor, offset
+                if (factor, offset) != (1, 0):
+                    steps.append((axis, factor, offset))
             elif size.names <= homes.keys():
-                terms = tuple(
-                    (factor, tuple((numbered(homes[name][0]), homes[name][1]) for name in names))
-                    for names, factor in size.terms
-                )
-                follows.append((axis, terms))
+                follows.append((axis, _terms(size, homes, numbered)))
         with fx.inserting_after(last):
-            check = fx.call_function(as_declared, (node, *others), _settings(given, tuple(follows)))
+            check = fx.call_function(
+                as_declared, (node, *others), _settings(given, tuple(follows), tuple(steps))
+            )
         node.replace_all_uses_with(check, delete_user_cb=lambda user: not is_check(user))
         check.meta.update(type=given.type, location=given.location)
         place = given.location
@@ -126,7 +156,24 @@ def is_check(node: FxNode) -> bool:
     return node.target is as_declared
 
 
-def _settings(given: Input, follows: tuple[tuple[int, Terms], ...]) -> dict[str, Any]:
+def _terms(
+    size: Free, homes: Mapping[str, tuple[FxNode, int, int, int]], numbered: Callable[[FxNode], int]
+) -> Terms:
+    """A size as `as_declared` computes it."""
+
+    def source(name: str) -> Source:
+        if name in QUOTIENTS:
+            above, below = QUOTIENTS[name]
+            return _terms(above, homes, numbered), below
+        node, axis, factor, offset = homes[name]
+        return numbered(node), axis, factor, offset
+
+    return tuple((factor, tuple(map(source, names))) for names, factor in size.terms)
+
+
+def _settings(
+    given: Input, follows: tuple[tuple[int, Terms], ...], steps: tuple[tuple[int, int, int], ...]
+) -> dict[str, Any]:
     """What `as_declared` is told of an input."""
     settings: dict[str, Any] = {
         "name": given.name,
@@ -135,6 +182,8 @@ def _settings(given: Input, follows: tuple[tuple[int, Terms], ...]) -> dict[str,
     }
     if given.uses:
         settings["fixed"] = tuple((use.axis, str(use.location)) for use in given.uses)
+    if steps:
+        settings["steps"] = steps
     return {**settings, "follows": follows} if follows else settings
 
 
@@ -154,6 +203,22 @@ def _refuse_size(
         f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis} must be {shape[axis]},"
         f" not {came[axis + 1]}",
         help=f"the spec uses the number at {place}; read the spec with another size to run at that",
+    )
+
+
+def _refuse_step(
+    name: str, shape: tuple[int | str, ...], axis: int, factor: int, offset: int, came: tuple[int, ...]
+) -> NoReturn:
+    wanted = f"at least {factor + offset}"
+    if factor > 1:
+        wanted = (
+            f"a multiple of {factor}, {wanted}" if offset % factor == 0 else f"{shape[axis - 1]}, {wanted}"
+        )
+    raise InputError.of(
+        "input",
+        f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis - 1} must be {wanted},"
+        f" not {came[axis]}",
+        help="the network would not be what its spec says at that size: pad or crop to one that it takes",
     )
 
 

@@ -15,8 +15,10 @@ from archspec.cli.cost_rows import By
 from archspec.cli.options import (
     BUDGET,
     Budget,
+    Free,
     Plugins,
     Settings,
+    free_of,
     import_plugins,
     parse_settings,
     refuse_idle,
@@ -83,6 +85,7 @@ def cost(
     settings: Settings = None,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
+    free: Free = None,
 ) -> None:
     """Count the parameters, multiply-adds, FLOPs and memory of networks without running them.
 
@@ -120,7 +123,9 @@ def cost(
     def summary(spec: str, point: Point) -> Summary:
         size = point.get("batch", batch)
         changed = {name: value for name, value in point.items() if name != "batch"}
-        return Summary(read(spec, budget=budget, settings={**given, **changed}), size, kept, found)
+        return Summary(
+            read(spec, free=free_of(free), budget=budget, settings={**given, **changed}), size, kept, found
+        )
 
     try:
         if verify:

@@ -14,8 +14,10 @@ from archspec.cli.app import app
 from archspec.cli.options import (
     BUDGET,
     Budget,
+    Free,
     Plugins,
     Settings,
+    free_of,
     import_plugins,
     parse_settings,
     progress,
@@ -95,6 +97,7 @@ def draw(
     settings: Settings = None,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
+    free: Free = None,
 ) -> None:
     """Draw a network: repeats folded, shapes where they change, parameters and multiply-adds."""
     import_plugins(plugins)
@@ -117,7 +120,9 @@ def draw(
     from archspec.api import read
     from archspec.elaboration import locate
 
-    drawing = picture(read(spec, budget=budget, settings=parse_settings(settings)), view, options)
+    drawing = picture(
+        read(spec, free=free_of(free), budget=budget, settings=parse_settings(settings)), view, options
+    )
     path, model = locate(spec)
     if view is View.table and output is None:
         typer.echo(drawing.render(format).decode(), nl=False)

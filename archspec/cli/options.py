@@ -66,6 +66,21 @@ def parse_settings(settings: list[str] | None, option: str = "--set") -> dict[st
     return parsed
 
 
+Free = Annotated[
+    str | None,
+    typer.Option(
+        "--free",
+        metavar="NAMES",
+        help="Leave the last sizes of the first input open, under these names: --free H,W.",
+    ),
+]
+
+
+def free_of(names: str | None) -> bool | str:
+    """What `archspec.read` takes for `--free`."""
+    return False if names is None else names
+
+
 def refuse_idle(context: typer.Context, why: str, *names: str) -> None:
     """Usage is wrong when an option was given, whatever its value, that does nothing beside the others."""
     for parameter in context.command.params:

@@ -16,9 +16,11 @@ from archspec.cli.options import (
     BUDGET,
     Budget,
     Format,
+    Free,
     Plugins,
     Settings,
     Spec,
+    free_of,
     import_plugins,
     parse_settings,
 )
@@ -37,6 +39,7 @@ def show(
     settings: Settings = None,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
+    free: Free = None,
     init: Annotated[
         bool, typer.Option("--init", help="Print how each weight starts, and where that is said.")
     ] = False,
@@ -54,7 +57,7 @@ def show(
         _show_block(block, format)
         return
     import_plugins(plugins)
-    graph = read(spec, budget=budget, settings=parse_settings(settings))
+    graph = read(spec, free=free_of(free), budget=budget, settings=parse_settings(settings))
     if init:
         _show_starts(graph, format)
         return
@@ -63,6 +66,9 @@ def show(
         return
     for given in graph.inputs:
         typer.echo(f"{given.name}: {given.type}{_taken(given)}")
+    for assumption in graph.accepts:
+        if (assumption.multiple, assumption.least) != (1, 1):
+            typer.echo(f"  where {assumption}")
     typer.echo()
     for line in _lines(graph):
         typer.echo(line)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from archspec.elaboration.binding import free_sizes
 from archspec.elaboration.budget import BUDGET
 from archspec.elaboration.catalogue import Entry, catalogue
 from archspec.elaboration.checks import DEEPEST_VALUE, within_reason
@@ -13,9 +14,11 @@ from archspec.elaboration.files import SUFFIX, locate, read_file, require_text, 
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import Poisoned, Stopped
 from archspec.elaboration.modules import Module, Modules
+from archspec.elaboration.opened import Assumed, Opened
 from archspec.elaboration.shelf import BlockEntry, block_named, shelf
 from archspec.elaboration.values import Environment, OpLayer, is_layer
 from archspec.graph import Graph
+from archspec.ground.bounds import wishes
 from archspec.ground.collection import uncollected
 from archspec.ground.errors import Mistake, SpecError, suggest
 from archspec.ground.literals import of_python
@@ -24,7 +27,7 @@ from archspec.op import Op
 from archspec.op.inference import require_few_constants
 from archspec.op.initialisation import Initialiser
 from archspec.syntax.parsing import parse_expression
-from archspec.syntax.tree import Definition, Name
+from archspec.syntax.tree import Definition, Input, Name
 
 __all__ = [
     "BUDGET",
@@ -68,16 +71,53 @@ def elaborate(
     settings: Mapping[str, Any] | None = None,
     *,
     budget: int = BUDGET,
+    free: tuple[str, ...] | None = None,
 ) -> Graph:
     """The graph of a model: of the one named, or of the last in the file, with the given parameters.
 
     The usual budget is raised to what the file asks for; any other is that of whoever reads it.
+    `free` are names for the last axes of the first input, which are free then; empty for the usual names. What the network
+    needs of these sizes is assumed. A setting of the name of a free size is its number.
 
     Raises SpecError, with everything found wrong, when the model or a setting does not fit.
     """
     definition = pick_model(module, model)
-    settings = settings_of(settings or {})
-    machine = Machine(module.budget if budget == BUDGET else budget, checked=True)
+    given = settings_of(settings or {})
+    free_names = _free_names(module) | {*(free or (("L", "D", "H", "W") if free is not None else ()))}
+    known = {
+        name: given.pop(name)
+        for name in sorted(free_names - {*parameters_of(definition)})
+        if type(given.get(name)) is int and given[name] >= 1
+    }
+    opened = Opened(free, known)
+    for _ in range(_MOST_ASSUMPTIONS):
+        with wishes() as wished:
+            try:
+                return _elaborated(
+                    module, definition, given, module.budget if budget == BUDGET else budget, opened
+                )
+            except Assumed as found:
+                opened = opened.assuming(found.assumption)
+            except SpecError:
+                if free is None or not wished:
+                    raise
+                opened = opened.assuming(wished[0])
+    raise SpecError.of("free", f"{definition.name} needs too much of its free sizes", definition.span)
+
+
+_MOST_ASSUMPTIONS = 100  # each of which begins anew
+
+
+def _free_names(module: Module) -> set[str]:
+    """The free sizes that the models of a file declare."""
+    inputs = (s for d in module.file.definitions for s in d.body if isinstance(s, Input))
+    return {free.name for given in inputs for part in given.pattern or () for free in free_sizes(part)}
+
+
+def _elaborated(
+    module: Module, definition: Definition, settings: dict[str, Any], budget: int, opened: Opened
+) -> Graph:
+    machine = Machine(budget, checked=True, opened=opened)
     try:
         layer = module.layer(definition)
         if settings:

@@ -64,6 +64,17 @@ def names_of_inputs(definition: t.Definition | t.FunctionDefinition) -> set[str]
     return found
 
 
+def free_sizes(part: t.Tree) -> list[t.FreeSize]:
+    """The free sizes that a part of an input's shape declares."""
+    found, stack = [], [part]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, t.FreeSize):
+            found.append(node)
+        stack.extend(node.children())
+    return found
+
+
 def names_in(node: t.Tree) -> set[str]:
     """The names in an expression, or in a part of a pattern."""
     found, stack = set(), [node]
@@ -83,7 +94,9 @@ def names_bound(node: t.Tree) -> Iterator[str]:
 def bound_by(nodes: Iterable[t.Tree]) -> Iterator[tuple[str, t.Tree]]:
     """Every name that is bound by one of these nodes, with that node."""
     for node in nodes:
-        if not isinstance(node, t.Expression):  # none of which binds any
+        if not isinstance(node, t.Expression) or isinstance(
+            node, t.FreeSize
+        ):  # no other expression binds any
             for name, _ in bindings(node):
                 yield name, node
 

@@ -76,6 +76,15 @@ class Evaluator:
             )
         return value
 
+    def _free(self, node: t.FreeSize, env: Environment) -> Any:
+        if not env.has(node.name):
+            raise SpecError.of(
+                "free",
+                f"`free {node.name}` stands in the shape of a model's input, and nowhere else",
+                node.span,
+            )
+        return env.find(node.name)
+
     def _literal(self, node: t.Literal_, env: Environment) -> Any:
         return node.value
 
@@ -397,6 +406,7 @@ class Evaluator:
 
 _METHODS: dict[type, Callable[[Evaluator, Any, Environment], Any]] = {
     t.Name: Evaluator._name,
+    t.FreeSize: Evaluator._free,
     t.Literal_: Evaluator._literal,
     t.Text: Evaluator.text,
     t.ListOf: Evaluator._list,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from archspec.elaboration.binding import names_in
+from archspec.elaboration.binding import free_sizes, names_in
 from archspec.elaboration.budget import NEW_NODE
 from archspec.elaboration.checks import items, whole
 from archspec.elaboration.frames import check_length
@@ -15,9 +15,10 @@ from archspec.elaboration.mistakes import at
 from archspec.elaboration.origins import plain_type
 from archspec.elaboration.values import BlockLayer, Environment, Tensor, describe, noun
 from archspec.graph import Input, Use
+from archspec.ground.bounds import always_equal, require_place
 from archspec.ground.declared import Declared, same_always
 from archspec.ground.errors import SpecError
-from archspec.ground.size import Free, Size, always_equal, require_place
+from archspec.ground.size import Free, Size
 from archspec.ground.tensor import DType, TensorType, dtype, show
 from archspec.op.inference import require_possible, tensors
 from archspec.syntax import tree as t
@@ -55,6 +56,7 @@ class Inputs:
     def __init__(self, machine: Machine) -> None:
         self.budget = machine.budget
         self.builder = machine.builder
+        self.opened = machine.opened
         self.origins = machine.origins
         self.evaluator = machine.evaluator
         self.declared: list[Input] = []  # by the model
@@ -176,9 +178,9 @@ class Inputs:
     ) -> Iterator[tuple[t.PatternSize, Any]]:
         """What a model writes for the sizes of an input, each with its place."""
         for part in pattern:
-            if isinstance(part, t.FreeSize):
-                yield part, env.names.setdefault(part.name, Free.named(part.name))
-            elif isinstance(part, t.RestSizes | t.Name) and not env.has(part.name):
+            for free in free_sizes(part):
+                env.names.setdefault(free.name, self.opened.size(free.name))
+            if isinstance(part, t.RestSizes | t.Name) and not env.has(part.name):
                 raise SpecError.of(
                     "shape",
                     f"the size `{part.name}` of the model's input is not known",

@@ -8,6 +8,7 @@ from archspec.elaboration.calls import Calls
 from archspec.elaboration.evaluator import Evaluator
 from archspec.elaboration.layers import Layers
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, Nesting
+from archspec.elaboration.opened import Opened
 from archspec.elaboration.origins import Origins
 from archspec.elaboration.own_functions import OwnFunctions
 from archspec.elaboration.parameters import Parameters
@@ -20,10 +21,11 @@ from archspec.ground.errors import Problem, SpecError
 class Machine:
     """The parts of elaboration, and the mistakes found so far.
 
-    `checked` says that every name is known to be bound somewhere, though perhaps not where it is used.
+    `checked` says that every name is known to be bound somewhere, though perhaps not where it is used; `opened` what is free.
     """
 
-    def __init__(self, budget: int = BUDGET, *, checked: bool = False) -> None:
+    def __init__(self, budget: int = BUDGET, *, checked: bool = False, opened: Opened | None = None) -> None:
+        self.opened = opened or Opened()
         self.problems: list[Problem] = []
         self.budget = Budget(budget)
         self.nesting = Nesting()

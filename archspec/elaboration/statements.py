@@ -11,6 +11,7 @@ from archspec.elaboration.binding import declaring, inputs_within, names_bound
 from archspec.elaboration.control import Control, Returned
 from archspec.elaboration.inputs import Application, Inputs, parted
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, at
+from archspec.elaboration.opened import Assumed
 from archspec.elaboration.rules import read_rules
 from archspec.elaboration.values import (
     BlockLayer,
@@ -22,6 +23,7 @@ from archspec.elaboration.values import (
     plain,
 )
 from archspec.elaboration.weights import Weights
+from archspec.ground.bounds import wished
 from archspec.ground.errors import MOST_PROBLEMS, Mistake, SpecError
 from archspec.ground.names import require_free
 from archspec.ground.source import Span
@@ -102,6 +104,7 @@ class Statements(Control[Application]):
     def run_model(self, layer: BlockLayer) -> tuple[Outputs, dict[str, Any]]:
         """Run the body of a model, whose inputs become those of the graph: what it returns, and its arguments."""
         span = layer.definition.span
+        layer = self._opened(layer)
         self.parameters.require_all(layer, span)
         application = Application(layer, Environment(layer.home), deque(), root=True)
         application.late = self.parameters.bind(layer, application.env, declaring(layer.definition))
@@ -188,6 +191,8 @@ class Statements(Control[Application]):
                 self.weights.declare(statement, scope.env)
             case t.Shared():
                 self._shared(statement, scope.env)
+            case t.Require() if scope.root:
+                self._assume(statement, scope)
             case t.Defaults():
                 self._defaults(statement, scope.env)
             case _:
@@ -236,6 +241,53 @@ class Statements(Control[Application]):
             raise SpecError.of("syntax", message, statement.span, label=first, help=help_)
         frame.stated = statement.span
         frame.defaults = frame.defaults.within(read_rules(statement, self.machine, env))
+
+    def _assume(self, statement: t.Require, scope: Application) -> None:
+        """Require something of a model's sizes: what depends on a free one is assumed of it from the beginning."""
+        before = len(wished())
+        try:
+            super().statement(statement, scope)
+        except SpecError as error:
+            found = wished()[before:]
+            if found and found[0].exact and all(problem.kind == "free" for problem in error.problems):
+                raise Assumed(found[0]) from None
+            raise
+
+    def _opened(self, layer: BlockLayer) -> BlockLayer:
+        """A model whose first input has free sizes at the caller's wish: the parameters that say these are free."""
+        names = self.machine.opened.names
+        first = next((s for s in layer.definition.body if isinstance(s, t.Input) and s.pattern), None)
+        if names is None or first is None or first.pattern is None:
+            return layer
+        parameters = {parameter.name: parameter for parameter in layer.definition.parameters}
+        places: list[tuple[t.PatternSize, int | None]] = []
+        for part in first.pattern:
+            pair = isinstance(part, t.RestSizes) and part.name in parameters
+            places += [(part, 0), (part, 1)] if pair else [(part, None)]
+        spatial = len(places) - 1
+        names = names or {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}.get(spatial, ())
+        if not 1 <= len(names) <= spatial:
+            raise SpecError.of(
+                "free",
+                f"`{first.name}` of {layer.name} has {spatial} sizes behind the first that could be free"
+                + (f", not {len(names)}" if names else ""),
+                first.span,
+            )
+        given: dict[str, Any] = {}
+        for (part, index), name in zip(places[-len(names) :], names, strict=True):
+            if not isinstance(part, t.Name | t.RestSizes) or part.name not in parameters:
+                raise SpecError.of(
+                    "free",
+                    f"no parameter of {layer.name} says this size of `{first.name}`, so it cannot be freed",
+                    part.span,
+                    help="write `free H` there, or make it a parameter",
+                )
+            size = self.machine.opened.size(name)
+            if index is None:
+                given.setdefault(part.name, size)
+            else:
+                given.setdefault(part.name, [None, None])[index] = size
+        return replace(layer, arguments={**layer.arguments, **given})
 
     # -------------------------------------------------------------- shared layers
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from archspec.graph import Ref
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import Declared, number
 from archspec.ground.errors import Mistake
 from archspec.ground.literals import written
-from archspec.ground.size import Free, always_equal
+from archspec.ground.size import Free
 from archspec.ground.source import Span
 from archspec.ground.tensor import TensorType
 from archspec.op import Op, Weight

@@ -16,6 +16,7 @@ from archspec.op import Weight, trained_values
 
 if TYPE_CHECKING:
     from archspec.graph.flat import Flat, Node, Output, Scope
+    from archspec.ground.bounds import Assumption
 
 FORMAT: Literal[2] = 2
 
@@ -74,6 +75,14 @@ class Graph(Record):
     def is_sized(self) -> bool:
         """Whether no size of an input is free."""
         return all(isinstance(size, int) for given in self.inputs for size in given.type.shape)
+
+    @property
+    def accepts(self) -> "tuple[Assumption, ...]":
+        """What sizes of inputs can be that are free, and alone along an axis: `H is a multiple of 32 and at least 64`."""
+        from archspec.ground.bounds import declared_by
+
+        sizes = (size for given in self.inputs for size in given.type.shape if not isinstance(size, int))
+        return tuple(dict.fromkeys(found for found in map(declared_by, sizes) if found))
 
     def totals(self, number: Callable[[Function, Apply], int]) -> tuple[int, ...]:
         """A number of each step, summed over each function and its callees; the last entry is the network's."""

@@ -9,9 +9,10 @@ from math import isfinite
 from pydantic import BaseModel
 
 from archspec.graph.records import Claim, Input, Use
+from archspec.ground.bounds import linear, require_place
 from archspec.ground.errors import Mistake
 from archspec.ground.names import is_name
-from archspec.ground.size import Free, require_place
+from archspec.ground.size import Free
 from archspec.ground.source import Location
 from archspec.op import Op
 from archspec.op.initialisation import Initialiser
@@ -75,10 +76,10 @@ def require_location(location: Location) -> None:
 def require_size(size: object, free: set[str]) -> None:
     """A size of an input: a number, a free size, or a formula of free sizes declared earlier."""
     if isinstance(size, Free):
-        ((names, factor),) = size.terms if len(size.terms) == 1 else (((), 0),)
-        if len(names) == 1 and factor == 1:
-            require_name(names[0], "a free size")
-            free.update(names)
+        declares = linear(size)
+        if declares is not None and declares[0] not in free:
+            require_name(declares[0], "a free size")
+            free.add(declares[0])
         elif not size.names or not size.names <= free:
             raise wrong(f"`{size}` has a free size that no input declares")
         require_place(size)

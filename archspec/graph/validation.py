@@ -29,9 +29,10 @@ from archspec.graph.requirements import (
     wrong,
 )
 from archspec.graph.sharing import Sharing
+from archspec.ground.bounds import require_place
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import LONGEST_NAME, is_full_name, is_label, require_free
-from archspec.ground.size import Free, require_place
+from archspec.ground.size import Free
 from archspec.ground.source import Location
 from archspec.ground.tensor import TensorType
 from archspec.op.inference import Inferred, infer, require_few_constants, require_possible

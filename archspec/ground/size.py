@@ -1,33 +1,32 @@
-"""Sizes that are known only at run time: polynomials over free names, such as `2*S + 1`."""
+"""Sizes that are known only at run time: polynomials over free names, such as `2*S + 1`, and over quotients, `(S + 1)//2`."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from itertools import product
-from math import comb, prod
-from typing import Any, cast
+from collections.abc import Mapping
+from math import gcd
+from typing import Any
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from archspec.ground.errors import Mistake
 
-Monomial = tuple[str, ...]  # ("H", "W") is H * W; () is the constant
+Monomial = tuple[
+    str, ...
+]  # ("H", "W") is H * W; () is the constant; a factor may be a quotient, "(H + 1)//2"
 
 _MOST_TERMS, _HIGHEST_DEGREE, _LARGEST_FACTOR = 64, 16, 10**30
-_TERM = r"(?:\d+|[^\W\d]\w*)(?:\*(?:\d+|[^\W\d]\w*))*"
-_POLYNOMIAL = re.compile(rf"[+-]?{_TERM}(?:[+-]{_TERM})*")
-_MOST_SHIFTED = 4096  # terms of a polynomial in names less one; beyond that no lower bound is sought
+_TOKEN = re.compile(r"\d+|[^\W\d]\w*|//|[-+*()]")
+_DEEPEST = 8  # quotients in quotients
 
 
 class Free:
-    """A size that is free at run time: a polynomial with integer coefficients over free names.
+    """A size that is free at run time: a polynomial with integer coefficients over free names, and over quotients rounded down.
 
-    Each free name stands for any whole number of at least 1. Arithmetic that stays exact for every
-    such number gives another `Free` (or an int, when the names cancel); a question whose answer
-    depends on the number is a `Mistake`.
+    Each free name stands for any whole number of at least 1. Arithmetic gives another `Free` (or an int, when the names
+    cancel); a question whose answer depends on the number is a `Mistake`.
     """
 
     __slots__ = ("terms",)
@@ -43,21 +42,14 @@ class Free:
     @classmethod
     def parse(cls, text: str) -> Free:
         """Read what `str` printed; raises ValueError on anything else."""
-        terms: dict[Monomial, int] = {}
-        compact = text.replace(" ", "")
-        if re.search(r"\w +\w", text) or not _POLYNOMIAL.fullmatch(compact):
-            raise ValueError(f"not a size: {text!r}")
-        for sign, body in re.findall(r"([+-]?)([\w*]+)", compact):
-            factors = body.split("*")
-            names = tuple(sorted(f for f in factors if not f.isdigit()))
-            value = prod(int(f) for f in factors if f.isdigit())
-            terms[names] = terms.get(names, 0) + (-value if sign == "-" else value)
-        return cls(terms)
+        return _Reader(text).whole()
 
     def __str__(self) -> str:
         parts = []
         for names, factor in sorted(self.terms, key=lambda term: (-len(term[0]), term[0])):
-            size = "*".join([str(abs(factor))] * (abs(factor) != 1 or not names) + list(names))
+            several = len(names) + (abs(factor) != 1) > 1
+            shown = [f"({name})" if several and name in QUOTIENTS else name for name in names]
+            size = "*".join([str(abs(factor))] * (abs(factor) != 1 or not names) + shown)
             parts.append(("- " if factor < 0 else "+ ") + size)
         text = " ".join(parts)
         return "-" + text[2:] if text.startswith("- ") else text[2:]
@@ -72,7 +64,7 @@ class Free:
 
     def __add__(self, other: Size) -> Size:
         terms = dict(self.terms)
-        for names, factor in _terms(other):
+        for names, factor in terms_of(other):
             terms[names] = terms.get(names, 0) + factor
         return _simplest(terms)
 
@@ -90,7 +82,7 @@ class Free:
     def __mul__(self, other: Size) -> Size:
         terms: dict[Monomial, int] = {}
         for left, a in self.terms:
-            for right, b in _terms(other):
+            for right, b in terms_of(other):
                 names = tuple(sorted(left + right))
                 terms[names] = terms.get(names, 0) + a * b
         return _simplest(terms)
@@ -98,49 +90,75 @@ class Free:
     __rmul__ = __mul__
 
     def __floordiv__(self, other: Size) -> Size:
-        if isinstance(other, Free):
-            if self == other:
-                return 1
-            raise undecided(f"{_operand(self)} // {_operand(other)}")
-        if any(names and factor % other for names, factor in self.terms):
-            raise undecided(f"{_operand(self)} // {_operand(other)}")
-        return _simplest({names: factor // other for names, factor in self.terms})
+        if isinstance(other, Free) or other < 1:
+            found = _exact_quotient(self, other)
+            if found is None:
+                raise _undecided(f"{operand(self)} // {operand(other)}")
+            return found
+        return _rounded_down(self, other)
 
     def __rfloordiv__(self, other: Size) -> Size:
-        raise undecided(f"{_operand(other)} // {_operand(self)}")
+        raise _undecided(f"{operand(other)} // {operand(self)}")
 
     def __mod__(self, other: Size) -> Size:
-        if isinstance(other, Free):
-            if self == other:
-                return 0
-            raise undecided(f"{_operand(self)} % {_operand(other)}")
-        if any(names and factor % other for names, factor in self.terms):
-            raise undecided(f"{_operand(self)} % {_operand(other)}")
-        return dict(self.terms).get((), 0) % other
+        if isinstance(other, Free) or other < 1:
+            if _exact_quotient(self, other) is None:
+                raise _undecided(f"{operand(self)} % {operand(other)}")
+            return 0
+        return self - _rounded_down(self, other) * other
 
     def __rmod__(self, other: Size) -> Size:
-        raise undecided(f"{_operand(other)} % {_operand(self)}")
+        raise _undecided(f"{operand(other)} % {operand(self)}")
 
     def __lt__(self, other: Size) -> bool:
-        return not _never_negative(self - other, f"{self} < {other}", wanted=False)
+        from archspec.ground.bounds import never_negative
+
+        return not never_negative(self - other, f"{self} < {other}", wanted=False)
 
     def __gt__(self, other: Size) -> bool:
-        return not _never_negative(other - self, f"{self} > {other}", wanted=False)
+        from archspec.ground.bounds import never_negative
+
+        return not never_negative(other - self, f"{self} > {other}", wanted=False)
 
     def __ge__(self, other: Size) -> bool:
-        return _never_negative(self - other, f"{self} >= {other}")
+        from archspec.ground.bounds import never_negative
+
+        return never_negative(self - other, f"{self} >= {other}")
 
     def __le__(self, other: Size) -> bool:
-        return _never_negative(other - self, f"{self} <= {other}")
+        from archspec.ground.bounds import never_negative
+
+        return never_negative(other - self, f"{self} <= {other}")
 
     @property
     def names(self) -> set[str]:
         """The free names in it."""
-        return {name for names, _ in self.terms for name in names}
+        found: set[str] = set()
+        for names, _ in self.terms:
+            for name in names:
+                found |= QUOTIENTS[name][0].names if name in QUOTIENTS else {name}
+        return found
 
     def substitute(self, values: Mapping[str, int]) -> int:
         """The number it is when each free name has the given value."""
-        return sum(factor * prod(values[name] for name in names) for names, factor in self.terms)
+        made = self.replaced(values)
+        if isinstance(made, Free):
+            raise KeyError(next(iter(made.names)))
+        return made
+
+    def replaced(self, values: Mapping[str, Size]) -> Size:
+        """The size with other sizes in the place of names; those without one stay."""
+        total: Size = 0
+        for names, factor in self.terms:
+            term: Size = factor
+            for name in names:
+                if name in QUOTIENTS:
+                    above, below = QUOTIENTS[name]
+                    term = term * (above.replaced(values) // below)
+                else:
+                    term = term * values.get(name, Free.named(name))
+            total = total + term
+        return total
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -161,57 +179,14 @@ class Free:
 Size = int | Free
 
 
-def undecided(question: str, where: str = "") -> Mistake:
-    """The mistake of asking what depends on the number that a free size takes; `where` gives an example."""
-    return Mistake(
-        f"`{question}` depends on the value of a free size",
-        kind="free",
-        label=where,
-        help="the answer must be the same for every value of at least 1; give the input a size there, or leave the question out",
-    )
+def _undecided(question: str) -> Mistake:
+    from archspec.ground.bounds import undecided
+
+    return undecided(question)
 
 
-def require_least(size: Size, least: int, wrong: str, *, help: str = "") -> None:
-    """Mistake that says what is wrong unless a size is at least so large, for all values of its free names."""
-    lowest = size if isinstance(size, int) else _least(size)
-    if lowest is not None and lowest >= least:
-        return
-    if isinstance(size, int):
-        raise Mistake(wrong, kind="shape", help=help)
-    where = _example(size, lambda value: value < least) or "its free sizes have some of their values"
-    raise Mistake(
-        f"{wrong} where {where}",
-        kind="free",
-        help="it must hold for every value of at least 1: give the input a size there, or Pad first",
-    )
-
-
-def require_place(size: Size) -> None:
-    """Mistake unless an axis of that size has a place, for all values of its free names."""
-    if not isinstance(size, int) or size < 1:
-        require_least(size, 1, f"an axis cannot have size {size}")
-
-
-def _operand(size: Size) -> str:
-    """A size as one side of an operator that binds tighter than `+`."""
-    return f"({size})" if isinstance(size, Free) and len(size.terms) > 1 else str(size)
-
-
-def always_equal(left: Size, right: Size) -> bool:
-    """Whether two sizes are equal for all values of their free names.
-
-    Raises Mistake when they are equal for some values only.
-    """
-    difference = left - right
-    if isinstance(difference, int):
-        return difference == 0
-    for gap in (difference, -difference):
-        if isinstance(gap, Free) and (least := _least(gap)) is not None and least > 0:
-            return False
-    raise undecided(f"{left} == {right}", _both(difference, lambda value: value == 0))
-
-
-def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
+def terms_of(size: Size) -> tuple[tuple[Monomial, int], ...]:
+    """The terms of a size: of a number, the number."""
     return size.terms if isinstance(size, Free) else (((), int(size)),)
 
 
@@ -224,60 +199,138 @@ def _simplest(terms: Mapping[Monomial, int]) -> Size:
     return Free(terms) if any(names and factor for names, factor in terms.items()) else terms.get((), 0)
 
 
-def _least(size: Free) -> int | None:
-    """Its lower bound, where it is reached with every name at 1; None when it may not be."""
-    if all(factor > 0 for names, factor in size.terms if names):
-        return sum(factor for _, factor in size.terms)
-    above = _above_one(size)
-    if above is None or any(names and factor < 0 for names, factor in above.items()):
-        return None
-    return above.get((), 0)
+def operand(size: Size) -> str:
+    """A size as one side of an operator that binds tighter than `+`."""
+    return f"({size})" if isinstance(size, Free) and len(size.terms) > 1 else str(size)
 
 
-def _above_one(size: Free) -> dict[Monomial, int] | None:
-    """The same polynomial in what each name is above 1; None when it has too many terms to look at."""
-    powers = [(Counter(names), factor) for names, factor in size.terms]
-    if sum(prod(count + 1 for count in counts.values()) for counts, _ in powers) > _MOST_SHIFTED:
-        return None
-    terms: dict[Monomial, int] = {}
-    for counts, factor in powers:
-        for chosen in product(*(range(count + 1) for count in counts.values())):
-            names = tuple(name for name, taken in zip(counts, chosen, strict=True) for _ in range(taken))
-            ways = prod(comb(count, taken) for count, taken in zip(counts.values(), chosen, strict=True))
-            terms[names] = terms.get(names, 0) + factor * ways
-    return terms
+# ------------------------------------------------------------------ quotients
+
+QUOTIENTS: dict[str, tuple[Free, int]] = {}  # what is divided by what, by the text of the quotient
 
 
-def _examples(size: Free) -> Iterator[tuple[str, int]]:
-    """Small values of its names, as `S is 1 and T is 2`, and what the size is there."""
-    names = sorted(size.names)
-    grid = (
-        product(range(1, 9), repeat=len(names))
-        if len(names) <= 3
-        else ((n,) * len(names) for n in range(1, 9))
+def _rounded_down(size: Free, divisor: int) -> Size:
+    """size // divisor: what divides evenly in front, and a quotient of the rest."""
+    whole = {names: factor // divisor for names, factor in size.terms}
+    rest = {names: factor % divisor for names, factor in size.terms if factor % divisor}
+    if not any(rest):
+        return _simplest(whole)
+    shared = gcd(divisor, *(factor for names, factor in rest.items() if names))
+    above = Free({names: factor // shared for names, factor in rest.items()})
+    return _simplest(whole) + _quotient(above, divisor // shared)
+
+
+def _quotient(above: Free, below: int) -> Size:
+    """A quotient that has no whole part; (n // a + b) // c is (n + a b) // (a c)."""
+    if below == 1:
+        return above + 0
+    constant = dict(above.terms).get((), 0)
+    inner = [(names, factor) for names, factor in above.terms if names]
+    if len(inner) == 1 and len(inner[0][0]) == 1 and inner[0][1] == 1 and inner[0][0][0] in QUOTIENTS:
+        within, divisor = QUOTIENTS[inner[0][0][0]]
+        return (within + constant * divisor) // (divisor * below)
+    if _depth(above) >= _DEEPEST or below > _LARGEST_FACTOR:
+        raise Mistake("the expression over free sizes grows too large", kind="free")
+    text = f"{operand(above)}//{below}"
+    if len(text) > _LONGEST_QUOTIENT:
+        raise Mistake("the expression over free sizes grows too large", kind="free")
+    QUOTIENTS.setdefault(text, (above, below))
+    return Free.named(text)
+
+
+_LONGEST_QUOTIENT = 400  # letters
+
+
+def _depth(size: Free) -> int:
+    """How deep quotients are nested in a size."""
+    return max(
+        (1 + _depth(QUOTIENTS[name][0]) for names, _ in size.terms for name in names if name in QUOTIENTS),
+        default=0,
     )
-    for values in (*grid, (10**6,) * len(names)):
-        given = dict(zip(names, values, strict=True))
-        yield " and ".join(f"{name} is {value}" for name, value in given.items()), size.substitute(given)
 
 
-def _example(size: Free, holds: Callable[[int], bool]) -> str:
-    """Values of its names for which something holds of the size; "" when none is found."""
-    return next((where for where, value in _examples(size) if holds(value)), "")
+def _exact_quotient(size: Free, other: Size) -> Size | None:
+    """size // other where it divides evenly term by term, by one term; None where it does not."""
+    terms = terms_of(other)
+    if len(terms) != 1 or not terms[0][1]:
+        return 1 if size == other else None
+    divisor, by = Counter(terms[0][0]), terms[0][1]
+    found: dict[Monomial, int] = {}
+    for names, factor in size.terms:
+        left = Counter(names)
+        if factor % by or divisor - left:
+            return None
+        found[tuple(sorted((left - divisor).elements()))] = factor // by
+    return _simplest(found)
 
 
-def _both(size: Free, holds: Callable[[int], bool]) -> str:
-    """Where something holds of a size, and where it does not; "" unless both are found."""
-    yes, no = _example(size, holds), _example(size, lambda value: not holds(value))
-    return f"true where {yes}, false where {no}" if yes and no else ""
+class _Reader:
+    """Reads what `str` of a size printed."""
 
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = _TOKEN.findall(text)
+        if (
+            "".join(self.tokens) != re.sub(r"\s", "", text)
+            or re.search(r"\w\s+\w|[^\S ]", text)
+            or not self.tokens
+        ):
+            raise self.wrong()
+        self.place = 0
 
-def _never_negative(difference: Size, question: str, wanted: bool = True) -> bool:
-    if isinstance(difference, int):
-        return difference >= 0
-    least, most = _least(difference), _least(cast(Free, -difference))
-    if least is not None and least >= 0:
-        return True
-    if most is not None and most > 0:
-        return False
-    raise undecided(question, _both(difference, lambda value: (value >= 0) is wanted))
+    def wrong(self) -> ValueError:
+        return ValueError(f"not a size: {self.text[:100]!r}")
+
+    def whole(self) -> Free:
+        size = self.sum(0)
+        if self.place < len(self.tokens):
+            raise self.wrong()
+        return size if isinstance(size, Free) else Free({(): size})
+
+    def next(self) -> str:
+        return self.tokens[self.place] if self.place < len(self.tokens) else ""
+
+    def take(self, *wanted: str) -> str:
+        token = self.next()
+        if token in wanted:
+            self.place += 1
+            return token
+        return ""
+
+    def sum(self, depth: int) -> Size:
+        sign = -1 if self.take("+", "-") == "-" else 1
+        total = self.term(depth) * sign
+        while token := self.take("+", "-"):
+            total = total + self.term(depth) * (1 if token == "+" else -1)
+        return total
+
+    def term(self, depth: int) -> Size:
+        total = self.factor(depth)
+        while self.take("*"):
+            total = total * self.factor(depth)
+        return total
+
+    def factor(self, depth: int) -> Size:
+        if depth > 2 * _DEEPEST:
+            raise self.wrong()
+        value: Size
+        if self.take("("):
+            value = self.sum(depth + 1)
+            if not self.take(")"):
+                raise self.wrong()
+        else:
+            token = self.next()
+            if not re.match(r"\w", token):
+                raise self.wrong()
+            self.place += 1
+            value = int(token) if token.isdigit() else Free.named(token)
+        if self.take("//"):
+            divisor = self.next()
+            if not divisor.isdigit() or int(divisor) < 1:
+                raise self.wrong()
+            self.place += 1
+            try:
+                value = value // int(divisor)
+            except Mistake:
+                raise self.wrong() from None
+        return value

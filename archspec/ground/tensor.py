@@ -8,9 +8,10 @@ from math import prod
 from sys import float_info
 from typing import Literal, cast, get_args
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import Declared, number, use
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Free, Size, always_equal
+from archspec.ground.size import Free, Size
 
 DType = Literal["f16", "bf16", "f32", "f64", "i8", "u8", "i16", "i32", "i64", "bool"]
 

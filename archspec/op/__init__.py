@@ -5,9 +5,10 @@ from archspec.op import Elementwise, Lowered
 class Snake(Elementwise): ...
 """
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use, use_unless_same
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Size, always_equal
+from archspec.ground.size import Size
 from archspec.ground.tensor import DType, Shape, TensorType, broadcast, fixed, show
 from archspec.op.bases import Elementwise, Movement
 from archspec.op.contract import (

@@ -8,9 +8,10 @@ from functools import cache
 from math import prod
 from typing import NamedTuple
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use
 from archspec.ground.errors import Mistake, suggest
-from archspec.ground.size import Size, always_equal
+from archspec.ground.size import Size
 from archspec.ground.tensor import Shape, TensorType, show
 from archspec.op.contract import Op
 from archspec.op.dependence import WHOLE, Along, Reach, Slide

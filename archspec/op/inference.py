@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from archspec.ground.bounds import require_place
 from archspec.ground.declared import number
 from archspec.ground.errors import Mistake
-from archspec.ground.size import require_place
 from archspec.ground.tensor import Shape, TensorType, is_real, show
 from archspec.op import Op, Weight
 

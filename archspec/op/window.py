@@ -4,9 +4,10 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from archspec.ground.bounds import require_least
 from archspec.ground.declared import derived, number
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Size, require_least
+from archspec.ground.size import Size
 from archspec.ground.tensor import Shape, show
 from archspec.op.dependence import WHOLE, Along, Slide
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from archspec.ground.bounds import always_equal, require_least
 from archspec.ground.declared import same_always, use_unless_same
 from archspec.ground.errors import Mistake
-from archspec.ground.size import always_equal, require_least
 from archspec.ground.tensor import TensorType, broadcast, fixed, show
 from archspec.op import Lowered, Op
 from archspec.op.dependence import WHOLE, Along, Reach, Slide, aligned, points

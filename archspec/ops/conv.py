@@ -5,8 +5,9 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
+from archspec.ground.bounds import require_least
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Size, require_least
+from archspec.ground.size import Size
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Epsilon, Op, PositiveInt, Weight
 from archspec.op.calling import FROM_INPUT, PAD_BEFORE, arguments

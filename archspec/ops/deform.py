@@ -5,9 +5,9 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
-from archspec.ground.size import always_equal
 from archspec.ground.tensor import DType, Shape, TensorType, show
 from archspec.op import Op, PositiveInt, Weight
 from archspec.op.calling import FROM_INPUT, arguments

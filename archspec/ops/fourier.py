@@ -6,9 +6,9 @@ from functools import partial
 from math import ceil, log2
 from typing import TYPE_CHECKING, Literal
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
-from archspec.ground.size import always_equal
 from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Op, PositiveInt
 from archspec.op.calling import arguments

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Size, always_equal
+from archspec.ground.size import Size
 from archspec.ground.tensor import Shape, TensorType, promote, show
 from archspec.op import Lowered, Movement, Op, PositiveInt
 from archspec.op.calling import arguments

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.errors import Mistake
-from archspec.ground.size import always_equal
 from archspec.ground.tensor import TensorType, broadcast, fixed, show
 from archspec.op.dependence import WHOLE, Along, Reach, aligned
 from archspec.op.inputs import require_numbers

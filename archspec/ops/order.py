@@ -5,7 +5,7 @@ from functools import partial
 from math import ceil, log2
 from typing import TYPE_CHECKING
 
-from archspec.ground.size import require_least
+from archspec.ground.bounds import require_least
 from archspec.ground.tensor import TensorType, fixed
 from archspec.op import Lowered, Op, PositiveInt
 from archspec.op.calling import arguments

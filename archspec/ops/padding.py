@@ -3,9 +3,9 @@
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from archspec.ground.bounds import require_least
 from archspec.ground.declared import use
 from archspec.ground.errors import Mistake
-from archspec.ground.size import require_least
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Lowered, Movement
 from archspec.op.calling import arguments

@@ -5,9 +5,10 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Size, always_equal
+from archspec.ground.size import Size
 from archspec.ground.tensor import Shape, TensorType, show
 from archspec.op import Movement, PositiveInt
 from archspec.op.dependence import Along, Reach

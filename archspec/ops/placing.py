@@ -3,9 +3,10 @@
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use, use_unless_same
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Size, always_equal
+from archspec.ground.size import Size
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Lowered, Movement, Op, PositiveInt
 from archspec.op.calling import arguments

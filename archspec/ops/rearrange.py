@@ -6,9 +6,10 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Size, always_equal
+from archspec.ground.size import Size
 from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Lowered, Movement, Op, PositiveInt
 from archspec.op.axes import (

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
+from archspec.ground.bounds import always_equal, require_place
 from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Size, always_equal, require_place
+from archspec.ground.size import Size
 from archspec.ground.tensor import Shape, TensorType, fixed, show
 from archspec.op import Op, PositiveInt, Weight
 from archspec.op.calling import FROM_INPUT, arguments

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
-from archspec.ground.size import always_equal
 from archspec.ground.tensor import TensorType
 from archspec.op import Elementwise, Movement, Op, Probability
 from archspec.op.calling import INPLACE, arguments

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.declared import derived, number
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Free, Size, always_equal
+from archspec.ground.size import Free, Size
 from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Lowered, Movement, Op, PositiveInt
 from archspec.op.calling import arguments

@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from archspec.ground.bounds import always_equal
 from archspec.ground.errors import Mistake
-from archspec.ground.size import always_equal
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Op
 from archspec.op.dependence import POINT, WHOLE, Along, Reach

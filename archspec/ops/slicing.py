@@ -4,9 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from archspec.ground.bounds import require_least, undecided
 from archspec.ground.declared import Declared, derived, use
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Free, Size, require_least, undecided
+from archspec.ground.size import Free, Size
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Movement
 from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide

@@ -67,7 +67,7 @@ def _automaton() -> tuple[Tables, re.Pattern[str], re.Pattern[str]]:
     found = tables()
     looks = {
         "skipped": "|".join(found.skipped),
-        **{name: found.patterns[name] for name in ("_NL", "NAME", "FLOAT", "INT", "STRING")},
+        **{name: found.patterns[name] for name in ("_NL", "FREE", "NAME", "FLOAT", "INT", "STRING")},
         "symbol": "|".join(map(re.escape, found.symbols)),
     }
     token = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in looks.items()))
@@ -112,7 +112,9 @@ class _Run:
                     self.indent(indents, start, end)
                 continue
             row = self.rows[self.states[-1]]
-            if kind == "NAME":
+            if kind == "FREE":
+                kind = kind if kind in row else "NAME"
+            elif kind == "NAME":
                 word = words.get(found.group(), "NAME")
                 kind = word if word in row else "NAME"
             elif kind == "symbol":

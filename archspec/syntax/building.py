@@ -190,7 +190,7 @@ class _Builder:
         return _kept(parts)
 
     def make_free_size(self, span: Span, parts: list[Any]) -> t.FreeSize:
-        return t.FreeSize(span, str(parts[0]))
+        return t.FreeSize(span, str(parts[-1]))
 
     def make_rest_sizes(self, span: Span, parts: list[Any]) -> t.RestSizes:
         return t.RestSizes(span, str(parts[0]))

@@ -261,7 +261,7 @@ class Augment(Assign):
     """`x += x -> ffn: Mlp(4 * D)`: `value` is the sum that the name is bound to anew, or what another operator gives."""
 
 
-class FreeSize(Tree):
+class FreeSize(Expression):
     """`free S` in the shape of an input."""
 
     name: str
@@ -273,7 +273,7 @@ class RestSizes(Tree):
     name: str
 
 
-PatternSize = Expression | FreeSize | RestSizes
+PatternSize = Expression | RestSizes
 
 
 class Input(Statement):

@@ -1,0 +1,117 @@
+"""Convolutional specs of the zoo at free sizes: the fixed graph where numbers are put in, and any size that they accept."""
+
+from random import Random
+
+import pytest
+import torch
+from nets import shipped
+
+import archspec
+from archspec import SpecError
+from archspec.graph import Graph
+from archspec.ground.size import Free, Size
+
+# What stays fixed, and why: connected layers behind a Flatten, position tables, MLPs over positions, windows of attention.
+FIXED = (
+    *(
+        "alexnet",
+        "zfnet",
+        "lenet",
+        "vit_",
+        "mixer",
+        "pit_",
+        "swin",
+        "t2t",
+        "halonet",
+        "igpt",
+        "transformer",
+        "deeplab",
+    ),
+    *("deformable_deeplab", "detr", "dpt", "unet", "u_net", "fcn"),
+)
+FEW = ("resnet18", "vgg11", "efficientnet_b0", "densenet121", "googlenet")
+NAMES = [entry.name for entry in archspec.shipped() if not entry.name.startswith(FIXED)]
+each = pytest.mark.parametrize(
+    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
+
+
+def numbers(graph: Graph, sides: tuple[int, int]) -> dict[str, int]:
+    """What the free names are, where the first input has these sides."""
+    found = {}
+    for size, side in zip(graph.inputs[0].type.shape[1:], sides, strict=True):
+        assert isinstance(size, Free)
+        (name,) = size.names
+        found[name] = next(n for n in range(1, side + 1) if size.substitute({name: n}) == side)
+    return found
+
+
+def at(size: Size, known: dict[str, int]) -> int:
+    return size.substitute(known) if isinstance(size, Free) else size
+
+
+@each
+def test_at_the_usual_size_it_is_the_fixed_graph(name: str) -> None:
+    fixed, free = shipped(name), archspec.read(name, free=True)
+    height, width = fixed.inputs[0].type.shape[1:]
+    assert isinstance(height, int) and isinstance(width, int)
+    known = numbers(free, (height, width))
+    assert free.weights == fixed.weights
+    for one, other in zip(free.nodes, fixed.nodes, strict=True):
+        assert (one.name, one.op, one.inputs, one.options) == (
+            other.name,
+            other.op,
+            other.inputs,
+            other.options,
+        )
+        sizes = [tuple(at(size, known) for size in type_.shape) for type_ in one.types]
+        assert sizes == [tuple(type_.shape) for type_ in other.types], one.name
+    assert Graph.from_json(free.to_json()) == free
+
+
+@each
+def test_at_other_sizes_it_is_the_net_read_for_them(name: str) -> None:
+    free = archspec.read(name, free="H W")
+    least = max(assumed.least for assumed in free.accepts)
+    steps = max(assumed.multiple for assumed in free.accepts)
+    draw = Random(name)
+    for _ in range(2):
+        sides = tuple(steps * draw.randint(-(-max(least, 24) // steps), 64 // steps + 2) for _ in range(2))
+        known = numbers(free, sides)
+        fixed = archspec.read(name, resolution=list(sides))
+        for one, other in zip(free.nodes, fixed.nodes, strict=True):
+            sizes = [tuple(at(size, known) for size in type_.shape) for type_ in one.types]
+            assert sizes == [tuple(type_.shape) for type_ in other.types], (one.name, sides)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "googlenet", pytest.param("nasnet_a_mobile", marks=pytest.mark.slow)]
+)
+def test_the_module_runs_at_what_it_accepts_and_refuses_others(name: str) -> None:
+    free = archspec.read(name, free=True)
+    net = archspec.load(free, seed=0).eval()
+    for height, width in ((64, 96), (97, 65)):
+        x = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+        fixed = archspec.load(name, seed=0, resolution=[height, width]).eval()
+        with torch.no_grad():
+            assert torch.equal(net(x), fixed(x))
+    for assumed in free.accepts:
+        if assumed.least > 1:
+            with pytest.raises(SpecError, match="must be"):
+                net(torch.zeros(1, 3, assumed.least - 1, 96))
+            break
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("vit_ti16", "a weight's size must be known"),
+        ("mixer_s16", "must be known"),
+        ("alexnet", "must be known"),
+        ("igpt_s", "no parameter|could be free"),
+    ],
+)
+def test_what_cannot_be_free_says_why(name: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said) as caught:
+        archspec.read(name, free=True)
+    assert caught.value.problems[0].span is not None
