@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +33,7 @@ from archspec.ground.errors import Mistake
 if TYPE_CHECKING:
     from archspec.analyses.roofline import Device
     from archspec.analyses.summary import Summary
+    from archspec.graph import Graph
 
 
 _SORTED_BY = [quantity.key for quantity in SUMMED]
@@ -166,7 +168,34 @@ def _device(name: str | None) -> Device | None:
         raise typer.BadParameter(f"{mistake.message}; {mistake.help}", param_hint="--device") from None
 
 
+def _print_formulas(summary: Summary, format: TableFormat) -> None:
+    """The counts of a network with free sizes, as formulas of these."""
+    from archspec.analyses.formulas import formula, free_names
+    from archspec.analyses.summary import Summary as Counted
+
+    graph = summary.graph
+
+    def counted(quantity: str) -> str:
+        def count(sized: Graph) -> int:
+            total = Counted(sized, summary.batch, summary.dtype).total
+            return int(getattr(total, quantity))
+
+        return formula(graph, count)
+
+    found = {"params": f"{graph.parameters:,}", "macs": counted("macs"), "flops": counted("flops")}
+    if format is TableFormat.json:
+        typer.echo(json.dumps({"model": graph.name, "batch": summary.batch, **found}, indent=2))
+        return
+    for words, value in zip(("parameters", "multiply-adds", "FLOPs"), found.values(), strict=True):
+        typer.echo(f"{words:<14} {value}")
+    names = dict.fromkeys(assumed.name for assumed in free_names(graph).values())
+    typer.echo(f"\nall else is counted at a size: {' '.join(f'--set {name}=224' for name in names)}")
+
+
 def _print_one(summary: Summary, by: By, depth: int, sort: str | None, format: TableFormat) -> None:
+    if not summary.graph.is_sized:
+        _print_formulas(summary, format)
+        return
     table = breakdown(summary, by, depth, sort)
     if format is TableFormat.table:
         table.notes = [*table.notes, *cost_lines(summary)]

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 def echo_outline(graph: Graph) -> None:
     """Print name, inputs, outputs, parameters and multiply-adds."""
+    from archspec.analyses.formulas import formula
     from archspec.analyses.multiply_adds import macs
 
     try:
-        multiply_adds = f"{macs(graph):,}"
+        multiply_adds = f"{macs(graph):,}" if graph.is_sized else formula(graph, macs)
     except Mistake as mistake:
         multiply_adds = mistake.message
     typer.echo(f"{graph.name}  {_first_sentence(graph.doc)}".rstrip())
