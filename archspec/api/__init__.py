@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from archspec.api.loading import load, load_aot
     from archspec.api.loading import torch_dtype as torch_dtype
     from archspec.api.networks import blocks as blocks
-    from archspec.api.networks import repeated_blocks, resize_positions
+    from archspec.api.networks import dynamic_shapes, repeated_blocks, resize_positions
     from archspec.api.reading import BUILT as BUILT
     from archspec.api.reading import models, read, read_text, shipped, shipped_blocks
     from archspec.api.reading import parse as parse
@@ -25,6 +25,7 @@ __all__ = [
     "cost",
     "diff",
     "draw",
+    "dynamic_shapes",
     "graph_of",
     "load",
     "load_aot",
@@ -43,7 +44,7 @@ _HOMES = {
     "counting": ("cost", "diff", "scale"),
     "drawing": ("draw",),
     "loading": ("load", "load_aot", "torch_dtype"),
-    "networks": ("blocks", "graph_of", "repeated_blocks", "resize_positions"),
+    "networks": ("blocks", "dynamic_shapes", "graph_of", "repeated_blocks", "resize_positions"),
     "reading": ("BUILT", "models", "parse", "parse_value", "read", "read_text", "shipped", "shipped_blocks"),
 }
 

@@ -30,6 +30,17 @@ def repeated_blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
     return blocks(cast("Network", module))
 
 
+def dynamic_shapes(graph: Graph, *, batch: bool = True) -> dict[str, dict[int, object]]:
+    """The `dynamic_shapes` of `torch.export.export` for a network with free sizes, by input: a `Dim` for the batch and each size.
+
+    `torch.export.export(net, (x,), dynamic_shapes=tuple(dynamic_shapes(graph).values()))`. Sizes begin where no axis inside the
+    network has a size of 1, which PyTorch takes to be fixed. Raises SpecError for a size that PyTorch cannot say.
+    """
+    from archspec.backends.torch_export import dynamic_shapes as shapes_of
+
+    return shapes_of(graph, batch=batch)
+
+
 def blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
     """`repeated_blocks`, under the name that it had before 0.2."""
     warn("`archspec.blocks` is `archspec.repeated_blocks` now", DeprecationWarning, stacklevel=2)
