@@ -136,6 +136,43 @@ def test_a_formula_is_the_shape_that_torch_gives_at_every_value(steps: list[str]
             assert all(size >= 1 for size in shape)
 
 
+@settings(deadline=None, max_examples=250, derandomize=True)
+@given(
+    st.lists(STEPS, min_size=1, max_size=4),
+    st.sampled_from(
+        [
+            ("input x: [4, 4 * free S]", range(4, 40, 4)),
+            ("input x: [4, free S]; require S >= 6", range(6, 16)),
+            ("input x: [4, free S]; require S % 3 == 0", range(3, 25, 3)),
+            ("input x: [4, 2 * free S]; require S % 2 == 0 and S > 4", range(12, 36, 4)),
+        ]
+    ),
+)
+def test_a_formula_under_an_assumption_is_the_shape_that_torch_gives(
+    steps: list[str], assumed: tuple[str, range]
+) -> None:
+    given, lengths = assumed
+    try:
+        graph = net(*"\n".join([*steps, "return x"]).split("\n"), given=given)
+    except SpecError:
+        return
+    module = lower(graph, lambda g: initial_weights(g, 0)).eval()
+    length = graph.inputs[0].type.shape[1]
+    assert isinstance(length, Free)
+    (name,) = length.names
+    for value in lengths:
+        number = next(n for n in range(1, value + 1) if length.substitute({name: n}) == value)
+        out = module(torch.zeros(2, 4, value))
+        shape = [
+            size.substitute({name: number}) if isinstance(size, Free) else size
+            for size in graph.outputs[0].type.shape
+        ]
+        assert list(out.shape) == [2, *shape], (graph.outputs[0].type, value)
+    for value in set(range(1, max(lengths))) - set(lengths):
+        with pytest.raises(SpecError, match="must be"):
+            module(torch.zeros(2, 4, value))
+
+
 def at(size: Size, value: int) -> int:
     return size.substitute({"S": value}) if isinstance(size, Free) else size
 
