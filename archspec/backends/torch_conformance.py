@@ -119,7 +119,7 @@ def require_results(
                 else "",
             )
     shared = {_memory(tensor) for tensor in given} & {_memory(tensor) for tensor in results}
-    if shared and not op.view:
+    if shared and not (op.view or op.needs_order):
         raise _fault(f"what {name} runs gives the memory of its input, and {name} does not say `view`")
     if shared and op.overwritable:
         raise _fault(f"what {name} runs gives the memory of its input, and {name} says `overwritable`")

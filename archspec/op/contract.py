@@ -97,7 +97,7 @@ class Op(Called):
     takes_truths: ClassVar[bool] = False
     """Whether its first input holds truth values, which are not made real where it gives real numbers."""
     needs_order: ClassVar[bool] = False
-    """Whether it merges axes, so that its output is a view only of an input that is contiguous."""
+    """Whether it merges axes, so that whether its output is a view depends on how its input lies in memory."""
     autocasts: ClassVar[bool] = False
     """Whether it has no weights and autocast runs it in half precision."""
     saves: ClassVar[tuple[str, ...]] = ("inputs",)

@@ -64,6 +64,7 @@ class Rearrange(Movement):
         'f32[1, 5, 1] -> Rearrange("1 n () -> n") -> f32[5]',
         'bool[3, 4] -> Rearrange("a b -> a b") -> bool[3, 4]',
         'f32[] -> Rearrange("-> 1 n", n=2) -> f32[1, 2]',
+        'f32[1] -> Rearrange("1 -> n", n=2) -> f32[2]',
     )
     without_batch = True
 
@@ -86,9 +87,9 @@ class Rearrange(Movement):
 
     @property
     def needs_order(self) -> bool:  # type: ignore[override]
-        """Whether it merges axes, and that is all."""
+        """Whether it merges axes last: neighbours, or others, which may lie side by side as well, as after attention."""
         steps = outline(self.pattern)
-        return steps.merge is not None and steps.split is None and steps.order is None
+        return steps.copies or (steps.merge is not None and steps.split is None and steps.order is None)
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> as the pattern says."""
@@ -100,7 +101,7 @@ class Rearrange(Movement):
 
     def lower(self, x: TensorType) -> Lowered:
         """`torch.permute`, or `rearranged`."""
-        return rearranging(self._fitted(x), x, copies=not self.view)
+        return rearranging(self._fitted(x), x)
 
     def _fitted(self, x: TensorType) -> Fitted:
         return fitted(parsed(self.pattern), x, self.sizes)
@@ -264,21 +265,18 @@ class Einsum(Op):
         return (set(left) ^ set(right)) - set(made)
 
 
-def rearranging(found: Fitted, x: TensorType, *, copies: bool, reduce: str = "") -> Lowered:
+def rearranging(found: Fitted, x: TensorType, *, reduce: str = "") -> Lowered:
     """What rearranges a tensor as a pattern says; axes that are gone are reduced by a function of torch."""
     import torch
 
-    steps, axes = found.steps(), x.rank if not found.steps().split else len(found.steps().split or ())
+    steps = found.steps()
+    axes = x.rank if steps.split is None else len(steps.split)
     order = steps.order and (*range(x.offset), *(axis + x.offset for axis in steps.order))
-    if not reduce and order and not (steps.split or steps.new or steps.merge):
+    if not reduce and order and steps.split is None and not steps.new and steps.merge is None:
         return partial(torch.permute, dims=order)
-    settings: dict[str, Any] = {"split": steps.split, "order": order, "merge": steps.merge}
-    settings["new"] = tuple((place + x.offset, term) for place, term in steps.new)
-    settings = {name: _plain_terms(value) for name, value in settings.items() if value}
-    if steps.merge is not None:
-        settings["merge"] = _plain_terms(steps.merge)
-    if copies:
-        settings["copies"] = True
+    new = tuple((place + x.offset, term) for place, term in steps.new) or None
+    given = {"split": steps.split, "order": order, "new": new, "merge": steps.merge}
+    settings: dict[str, Any] = {n: _plain_terms(value) for n, value in given.items() if value is not None}
     if reduce:
         dims = tuple(axis - axes for axis in steps.gone)
         if not settings:
@@ -297,7 +295,6 @@ def rearranged(
     order: tuple[int, ...] | None = None,
     new: "tuple[tuple[int, Term], ...]" = (),
     merge: "tuple[Term, ...] | None" = None,
-    copies: bool = False,
 ) -> "Tensor":
     """A tensor reshaped to the sizes `split`, reduced along `dims`
     by a function of torch, permuted, repeated along `new` axes, and reshaped to `merge`.
@@ -321,8 +318,6 @@ def rearranged(
         for place, term in new:
             sizes[place] = _size(x, term)
         result = result.expand(sizes)
-    if copies:  # as reshape would, but also where it need not
-        result = result.clone(memory_format=torch.contiguous_format)
     if merge is not None:
         result = result.reshape((*batch, *(_size(x, term) for term in merge)))
     return result

@@ -99,9 +99,7 @@ class Reduce(Op):
         import torch
 
         if isinstance(self.axes, str):
-            return rearranging(
-                self._fitted(x, self.axes), x, copies=self._copies, reduce=_FUNCTIONS[self.how]
-            )
+            return rearranging(self._fitted(x, self.axes), x, reduce=_FUNCTIONS[self.how])
         axes = tuple(axis - x.rank for axis in self._axes(x))
         return partial(getattr(torch, _FUNCTIONS[self.how]), dim=axes, keepdim=self.keep)
 
