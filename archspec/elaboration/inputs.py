@@ -15,7 +15,7 @@ from archspec.elaboration.mistakes import at
 from archspec.elaboration.origins import plain_type
 from archspec.elaboration.values import BlockLayer, Environment, Tensor, describe, noun
 from archspec.graph import Input, Use
-from archspec.ground.bounds import always_equal, require_place
+from archspec.ground.bounds import always_equal, require_name_of_size, require_place
 from archspec.ground.declared import Declared, same_always
 from archspec.ground.errors import SpecError
 from archspec.ground.size import Free, Size
@@ -179,6 +179,8 @@ class Inputs:
         """What a model writes for the sizes of an input, each with its place."""
         for part in pattern:
             for free in free_sizes(part):
+                with at(free.span):
+                    require_name_of_size(free.name)
                 env.names.setdefault(free.name, self.opened.size(free.name))
             if isinstance(part, t.RestSizes | t.Name) and not env.has(part.name):
                 raise SpecError.of(

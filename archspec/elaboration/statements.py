@@ -23,7 +23,7 @@ from archspec.elaboration.values import (
     plain,
 )
 from archspec.elaboration.weights import Weights
-from archspec.ground.bounds import wished
+from archspec.ground.bounds import require_name_of_size, wished
 from archspec.ground.errors import MOST_PROBLEMS, Mistake, SpecError
 from archspec.ground.names import require_free
 from archspec.ground.source import Span
@@ -274,6 +274,9 @@ class Statements(Control[Application]):
                 first.span,
             )
         given: dict[str, Any] = {}
+        for name in names:
+            with at(first.span):
+                require_name_of_size(name)
         for (part, index), name in zip(places[-len(names) :], names, strict=True):
             if not isinstance(part, t.Name | t.RestSizes) or part.name not in parameters:
                 raise SpecError.of(

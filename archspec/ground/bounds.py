@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -52,7 +53,6 @@ class Assumption:
         if self.multiple == 1 and not before:
             return Free.named(self.name)
         name = f"{self.name}_{self.multiple}" + f"_{before}" * (before > 0)
-        _ROOTS[name] = self
         return (Free.named(name) + before) * self.multiple
 
     def and_(self, other: Assumption) -> Assumption:
@@ -78,16 +78,18 @@ def declared_by(size: Free) -> Assumption | None:
     if found is None:
         return None
     name, factor, offset = found
-    known = _ROOTS.get(name)
-    if known is None and (factor, offset) != (1, 0):
+    known = assumed_of(name)
+    if known.name == name and (factor, offset) != (1, 0):
         return None  # the size says it itself
-    shown = known.name if known else name
+    shown = known.name
     if offset % factor:
         return Assumption(shown, 1, factor + offset)
     return Assumption(shown, factor, factor + offset)
 
 
-_ROOTS: dict[str, Assumption] = {}  # what is assumed of the size that a name was made for
+_ROOT = re.compile(
+    r"(.+?)_([1-9]\d{0,8})(?:_([1-9]\d{0,8}))?", re.ASCII
+)  # names that assumptions make, and no spec may
 _WISHES: ContextVar[list[Assumption] | None] = ContextVar("wishes", default=None)
 
 
@@ -110,7 +112,21 @@ class wishes:  # noqa: N801  (as a function reads)
 
 def assumed_of(name: str) -> Assumption:
     """What a name stands for: a size of which something is assumed, or any size from 1."""
-    return _ROOTS.get(name, Assumption(name))
+    root = _ROOT.fullmatch(name)
+    if root is None:
+        return Assumption(name)
+    multiple = int(root[2])
+    return Assumption(root[1], multiple, multiple * (int(root[3] or 0) + 1))
+
+
+def require_name_of_size(name: str) -> None:
+    """Mistake where a spec gives a free size a name that could be one that an assumption makes."""
+    if _ROOT.fullmatch(name):
+        raise Mistake(
+            f"a free size cannot be named `{name}`",
+            kind="name",
+            help=f"such names are those of sizes of which something is assumed; write `{name.replace('_', '')}`",
+        )
 
 
 def weakest(size: Size, decides: Callable[[Size], bool]) -> Assumption | None:
@@ -176,7 +192,8 @@ def _advice(assumption: Assumption | None) -> str:
         return ""
     if (wished := _WISHES.get()) is not None:
         wished.append(assumption)
-    return f"it holds if {assumption}: the model can say so, `require {assumption.condition}`"
+    holds = "holds" if assumption.exact else "is decided"
+    return f"it {holds} if {assumption}: the model can say so, `require {assumption.condition}`"
 
 
 def require_least(size: Size, least: int, wrong: str, *, help: str = "") -> None:
@@ -201,11 +218,14 @@ def _inexact(found: Assumption | None) -> Assumption | None:
 
 def _checked(found: Assumption | None, difference: Size) -> Assumption | None:
     """The assumption under which a difference is 0, which is exact where it is 0 for no other size."""
-    if found is None or not isinstance(difference, Free) or difference.names != {found.name}:
+    if found is None or not isinstance(difference, Free) or len(difference.names) != 1:
         return _inexact(found)
+    (name,) = difference.names
+    known = assumed_of(name)
+    before = max(0, ceil(known.least / known.multiple) - 1)
     values = range(1, 2 * period_of(difference) + found.least + 1)
-    zero = [difference.substitute({found.name: value}) == 0 for value in values]
-    return replace(found, exact=zero == [found.meets(value) for value in values])
+    zero = [difference.substitute({name: value}) == 0 for value in values]
+    return replace(found, exact=zero == [found.meets((value + before) * known.multiple) for value in values])
 
 
 def _at_least(size: Size, least: int) -> bool:

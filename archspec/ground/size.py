@@ -59,6 +59,11 @@ class Free:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Free) and self.terms == other.terms
 
+    def __bool__(self) -> bool:
+        from archspec.ground.bounds import always_equal
+
+        return not always_equal(self, 0)
+
     def __hash__(self) -> int:
         return hash(self.terms)
 
@@ -306,8 +311,18 @@ class _Reader:
 
     def term(self, depth: int) -> Size:
         total = self.factor(depth)
-        while self.take("*"):
-            total = total * self.factor(depth)
+        while sign := self.take("*", "//"):
+            if sign == "*":
+                total = total * self.factor(depth)
+                continue
+            divisor = self.next()
+            if not divisor.isdigit() or int(divisor) < 1:
+                raise self.wrong()
+            self.place += 1
+            try:
+                total = total // int(divisor)
+            except Mistake:
+                raise self.wrong() from None
         return total
 
     def factor(self, depth: int) -> Size:
@@ -324,13 +339,4 @@ class _Reader:
                 raise self.wrong()
             self.place += 1
             value = int(token) if token.isdigit() else Free.named(token)
-        if self.take("//"):
-            divisor = self.next()
-            if not divisor.isdigit() or int(divisor) < 1:
-                raise self.wrong()
-            self.place += 1
-            try:
-                value = value // int(divisor)
-            except Mistake:
-                raise self.wrong() from None
         return value

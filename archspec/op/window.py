@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from archspec.ground.bounds import require_least
-from archspec.ground.declared import derived, number
+from archspec.ground.declared import number
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Size
 from archspec.ground.tensor import Shape, show
@@ -103,14 +103,13 @@ class Windows(NamedTuple):
             if margin is None:
                 places.append((size + s - 1) // s)
                 continue
-            room = size + (sum(margin) - extent + (s - 1 if ceil else 0))
+            last = sum(margin) - extent + (s - 1 if ceil else 0)
             by = margin[0] if margin[0] == margin[1] else f"{margin[0]} and {margin[1]}"
-            require_least(room, 0, f"a window of {extent} does not fit into {show(sizes)} padded by {by}")
-            count = room // s + 1
+            wrong = f"a window of {extent} does not fit into {show(sizes)} padded by {by}"
+            require_least(size + last, 0, wrong)
             if ceil:
-                if (count - 1) * s >= size + margin[0]:
-                    count -= 1
-                count = derived(number(count), size, how=f"windows of {extent}, {s}, {margin}, rounded up")
+                last = min(last, margin[0] - 1)
+            count = (size + last) // s + 1
             places.append(count)
         return tuple(places)
 

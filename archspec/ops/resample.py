@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from archspec.ground.bounds import always_equal
+from archspec.ground.bounds import always_equal, require_least
 from archspec.ground.declared import derived, number
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free, Size
@@ -306,8 +306,8 @@ class Upsample(Op):
         if len(scales) != len(space):
             raise Mistake(f"`scale` has {len(scales)} numbers for {len(space)} axes", kind="shape")
         sizes = [_scaled(size, scale) for size, scale in zip(space, scales, strict=True)]
-        if any(size < 1 for size in sizes):
-            raise Mistake(f"scaling {show(space)} by {self.scale} leaves nothing", kind="shape")
+        for size in sizes:
+            require_least(size, 1, f"scaling {show(space)} by {self.scale} leaves nothing")
         return x.with_shape((x.shape[0], *sizes))
 
     def flops(self, x: TensorType) -> int:
@@ -363,6 +363,7 @@ class Upsample(Op):
         return nn.Upsample(self.size, self.scale, self.mode, corners)
 
 
+_LARGEST_EXACT = 2**10  # the denominator of a scale by which a float multiplies any size exactly
 _AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 _AROUND = {"bilinear": 1, "bicubic": 2}
 """How many positions on either side an antialiased value reads, of the coarser grid."""
@@ -435,5 +436,8 @@ def _scaled(size: Size, scale: float) -> Size:
     if isinstance(scale, int):
         return size * scale
     if isinstance(size, Free):
-        fixed(size, "a size scaled by a fraction")
+        above, below = scale.as_integer_ratio()
+        if below > _LARGEST_EXACT:  # PyTorch multiplies by what a float holds of it
+            fixed(size, f"a size scaled by {scale}")
+        return size * above // below
     return derived(int(number(size) * scale), size, how=f"times {scale}")

@@ -86,7 +86,7 @@ class Reshape(Movement):
             raise Mistake("only one size of `shape` may be -1")
         have, want = _without_common(x.shape, given)
         exact = len(given) == len(self.shape)
-        if not (always_equal(have, want) if exact else have % want == 0):
+        if not (always_equal(have, want) if exact else always_equal(have % want, 0)):
             raise Mistake(
                 f"cannot reshape {show(x.shape)} to {show(self.shape)}",
                 kind="shape",

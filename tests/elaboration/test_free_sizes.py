@@ -1,6 +1,7 @@
 """Free sizes: a formula is the shape that torch gives at every value from 1 on, or the spec is refused."""
 
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
@@ -91,7 +92,7 @@ LAYERS = st.one_of(
             "Reshape([4, 1, -1]) -> PixelUnshuffle(1)", "Reshape([1, 2, -1]) -> PixelUnshuffle(2)",
             "Reshape([4, 1, -1]) -> Unfold([1, 2])", "Reshape([-1, 2, 2]) -> WindowPartition(2)",
             "Reshape([2, -1, 2]) -> WindowPartition([2, 1])", "ChannelShuffle(2)",
-            "Upsample(scale=1.5)", 'Upsample(scale=2, mode="linear")', "ArgMax", "ArgMin(axis=0, keep=true)", "CumSum",
+            "Upsample(scale=1.5)", "Upsample(scale=0.5)", 'Conv(4, 3, stride=2, padding="tf_same")', "Conv(4, 4, stride=4)", 'Upsample(scale=2, mode="linear")', "ArgMax", "ArgMin(axis=0, keep=true)", "CumSum",
             "Flip([0, 1])", "Normalize", "Normalize(axis=0)", "RMSNorm(axis=0)", "Norm(-1)", "Detach", "Floor",
             'Rearrange("c l -> l c")', 'Rearrange("c l -> (l c)")', 'Rearrange("(c p) l -> c (l p)", p=2)',
             'Rearrange("c (l p) -> (p c) l", p=2)', 'Rearrange("c l -> n (l c)", n=3)', 'Rearrange("... l -> (l ...) 1")',
@@ -173,8 +174,8 @@ def test_a_formula_under_an_assumption_is_the_shape_that_torch_gives(
             module(torch.zeros(2, 4, value))
 
 
-def at(size: Size, value: int) -> int:
-    return size.substitute({"S": value}) if isinstance(size, Free) else size
+def at(size: Size, value: int, other: int = 1) -> int:
+    return size.substitute({"S": value, "T": other}) if isinstance(size, Free) else size
 
 
 # ------------------------------------------------------------------ what is refused, and what is not
@@ -239,15 +240,81 @@ def test_a_size_is_possible_if_it_is_at_least_1_for_all_values(size: Size, possi
 
 def combined(parts: tuple[str, Size, Size]) -> Size:
     sign, left, right = parts
+    if sign in "/%":
+        below = 2 + right % 5 if isinstance(right, int) else 3
+        return left // below if sign == "/" else left % below
     return left + right if sign == "+" else left - right if sign == "-" else left * right
 
 
 names = st.sampled_from([S, T])
 polynomials = st.recursive(
     st.one_of(names, st.integers(-3, 3)),
-    lambda inner: st.tuples(st.sampled_from("+-*"), inner, inner).map(combined),
+    lambda inner: st.tuples(st.sampled_from("+-*/%"), inner, inner).map(combined),
     max_leaves=6,
 )
+
+
+@settings(deadline=None, max_examples=500, derandomize=True)
+@given(polynomials, st.integers(2, 9))
+def test_quotients_and_remainders_are_those_of_numbers_at_every_value(size: Size, below: int) -> None:
+    quotient, rest = size // below, size % below
+    for formula in (size, quotient, rest):
+        assert not isinstance(formula, Free) or Free.parse(str(formula)) == formula
+    for s, t in product(range(1, 12), (1, 2, 5, 9)):
+        value = at(size, s, t)
+        assert (at(quotient, s, t), at(rest, s, t)) == divmod(value, below)
+        if isinstance(size, Free):
+            assert (
+                size.replaced({"S": s, "T": t})
+                == value
+                == at(size.replaced({"S": S + (s - 1), "T": t}), 1, t)
+            )
+
+
+def test_a_product_divided_is_read_as_it_is_printed() -> None:
+    for size in (S * T // 2, S * (T // 2), 3 * (S * T // 4) + S):
+        assert isinstance(size, Free)
+        assert Free.parse(str(size)) == size
+        assert Free.parse(str(size)).substitute({"S": 3, "T": 3}) == size.substitute({"S": 3, "T": 3})
+
+
+@pytest.mark.parametrize(
+    ("line", "assumed"),
+    [
+        ("return x -> Conv(4, 7, padding=0)", "S >= 7"),
+        ("return x -> Reshape([-1, 6])", "S % 3 == 0"),
+        ("return x[:, 1:] + x[:, :-1]", "S >= 2"),
+        ("return x -> Split(2, axis=1) -> Add", "S % 2 == 0"),
+        ("return x -> Reshape([2, 2, -1]) -> PixelUnshuffle(2)", "S % 2 == 0"),
+        ("return x -> Upsample(scale=0.25)", "S >= 4"),
+        ("y = x -> Conv(4, 3, stride=2); return x + (y -> Upsample(scale=2))", "S % 2 == 0"),
+    ],
+)
+def test_the_weakest_assumption_that_decides_is_told_and_does(line: str, assumed: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        net(*line.split("; "))
+    assert f"the model can say so, `require {assumed}`" in caught.value.problems[0].help
+    net(f"require {assumed}", *line.split("; "))
+
+
+def test_what_would_make_it_false_is_not_said_to_make_it_hold() -> None:
+    with pytest.raises(SpecError) as caught:
+        net("require S % 2 == 1", "return x")
+    assert caught.value.problems[0].help.startswith("it is decided if S is a multiple of 2")
+
+
+def test_several_assumptions_of_one_size_are_met_at_once() -> None:
+    graph = net("require S >= 8 and S % 3 == 0 and S % 2 == 0", "return x")
+    assert [str(assumption) for assumption in graph.accepts] == ["S is a multiple of 6 and at least 12"]
+    again = Graph.from_json(graph.to_json())
+    assert again == graph
+    assert again.accepts == graph.accepts
+
+
+@pytest.mark.parametrize("name", ["S_4", "S_4_2", "a_b_1"])
+def test_no_size_can_be_named_as_assumptions_name_sizes(name: str) -> None:
+    with pytest.raises(SpecError, match="a free size cannot be named"):
+        net("require S % 4 == 0", "return x, y", given=f"input x: [4, free S]; input y: [free {name}]")
 
 
 @settings(deadline=None, max_examples=300, derandomize=True)
