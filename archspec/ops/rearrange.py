@@ -331,8 +331,11 @@ def multiplied(a: "Tensor", b: "Tensor", *, equation: str) -> "Tensor":
 
 
 def _size(x: "Tensor", term: "Term | tuple[int, tuple[tuple[int, int], ...]]") -> int:
-    factor, axes = term
-    return prod((x.shape[axis] // divisor for axis, divisor in axes), start=factor)
+    """The size that a term says."""
+    size, axes = term
+    for axis, divisor in axes:  # in a form that torch.compile follows
+        size *= x.shape[axis] // divisor
+    return size
 
 
 def _plain_terms(value: Any) -> Any:

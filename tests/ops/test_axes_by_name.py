@@ -312,6 +312,21 @@ def test_what_lies_side_by_side_again_is_not_copied() -> None:
     assert net(x.contiguous()).data_ptr() != x.data_ptr()
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_patterns_compile_as_one_graph(dynamic: bool) -> None:
+    net = archspec.load(
+        archspec.read_text(
+            "model Net:\n    input x: [3, 8, 12]\n"
+            '    y = x -> Rearrange("c (h p) (w q) -> (h w) (p q c)", p=4, q=2) -> Rearrange("n c -> (n k) c", k=2)\n'
+            '    return (y, y) -> Einsum("n d, m d -> n m"), x -> Reduce("max", "c (h 2) (w 2) -> (h w) c")\n'
+        )
+    )
+    x = torch.randn(2, 3, 8, 12)
+    compiled = torch.compile(net, backend="eager", fullgraph=True, dynamic=dynamic)
+    for found, wanted in zip(compiled(x), net(x), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def test_a_pattern_survives_json_and_is_shown_as_written() -> None:
     layer = 'Rearrange("(h p) w c -> h w (p c)", p=4)'
     graph = archspec.read_text(f"model Net:\n    input x: [8, 4, 6]\n    return x -> {layer}\n")
