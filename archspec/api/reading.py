@@ -191,14 +191,19 @@ def free_names(free: bool | str | Iterable[str]) -> tuple[str, ...] | None:
     """The names of sizes to be left open, none for the usual ones; None where nothing is. Raises SpecError for no names."""
     if isinstance(free, bool):
         return () if free else None
-    names = tuple(free.replace(",", " ").split() if isinstance(free, str) else free)
+    given: object = free
+    names: tuple[object, ...] = ()
+    if isinstance(given, str):
+        names = tuple(given.replace(",", " ").split())
+    elif isinstance(given, list | tuple):
+        names = tuple(given)
     if not names or len(set(names)) < len(names) or not all(isinstance(n, str) and is_name(n) for n in names):
         raise SpecError.of(
             "argument",
             "`free` is True, or distinct names of sizes",
             help='as in `free="H W"` or `free=["H", "W"]`',
         )
-    return names
+    return tuple(map(str, names))
 
 
 def refuse_late(why: str, names: Iterable[str]) -> None:

@@ -173,11 +173,18 @@ _LARGEST_LEAST = 1 << 16
 # ------------------------------------------------------------------ questions
 
 
-def undecided(question: str, where: str = "", assumption: Assumption | None = None) -> Mistake:
+def undecided(
+    question: str,
+    where: str = "",
+    assumption: Assumption | None = None,
+    denied: Assumption | None = None,
+) -> Mistake:
     """The mistake of asking what depends on the number that a free size takes; `where` gives an example.
 
-    `assumption` would decide it.
+    `assumption` would decide it, `denied` so that it does not hold.
     """
+    if assumption is None and denied is not None and (wished := _WISHES.get()) is not None:
+        wished.append(replace(denied, exact=False))
     return Mistake(
         f"`{question}` depends on the value of a free size",
         kind="free",
@@ -255,8 +262,8 @@ def always_equal(left: Size, right: Size) -> bool:
     raise undecided(
         f"{left} == {right}",
         _both(difference, lambda value: value == 0),
-        _checked(weakest(difference, lambda made: _at_least(made, 0) and _at_least(-made, 0)), difference)
-        or _inexact(weakest(difference, lambda made: _at_least(made, 1) or _at_least(-made, 1))),
+        _checked(weakest(difference, lambda made: _at_least(made, 0) and _at_least(-made, 0)), difference),
+        denied=weakest(difference, lambda made: _at_least(made, 1) or _at_least(-made, 1)),
     )
 
 

@@ -7,7 +7,7 @@ from math import ceil, log2
 from typing import TYPE_CHECKING, Literal
 
 from archspec.ground.bounds import always_equal
-from archspec.ground.declared import use_unless_same
+from archspec.ground.declared import use, use_unless_same
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Op, PositiveInt
@@ -128,6 +128,8 @@ class IRFFT2(_Fourier):
         size = 2 * (values - 1) if self.size is None else self.size
         if self.size is None and always_equal(values, 1):
             size = 1
+        if self.size is not None:
+            use(values)
         if self.size is not None and not always_equal(self.size // 2 + 1, values):
             raise Mistake(
                 f"an axis of {self.size} has a spectrum of {self.size // 2 + 1} values, not {values} as in {show(real.shape)}",

@@ -163,6 +163,12 @@ class Einsum(Op):
             raise Mistake(
                 f"Einsum takes tensors of the same dtype, not {a.dtype} and {b.dtype}", kind="shape"
             )
+        if not a.floating and a.dtype != "i64":
+            raise Mistake(
+                f"Einsum takes real numbers or i64, not {a.dtype}",
+                kind="dtype",
+                help='`-> Cast("i64")` first',
+            )
         names, sizes = self._names(a, b), self._sizes(a, b)
         return replace(a, shape=tuple(sizes[name] for name in names[2]), batched=a.batched or b.batched)
 

@@ -350,17 +350,24 @@ class Upsample(Op):
 
         corners = None if self.mode == "nearest" else self.align_corners
         if self.antialias:
-            from torch.nn import functional
-
-            return partial(
-                functional.interpolate,
-                size=self.size,
-                scale_factor=self.scale,
-                mode=self.mode,
-                align_corners=corners,
-                antialias=True,
-            )
+            return partial(antialiased, size=self.size, scale=self.scale, mode=self.mode, corners=corners)
         return nn.Upsample(self.size, self.scale, self.mode, corners)
+
+
+def antialiased(x: "Tensor", *, size: Any, scale: Any, mode: str, corners: bool | None) -> "Tensor":
+    """An image resized without aliasing; in f32 on a CPU, which has no kernel for half precision."""
+    from torch.nn import functional
+
+    halved = x.device.type == "cpu" and x.element_size() == 2
+    resized = functional.interpolate(
+        x.float() if halved else x,
+        size=size,
+        scale_factor=scale,
+        mode=mode,
+        align_corners=corners,
+        antialias=True,
+    )
+    return resized.to(x.dtype)
 
 
 _LARGEST_EXACT = 2**10  # the denominator of a scale by which a float multiplies any size exactly
