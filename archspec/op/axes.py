@@ -230,7 +230,7 @@ def fitted(pattern: Pattern, x: TensorType, given: Sequence[tuple[str, int]]) ->
                     label=f"of {show(x.shape)}",
                 )
             continue
-        if size % inner != 0:
+        if size % inner:
             raise Mistake(
                 f"{inner} does not divide the axis `{shown}` of {size}",
                 kind="shape",

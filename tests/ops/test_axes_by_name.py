@@ -253,6 +253,15 @@ def test_tensors_that_do_not_fit_each_other_are_refused(layer: str, said: str) -
     assert said in caught.value.problems[0].message
 
 
+def test_a_free_size_that_may_not_divide_says_what_would_decide_it() -> None:
+    text = 'model Net:\n    input x: [4, {}]\n    return x -> Rearrange("c (l p) -> l (p c)", p=4)\n'
+    assert str(archspec.read_text(text.format("8 * free S")).outputs[0].type) == "f32[2*S, 16]"
+    with pytest.raises(SpecError) as caught:
+        archspec.read_text(text.format("free S"))
+    (problem,) = caught.value.problems
+    assert problem.kind == "free" and "S is a multiple of 4" in f"{problem.label} {problem.help}"
+
+
 def test_a_network_runs_at_other_sizes_than_declared() -> None:
     net = archspec.load(
         archspec.read_text(
