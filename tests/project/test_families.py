@@ -23,7 +23,7 @@ def one_of_each() -> list[str]:
 
 
 NOT_OF_IMAGES = ("igpt", "transformer")  # but of sequences of colours and of words
-DENSE = ("context", "deeplab")  # a class per pixel
+DENSE = ("context", "deeplab", "fcn", "fpn", "unet", "detr")  # a class per pixel, maps of features, boxes
 IMAGES = [name for name in one_of_each() if not name.startswith(NOT_OF_IMAGES)]
 CLASSIFIERS = [name for name in IMAGES if not name.startswith(DENSE)]
 
