@@ -19,6 +19,7 @@ from archspec.backends.drawing import Backend, formats
 from archspec.backends.palette import THEMES
 from archspec.graph import Ref
 from archspec.op import Op
+from archspec.ops.weights import Own
 
 PICTURES = Path(__file__).parent / "pictures"
 GALLERY = Path(__file__).parents[2] / "docs" / "gallery"
@@ -372,10 +373,8 @@ def test_channels_of_grids_of_tokens_stand_last() -> None:
 @every_network
 def test_the_stages_are_all_there_is_but_the_models_own_weights(name: str) -> None:
     graph = shipped(name)
-    nodes = {node.name for node in graph.nodes}
-    own = sum(
-        prod(w.shape) for key, w in graph.weights.items() if w.trainable and key in nodes and "." not in key
-    )
+    held = {node.name for node in graph.nodes if node.scope == 0 and isinstance(node.op, Own)}
+    own = sum(prod(w.shape) for key, w in graph.weights.items() if w.trainable and key in held)
     assert sum(row.params for row in stages(Summary(graph))) == graph.parameters - own
 
 
