@@ -22,6 +22,8 @@ from archspec.backends.torch_fx import lower
 from archspec.backends.torch_weights import empty, initial_weights
 from archspec.graph import Graph, Node, Ref
 from archspec.ground.errors import Mistake
+from archspec.ground.size import Free, Size
+from archspec.ground.tensor import BATCH as SAMPLES
 from archspec.ground.tensor import TensorType, dtype, torch_name
 from archspec.op import Op
 from archspec.op.dependence import Reach
@@ -166,7 +168,8 @@ def check_run(example: str) -> None:
     )
     results = _tensors(lower(graph, lambda g: initial_weights(g, 0))(*batch_of(graph, "cpu", 3)))
     for type_, result in zip(expected, results, strict=True):
-        shape = (3, *type_.shape)
+        sizes = tuple(3 if isinstance(size, Free) else size for size in type_.shape)
+        shape = (3, *sizes) if type_.batched else sizes
         _require(
             tuple(result.shape) == shape,
             example,
@@ -288,9 +291,18 @@ def _require(holds: bool, example: str, otherwise: str) -> None:
 
 def _types(text: str) -> list[TensorType]:
     return [
-        TensorType(tuple(int(size) for size in shape.split(",") if size.strip()), dtype(name))
+        TensorType(
+            sizes := tuple(map(_size, shape.split(","))) if shape.strip() else (),
+            dtype(name),
+            SAMPLES not in map(str, sizes),
+        )
         for name, shape in re.findall(_TYPE, text)
     ]
+
+
+def _size(text: str) -> Size:
+    """A number, or the number of samples, of a tensor that holds them all."""
+    return Free.named(SAMPLES) if text.strip() == SAMPLES else int(text)
 
 
 def _tensors(out: Any) -> list[Tensor]:

@@ -216,10 +216,25 @@ def _inside(parts: Sequence[Part]) -> Iterator[Part]:
         yield from _inside(part.parts)
 
 
+def _reached(graph: Graph) -> set[str]:
+    """The nodes that an input reaches; the others are weights, and what is made of weights alone."""
+    reached = {given.name for given in graph.inputs}
+    reached.update(node.name for node in graph.nodes if _reads(node, reached))
+    return reached
+
+
+def _reads(node: Node, reached: set[str]) -> bool:
+    if reached.isdisjoint(ref.producer for ref in node.operands):
+        return False
+    reached.add(node.name)
+    return True
+
+
 class _Drawing:
     def __init__(self, graph: Graph, opens: Opens, weights: bool) -> None:
         self.graph, self.opens, self.weights = graph, opens, weights
         self.count = 0
+        self.reached = _reached(graph)
         self.home: dict[str, int] = {}  # the closed box that each node is in
         self.given: dict[Ref, int] = {}  # the ends at which values come in
         # The open boxes around each node that stand for several blocks, and which of these it is in.
@@ -240,7 +255,7 @@ class _Drawing:
         for part in parts:
             members = [member for row in rows for member in row[position : position + part.members]]
             position += part.members
-            if part.node is not None and not self.weights and not any(t.batched for t in part.types):
+            if part.node is not None and not self.weights and part.node.name not in self.reached:
                 continue  # a weight, or what is made of weights alone
             box = self.box(part.label, part, part.types, part.inputs)
             if isinstance(members[0], int) and part.kind:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from itertools import product
 from math import lcm, prod
 from typing import Any
 
 from archspec.analyses.formatting import short
-from archspec.graph import Apply, Graph
+from archspec.graph import Apply, Function, Graph
 from archspec.ground.bounds import Assumption, assumed_of, period_of
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free
-from archspec.ground.tensor import TensorType
+from archspec.ground.tensor import BATCH, TensorType
 from archspec.op import Op
 
 _DEGREE = 2  # of a count in each size: attention compares each position with each
@@ -35,6 +35,17 @@ def at_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
             raise Mistake(f"{shown} is {size}, but it has to be so that {names[name]}", kind="free")
         known[name] = _inner(names[name], size)
     return _with_numbers(graph, known)
+
+
+def of_batch(graph: Graph, batch: int) -> Graph:
+    """The network with a number of samples where they are an axis of a tensor; as it is where they are not."""
+    functions = (f for f in graph.functions if any(BATCH in s.names for s in _free_sizes(f)))
+    return _with_numbers(graph, {BATCH: batch}) if next(functions, None) else graph
+
+
+def _free_sizes(function: Function) -> Iterator[Free]:
+    for type_ in (*function.inputs, *(type_ for step in function.steps for type_ in step.types)):
+        yield from (size for size in type_.shape if isinstance(size, Free))
 
 
 def formula(graph: Graph, count: Callable[[Graph], int]) -> str:
@@ -100,10 +111,9 @@ def _step(graph: Graph, name: str, assumed: Assumption) -> int:
     """A number of whose multiples all quotients of a size are whole."""
     found = 1
     for function in graph.functions:
-        for type_ in (*function.inputs, *(type_ for step in function.steps for type_ in step.types)):
-            for size in type_.shape:
-                if isinstance(size, Free) and name in size.names:
-                    found = lcm(found, period_of(size))
+        for size in _free_sizes(function):
+            if name in size.names:
+                found = lcm(found, period_of(size))
     return found * assumed.multiple
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archspec.analyses.formulas import of_batch
 from archspec.graph import Graph
 from archspec.ground.tensor import fixed
 from archspec.op import Op
@@ -12,5 +13,6 @@ def macs(graph: Graph) -> int:
 
     Papers print them as "FLOPs". Raises Mistake when they depend on a free size.
     """
+    graph = of_batch(graph, 1)
     each = graph.totals(lambda function, step: function.ask(step, Op.macs))
     return fixed(each[-1], "the number of multiply-adds")

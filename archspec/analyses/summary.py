@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archspec.analyses.cost import Cost, Counts, weight_bytes
+from archspec.analyses.formulas import of_batch
 from archspec.analyses.hierarchy import Part, hierarchy
 from archspec.analyses.memory import Peak, peak_memory, saved_memory
 from archspec.analyses.paths import depth, path_count, path_lengths
@@ -30,6 +31,10 @@ class Summary:
     batch: int = 1
     dtype: DType | None = None
     device: Device | None = None
+
+    def __post_init__(self) -> None:
+        # Where samples are an axis of a tensor, there are as many as the batch has.
+        object.__setattr__(self, "graph", of_batch(self.graph, self.batch))
 
     @cached_property
     def counts(self) -> Counts:

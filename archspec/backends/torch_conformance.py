@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from archspec.ground.errors import Mistake
 from archspec.ground.guarding import FAULT
 from archspec.ground.size import Free
+from archspec.ground.tensor import BATCH as SAMPLES
 from archspec.ground.tensor import TensorType, torch_name
 from archspec.op import Lowered, Op, Weight, shipped
 from archspec.op.inference import infer
@@ -176,14 +177,16 @@ def _fixed(type_: TensorType) -> TensorType:
     """The type with numbers for its free sizes."""
     return type_.with_shape(
         [
-            size.substitute(dict.fromkeys(size.names, A_FREE_SIZE)) if isinstance(size, Free) else size
+            size.substitute({**dict.fromkeys(size.names, A_FREE_SIZE), SAMPLES: BATCH})
+            if isinstance(size, Free)
+            else size
             for size in type_.shape
         ]
     )
 
 
 def _shape(type_: TensorType) -> tuple[int, ...]:
-    sizes = tuple(size for size in type_.shape if isinstance(size, int))
+    sizes = tuple(size for size in _fixed(type_).shape if isinstance(size, int))
     return (BATCH, *sizes) if type_.batched else sizes
 
 

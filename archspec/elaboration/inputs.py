@@ -19,7 +19,7 @@ from archspec.ground.bounds import always_equal, require_name_of_size, require_p
 from archspec.ground.declared import Declared, same_always
 from archspec.ground.errors import SpecError
 from archspec.ground.size import Free, Size
-from archspec.ground.tensor import DType, TensorType, dtype, show
+from archspec.ground.tensor import BATCH, DType, TensorType, dtype, show
 from archspec.op.inference import require_possible, tensors
 from archspec.syntax import tree as t
 
@@ -179,6 +179,13 @@ class Inputs:
         """What a model writes for the sizes of an input, each with its place."""
         for part in pattern:
             for free in free_sizes(part):
+                if free.name == BATCH:
+                    raise SpecError.of(
+                        "name",
+                        f"`{BATCH}` is the number of samples, which is free anyway",
+                        free.span,
+                        help="name the size otherwise",
+                    )
                 with at(free.span):
                     require_name_of_size(free.name)
                 env.names.setdefault(free.name, self.opened.size(free.name))

@@ -14,6 +14,7 @@ from archspec.ground.errors import Mistake
 from archspec.ground.names import is_name
 from archspec.ground.size import Free
 from archspec.ground.source import Location
+from archspec.ground.tensor import BATCH
 from archspec.op import Op
 from archspec.op.initialisation import Initialiser
 from archspec.ops.weights import Constant, Own
@@ -79,6 +80,8 @@ def require_size(size: object, free: set[str]) -> None:
         declares = linear(size)
         if declares is not None and declares[0] not in free:
             require_name(declares[0], "a free size")
+            if declares[0] == BATCH:
+                raise wrong(f"no input can declare the size `{BATCH}`")
             free.add(declares[0])
         elif not size.names or not size.names <= free:
             raise wrong(f"`{size}` has a free size that no input declares")

@@ -34,7 +34,7 @@ from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import LONGEST_NAME, is_full_name, is_label, require_free
 from archspec.ground.size import Free
 from archspec.ground.source import Location
-from archspec.ground.tensor import TensorType
+from archspec.ground.tensor import BATCH, TensorType
 from archspec.op.inference import Inferred, infer, require_few_constants, require_possible
 from archspec.ops.weights import Tied
 
@@ -224,7 +224,7 @@ class _Validation:
             raise wrong("an input has no tensor type")
         for size in type_.shape:
             if isinstance(size, Free):
-                if not size.names <= self.free:
+                if not size.names <= self.free | {BATCH}:
                     raise wrong(f"`{size}` has a free size that no input of the network declares")
                 require_place(size)
             elif type(size) is not int or size < 1:

@@ -17,6 +17,8 @@ DType = Literal["f16", "bf16", "f32", "f64", "i8", "u8", "i16", "i32", "i64", "b
 
 Shape = tuple[Size, ...]
 
+BATCH = "batch"  # the free size that is the number of samples, of a tensor that holds them all
+
 _LONG_NAMES = {
     "float16": "f16", "half": "f16", "bfloat16": "bf16", "float32": "f32", "float": "f32",
     "float64": "f64", "double": "f64", "int8": "i8", "uint8": "u8", "int16": "i16", "int32": "i32",

@@ -31,7 +31,7 @@ HALF = ("f16", "bf16")
 
 
 def like(type_: TensorType) -> torch.Tensor:
-    shape = (2,) * type_.batched + type_.shape
+    shape = (2,) * type_.batched + tuple(2 if str(size) == "batch" else size for size in type_.shape)
     return torch.ones(shape, dtype=getattr(torch, torch_name(type_.dtype)))  # type: ignore[arg-type]
 
 

@@ -55,7 +55,10 @@ def test_a_batch_may_be_empty_or_a_single_sample(op: str, example: str, size: in
             continue  # statistics of a single value, which PyTorch refuses
         out = module.train(training)(*batch_of(graph, "cpu", size))
         outs = [out] if isinstance(out, torch.Tensor) else list(out)
-        assert [tuple(o.shape) for o in outs] == [(size, *t.shape) for t in expected]
+        shapes = [tuple(size if str(side) == "batch" else side for side in t.shape) for t in expected]
+        assert [tuple(o.shape) for o in outs] == [
+            (size,) * t.batched + shape for t, shape in zip(expected, shapes, strict=True)
+        ]
 
 
 @pytest.mark.parametrize(
