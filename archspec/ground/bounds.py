@@ -183,8 +183,8 @@ def undecided(
 
     `assumption` would decide it, `denied` so that it does not hold.
     """
-    if assumption is None and denied is not None and (wished := _WISHES.get()) is not None:
-        wished.append(replace(denied, exact=False))
+    if assumption is None and denied is not None:
+        assumption = replace(denied, exact=False)
     return Mistake(
         f"`{question}` depends on the value of a free size",
         kind="free",
