@@ -326,6 +326,8 @@ def attend(
         k, v = (_for_heads(x, q.shape[-3]) for x in (k, v))
     if is_causal and (bias is not None or mask is not None or at_end or softcap is not None):
         past = k.shape[-2] - q.shape[-2] if at_end else 0
+        if past < 0:
+            raise ValueError(f"there are fewer keys than queries: {k.shape[-2]} and {q.shape[-2]}")
         causal = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril(past)
         mask, is_causal = causal if mask is None else mask & causal, False
     if softcap is not None:
