@@ -139,7 +139,17 @@ def cost(
         elif len(specs) > 1:
             print_comparison([summary(spec, points[0]) for spec in specs], format)
         else:
-            _print_one(summary(specs[0], points[0]), by, depth, sort, format)
+            counted = summary(specs[0], points[0])
+            if not counted.graph.is_sized:
+                refuse_idle(
+                    context,
+                    "of free sizes, the costs of the whole network are formulas",
+                    "by",
+                    "depth",
+                    "sort",
+                    "device",
+                )
+            _print_one(counted, by, depth, sort, format)
     except Mistake as mistake:
         raise mistake.at(None) from None
 
@@ -183,6 +193,10 @@ def _print_formulas(summary: Summary, format: TableFormat) -> None:
         return formula(graph, count)
 
     found = {"params": f"{graph.parameters:,}", "macs": counted("macs"), "flops": counted("flops")}
+    if format not in (TableFormat.table, TableFormat.json):
+        raise typer.BadParameter(
+            "formulas of free sizes are printed as a table or as json", param_hint="--format"
+        )
     if format is TableFormat.json:
         typer.echo(json.dumps({"model": graph.name, "batch": summary.batch, **found}, indent=2))
         return

@@ -453,12 +453,17 @@ def test_what_is_not_a_parameter_of_the_model_is_a_mistake_of_the_spec() -> None
     assert "Traceback" not in done.stderr
 
 
-def test_a_free_size_is_told(tmp_path: Path) -> None:
+def test_costs_of_free_sizes_are_formulas(tmp_path: Path) -> None:
     (tmp_path / "free.arch").write_text("model Net:\n    input x: [free S, 4]\n    return x -> Linear(2)\n")
     done = command("cost", "free.arch", folder=tmp_path)
-    assert done.returncode == 1
-    assert "S is free" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
+    assert "multiply-adds  8 * S\n" in done.stdout
+    assert "FLOPs          18 * S\n" in done.stdout
+    assert '"macs": "8 * S"' in command("cost", "free.arch", "--format", "json", folder=tmp_path).stdout
+    assert "multiply-adds    80;" in command("cost", "free.arch", "--set", "S=10", folder=tmp_path).stdout
+    idle = command("cost", "free.arch", "--by", "op", folder=tmp_path)
+    assert idle.returncode == 2 and "no effect" in idle.stderr
+    assert command("cost", "free.arch", "--format", "csv", folder=tmp_path).returncode == 2
 
 
 def test_a_plot_in_another_format_is_refused(tmp_path: Path) -> None:
