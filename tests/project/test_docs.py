@@ -36,6 +36,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from warnings import catch_warnings, simplefilter
 
 import pytest
+from free_sizes import free_size_table
 from nets import sized
 
 import archspec
@@ -269,6 +270,7 @@ def with_tables(text: str) -> str:
     """A document with the tables that the classes and the shipped specs give."""
     tables = {
         "ops": op_tables,
+        "free sizes": free_size_table,
         "functions": function_table,
         "initialisations": initialisation_table,
         "quantities": quantity_table,
