@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 from warnings import warn
 
-from archspec.api.arguments import checked, flag, mapping, wrong
+from archspec.api.arguments import checked, flag, mapping
 from archspec.graph import Graph, graph_of
 
 if TYPE_CHECKING:
@@ -30,15 +30,7 @@ def repeated_blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
     return blocks(cast("Network", module))
 
 
-def _is_graph(name: str, value: object) -> Graph:
-    if not isinstance(value, Graph):
-        raise wrong(
-            name, "a graph", value, "`archspec.read` gives one, and `archspec.graph_of` that of a network"
-        )
-    return value
-
-
-@checked(graph=_is_graph, batch=flag)
+@checked(batch=flag)
 def dynamic_shapes(graph: Graph, *, batch: bool = True) -> dict[str, dict[int, object]]:
     """The `dynamic_shapes` of `torch.export.export` for a network with free sizes, by input: a `Dim` for the batch and each size.
 
