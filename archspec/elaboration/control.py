@@ -76,8 +76,10 @@ class Control(Generic[In]):
 
     def returned(self, statement: t.Return, env: Environment) -> Returned:
         """What a `return` gives: a value, or a tuple of several."""
-        values = [self.evaluator.evaluate(output.value, env) for output in statement.outputs]
-        return Returned(values[0] if len(values) == 1 else tuple(values))
+        expressions = [output.value for output in statement.outputs]
+        values = self.evaluator.spread_out(expressions, env)
+        alone = len(expressions) == 1 and not isinstance(expressions[0], t.Spread)
+        return Returned(values[0] if alone else tuple(values))
 
     def _require(self, statement: t.Require, env: Environment) -> None:
         if not self.evaluator.truth(statement.test, env):

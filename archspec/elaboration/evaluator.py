@@ -133,8 +133,10 @@ class Evaluator:
         return values
 
     def spread(self, node: t.Spread, env: Environment) -> list[Any] | tuple[Any, ...]:
-        """The items that `*row` stands for."""
+        """The items that `*row` stands for; `*(x -> layer)` for what the layer gives, be it one tensor or several."""
         value = self.evaluate(node.value, env)
+        if isinstance(node.value, t.Chain) and isinstance(value, Tensor):
+            value = (value,)
         if not isinstance(value, list | tuple):
             raise SpecError.of("type", f"`*` takes a list or a tuple, not {noun(value)}", node.span)
         return self.budget.weighed(value, node.span)

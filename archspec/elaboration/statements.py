@@ -204,7 +204,11 @@ class Statements(Control[Application]):
         tensors: list[Tensor] = []
         names: list[str] = []
         for output in statement.outputs:
-            value = self.evaluator.evaluate(output.value, env)
+            value = (
+                self.evaluator.spread(output.value, env)
+                if isinstance(output.value, t.Spread)
+                else self.evaluator.evaluate(output.value, env)
+            )
             several = list(value) if isinstance(value, list | tuple) else [value]
             for tensor in several:
                 if not isinstance(tensor, Tensor):

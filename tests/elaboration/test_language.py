@@ -1273,6 +1273,26 @@ def test_outputs_of_a_step_spread_out() -> None:
     assert read == [("split", 0), ("split", 1), ("split", 2), ("x", 0)]
 
 
+def test_items_are_returned() -> None:
+    """By blocks, each in its place."""
+    split = "block Parts(count: int):\n    input x\n    return (x, *(x -> Split(count)), *[x])\n"
+    graph = net("return x -> Parts(3)", before=split)
+    returned = [(output.value.producer, output.value.output) for output in graph.outputs]
+    assert returned == [("x", 0), *(("parts.split", i) for i in range(3)), ("x", 0)]
+    with pytest.raises(archspec.SpecError, match="must return tensors, not the number 1"):
+        net("return (x, *[1])")
+    with pytest.raises(archspec.SpecError, match="at least one tensor"):
+        net("return (*[],)")
+
+
+def test_what_a_layer_gives_spreads_out_be_it_one_tensor() -> None:
+    for count in (1, 3):
+        graph = net(f"return (*(x -> Split({count})), x) -> Concat")
+        assert len(graph.nodes[-1].inputs) == count + 1
+    with pytest.raises(archspec.SpecError, match=r"takes a list or a tuple, not a tensor"):
+        net("y = x -> ReLU", "return (*y, x) -> Concat")
+
+
 # ------------------------------------------------------------------ defaults from the sizes of inputs
 
 MLP = """

@@ -28,6 +28,13 @@ def kept(text: str, expression: str) -> object:
     return graph.scopes[-1].arguments["kept"]
 
 
+def test_items_of_a_row_are_returned() -> None:
+    """A `return` of a row gives a tuple, however long it is."""
+    text = "def row(items):\n    return (*items,)\n\ndef more(items):\n    return (0, *items)\n"
+    expression = "[row([1, 2]) == (1, 2), row([1]) == (1,), row([]) == (), more([1, 2]) == (0, 1, 2)]"
+    assert kept(text, expression) == [True] * 4
+
+
 class Lines:
     """Random lines that are a function's body in Python and here alike."""
 
