@@ -26,6 +26,8 @@ from archspec.syntax import tree as t
 if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
 
+MOST_INPUTS = 1_000  # in a list of a model's
+
 
 @dataclass(slots=True)
 class Application:
@@ -75,6 +77,13 @@ class Inputs:
             application.env.names[statement.name] = self._next(statement, application, wanted, statement.name)
             return
         many = self._count(statement, application)
+        if application.root and many > MOST_INPUTS:
+            raise SpecError.of(
+                "budget",
+                f"a model takes at most {MOST_INPUTS:,} tensors as `{statement.name}`, not {many:,}",
+                statement.span,
+                help=f"one tensor with an axis more holds them: `input {statement.name}: [{many}, 3, 224, 224]`",
+            )
         taken: list[Tensor] = []
         for i in range(many):
             self.budget.spend(NEW_NODE, statement.span)

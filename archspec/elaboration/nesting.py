@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from archspec.ground.errors import SpecError
 from archspec.ground.source import Span
 
-DEEPEST = 50  # blocks within blocks, and files that import files
+DEEPEST = 40  # blocks within blocks, and files that import files
 NO_RECURSION_OF_FUNCTIONS = "functions cannot recur; loop over a list: `for i in range(n):`"
 NO_RECURSION = "blocks cannot recur; repeat with a list: `n * [Block]`"
 

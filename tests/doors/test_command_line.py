@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -113,18 +114,24 @@ def test_any_name_of_a_spec_works_or_is_told(name: str, capsys: pytest.CaptureFi
             answered([name, *([value] * len(SPECS[name]))], capsys)
 
 
-@pytest.mark.parametrize("spec", ["free.arch", "product.arch"])
-def test_a_network_of_free_sizes_is_built_shown_and_drawn(
-    spec: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("spec", "macs"), [("free.arch", "32 * S"), ("product.arch", "16 * S^2")])
+def test_a_network_of_free_sizes_is_built_shown_drawn_and_costed(
+    spec: str, macs: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in (["build", spec], ["show", spec], ["draw", spec, "-o", "x.dot"], ["diff", spec, spec]):
         assert answered(command, capsys) == 0
     invoke(["show", spec])
-    assert "S is free" in capsys.readouterr().out
+    assert re.search(rf"^ *multiply-adds +{re.escape(macs)}$", capsys.readouterr().out, re.M)
     assert invoke(["draw", spec, "--view", "table"]) == 0
     assert all(row.endswith("? |") for row in capsys.readouterr().out.splitlines()[2:])
-    for command in (["cost", spec], ["cost", spec, spec], ["cost", spec, "--by", "node"]):
-        assert answered(command, capsys) == 1
+    for command in (
+        ["cost", spec],
+        ["cost", spec, "--set", "S=3"],
+        ["cost", spec, "--by", "node", "--set", "S=3"],
+    ):
+        assert answered(command, capsys) == 0
+    assert answered(["cost", spec, spec], capsys) == 1
+    assert answered(["cost", spec, "--by", "node"], capsys) == 2
 
 
 def test_a_free_size_is_named_where_a_package_cannot_have_it(capsys: pytest.CaptureFixture[str]) -> None:

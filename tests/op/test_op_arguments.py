@@ -73,8 +73,8 @@ def try_argument(example: str, name: str, value: str, real: str) -> bool:
         return False
     runs_as_inferred(graph, "meta")
     weights = sum(math.prod(weight.shape) for weight in graph.weights.values())
-    if weights + sum(type_.values for type_ in graph.types.values()) < 100_000 and "size=" not in str(
-        graph.nodes[-1].op
+    if weights + sum(type_.values for type_ in graph.types.values()) < 100_000 and not any(
+        "size=" in str(node.op) for node in graph.nodes
     ):
         runs_as_inferred(graph, "cpu")
     archspec.cost(graph).figures()

@@ -76,7 +76,8 @@ def test_at_other_sizes_it_is_the_net_read_for_them(name: str) -> None:
     steps = max(assumed.multiple for assumed in free.accepts)
     draw = Random(name)
     for _ in range(2):
-        sides = tuple(steps * draw.randint(-(-max(least, 24) // steps), 64 // steps + 2) for _ in range(2))
+        fewest = -(-max(least, 24) // steps)
+        sides = tuple(steps * draw.randint(fewest, max(64 // steps + 2, fewest + 3)) for _ in range(2))
         known = numbers(free, sides)
         fixed = archspec.read(name, resolution=list(sides))
         for one, other in zip(free.nodes, fixed.nodes, strict=True):
