@@ -468,14 +468,14 @@ def test_imports_of_imports_end(project: Path) -> None:
 
 
 def test_a_file_imported_along_many_ways_is_read_once(project: Path) -> None:
-    for i in range(40):
+    for i in range(30):
         lines = f"from part{i + 1} import Stem\nfrom part{i + 1} import Stem as Again\n"
         (project / f"part{i}.arch").write_text(lines)
-    (project / "part40.arch").write_text("block Stem = Conv(8)\n")
+    (project / "part30.arch").write_text("block Stem = Conv(8)\n")
     (project / "net.arch").write_text("from part0 import Stem\n\n" + net("return x -> Stem"))
-    assert len(archspec.read("net.arch").sources) == 42
-    (project / "part40.arch").write_text("block Stem = Cnov(8)\n")
-    with pytest.raises(SpecError, match=r"part40\.arch:1:14") as caught:
+    assert len(archspec.read("net.arch").sources) == 32
+    (project / "part30.arch").write_text("block Stem = Cnov(8)\n")
+    with pytest.raises(SpecError, match=r"part30\.arch:1:14") as caught:
         archspec.read("net.arch")
     assert len(caught.value.problems) == 1
 
