@@ -60,7 +60,9 @@ class Lines:
         for _ in range(self.random.randint(1, 3)):
             kind = self.random.choice(["bind", "add", "if", "for", "return"] if depth else ["bind", "add"])
             if kind == "bind":
-                self.lines.append(f"{indent}v{len(self.names)} = {self.expression()}")
+                self.lines.append(
+                    f"{indent}v{len(self.names)} = {self.expression()} % 1009"
+                )  # far from the longest number
                 if indent == "    ":
                     self.names.append(f"v{len(self.names)}")
             elif kind == "add":
@@ -69,7 +71,7 @@ class Lines:
                 self.lines.append(f"{indent}{name} %= 1009")
             elif kind == "return":
                 self.lines.append(f"{indent}if {self.expression()} > 40:")
-                self.lines.append(f"{indent}    return {self.expression()}")
+                self.lines.append(f"{indent}    return {self.expression()} % 1009")
             else:
                 test = f"if {self.expression()} > 7" if kind == "if" else f"for i{depth} in range(3)"
                 self.lines.append(f"{indent}{test}:")
@@ -82,7 +84,10 @@ class Lines:
 
     def function(self, name: str) -> str:
         self.block("    ", 2)
-        return "\n".join([f"def {name}(a, b=3):", *self.lines, f"    return {self.expression()}"]) + "\n\n"
+        return (
+            "\n".join([f"def {name}(a, b=3):", *self.lines, f"    return {self.expression()} % 1009"])
+            + "\n\n"
+        )
 
 
 @settings(max_examples=60, deadline=None)
