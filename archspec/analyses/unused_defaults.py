@@ -1,4 +1,4 @@
-"""Defaults that nothing takes: no op lacks that argument, or no weight has that name."""
+"""Defaults that nothing takes: no op lacks that argument, no step is of an op that a layer stands for, or no weight has that name."""
 
 from __future__ import annotations
 
@@ -31,13 +31,25 @@ def unused_defaults(file: t.File, steps: Steps, *, whole: bool) -> Iterator[Prob
 
 
 def _unused_in(statement: t.Defaults, steps: Steps) -> Iterator[Problem]:
+    chosen = {rule.op.name for rule in statement.rules if rule.op and not _named(rule.value)}
     for rule in statement.rules:
+        # What stands for an op may be the op itself, or no layer at all: nothing is left then of what is said of either.
+        if (rule.op.name if rule.op else _named(rule.value)) in chosen:
+            continue
         for name, span in places(rule):
             if span.location not in steps.defaults:
                 yield unused("default", _message(rule, name), span)
 
 
+def _named(layer: t.Expression) -> str:
+    """The name of the op or block that a layer is of, as far as the text tells: such names begin with a capital letter."""
+    named = layer.callee if isinstance(layer, t.Call) else layer
+    return named.name if isinstance(named, t.Name) and named.name[0].isupper() else ""
+
+
 def _message(rule: t.Rule, name: str) -> str:
+    if rule.op is not None:
+        return f"no `{rule.op.name}` here for which `{rule.value.span.text}` could stand"
     if rule.names is not None:
         return f"no weight here takes its start from {rule.names.span.text}"
     op = rule.value.callee.span.text if isinstance(rule.value, t.Call) else rule.value.span.text

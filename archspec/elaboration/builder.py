@@ -211,11 +211,11 @@ class Builder:
 
     # -------------------------------------------------------------- shared layers
 
-    def declare(self, name: str, layer: Any, span: Span) -> SharedLayer:
-        """A shared layer of the function under construction, which has no use yet."""
+    def declare(self, name: str, layer: Any, defaults: Defaults, span: Span) -> SharedLayer:
+        """A shared layer of the function under construction, which has no use yet, and the defaults in force in it."""
         slot = self.frame.declare(name, span)
         state = SharedState(first=self._first_like(name))
-        return SharedLayer(name, self.frame.path, layer, slot, state, self.frame.defaults)
+        return SharedLayer(name, self.frame.path, layer, slot, state, defaults)
 
     def _first_like(self, name: str) -> Held | int | None:
         """What the first use of a layer of that name made, where the function is of a later use of the layer around it."""

@@ -1,13 +1,15 @@
-"""Defaults in force: the arguments that ops get unless they are given others, and how weights start that are named.
+"""Defaults in force: the arguments that ops get unless they are given others, the layers that stand for ops, and how weights start.
 
-Arguments fill what is not said at the op, those stated further in before those further out. A name is given by whoever knows the
-block from outside, so it wins over what is said at the weight, and one stated further out over one further in.
+Arguments fill what is not said at the op, those stated further in before those further out. A layer that stands for an op is itself
+read under the rules outside of the one that says so: thus a family that lets its norm be chosen goes on to take the choice of
+whoever uses it. A name of weights is given by whoever knows the block from outside, so it wins over what is said at the weight, and
+one stated further out over one further in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -42,32 +44,43 @@ class Start(NamedTuple):
         return any(not form.strip("*") for form in rest(self.forms, key))
 
 
+class Substitute(NamedTuple):
+    """A layer that stands for an op, and where that is stated."""
+
+    layer: Any
+    span: Span
+
+
 @dataclass(frozen=True, eq=False)
 class Defaults:
-    """The defaults in force at a place: arguments of ops, and starts by name, those stated furthest out first.
+    """The defaults in force at a place: arguments of ops, starts by name and layers for ops, those stated furthest out first.
 
-    `home` is the file (its names) of the block around that place, whose own defaults are among these.
+    `substitutes` has an item for each `defaults` that states some. `home` is the file (its names) of the block around that place,
+    whose own defaults are among these. `stands_for` are the ops that what is around that place stands for, and where that is stated.
     """
 
     arguments: Mapping[type[Op], Mapping[str, Argument]] = field(default_factory=dict)
     starts: tuple[Start, ...] = ()
     home: Environment | None = None
-    _entered: dict[Environment, Defaults] = field(default_factory=dict)
+    substitutes: tuple[Mapping[type[Op], Substitute], ...] = ()
+    stands_for: Mapping[str, Span] = field(default_factory=dict)
+    _entered: dict[Environment, Defaults] = field(default_factory=dict, init=False)
 
     def within(self, inner: Defaults) -> Defaults:
         """These, with those stated at a place further in."""
         arguments = dict(self.arguments)
         for op, own in inner.arguments.items():
             arguments[op] = {**arguments.get(op, {}), **own}
-        return Defaults(arguments, (*self.starts, *inner.starts), self.home)
+        starts, substitutes = (*self.starts, *inner.starts), (*self.substitutes, *inner.substitutes)
+        return replace(self, arguments=arguments, starts=starts, substitutes=substitutes)
 
     def entering(self, home: Environment) -> Defaults:
         """Those in force in a block of that file: the file's own arguments of ops come in if the block around is of another."""
         if home is self.home:
             return self
         if home not in self._entered:
-            made = self.within(Defaults(home.defaults.arguments)) if home.defaults else self
-            self._entered[home] = Defaults(made.arguments, made.starts, home)
+            made = self.within(replace(home.defaults, starts=())) if home.defaults else self
+            self._entered[home] = replace(made, home=home)
         return self._entered[home]
 
     def below(self, name: str) -> Defaults:
@@ -78,7 +91,18 @@ class Defaults:
 
     def with_starts(self, starts: Iterable[Start]) -> Defaults:
         """The same with other starts by name."""
-        return Defaults(self.arguments, tuple(starts), self.home)
+        return replace(self, starts=tuple(starts))
+
+    def substitute(self, op: type[Op]) -> Substitute | None:
+        """The layer that stands for an op, if another one does."""
+        stated = (level[op] for level in reversed(self.substitutes) if op in level)
+        return next((found for found in stated if found.layer != OpLayer(op)), None)
+
+    def outside(self, op: type[Op], substitute: Substitute) -> Defaults:
+        """Those in force in a layer that stands for an op: of the layers for ops, those stated further out."""
+        level = next(i for i, level in enumerate(self.substitutes) if level.get(op) is substitute)
+        stands_for = {**self.stands_for, op.__name__: substitute.span}
+        return replace(self, substitutes=self.substitutes[:level], stands_for=stands_for)
 
     def filled(self, layer: OpLayer) -> tuple[OpLayer, dict[str, Span]]:
         """A layer with the arguments that it was not given, and where these are stated."""
@@ -103,7 +127,11 @@ class Defaults:
             (op, tuple((name, handing.key(given.value), given.span) for name, given in own.items()))
             for op, own in self.arguments.items()
         )
-        return arguments, self.starts, self.home
+        substitutes = tuple(
+            tuple((op, handing.key(found.layer), found.span) for op, found in level.items())
+            for level in self.substitutes
+        )
+        return arguments, self.starts, self.home, substitutes, tuple(self.stands_for.items())
 
 
 @lru_cache(maxsize=10_000)

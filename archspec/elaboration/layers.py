@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.elaboration.arguments import ArgumentMistake, complete, parameter_names, takes
 from archspec.elaboration.binding import declaring, names_in
 from archspec.elaboration.builder import Label, snake
-from archspec.elaboration.defaults import Defaults, require_possible
+from archspec.elaboration.defaults import Defaults, Substitute, require_possible
 from archspec.elaboration.frames import check_length
 from archspec.elaboration.handing import Handing, runs
 from archspec.elaboration.mistakes import at
@@ -47,7 +47,18 @@ class Layers:
         """Apply an op, a block, a shared layer or a list of layers. Raises SpecError when it does not fit."""
         match layer:
             case OpLayer():
-                return self.emit(layer, inputs, label, span)
+                frame = self.builder.frame
+                outer = frame.defaults
+                found = outer.substitute(layer.op)
+                if found is None:
+                    return self.emit(layer, inputs, label, span)
+                meant, frame.defaults = self._standing(layer, found, span), outer.outside(layer.op, found)
+                try:
+                    return self.apply(meant, inputs, label, span)
+                except SpecError as error:
+                    raise error.inside(f"{layer.name} = {describe(found.layer)}", found.span) from None
+                finally:
+                    frame.defaults = outer
             case BlockLayer():
                 return self.block(layer, inputs, label, span, layer.name)
             case SharedLayer():
@@ -108,12 +119,36 @@ class Layers:
                 step = self.name(label, snake(layer.name), span)
                 if step.defaults.starts:
                     op = self._started(op, filled, inputs, step, places)
-                stated = {name: place.location for name, place in places.items()}
+                said = {**places, **step.defaults.stands_for}
+                stated = {name: place.location for name, place in said.items()}
                 return self.builder.emit(op, inputs, layer.options, step.name, span, step.shared, stated)
             except Mistake as mistake:
                 if places:
                     raise self._of_defaults(mistake, layer, places) from None
                 raise
+
+    def standing(self, layer: Any, defaults: Defaults, span: Span) -> tuple[Any, Defaults]:
+        """The layer that is meant by one under some defaults: what stands for an op; and the defaults in force in it."""
+        while isinstance(layer, OpLayer) and (found := defaults.substitute(layer.op)):
+            layer, defaults = self._standing(layer, found, span), defaults.outside(layer.op, found)
+        return layer, defaults
+
+    def _standing(self, layer: OpLayer, substitute: Substitute, span: Span) -> Any:
+        """The layer that stands for an op, with those of its arguments that it was not given itself."""
+        meant = substitute.layer
+        given = {**layer.arguments, **layer.options}
+        if isinstance(meant, OpLayer | BlockLayer):
+            own = {*meant.arguments, *(meant.options if isinstance(meant, OpLayer) else meant.passed_on)}
+            given = {name: value for name, value in given.items() if name not in own}
+        if not given or meant == []:
+            return meant
+        try:
+            return self.machine.calls.call(meant, [], given, span)
+        except Mistake as mistake:
+            mistake.label = f"stands for {layer.name} at {span.place}"
+            if isinstance(mistake, ArgumentMistake):
+                mistake.help = f"state it as a default: `{layer.name}({mistake.argument}=...)`"
+            raise mistake.at(substitute.span) from None
 
     def _of_defaults(self, mistake: Mistake, layer: OpLayer, places: Mapping[str, Span]) -> Exception:
         """The mistake of an op some of whose arguments are stated elsewhere: it may be one of these that is wrong."""
@@ -180,7 +215,7 @@ class Layers:
             while number < end:
                 before = stream
                 name = None if isinstance(layer, SharedLayer) else label or str(number)
-                if joins and not label and _weightless(layer) and self.builder.frame.has(str(number)):
+                if joins and not label and self.builder.frame.has(str(number)) and self._weightless(layer, place):
                     name = None
                 stream = self.apply(layer, stream, name, place)
                 number += 1
@@ -188,6 +223,11 @@ class Layers:
                     number = end
                 stream = self._merged(first, stream, span)
         return stream
+
+    def _weightless(self, layer: Any, span: Span) -> bool:
+        """Whether an op of a kind that has no weights is meant."""
+        meant, _ = self.standing(layer, self.builder.frame.defaults, span)
+        return isinstance(meant, OpLayer) and meant.op.weights is Op.weights
 
     def _lengthen(self, before: Tensors, stream: Tensors, end: int, span: Span) -> bool:
         """Make the call of the last step a row of calls up to a number, where each would be the same; whether it was done."""
@@ -325,6 +365,3 @@ class Layers:
         return meant
 
 
-def _weightless(layer: Any) -> bool:
-    """Whether it is an op of a kind that has no weights."""
-    return isinstance(layer, OpLayer) and layer.op.weights is Op.weights

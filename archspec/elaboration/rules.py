@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.arguments import takes
-from archspec.elaboration.defaults import Argument, Defaults, Start
+from archspec.elaboration.defaults import Argument, Defaults, Start, Substitute
 from archspec.elaboration.handing import Handing
 from archspec.elaboration.mistakes import at
-from archspec.elaboration.values import Environment, OpLayer, by_default, is_layer, noun
+from archspec.elaboration.values import BlockLayer, Environment, OpLayer, by_default, describe, is_layer, noun
 from archspec.ground.errors import SpecError
 from archspec.ground.source import Span
 from archspec.op import Op
@@ -27,10 +27,19 @@ def read_rules(statement: t.Defaults, machine: Machine, env: Environment) -> Def
     """What a `defaults` statement says. Raises SpecError for a rule that is none."""
     arguments: dict[type[Op], dict[str, Argument]] = {}
     starts: list[Start] = []
+    substitutes: dict[type[Op], Substitute] = {}
     for rule in statement.rules:
         value = machine.origins.spent(machine.evaluator.evaluate(rule.value, env), rule.value.span)
         if rule.names is not None:
             starts.append(_start(rule, machine.evaluator.text(rule.names, env), value))
+            continue
+        if rule.op is not None:
+            op = _replaced(rule.op, machine.evaluator.evaluate(rule.op, env))
+            if op in substitutes:
+                label = f"first given at {substitutes[op].span.place}"
+                message = f"two layers stand for {op.__name__}"
+                raise SpecError.of("argument", message, rule.span, label=label)
+            substitutes[op] = _substitute(value, rule)
             continue
         if not isinstance(value, OpLayer):
             raise SpecError.of("type", f"expected an op, not {noun(value)}", rule.span, help=_help(value))
@@ -42,7 +51,31 @@ def read_rules(statement: t.Defaults, machine: Machine, env: Environment) -> Def
                     "argument", message, given.span, label=f"first given at {own[name].span.place}"
                 )
             own[name] = given
-    return Defaults(arguments, tuple(reversed(starts)))  # of two that fit, the one below wins
+    starts.reverse()  # of two that fit, the one below wins
+    return Defaults(arguments, tuple(starts), substitutes=(substitutes,) if substitutes else ())
+
+
+def _replaced(name: t.Name, value: Any) -> type[Op]:
+    """The op that another layer is to stand for."""
+    if isinstance(value, OpLayer) and not value.arguments and not value.options:
+        return value.op
+    help_ = (
+        "a block is replaced by an argument of those that apply it" if isinstance(value, BlockLayer) else ""
+    )
+    raise SpecError.of(
+        "type", f"layers can stand for an op, not for {describe(value)}", name.span, help=help_
+    )
+
+
+def _substitute(value: Any, rule: t.Rule) -> Substitute:
+    """The layer that stands for an op. Raises SpecError where it is none, or holds a tensor or a shared layer."""
+    if not is_layer(value):
+        message = f"expected a layer, not {noun(value)}"
+        raise SpecError.of("type", message, rule.value.span, help="`[]` stands for no layer at all")
+    if not Handing.of(value).empty:
+        message = "a layer that stands for an op can be neither shared nor hold tensors"
+        raise SpecError.of("type", message, rule.value.span)
+    return Substitute(value, rule.span)
 
 
 def _start(rule: t.Rule, names: str, value: Any) -> Start:
@@ -92,7 +125,7 @@ def place(rule: t.Rule, name: str) -> Span:
 
 def places(rule: t.Rule) -> list[tuple[str, Span]]:
     """The arguments that a rule states, as far as the text tells, each with its place; none for one by name."""
-    if rule.names is not None or not isinstance(rule.value, t.Call):
+    if rule.names is not None or rule.op is not None or not isinstance(rule.value, t.Call):
         return [("", rule.span)]
     return [(argument.name or "", place(rule, argument.name or "")) for argument in rule.value.arguments]
 

@@ -305,4 +305,5 @@ class Statements(Control[Application]):
         name = self.evaluator.label(statement.label, env) if statement.label else statement.name
         with at(statement.span):
             require_free(name)
-        env.names[statement.name] = self.builder.declare(name, layer, statement.span)
+        meant = self.machine.layers.standing(layer, self.builder.frame.defaults, statement.span)
+        env.names[statement.name] = self.builder.declare(name, *meant, statement.span)

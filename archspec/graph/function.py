@@ -26,7 +26,8 @@ class Apply(Record):
     """A step that applies an op.
 
     `layer` is the shared layer that it uses, or whose weight it reads: an index into its function's `layers`. `defaults` says of
-    arguments that were not given at the step where they are stated; `init` stands for the start of a block's own weight.
+    arguments that were not given at the step where they are stated, `init` for the start of a block's own weight; and of an op, by its
+    name, where it is stated that a layer stands for it which this step is of.
     """
 
     name: str

@@ -221,7 +221,7 @@ class _Builder:
     def make_rule(self, span: Span, parts: list[Any]) -> t.Rule:
         first, second = parts
         if second is None:
-            return t.Rule(self._line(span), None, first)
+            return t.Rule(self._line(span), None, None, first)
         if not isinstance(first, t.Text):
             raise SpecError.of(
                 "syntax",
@@ -229,7 +229,12 @@ class _Builder:
                 first.span,
                 help='write `"head.bias": zeros` for the weights of a name, `Conv(bias=false)` for an op',
             )
-        return t.Rule(self._line(span), first, second)
+        return t.Rule(self._line(span), first, None, second)
+
+    def make_substitution(self, span: Span, parts: list[Any]) -> t.Rule:
+        name, layer = str(parts[0]), parts[1]
+        op = t.Name(Span(self.source, span.start, span.start + len(name)), name)
+        return t.Rule(self._line(span), None, op, layer)
 
     def make_assign(self, span: Span, parts: list[Any]) -> t.Assign:
         return t.Assign(self._line(span), parts[0], parts[1])

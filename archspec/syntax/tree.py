@@ -312,9 +312,14 @@ class Shared(Statement):
 
 
 class Rule(Tree):
-    """`Conv(bias=false)`: arguments of each such step; or `"*.bn3.weight": zeros`, how the weights of that name start."""
+    """One line of `defaults`.
+
+    `Conv(bias=false)`: arguments of each such step; `"*.bn3.weight": zeros`: how the weights of that name start;
+    `BatchNorm = norm`: the layer that stands for an op.
+    """
 
     names: Text | None
+    op: Name | None
     value: Expression
 
 

@@ -102,3 +102,63 @@ def test_drops_paths(name: str) -> None:
 def test_has_no_paths_to_drop(name: str) -> None:
     with pytest.raises(archspec.SpecError, match="has no argument `drop_path`"):
         archspec.read(name, drop_path=0.375)
+
+
+# What families call their norm and their activation, where it is not BatchNorm and ReLU; "" where they have none.
+NORMS = {
+    **dict.fromkeys(("lenet", "context", "nfnet", "alexnet_one", "fcn"), ""),
+    **dict.fromkeys(("vit", "mixer", "pit", "swin", "t2t", "transformer", "detr", "dpt"), "LayerNorm"),
+    **dict.fromkeys(("alexnet", "zfnet"), "LocalResponseNorm"),
+    **dict.fromkeys(("vgg", "unet"), "[]"),
+    "igpt": "RMSNorm",
+}
+ACTS = {
+    **dict.fromkeys(("vit", "mixer", "pit", "swin", "t2t", "nfnet", "dpt"), "GELU"),
+    **dict.fromkeys(("mobilenet",), "ReLU6"),
+    "lenet": "Tanh",
+    "efficientnet": "SiLU",
+    "igpt": "QuickGELU",
+}
+
+
+def of(name: str, table: dict[str, str], usual: str) -> str:
+    return next((op for start, op in table.items() if name.startswith(start)), usual)
+
+
+def ops(graph: archspec.Graph) -> list[str]:
+    return [type(node.op).__name__ for node in graph.nodes]
+
+
+@pytest.mark.parametrize("name", one_of_each())
+def test_takes_another_norm(name: str) -> None:
+    op = of(name, NORMS, "BatchNorm")
+    if not op:
+        with pytest.raises(archspec.SpecError, match="has no argument `norm`"):
+            archspec.read(name, norm=archspec.parse_value("GroupNorm(1)"))
+        return
+    layer = {"LayerNorm": "RMSNorm", "RMSNorm": "LayerNorm"}.get(op, "GroupNorm(1)")
+    stands = layer.partition("(")[0]
+    usual, other = shipped(name), archspec.read(name, norm=archspec.parse_value(layer))
+    if op == "[]":
+        assert ops(other).count(stands) == ops(usual).count("Conv") - (name.startswith("unet"))
+        return
+    assert ops(usual).count(op) > 0 and op not in ops(other)
+    assert ops(other) == [stands if found == op else found for found in ops(usual)]
+    # What is no weight of a norm keeps its name.
+    norms = {node.name for node in usual.nodes if type(node.op).__name__ == op}
+    kept = [key for key in usual.weights if key.rpartition(".")[0] not in norms]
+    assert kept == [key for key in other.weights if key.rpartition(".")[0] not in norms]
+    without = archspec.read(name, norm=[])
+    assert list(without.weights) == kept
+
+
+@pytest.mark.parametrize("name", one_of_each())
+def test_takes_another_activation(name: str) -> None:
+    op = of(name, ACTS, "ReLU")
+    usual, other = shipped(name), archspec.read(name, act=archspec.parse_value("Mish"))
+    if op == "QuickGELU":  # a block
+        assert ops(other).count("Mish") == ops(usual).count("Sigmoid") > 0
+        return
+    assert ops(usual).count(op) > 0
+    assert ops(other) == ["Mish" if found == op else found for found in ops(usual)]
+    assert list(other.weights) == list(usual.weights)
