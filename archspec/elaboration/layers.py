@@ -47,18 +47,10 @@ class Layers:
         """Apply an op, a block, a shared layer or a list of layers. Raises SpecError when it does not fit."""
         match layer:
             case OpLayer():
-                frame = self.builder.frame
-                outer = frame.defaults
-                found = outer.substitute(layer.op)
+                found = self.builder.frame.defaults.substitute(layer.op)
                 if found is None:
                     return self.emit(layer, inputs, label, span)
-                meant, frame.defaults = self._standing(layer, found, span), outer.outside(layer.op, found)
-                try:
-                    return self.apply(meant, inputs, label, span)
-                except SpecError as error:
-                    raise error.inside(f"{layer.name} = {describe(found.layer)}", found.span) from None
-                finally:
-                    frame.defaults = outer
+                return self._apply_standing(layer, found, inputs, label, span)
             case BlockLayer():
                 return self.block(layer, inputs, label, span, layer.name)
             case SharedLayer():
@@ -78,9 +70,7 @@ class Layers:
             case list() if is_layer(layer):
                 if label is None:
                     return self.row(layer, inputs, span, joins=True)
-                return self.reuse.call(
-                    layer, inputs, self.name(label, "", span), self._list(span, "", {}), span
-                )
+                return self._named_list(layer, inputs, label, "", span)
             case Labelled():
                 return self.apply(layer.layer, inputs, label or layer.label, span)
             case Tensor():
@@ -126,6 +116,30 @@ class Layers:
                 if places:
                     raise self._of_defaults(mistake, layer, places) from None
                 raise
+
+    def _named_list(
+        self, layers: list[Any], inputs: Tensors, label: Label, fallback: str, span: Span
+    ) -> Tensors:
+        step = self.name(label, fallback, span)
+        return self.reuse.call(layers, inputs, step, self._list(span, "", {}), span)
+
+    def _apply_standing(
+        self, layer: OpLayer, found: Substitute, inputs: Tensors, label: Label, span: Span
+    ) -> Tensors:
+        """Apply the layer that stands for an op: one step, as the op would be."""
+        frame = self.builder.frame
+        outer = frame.defaults
+        meant, frame.defaults = self._standing(layer, found, span), outer.outside(layer.op, found)
+        try:
+            if meant == []:
+                return inputs
+            if isinstance(meant, list) and label is None:
+                return self._named_list(meant, inputs, None, snake(layer.name), span)
+            return self.apply(meant, inputs, label, span)
+        except SpecError as error:
+            raise error.inside(f"{layer.name} = {describe(found.layer)}", found.span) from None
+        finally:
+            frame.defaults = outer
 
     def standing(self, layer: Any, defaults: Defaults, span: Span) -> tuple[Any, Defaults]:
         """The layer that is meant by one under some defaults: what stands for an op; and the defaults in force in it."""
@@ -225,9 +239,9 @@ class Layers:
         return stream
 
     def _weightless(self, layer: Any, span: Span) -> bool:
-        """Whether an op of a kind that has no weights is meant."""
+        """Whether no layer is meant, or an op of a kind that has no weights."""
         meant, _ = self.standing(layer, self.builder.frame.defaults, span)
-        return isinstance(meant, OpLayer) and meant.op.weights is Op.weights
+        return meant == [] or (isinstance(meant, OpLayer) and meant.op.weights is Op.weights)
 
     def _lengthen(self, before: Tensors, stream: Tensors, end: int, span: Span) -> bool:
         """Make the call of the last step a row of calls up to a number, where each would be the same; whether it was done."""
