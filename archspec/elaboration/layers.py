@@ -229,7 +229,12 @@ class Layers:
             while number < end:
                 before = stream
                 name = None if isinstance(layer, SharedLayer) else label or str(number)
-                if joins and not label and self.builder.frame.has(str(number)) and self._weightless(layer, place):
+                if (
+                    joins
+                    and not label
+                    and self.builder.frame.has(str(number))
+                    and self._weightless(layer, place)
+                ):
                     name = None
                 stream = self.apply(layer, stream, name, place)
                 number += 1
@@ -377,5 +382,3 @@ class Layers:
             with at(span):
                 meant = self.machine.calls.call(meant, [], dict(layer.passed_on), span)
         return meant
-
-

@@ -66,7 +66,11 @@ class Net:
             chain = " -> ".join(["x", *steps])
             text += f"block {name}:\n    input x: [*S]\n{stated(rules, '    ')}    return {chain}\n\n"
         last = list(self.blocks)[-1]
-        return text + stated(self.file, "") + f"\nmodel Net:\n    input x: [4]\n    return x -> {last} -> Identity\n"
+        return (
+            text
+            + stated(self.file, "")
+            + f"\nmodel Net:\n    input x: [4]\n    return x -> {last} -> Identity\n"
+        )
 
     def expanded(self) -> list[str]:
         """The ops, by a walk that knows nothing of graphs: a level of rules for each `defaults` around a place."""
@@ -227,15 +231,15 @@ def test_the_module_computes_with_it() -> None:
     for name in ("first", "second"):
         convolved = torch.nn.functional.conv2d(wanted, net.state_dict()[f"{name}.conv.weight"], padding=1)
         weight, bias = net.state_dict()[f"{name}.norm.weight"], net.state_dict()[f"{name}.norm.bias"]
-        wanted = torch.nn.functional.silu(
-            torch.nn.functional.group_norm(convolved, 2, weight, bias, 1e-3)
-        )
+        wanted = torch.nn.functional.silu(torch.nn.functional.group_norm(convolved, 2, weight, bias, 1e-3))
     assert torch.equal(net(x), wanted)
 
 
 def test_where_it_is_stated_is_in_the_graph() -> None:
     graph = unit("BatchNorm = GroupNorm(2)\n        ReLU = ReLU")
-    assert {node.name: {name: place.line for name, place in node.defaults.items()} for node in graph.nodes} == {
+    assert {
+        node.name: {name: place.line for name, place in node.defaults.items()} for node in graph.nodes
+    } == {
         "first.conv": {},
         "first.norm": {"BatchNorm": 9},
         "first.relu": {},
