@@ -227,7 +227,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
             parameter.name,
             f"`{parameter.name}` of {block} must be {_type_words(parameter.type)}, not {noun(value)}",
             kind="type",
-            help=whole_help(value) if parameter.type.name == "int" else "",
+            help=_help(value, parameter.type),
         )
     match parameter.domain:
         case t.Choices(values=values):
@@ -252,6 +252,12 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
                     f"`{parameter.name}` of {block} must be in {wanted}, not {describe(value)}",
                     kind="value",
                 )
+
+
+def _help(value: Any, type_: t.TypeName) -> str:
+    if type_.name == "layer" and isinstance(value, str):
+        return f"write it without quotes; from Python, `archspec.parse_value({describe(value)})` is a layer"
+    return whole_help(value) if type_.name == "int" else ""
 
 
 def _bound(expression: t.Expression, evaluate: Evaluate) -> Any:

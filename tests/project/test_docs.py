@@ -277,6 +277,7 @@ def with_tables(text: str) -> str:
         "costs": cost_table,
         "devices": device_table,
         "claims": claims_table,
+        "settings": settings_table,
         "zoo": zoo,
         "blocks": block_pages,
     }
@@ -416,6 +417,26 @@ def zoo() -> Iterator[str]:
                 taken(known[entry.name]) if entry.name in known else "",
             )
         yield ""
+
+
+SETTINGS = ("in_channels", "resolution", "classes", "dropout", "drop_path", "norm", "act")
+
+
+def settings_table() -> Iterator[str]:
+    """The settings that families have in common, with their defaults."""
+    yield from (row("family", *(f"`{name}`" for name in SETTINGS)), "| --- |" + " --- |" * len(SETTINGS))
+    for family, members in groupby(shipped(), lambda entry: entry.family):
+        given = [archspec.read(entry.name).arguments for entry in members]
+        yield row(family, *(usual([arguments.get(name) for arguments in given]) for name in SETTINGS))
+
+
+def usual(values: list[Any]) -> str:
+    """The value that a setting has in all models of a family; nothing if one has none."""
+    if None in values:
+        return ""
+    alone = [value[0] if isinstance(value, list) and len(set(value)) == 1 else value for value in values]
+    shown = {f"{value:g}" if isinstance(value, float) else str(value) for value in alone}
+    return f"`{shown.pop()}`" if len(shown) == 1 else "by model"
 
 
 def taken(known: dict[str, Any]) -> str:
