@@ -119,6 +119,15 @@ class Calls:
                         raise unknown_to(callee, name, fields)
                 given |= given_once(what, given, named)
                 return build(callee, {name: spent(value, span) for name, value in given.items()})
+            case SharedLayer(layer=OpLayer() as layer) if named and not positional:
+                if set(named) <= set(layer.op.signature().optional) - set(layer.options):
+                    return weighed(replace(callee, layer=self._bind_op(layer, [], named)), span)
+                raise Mistake(
+                    f"a use of {noun(callee)} can add tensors only: "
+                    + (", ".join(f"`{name}`" for name in layer.op.signature().optional) or "it takes none"),
+                    kind="type",
+                    help="give other arguments where it is declared",
+                )
             case SharedLayer() | list() if is_layer(callee):
                 raise Mistake(
                     f"{noun(callee)} has its arguments already",

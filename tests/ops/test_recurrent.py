@@ -1,5 +1,6 @@
 """Recurrent layers against PyTorch's, whose checkpoints they load."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 import archspec
+from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 from archspec.passes.compile_blocks import plan_of
 
@@ -102,3 +104,43 @@ def test_blocks_with_recurrent_layers_are_not_compiled_by_themselves() -> None:
         for layer in ("GRU(D)", "Linear(D)")
     }
     assert (len(plans["GRU(D)"].kinds), len(plans["Linear(D)"].kinds)) == (0, 1)
+
+
+SHARED = """
+block Use(unit: layer):
+    input x: [T, D]
+    y, _, _ = x -> unit
+    return y
+
+model Net:
+    input x: [free T, 6]
+    input memory: [free S, 6]
+    shared lstm = LSTM(6, state=true)
+    _, h, c = memory -> lstm
+    return x -> a: Use(lstm(h=h, c=c)) -> b: Use(lstm(h=c, c=h)) -> c: Use(lstm)
+"""
+
+
+def test_a_use_of_a_shared_layer_starts_from_states_of_its_own() -> None:
+    graph = archspec.read_text(SHARED)
+    net = archspec.load(graph, seed=0)
+    reference = torch.nn.LSTM(6, 6, batch_first=True)
+    reference.load_state_dict({key.removeprefix("lstm."): value for key, value in net.state_dict().items()})
+    x, memory = torch.randn(2, 5, 6), torch.randn(2, 7, 6)
+    _, (h, c) = reference(memory)
+    wanted = reference(reference(reference(x, (h, c))[0], (c, h))[0])[0]
+    assert torch.allclose(net(x, memory), wanted, atol=1e-6)
+    assert Graph.from_json(graph.to_json()) == graph
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        ("lstm(bias=false)", "can add tensors only: `h`, `c`"),
+        ("lstm(7)", "has its arguments already"),
+        ("lstm(h=7)", "`h` of LSTM must be a tensor, not the number 7"),
+    ],
+)
+def test_a_use_of_a_shared_layer_adds_tensors_only(use: str, message: str) -> None:
+    with pytest.raises(archspec.SpecError, match=re.escape(message)):
+        archspec.read_text(SHARED.replace("Use(lstm)", f"Use({use})"))
