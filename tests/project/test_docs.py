@@ -425,9 +425,9 @@ SETTINGS = ("in_channels", "resolution", "classes", "dropout", "drop_path", "nor
 def settings_table() -> Iterator[str]:
     """The settings that families have in common, with their defaults."""
     yield from (row("family", *(f"`{name}`" for name in SETTINGS)), "| --- |" + " --- |" * len(SETTINGS))
-    for family, members in groupby(shipped(), lambda entry: entry.family):
+    for title, members in groupby(shipped(), lambda entry: entry.family):
         given = [archspec.read(entry.name).arguments for entry in members]
-        yield row(family, *(usual([arguments.get(name) for arguments in given]) for name in SETTINGS))
+        yield row(title, *(usual([arguments.get(name) for arguments in given]) for name in SETTINGS))
 
 
 def usual(values: list[Any]) -> str:
