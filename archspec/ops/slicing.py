@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from archspec.ground.bounds import require_least, undecided
+from archspec.ground.bounds import require_least
 from archspec.ground.declared import Declared, derived, use
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free, Size
@@ -173,7 +173,5 @@ def _places(at: Slice, size: Size) -> Size:
 
 def _bound(at: int, size: Free) -> Size:
     """The position of a slice's bound on an axis of free size. Mistake if it may be out of range."""
-    bound = at if at >= 0 else size + at
-    if bound < 0 or size < bound:
-        raise undecided(f"{bound} <= {size}")
-    return bound
+    require_least(size, abs(at), f"the slice goes beyond an axis of size {size}")
+    return at if at >= 0 else size + at
