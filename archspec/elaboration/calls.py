@@ -119,12 +119,15 @@ class Calls:
                         raise unknown_to(callee, name, fields)
                 given |= given_once(what, given, named)
                 return build(callee, {name: spent(value, span) for name, value in given.items()})
-            case SharedLayer(layer=OpLayer() as layer) if named and not positional:
-                if set(named) <= set(layer.op.signature().optional) - set(layer.options):
+            case SharedLayer(layer=OpLayer(op) as layer) if (
+                named and not positional and op.signature().optional
+            ):
+                optional = op.signature().optional
+                names = ", ".join(f"`{name}`" for name in optional)
+                if set(named) <= set(optional) - set(layer.options):
                     return weighed(replace(callee, layer=self._bind_op(layer, [], named)), span)
                 raise Mistake(
-                    f"a use of {noun(callee)} can add tensors only: "
-                    + (", ".join(f"`{name}`" for name in layer.op.signature().optional) or "it takes none"),
+                    f"a use of {noun(callee)} can add tensors only: {names}",
                     kind="type",
                     help="give other arguments where it is declared",
                 )
