@@ -79,12 +79,12 @@ class Applied:
     def ask(self, question: Callable[[Op], Callable[..., int]], what: str) -> int:
         """What the op counts for a sample, times the batch. Raises Mistake, about `what`, when it depends on a free size."""
         each = fixed(question(self.op)(*self.inputs, **self.options), what)
-        return each * (self.batch if any(type_.batched for type_ in self._operands) else 1)
+        return each * (self.batch if any(type_.batched for type_ in self._read) else 1)
 
     @property
     def taken(self) -> int:
         """The bytes of its input tensors."""
-        return sum(batch_bytes(type_, self.batch, self.dtype) for type_ in self._operands)
+        return sum(batch_bytes(type_, self.batch, self.dtype) for type_ in self._read)
 
     @cached_property
     def made(self) -> int:
@@ -94,8 +94,11 @@ class Applied:
         return sum(batch_bytes(type_, self.batch, self.dtype) for type_ in self.outputs)
 
     @property
-    def _operands(self) -> tuple[TensorType, ...]:
-        return (*self.inputs, *self.options.values())
+    def _read(self) -> tuple[TensorType, ...]:
+        return (
+            *self.inputs,
+            *(type_ for name, type_ in self.options.items() if name not in self.op.sized_by),
+        )
 
 
 def batch_bytes(type_: TensorType, batch: int, dtype: DType | None) -> int:

@@ -77,7 +77,7 @@ def saved_memory(graph: Graph, *, batch: int = 1, dtype: DType | None = None) ->
     kept: set[Ref] = set()
     extra = 0
     for node in graph.nodes:
-        if not trains(node) and trained.isdisjoint(node.operands):
+        if not trains(node) and trained.isdisjoint(node.read):
             continue
         results = [Ref(node.name, index) for index in range(len(node.types))]
         if not node.op.stops_gradients:

@@ -34,11 +34,11 @@ def held_values(graph: Graph, exact: set[Ref]) -> set[Ref]:
     for node in graph.nodes:
         source = node.options.get("like", Ref("")) if isinstance(node.op, Cast) else None
         if isinstance(node.op, Cast) and not node.options:
-            holds = any(graph.types[x].floating and x not in exact for x in node.operands)
+            holds = any(graph.types[x].floating and x not in exact for x in node.read)
         elif source is not None:
             holds = source in held
         else:
-            holds = not (held.isdisjoint(node.operands) or owns_weights(graph, node))
+            holds = not (held.isdisjoint(node.read) or owns_weights(graph, node))
         if holds:
             held.update(real_values(node))
     return held
@@ -48,7 +48,7 @@ def asked_values(graph: Graph, exact: set[Ref], held: set[Ref]) -> set[Ref]:
     """The values whose dtype the spec asks for by a Cast, and what is computed of them: they leave the network as they are."""
     asked = set(held)
     for node in graph.nodes:
-        if (isinstance(node.op, Cast) and not node.options) or not asked.isdisjoint(node.operands):
+        if (isinstance(node.op, Cast) and not node.options) or not asked.isdisjoint(node.read):
             asked.update(real_values(node))
     return asked & (exact | held)
 
@@ -71,10 +71,10 @@ def rounded_weights(graph: Graph) -> set[str]:
     for node in graph.nodes:
         if isinstance(node.op, Constant) and Ref(node.name) in exact:
             numbers[Ref(node.name)] = {node.shares or node.name}
-        constants: set[str] = set().union(*(numbers.get(x, ()) for x in node.operands))
+        constants: set[str] = set().union(*(numbers.get(x, ()) for x in node.read))
         if not constants:
             continue
-        if owns_weights(graph, node) or any(graph.types[x].floating and x not in kept for x in node.operands):
+        if owns_weights(graph, node) or any(graph.types[x].floating and x not in kept for x in node.read):
             found |= constants
         elif isinstance(node.op, Movement):
             numbers.update({Ref(node.name, i): constants for i in range(len(node.types))})
@@ -93,5 +93,5 @@ def _is_exact(graph: Graph, node: Node, exact: set[Ref]) -> bool:
         return False
     if isinstance(node.op, Cast) and node.options:
         return node.options["like"] in exact
-    reals = (ref in exact for ref in node.operands if graph.types[ref].floating)
+    reals = (ref in exact for ref in node.read if graph.types[ref].floating)
     return all(reals) and not owns_weights(graph, node)

@@ -56,7 +56,15 @@ class Steps:
         is_real = makes_real(*self.step(node))
         arguments = tuple([self.operand(ref, node, is_real, program) for ref in node.inputs])
         options = tuple(
-            [(name, self.operand(ref, node, is_real, program)) for name, ref in node.options.items()]
+            [
+                (
+                    name,
+                    program.numbers[ref]
+                    if name in node.op.sized_by
+                    else self.operand(ref, node, is_real, program),
+                )
+                for name, ref in node.options.items()
+            ]
         )
         refs = [Ref(node.name, index) for index in range(len(node.types))]
         alone = is_alone(self.graph, node)
@@ -156,10 +164,10 @@ class Steps:
             if self.keeps(ref):
                 return self.converted(Rounded, number, type_.dtype, node, program)
             return number
-        held = [x for x in node.operands if x in self.held]
+        held = [x for x in node.read if x in self.held]
         if ref in self.held or not (held or ref in self.exact):
             return number
-        others = held or [x for x in node.operands if self.graph.types[x].floating and not self.keeps(x)]
+        others = held or [x for x in node.read if self.graph.types[x].floating and not self.keeps(x)]
         if not others:
             return number
         for other in others:
@@ -184,7 +192,7 @@ class Steps:
 
     def converts(self, node: Node) -> bool:
         """Whether a value is brought to another dtype before a node takes it."""
-        reals = [ref for ref in node.operands if self.graph.types[ref].floating]
+        reals = [ref for ref in node.read if self.graph.types[ref].floating]
         kinds = {(ref in self.exact, ref in self.held) for ref in reals}
         mixed = len(kinds) > 1 and not isinstance(node.op, Cast)
         kept = any(map(self.keeps, reals)) and owns_weights(self.graph, node)
@@ -262,7 +270,7 @@ def is_alone(graph: Graph, node: Node) -> bool:
     return (
         type(node.op).one_sample
         and not node.op.without_batch
-        and not any(graph.types[ref].batched for ref in node.operands)
+        and not any(graph.types[ref].batched for ref in node.read)
     )
 
 

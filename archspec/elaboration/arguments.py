@@ -144,7 +144,7 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
         return ArgumentMistake(
             name,
             f"{subject} must be known, but {value} is free",
-            help=SIZE_NEEDED,
+            help=_size_needed(model),
             kind="free",
         )
     return ArgumentMistake(
@@ -153,6 +153,14 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
         help=whole_help(value) if "a whole number" in wanted else "",
         kind="value" if any(p["type"] in _BOUNDS for p in problems) else "type",
     )
+
+
+def _size_needed(model: type[BaseModel]) -> str:
+    """What to do about a free size where a number is needed: an op may take the sizes of a tensor, known at run time."""
+    taken = getattr(model, "sized_by", ())
+    if not taken:
+        return SIZE_NEEDED
+    return f"`{model.__name__}({taken[0]}=y)` takes the sizes of the tensor `y`, whatever they are; or {SIZE_NEEDED}"
 
 
 def size_of_axis(what: str, name: str, value: Any) -> int:

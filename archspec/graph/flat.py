@@ -53,6 +53,13 @@ class Node:
         return (*self.inputs, *self.options.values()) if self.options else self.inputs
 
     @property
+    def read(self) -> tuple[Ref, ...]:
+        """The values it takes, but those of which it takes the sizes alone."""
+        if not (self.options and self.op.sized_by):
+            return self.operands
+        return (*self.inputs, *(ref for name, ref in self.options.items() if name not in self.op.sized_by))
+
+    @property
     def values(self) -> int:
         """The number of values it computes per sample. Raises Mistake when a size is free."""
         return sum(type_.values for type_ in self.types)

@@ -83,7 +83,10 @@ class Op(Called):
     without_batch: ClassVar[bool] = False
     """Whether it accepts weights as its only inputs, which have no batch."""
     one_sample: ClassVar[bool] = False
-    """Whether weights as its only input, which have no batch, are one sample to it, and so is what it returns."""
+    """Whether weights as its only input, which have no batch, are one sample to it, and so is what it returns.
+
+    It may have `sized_by` beside it.
+    """
     overwritable: ClassVar[bool] = False
     """Whether it returns a new tensor that its backward pass does not read."""
     overwrites: ClassVar[bool] = False
@@ -94,6 +97,8 @@ class Op(Called):
     """Whether it returns its input unchanged at inference."""
     stops_gradients: ClassVar[bool] = False
     """Whether no gradient flows back through it."""
+    sized_by: ClassVar[tuple[str, ...]] = ()
+    """The optional tensors of which it takes the sizes alone: neither their values nor their dtype."""
     takes_truths: ClassVar[bool] = False
     """Whether its first input holds truth values, which are not made real where it gives real numbers."""
     needs_order: ClassVar[bool] = False

@@ -32,11 +32,11 @@ def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorTyp
     if signature.variadic and not types:
         raise Mistake(f"{name} takes at least one tensor", kind="shape")
     alone = bool(types) and not op.without_batch and not any(type_.batched for type_ in types)
-    if alone and not (op.one_sample and len(types) == 1 and not options):
+    if alone and not (op.one_sample and len(types) == 1 and set(options) <= {*op.sized_by}):
         raise Mistake(
-            f"{name} cannot run on weights alone, which have no batch",
+            f"{name} takes samples, and {'this tensor has' if len(types) == 1 else 'these tensors have'} no batch",
             kind="shape",
-            help="combine them with the input first",
+            help="what is computed of weights alone has none, nor has what `Batch` gives: `Expand(like=x)` gives it the samples of `x`",
         )
     inferred = op.infer(*types, **options)
     outputs = inferred if isinstance(inferred, tuple) else (inferred,)

@@ -169,6 +169,7 @@ class Expand(Movement):
     )
     without_batch = True
     view = True
+    sized_by = ("like",)
 
     def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
         """[*S] -> shape, or the shape of `like`."""

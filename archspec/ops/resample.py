@@ -255,12 +255,15 @@ class ChannelShuffle(Movement):
 
 
 class Upsample(Op):
-    """Resize a signal, an image or a volume by interpolation, as `nn.Upsample` [Keys, 1981, for bicubic].
+    """Resize a signal, an image or a volume by interpolation, as `nn.Upsample` [Keys, 1981, for bicubic]: to a size, by a scale,
+    or to the size of a tensor `like`.
 
-    Shapes: [C, *S] -> [C, *size], or [C, S * scale rounded down]
+    `like` may have other channels, another dtype and free sizes; of weights and constants, the result has no batch either.
+
+    Shapes: [C, *S] -> [C, *size], or [C, S * scale rounded down], or [C, *T] for `like` [D, *T]
     FLOPs: 2 taps - 1 per output value, of 2, 4, 8 or for bicubic 16 taps; 0 for "nearest"; if `antialias`, an axis
            that shrinks has so many times its 2 or 4 taps, rounded up
-    Raises: unless exactly one of `scale` and `size` is given, when `mode` is for another number of axes,
+    Raises: unless exactly one of `scale`, `size` and `like` is given, when `like` has another number of axes, or `mode` is for one,
             when "nearest" is to align corners, and when `antialias` is given for other modes than "bilinear" and "bicubic"
     """
 
@@ -280,17 +283,21 @@ class Upsample(Op):
         "f32[3, 2, 3, 4] -> Upsample(size=6) -> f32[3, 6, 6, 6]",
         'f32[3, 12, 9] -> Upsample(size=[5, 12], mode="bilinear", antialias=true) -> f32[3, 5, 12]',
         'f32[3, 12, 9] -> Upsample(scale=0.4, mode="bicubic", antialias=true) -> f32[3, 4, 3]',
+        "f32[3, 4, 5] -> Upsample(like=f32[2, 7, 10]) -> f32[3, 7, 10]",
+        'f32[3, 4, 5] -> Upsample(mode="bilinear", like=i64[1, 6, 3]) -> f32[3, 6, 3]',
+        'f32[3, 12, 9] -> Upsample(mode="bicubic", antialias=true, like=f32[3, 5, 12]) -> f32[3, 5, 12]',
     )
     saves = ()
     one_sample = True
+    sized_by = ("like",)
 
-    def infer(self, x: TensorType) -> TensorType:
+    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
         """[C, *S] -> [C, *S']."""
         space = space_of(x, self)
-        if (self.scale is None) == (self.size is None):
+        if [self.scale, self.size, like].count(None) != 2:
             raise Mistake(
-                "Upsample takes either `scale` or `size`",
-                help="Upsample(scale=2), or Upsample(size=[14, 14])",
+                "Upsample takes exactly one of `scale`, `size` and `like`",
+                help="Upsample(scale=2), Upsample(size=[14, 14]), or Upsample(like=y) for the size of a tensor",
             )
         axes = _AXES.get(self.mode, len(space))
         if axes != len(space):
@@ -301,6 +308,13 @@ class Upsample(Op):
             raise Mistake(f'mode "{self.mode}" has no `antialias`', help='use `mode="bilinear"` or "bicubic"')
         if self.size is not None:
             return x.with_shape((x.shape[0], *per_axis(self.size, len(space), "size")))
+        if like is not None:
+            if like.rank != x.rank:
+                raise Mistake(
+                    f"Upsample takes a tensor `like` with {x.rank} axes, as {show(x.shape)} has, not {show(like.shape)}",
+                    kind="shape",
+                )
+            return x.with_shape((x.shape[0], *like.shape[1:]))
         scale = 1 if self.scale is None else self.scale
         scales = scale if isinstance(scale, tuple) else (scale,) * len(space)
         if len(scales) != len(space):
@@ -310,12 +324,12 @@ class Upsample(Op):
             require_least(size, 1, f"scaling {show(space)} by {self.scale} leaves nothing")
         return x.with_shape((x.shape[0], *sizes))
 
-    def flops(self, x: TensorType) -> int:
+    def flops(self, x: TensorType, *, like: TensorType | None = None) -> int:
         """A product for each tap and their sums, per output value; nothing for "nearest"."""
         # The weights of the taps are the same for all channels and samples: not counted.
         if self.mode == "nearest":
             return 0
-        out, taps = self.infer(x), _TAPS[self.mode]
+        out, taps = self.infer(x, like=like), _TAPS[self.mode]
         if self.antialias:
             taps = 1
             for size, places in zip(x.shape[1:], out.shape[1:], strict=True):
@@ -323,10 +337,11 @@ class Upsample(Op):
                 taps *= -(-2 * _AROUND[self.mode] * max(before, after) // after)
         return (2 * taps - 1) * out.values
 
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on the values that it lies between: 1 when nearest, 2 when linear, 4 when cubic."""
+    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
+        """Each value depends on the values that it lies between: 1 when nearest, 2 when linear, 4 when cubic; on none of `like`."""
         seen = [Along((0,))]
-        for axis, (size, places) in enumerate(zip(x.shape[1:], self.infer(x).shape[1:], strict=True), 1):
+        out = self.infer(x, like=like)
+        for axis, (size, places) in enumerate(zip(x.shape[1:], out.shape[1:], strict=True), 1):
             scale = self.scale[axis - 1] if isinstance(self.scale, tuple) else self.scale
             if scale is not None and not self.align_corners:
                 ratio = 1 / Fraction(str(scale))  # PyTorch uses the given scale, not the ratio of the sizes
@@ -342,16 +357,32 @@ class Upsample(Op):
                 seen.append(_blended(axis, ratio, _AROUND[self.mode], self.align_corners))
             else:
                 seen.append(_interpolated(axis, ratio, self.mode, self.align_corners))
-        return (tuple(seen),)
+        return (tuple(seen),) if like is None else (tuple(seen), None)
 
-    def lower(self, x: TensorType) -> Lowered:
-        """`nn.Upsample`, or `functional.interpolate` with antialiasing."""
+    def lower(self, x: TensorType, *, like: TensorType | None = None) -> Lowered:
+        """`nn.Upsample`, or `functional.interpolate` with antialiasing or to the size of a tensor."""
         from torch import nn
 
         corners = None if self.mode == "nearest" else self.align_corners
+        if like is not None:
+            return partial(
+                resized_like, axes=x.rank - 1, mode=self.mode, corners=corners, antialias=self.antialias
+            )
         if self.antialias:
             return partial(antialiased, size=self.size, scale=self.scale, mode=self.mode, corners=corners)
         return nn.Upsample(self.size, self.scale, self.mode, corners)
+
+
+def resized_like(
+    x: "Tensor", *, like: "Tensor", axes: int, mode: str, corners: bool | None, antialias: bool
+) -> "Tensor":
+    """A signal, an image or a volume resized to the last axes of another tensor."""
+    from torch.nn import functional
+
+    size = tuple(like.shape[axis] for axis in range(-axes, 0))
+    if antialias:
+        return antialiased(x, size=size, scale=None, mode=mode, corners=corners)
+    return functional.interpolate(x, size=size, mode=mode, align_corners=corners)
 
 
 def antialiased(x: "Tensor", *, size: Any, scale: Any, mode: str, corners: bool | None) -> "Tensor":

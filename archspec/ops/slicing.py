@@ -82,26 +82,32 @@ class Index(Movement):
 
 
 class Crop(Movement):
-    """Crop the last axes to their centre; an odd remainder is cropped at the end.
+    """Crop the last axes to their centre; an odd remainder is cropped at the end: to a size, or to that of a tensor `like`.
 
-    Shapes: [*A, ...] -> [*A, *size]; one number is for all axes but the first
+    One number is for all axes but the first, and so is `like`, which may have free sizes.
+
+    Shapes: [*A, ...] -> [*A, *size], or [C, *T] for `like` [D, *T]
     FLOPs: 0
-    Raises: when an axis is smaller than that
+    Raises: when an axis is smaller than that, when `like` has another number of axes, and unless exactly one of both is given
     """
 
-    size: Window
+    size: Window | None = None
+
+    positional = ("size",)
 
     examples = (
         "f32[3, 8, 8] -> Crop(5) -> f32[3, 5, 5]",
         "f32[3, 8, 8] -> Crop([4, 8]) -> f32[3, 4, 8]",
         "f32[3, 8, 8] -> Crop([4]) -> f32[3, 8, 4]",
+        "f32[3, 8, 9] -> Crop(like=i64[2, 5, 9]) -> f32[3, 5, 9]",
     )
     without_batch = True
     view = True
+    sized_by = ("like",)
 
-    def infer(self, x: TensorType) -> TensorType:
+    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
         """[*A, ...] -> [*A, *size]."""
-        sizes = self._sizes(x)
+        sizes = self._sizes(x, like)
         kept = x.rank - len(sizes)
         wrong = f"cannot crop {show(x.shape)} to {show(sizes)}"
         if not sizes or kept < 0:
@@ -110,22 +116,40 @@ class Crop(Movement):
             require_least(have - size, 0, wrong)
         return x.with_shape((*x.shape[:kept], *sizes))
 
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on the one in its place, moved."""
+    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
+        """Each value depends on the one in its place, moved, and on none of `like`."""
         seen = []
-        for axis, (have, size) in enumerate(zip(x.shape, self.infer(x).shape, strict=True)):
+        for axis, (have, size) in enumerate(zip(x.shape, self.infer(x, like=like).shape, strict=True)):
             known = isinstance(have, int) and isinstance(size, int)
             before = (have - size) // 2 if known or have == size else 0
             slide = Slide.window(1, 1, -before) if isinstance(before, int) else POINT
             seen.append(Along((axis,), slide, known or have == size))
-        return (tuple(seen),)
+        return (tuple(seen),) if like is None else (tuple(seen), None)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
+    def lower(self, x: TensorType, *, like: TensorType | None = None) -> "Callable[..., Tensor]":
         """A part of each axis, around its centre at run time."""
-        return partial(crop, sizes=self._sizes(x))
+        if like is not None:
+            return partial(crop_like, axes=x.rank - 1)
+        return partial(crop, sizes=self._known(x))
 
-    def _sizes(self, x: TensorType) -> tuple[int, ...]:
-        return (self.size,) * max(x.rank - 1, 0) if isinstance(self.size, int) else self.size
+    def _sizes(self, x: TensorType, like: TensorType | None) -> tuple[Size, ...]:
+        if (self.size is None) == (like is None):
+            raise Mistake(
+                "Crop takes either a size or a tensor that has it",
+                kind="argument",
+                help="write `x -> Crop([4, 4])` or `x -> Crop(like=y)`",
+            )
+        if like is not None:
+            if like.rank != x.rank:
+                raise Mistake(
+                    f"Crop takes a tensor `like` with {x.rank} axes, as {show(x.shape)} has, not {show(like.shape)}",
+                    kind="shape",
+                )
+            return like.shape[1:]
+        return self._known(x)
+
+    def _known(self, x: TensorType) -> tuple[int, ...]:
+        return (self.size,) * max(x.rank - 1, 0) if isinstance(self.size, int) else self.size or ()
 
 
 def take(x: "Tensor", *, at: tuple[int | Slice, ...]) -> "Tensor":
@@ -138,6 +162,11 @@ def _left_of(x: "Tensor", part: "Tensor") -> "Tensor":
     if not part.numel() and x.numel():
         raise ValueError(f"a slice of {show(x.shape)} is empty")
     return part
+
+
+def crop_like(x: "Tensor", *, like: "Tensor", axes: int) -> "Tensor":
+    """The centre of the last axes, as large as those of another tensor."""
+    return crop(x, sizes=tuple(like.shape[axis] for axis in range(-axes, 0)))
 
 
 def crop(x: "Tensor", *, sizes: tuple[int, ...]) -> "Tensor":

@@ -8,6 +8,7 @@ from torch import Tensor
 
 import archspec
 from archspec.graph import Graph
+from archspec.ground.tensor import torch_name
 from archspec.op import Op
 from archspec.op.contract import load_ops
 
@@ -25,12 +26,15 @@ def nets(example: str) -> tuple[Graph, Graph]:
     """A layer on a weight, beside one that is on an input."""
     given, layer, _ = re.split(r" -> (?=[A-Z]|\w+\[)", example)
     shape = given.removeprefix("f32")
+    taken = re.search(r"like=(\w+\[.*?\])", layer)
+    other = f"    input y: {taken[1] if taken else [1]}\n"
+    layer = layer.replace(taken[1], "y") if taken else layer
     alone = (
-        f"model Net:\n    input x: [2]\n    buffer w: {shape} = uniform(0.1, 1.1)\n"
+        f"model Net:\n    input x: [2]\n{other}    buffer w: {shape} = uniform(0.1, 1.1)\n"
         f"    return x * 2, w -> layer: {layer}\n"
     )
     return archspec.read_text(alone), archspec.read_text(
-        f"model Net:\n    input x: {shape}\n    return x -> layer: {layer}\n"
+        f"model Net:\n    input x: {shape}\n{other}    return x -> layer: {layer}\n"
     )
 
 
@@ -44,9 +48,11 @@ def test_weights_alone_are_a_batch_of_one(example: str, train: bool) -> None:
     wanted.load_state_dict({key: value for key, value in net.state_dict().items() if key != "w"})
     net.train(train), wanted.train(train)
     weight: Tensor = net.get_buffer("w")
+    other = alone.inputs[1].type
+    y = torch.ones(3, *other.shape, dtype=getattr(torch, torch_name(other.dtype)))
 
     def run() -> tuple[Tensor, Tensor]:
-        return net(torch.ones(3, 2))[1], wanted(weight[None])[0]
+        return net(torch.ones(3, 2), y)[1], wanted(weight[None], y[:1])[0]
 
     try:
         found, expected = run()
