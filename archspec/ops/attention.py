@@ -90,7 +90,10 @@ class Attention(Op):
         if self.grouped:
             k, v = self._shared(q, k, v)
         if not all(map(always_equal, q.shape[:-2] + k.shape[:-1], k.shape[:-2] + v.shape[:-1])):
-            raise _cannot(q, k, v, "all axes but the last two must agree, with one value per key")
+            help = "all axes but the last two must agree, with one value per key"
+            if q.rank > 2 and q.shape[-3] != k.shape[-3] == v.shape[-3]:
+                help += "; for heads of keys that several of queries share, `Attention(grouped=true)`"
+            raise _cannot(q, k, v, help)
         if not always_equal(q.shape[-1], k.shape[-1]):
             raise _cannot(q, k, v, "queries and keys must have the same width")
         for pair in zip(
