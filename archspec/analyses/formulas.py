@@ -70,9 +70,14 @@ def formula(graph: Graph, count: Callable[[Graph], int]) -> str:
 
     first = [-(-names[name].least // steps[name]) for name in names]
     places = [[begin + i for i in degrees] for begin in first]
+    beyond = tuple(begin + _DEGREE + 1 + i for i, begin in enumerate(first))
+    for name, step, last in zip(names, steps.values(), beyond, strict=True):
+        if not names[name].meets(step * last):
+            raise Mistake(
+                "there are too few sizes to tell a formula from", kind="free", help="give them numbers"
+            )
     values = {at: Fraction(counted(at)) for at in product(*places)}
     terms = _polynomial(places, values)
-    beyond = tuple(begin + _DEGREE + 1 + i for i, begin in enumerate(first))
     if _at(terms, beyond) != counted(beyond):
         raise Mistake("the count is no polynomial of the free sizes", kind="free", help="give them numbers")
     shown = [names[name].name for name in names]
@@ -103,8 +108,7 @@ def free_names(graph: Graph) -> dict[str, Assumption]:
 
 def _inner(assumed: Assumption, size: int) -> int:
     """What the name stands for where the size that it was made for is a number."""
-    before = max(0, -(-assumed.least // assumed.multiple) - 1)
-    return size // assumed.multiple - before
+    return size // assumed.multiple - assumed.before
 
 
 def _step(graph: Graph, name: str, assumed: Assumption) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.graph import Graph
-from archspec.ground.bounds import linear
+from archspec.ground.bounds import assumed_of, linear
 from archspec.ground.errors import SpecError
 from archspec.ground.size import QUOTIENTS, Free
 
@@ -25,7 +25,7 @@ def dynamic_shapes(graph: Graph, *, batch: bool = True) -> dict[str, dict[int, A
 
     def dimension(name: str) -> Any:
         if name not in known:
-            known[name] = Dim(name, min=least.get(name, 1))
+            known[name] = Dim(name, min=least.get(name, 1), max=assumed_of(name).top)
         return known[name]
 
     shapes: dict[str, dict[int, Any]] = {}
@@ -60,7 +60,7 @@ def _least(graph: Graph) -> dict[str, int]:
     for size in sizes:
         (name,) = size.names
         number = least.get(name, 1)
-        while number < _MOST and size.substitute({name: number}) < 2:
+        while number < (assumed_of(name).top or _MOST) and size.substitute({name: number}) < 2:
             number += 1
         least[name] = number
     return least

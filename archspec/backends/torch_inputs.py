@@ -12,7 +12,7 @@ from torch.fx import Node as FxNode
 from torch.overrides import handle_torch_function, has_torch_function
 
 from archspec.graph import Graph, Input
-from archspec.ground.bounds import linear
+from archspec.ground.bounds import assumed_of, linear
 from archspec.ground.errors import InputError
 from archspec.ground.size import QUOTIENTS, Free
 from archspec.ground.tensor import DType, torch_name
@@ -43,6 +43,7 @@ def as_declared(
     fixed: tuple[tuple[int, str], ...] = (),
     follows: tuple[tuple[int, Terms], ...] = (),
     steps: tuple[tuple[int, int, int], ...] = (),
+    limits: tuple[tuple[int, int], ...] = (),
 ) -> Tensor:
     """The tensor itself, when it is what the spec declares for the input of that name. Raises InputError when not.
 
@@ -50,7 +51,7 @@ def as_declared(
     the spec uses each as a number; any size will do along the others. What `follows` is an axis, the batch counted, whose
     size is a sum of products of sizes of x, which is tensor 0, and of `others`. Weights may be in another precision than
     the spec's, so real numbers may be of any; whole ones may be wider. `steps` are axes whose sizes are a factor times a number from
-    1, and an offset.
+    1, and an offset, `limits` axes with the largest size.
     """
     given = (x, *others)
     if has_torch_function(given):
@@ -64,6 +65,7 @@ def as_declared(
             fixed=fixed,
             follows=follows,
             steps=steps,
+            limits=limits,
         )
     if not isinstance(x, Tensor):
         raise InputError.of("input", f"`{name}` is a tensor, not of Python's type `{type(x).__name__}`")
@@ -80,6 +82,9 @@ def as_declared(
     for axis, factor, offset in steps:
         if sizes[axis] < factor + offset or (sizes[axis] - offset) % factor:
             _refuse_step(name, shape, axis, factor, offset, sizes)
+    for axis, most in limits:
+        if sizes[axis] > most:
+            _refuse_limit(name, shape, axis, most, sizes)
     for axis, terms in follows:
         wanted = _total(terms, given)
         if sizes[axis] != wanted:
@@ -112,6 +117,7 @@ def check_inputs(fx: FxGraph, graph: Graph) -> None:
         others: list[FxNode] = []
         follows: list[tuple[int, Terms]] = []
         steps: list[tuple[int, int, int]] = []
+        limits: list[tuple[int, int]] = []
 
         def numbered(home: FxNode, node: FxNode = node, others: list[FxNode] = others) -> int:
             if home is node:
@@ -131,11 +137,13 @@ def check_inputs(fx: FxGraph, graph: Graph) -> None:
                 homes[name] = node, axis, factor, offset
                 if (factor, offset) != (1, 0):
                     steps.append((axis, factor, offset))
+                if (top := assumed_of(name).top) is not None:
+                    limits.append((axis, factor * top + offset))
             elif size.names <= homes.keys():
                 follows.append((axis, _terms(size, homes, numbered)))
         with fx.inserting_after(last):
             check = fx.call_function(
-                as_declared, (node, *others), _settings(given, tuple(follows), tuple(steps))
+                as_declared, (node, *others), _settings(given, tuple(follows), tuple(steps), tuple(limits))
             )
         node.replace_all_uses_with(check, delete_user_cb=lambda user: not is_check(user))
         check.meta.update(type=given.type, location=given.location)
@@ -172,7 +180,10 @@ def _terms(
 
 
 def _settings(
-    given: Input, follows: tuple[tuple[int, Terms], ...], steps: tuple[tuple[int, int, int], ...]
+    given: Input,
+    follows: tuple[tuple[int, Terms], ...],
+    steps: tuple[tuple[int, int, int], ...],
+    limits: tuple[tuple[int, int], ...],
 ) -> dict[str, Any]:
     """What `as_declared` is told of an input."""
     settings: dict[str, Any] = {
@@ -184,6 +195,8 @@ def _settings(
         settings["fixed"] = tuple((use.axis, str(use.location)) for use in given.uses)
     if steps:
         settings["steps"] = steps
+    if limits:
+        settings["limits"] = limits
     return {**settings, "follows": follows} if follows else settings
 
 
@@ -219,6 +232,17 @@ def _refuse_step(
         f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis - 1} must be {wanted},"
         f" not {came[axis]}",
         help="the network would not be what its spec says at that size: pad or crop to one that it takes",
+    )
+
+
+def _refuse_limit(
+    name: str, shape: tuple[int | str, ...], axis: int, most: int, came: tuple[int, ...]
+) -> NoReturn:
+    raise InputError.of(
+        "input",
+        f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis - 1} must be at most {most},"
+        f" not {came[axis]}",
+        help="the network would not be what its spec says at that size: crop to one that it takes",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,7 +67,7 @@ def show(
     for given in graph.inputs:
         typer.echo(f"{given.name}: {given.type}{_taken(given)}")
     for assumption in graph.accepts:
-        if (assumption.multiple, assumption.least) != (1, 1):
+        if assumption != replace(assumption, multiple=1, least=1, most=None):
             typer.echo(f"  where {assumption}")
     typer.echo()
     for line in _lines(graph):

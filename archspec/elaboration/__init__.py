@@ -99,8 +99,8 @@ def elaborate(
             except Assumed as found:
                 opened = opened.assuming(found.assumption)
             except SpecError:
-                if free is None or not wished:
-                    raise
+                if free is None or not wished or wished[0].most is not None:
+                    raise  # an upper limit is the spec's to say
                 opened = opened.assuming(wished[0])
     raise SpecError.of("free", f"{definition.name} needs too much of its free sizes", definition.span)
 

@@ -22,21 +22,23 @@ _MOST_SHIFTED = 4096  # terms of a polynomial in names less one; beyond that no 
 
 @dataclass(frozen=True)
 class Assumption:
-    """What is assumed of a free size: that it is a multiple of some number, and at least another."""
+    """What is assumed of a free size: that it is a multiple of some number, at least another, and at most a third."""
 
     name: str
     multiple: int = 1
     least: int = 1
+    most: int | None = None
     exact: bool = field(default=True, compare=False)
     """Whether the question has that answer for no other size."""
 
     def meets(self, size: int) -> bool:
         """Whether a number is one that is assumed."""
-        return size % self.multiple == 0 and size >= self.least
+        return size % self.multiple == 0 and size >= self.least and (self.most is None or size <= self.most)
 
     def __str__(self) -> str:
         parts = [f"a multiple of {self.multiple}"] * (self.multiple > 1)
         parts += [f"at least {self.least}"] * (self.least > self.multiple)
+        parts += [] if self.most is None else [f"at most {self.most}"]
         return f"{self.name} is {' and '.join(parts) or 'at least 1'}"
 
     @property
@@ -44,20 +46,40 @@ class Assumption:
         """The assumption as specs write it."""
         parts = [f"{self.name} % {self.multiple} == 0"] * (self.multiple > 1)
         parts += [f"{self.name} >= {self.least}"] * (self.least > self.multiple)
+        parts += [] if self.most is None else [f"{self.name} <= {self.most}"]
         return " and ".join(parts) or f"{self.name} >= 1"
 
     @property
     def size(self) -> Size:
         """The size under the assumption, as a polynomial of a name that stands for any number from 1."""
-        before = max(0, ceil(self.least / self.multiple) - 1)
-        if self.multiple == 1 and not before:
-            return Free.named(self.name)
-        name = f"{self.name}_{self.multiple}" + f"_{before}" * (before > 0)
-        return (Free.named(name) + before) * self.multiple
+        if self.most is not None and self.most // self.multiple <= self.before:
+            raise Mistake(f"no size is what is assumed: {self}", kind="free")
+        name = self.name
+        if (self.multiple, self.before) != (1, 0):
+            name += f"_{self.multiple}" + f"_{self.before}" * (self.before > 0)
+        if self.most is not None:
+            name += f"_to_{self.most}"
+        return (Free.named(name) + self.before) * self.multiple
+
+    @property
+    def before(self) -> int:
+        """How many multiples are below the least size."""
+        return max(0, ceil(self.least / self.multiple) - 1)
+
+    @property
+    def top(self) -> int | None:
+        """The largest number that the name stands for that `size` makes; None if there is none."""
+        return None if self.most is None else self.most // self.multiple - self.before
 
     def and_(self, other: Assumption) -> Assumption:
         """Both assumptions of one size."""
-        return Assumption(self.name, lcm(self.multiple, other.multiple), max(self.least, other.least))
+        limits = [most for most in (self.most, other.most) if most is not None]
+        return Assumption(
+            self.name,
+            lcm(self.multiple, other.multiple),
+            max(self.least, other.least),
+            min(limits, default=None),
+        )
 
 
 def linear(size: Free) -> tuple[str, int, int] | None:
@@ -81,14 +103,12 @@ def declared_by(size: Free) -> Assumption | None:
     known = assumed_of(name)
     if known.name == name and (factor, offset) != (1, 0):
         return None  # the size says it itself
-    shown = known.name
-    if offset % factor:
-        return Assumption(shown, 1, factor + offset)
-    return Assumption(shown, factor, factor + offset)
+    most = None if known.top is None else factor * known.top + offset
+    return Assumption(known.name, 1 if offset % factor else factor, factor + offset, most)
 
 
 _ROOT = re.compile(
-    r"(.+?)_([1-9]\d{0,8})(?:_([1-9]\d{0,8}))?", re.ASCII
+    r"(.+?)(?:_([1-9]\d{0,8})(?:_([1-9]\d{0,8}))?)?(?:_to_([1-9]\d{0,8}))?", re.ASCII
 )  # names that assumptions make, and no spec may
 _WISHES: ContextVar[list[Assumption] | None] = ContextVar("wishes", default=None)
 
@@ -115,13 +135,15 @@ def assumed_of(name: str) -> Assumption:
     root = _ROOT.fullmatch(name)
     if root is None:
         return Assumption(name)
-    multiple = int(root[2])
-    return Assumption(root[1], multiple, multiple * (int(root[3] or 0) + 1))
+    multiple = int(root[2] or 1)
+    return Assumption(
+        root[1], multiple, multiple * (int(root[3] or 0) + 1), int(root[4]) if root[4] else None
+    )
 
 
 def require_name_of_size(name: str) -> None:
     """Mistake where a spec gives a free size a name that could be one that an assumption makes."""
-    if _ROOT.fullmatch(name):
+    if assumed_of(name).name != name:
         raise Mistake(
             f"a free size cannot be named `{name}`",
             kind="name",
@@ -134,37 +156,60 @@ def weakest(size: Size, decides: Callable[[Size], bool]) -> Assumption | None:
 
     That the size is not smaller than some number is tried first, then that it is a multiple of a small one.
     """
-    if not isinstance(size, Free):
-        return None
-    for name in sorted(size.names):
-        known = assumed_of(name)
-
-        def holds(wider: Assumption, name: str = name, known: Assumption = known) -> bool:
-            # name = (H / multiple) - before, of the size H that it was made for
-            before = max(0, ceil(known.least / known.multiple) - 1)
-            made = wider.size // known.multiple - before
-            try:
-                return decides(size.replaced({name: made}))
-            except Mistake:
-                return False
-
+    for known, holds in _wider(size, decides):
         least = known.least
-        while least < _LARGEST_LEAST and not holds(Assumption(known.name, known.multiple, 2 * least)):
+        while least < _LARGEST_LEAST and not holds(replace(known, least=2 * least)):
             least *= 2
         if least < _LARGEST_LEAST:
             low, high = least, 2 * least  # low does not decide it, high does
             while high - low > 1:
                 middle = (low + high) // 2
-                low, high = (
-                    (low, middle) if holds(Assumption(known.name, known.multiple, middle)) else (middle, high)
-                )
-            return Assumption(known.name, known.multiple, high)
-        period = period_of(size)
+                low, high = (low, middle) if holds(replace(known, least=middle)) else (middle, high)
+            return replace(known, least=high)
+        period = period_of(cast(Free, size))
         for factor in (f for f in range(2, min(period, _LONGEST_PERIOD) + 1) if period % f == 0):
             wider = known.and_(Assumption(known.name, known.multiple * factor))
             if holds(wider):
                 return wider
     return None
+
+
+def largest(size: Size, decides: Callable[[Size], bool]) -> Assumption | None:
+    """The weakest upper limit of one of a size's names under which something can be said of it; None when none is found."""
+    for known, holds in _wider(size, decides):
+        low = high = known.multiple * (known.before + 2)
+        if not holds(replace(known, most=low)):
+            continue
+        while high < _LARGEST_LEAST and holds(replace(known, most=2 * high)):
+            high *= 2
+        low, high = high, 2 * high  # low decides it, high does not
+        while high - low > known.multiple:
+            middle = (low + high) // 2 // known.multiple * known.multiple
+            low, high = (middle, high) if holds(replace(known, most=middle)) else (low, middle)
+        if low < _LARGEST_LEAST:
+            return replace(known, most=low)
+    return None
+
+
+def _wider(
+    size: Size, decides: Callable[[Size], bool]
+) -> Iterator[tuple[Assumption, Callable[[Assumption], bool]]]:
+    """What is assumed of each name of a size, and whether something can be said of the size where more is assumed of that."""
+    if not isinstance(size, Free):
+        return
+    for name in sorted(size.names):
+        known = assumed_of(name)
+
+        def holds(wider: Assumption, name: str = name, known: Assumption = known) -> bool:
+            if wider.top is not None and wider.top <= 1:
+                return False  # one number decides all questions, and helps nobody
+            # name = (H / multiple) - before, of the size H that it was made for
+            try:
+                return decides(size.replaced({name: wider.size // known.multiple - known.before}))
+            except Mistake:
+                return False
+
+        yield known, holds
 
 
 _LARGEST_LEAST = 1 << 16
@@ -214,9 +259,13 @@ def require_least(size: Size, least: int, wrong: str, *, help: str = "") -> None
     raise Mistake(
         f"{wrong} where {where}",
         kind="free",
-        help=_advice(weakest(size, lambda made: _at_least(made, least)))
+        help=_advice(_bound(size, lambda made: _at_least(made, least)))
         or "it must hold for every value of at least 1: give the input a size there, or Pad first",
     )
+
+
+def _bound(size: Size, decides: Callable[[Size], bool]) -> Assumption | None:
+    return weakest(size, decides) or largest(size, decides)
 
 
 def _inexact(found: Assumption | None) -> Assumption | None:
@@ -229,10 +278,11 @@ def _checked(found: Assumption | None, difference: Size) -> Assumption | None:
         return _inexact(found)
     (name,) = difference.names
     known = assumed_of(name)
-    before = max(0, ceil(known.least / known.multiple) - 1)
-    values = range(1, 2 * period_of(difference) + found.least + 1)
+    last = 2 * period_of(difference) + found.least if found.most is None else found.most
+    values = range(1, (last if known.top is None else min(last, known.top)) + 1)
     zero = [difference.substitute({name: value}) == 0 for value in values]
-    return replace(found, exact=zero == [found.meets((value + before) * known.multiple) for value in values])
+    met = [found.meets((value + known.before) * known.multiple) for value in values]
+    return replace(found, exact=zero == met)
 
 
 def _at_least(size: Size, least: int) -> bool:
@@ -259,11 +309,13 @@ def always_equal(left: Size, right: Size) -> bool:
         return False
     if bounds == [0, 0]:  # from both sides
         return True
+    found = weakest(difference, lambda made: _at_least(made, 0) and _at_least(-made, 0))
+    denied = weakest(difference, lambda made: _at_least(made, 1) or _at_least(-made, 1))
     raise undecided(
         f"{left} == {right}",
         _both(difference, lambda value: value == 0),
-        _checked(weakest(difference, lambda made: _at_least(made, 0) and _at_least(-made, 0)), difference),
-        denied=weakest(difference, lambda made: _at_least(made, 1) or _at_least(-made, 1)),
+        _checked(found, difference),
+        denied=denied or largest(difference, lambda made: _at_least(made, 1) or _at_least(-made, 1)),
     )
 
 
@@ -271,6 +323,11 @@ def _least(size: Free) -> int | None:
     """A lower bound, the greatest for one name whose quotients are not multiplied; None when none is found."""
     if all(factor > 0 and not QUOTIENTS.keys() & set(names) for names, factor in size.terms if names):
         return sum(factor for _, factor in size.terms)
+    for name in sorted(size.names):
+        top = assumed_of(name).top
+        if top is not None and (ends := _ends(size, name, top)):
+            lowest = [end if isinstance(end, int) else _least(end) for end in ends]
+            return None if None in lowest else min(least for least in lowest if least is not None)
     if len(size.names) == 1 and all(len(names) <= 1 for names, _ in size.terms):
         exact = _least_of_one(size)
         if exact is not _UNKNOWN:
@@ -280,6 +337,21 @@ def _least(size: Free) -> int | None:
     if above is None or any(names and factor < 0 for names, factor in above.items()):
         return None
     return ceil(above.get((), Fraction(0)))
+
+
+def _ends(size: Free, name: str, top: int) -> list[Size]:
+    """What a size is for those of the numbers 1 to `top` of a name among which it is least; none if that is not known."""
+    within = any(
+        name in QUOTIENTS[factor][0].names
+        for names, _ in size.terms
+        for factor in names
+        if factor in QUOTIENTS
+    )
+    if not within and all(names.count(name) <= 1 for names, _ in size.terms):
+        return [size.replaced({name: 1}), size.replaced({name: top})]
+    if size.names == {name} and top <= _LONGEST_PERIOD:
+        return [size.replaced({name: value}) for value in range(1, top + 1)]
+    return []
 
 
 _UNKNOWN = object()
@@ -356,13 +428,14 @@ def _above_one(size: Mapping[Monomial, Fraction]) -> dict[Monomial, Fraction] | 
 def _examples(size: Free) -> Iterator[tuple[str, int]]:
     """Small values of its names, as `S is 1 and T is 2`, and what the size is there."""
     names = sorted(size.names)
+    tops = [assumed_of(name).top or 10**6 for name in names]
     grid = (
         product(range(1, 9), repeat=len(names))
         if len(names) <= 3
         else ((n,) * len(names) for n in range(1, 9))
     )
-    for values in (*grid, (10**6,) * len(names)):
-        given = dict(zip(names, values, strict=True))
+    for values in (*grid, tops):
+        given = dict(zip(names, map(min, values, tops), strict=True))
         yield " and ".join(f"{name} is {value}" for name, value in given.items()), size.substitute(given)
 
 
@@ -389,7 +462,7 @@ def never_negative(difference: Size, question: str, wanted: bool = True) -> bool
     raise undecided(
         question,
         _both(difference, lambda value: (value >= 0) is wanted),
-        weakest(difference, lambda made: _at_least(made, 0))
+        _bound(difference, lambda made: _at_least(made, 0))
         if wanted
-        else weakest(-difference, lambda made: _at_least(made, 1)),
+        else _bound(-difference, lambda made: _at_least(made, 1)),
     )

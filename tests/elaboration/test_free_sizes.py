@@ -199,7 +199,7 @@ def test_what_does_not_hold_for_every_value_is_refused(line: str, message: str) 
 
 def test_where_a_question_is_answered_differently_is_said() -> None:
     with pytest.raises(SpecError) as caught:
-        net("require S < 3", "return x")
+        net("n = 1 if S < 3 else 2", "return x -> Conv(n)")
     assert caught.value.problems[0].label == "true where S is 1, false where S is 3"
 
 
