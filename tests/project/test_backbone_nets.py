@@ -85,6 +85,118 @@ def test_the_fully_convolutional_net() -> None:
     torch.testing.assert_close(net(x), expected, rtol=1e-4, atol=1e-5)
 
 
+class ProjectReadout(nn.Module):
+    """DPT's: the readout token beside each of the others, projected."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.project = nn.Sequential(nn.Linear(2 * dim, dim), nn.GELU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.project(torch.cat((x[:, 1:], x[:, :1].expand_as(x[:, 1:])), -1))
+        return result
+
+
+class ResidualConvUnit(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.conv2(self.conv1(x.relu()).relu()) + x
+        return result
+
+
+class FeatureFusion(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.resConfUnit1, self.resConfUnit2 = ResidualConvUnit(channels), ResidualConvUnit(channels)
+        self.out_conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor, finer: Tensor | None = None) -> Tensor:
+        y = self.resConfUnit2(x if finer is None else x + self.resConfUnit1(finer))
+        y = functional.interpolate(y, scale_factor=2, mode="bilinear", align_corners=True)
+        result: Tensor = self.out_conv(y)
+        return result
+
+
+class DensePrediction(nn.Module):
+    """DPT's head for depth, as the authors' code has it, on the tokens of four depths of a ViT."""
+
+    def __init__(self, dim: int, widths: list[int], channels: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        resized = (
+            lambda w: nn.ConvTranspose2d(w, w, 4, stride=4),
+            lambda w: nn.ConvTranspose2d(w, w, 2, stride=2),
+            lambda w: nn.Identity(),
+            lambda w: nn.Conv2d(w, w, 3, stride=2, padding=1),
+        )
+        self.pretrained, self.scratch = nn.Module(), nn.Module()
+        for i, width in enumerate(widths):
+            parts = [nn.Flatten(0, 0), nn.Unflatten(2, grid), nn.Conv2d(dim, width, 1), resized[i](width)]
+            post = nn.Sequential(ProjectReadout(dim), *parts)
+            self.pretrained.add_module(f"act_postprocess{i + 1}", post)
+            self.scratch.add_module(f"layer{i + 1}_rn", nn.Conv2d(width, channels, 3, padding=1, bias=False))
+            self.scratch.add_module(f"refinenet{i + 1}", FeatureFusion(channels))
+        self.scratch.output_conv = nn.Sequential(
+            nn.Conv2d(channels, channels // 2, 3, padding=1),
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+            nn.Conv2d(channels // 2, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 1, 1),
+            nn.ReLU(),
+        )
+
+    def forward(self, tokens: list[Tensor]) -> Tensor:
+        maps = []
+        for i, x in enumerate(tokens, 1):
+            post = self.pretrained.get_submodule(f"act_postprocess{i}")
+            assert isinstance(post, nn.Sequential)
+            x = post[2:](post[0](x).mT)
+            maps.append(self.scratch.get_submodule(f"layer{i}_rn")(x))
+        y = self.scratch.get_submodule("refinenet4")(maps[3])
+        for i in (3, 2, 1):
+            y = self.scratch.get_submodule(f"refinenet{i}")(y, maps[i - 1])
+        result: Tensor = self.scratch.get_submodule("output_conv")(y)
+        return result.squeeze(1)
+
+
+@torch.no_grad()
+def test_the_dense_prediction_transformer() -> None:
+    sizes = {"depths": [0, 1, 3, 4], "widths": [6, 8, 12, 16], "channels": 10, "resolution": [64, 96]}
+    spec = (
+        "from families.dpt import DPT\nfrom families.vit import VisionTransformer\n\n"
+        "vit = VisionTransformer(dim=24, layers=5, hidden=48, heads=3, classes=0)\n\nmodel Net = DPT(vit)\n"
+    )
+    net = archspec.load(archspec.read_text(spec, **sizes), seed=0).eval()
+    weights, x = net.state_dict(), seeded(2, 3, 64, 96)
+    vit_sizes = {"dim": 24, "layers": 5, "hidden": 48, "heads": 3, "classes": 0, "resolution": [64, 96]}
+    vit = archspec.load("vit_b16", **vit_sizes).eval()
+    vit.load_state_dict(
+        {
+            k.removeprefix("pretrained.model."): v
+            for k, v in weights.items()
+            if k.startswith("pretrained.model.")
+        }
+    )
+    tokens: list[Tensor] = []
+    for depth in (0, 1, 3, 4):
+        block = vit.get_submodule(f"blocks.{depth}")
+        block.register_forward_hook(lambda m, given, out: tokens.append(out.clone()))
+    vit(x)
+    reference = DensePrediction(24, [6, 8, 12, 16], 10, (4, 6)).eval()
+    rest = {k: v for k, v in weights.items() if not k.startswith("pretrained.model.")}
+    missing, unexpected = reference.load_state_dict(rest, strict=False)
+    assert unexpected == []
+    assert {key.rpartition(".")[0] for key in missing} == {
+        f"scratch.refinenet4.resConfUnit1.conv{i}" for i in (1, 2)
+    }
+    expected = reference(tokens)
+    assert expected.std() > 1e-4
+    torch.testing.assert_close(net(x), expected, rtol=1e-4, atol=1e-6)
+
+
 class Transformer(nn.Module):
     """DETR's: post-norm, with positions added to queries and keys alone."""
 

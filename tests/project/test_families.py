@@ -23,7 +23,15 @@ def one_of_each() -> list[str]:
 
 
 NOT_OF_IMAGES = ("igpt", "transformer")  # but of sequences of colours and of words
-DENSE = ("context", "deeplab", "fcn", "fpn", "unet", "detr")  # a class per pixel, maps of features, boxes
+DENSE = (
+    "context",
+    "deeplab",
+    "dpt",
+    "fcn",
+    "fpn",
+    "unet",
+    "detr",
+)  # a class or a depth per pixel, maps of features, boxes
 IMAGES = [name for name in one_of_each() if not name.startswith(NOT_OF_IMAGES)]
 CLASSIFIERS = [name for name in IMAGES if not name.startswith(DENSE)]
 
@@ -113,7 +121,7 @@ NORMS = {
     "igpt": "RMSNorm",
 }
 ACTS = {
-    **dict.fromkeys(("vit", "mixer", "pit", "swin", "t2t", "nfnet", "dpt"), "GELU"),
+    **dict.fromkeys(("vit", "mixer", "pit", "swin", "t2t", "nfnet"), "GELU"),
     **dict.fromkeys(("mobilenet",), "ReLU6"),
     "lenet": "Tanh",
     "efficientnet": "SiLU",

@@ -12,7 +12,7 @@ from archspec.graph import Graph
 from archspec.ground.size import Free, Size
 
 # What stays fixed, and why: connected layers behind a Flatten, position tables, MLPs over positions, windows of attention.
-FIXED = ("alexnet", "zfnet", "lenet", "vit_", "mixer", "pit_", "swin", "t2t", "halonet", "igpt")
+FIXED = ("alexnet", "zfnet", "lenet", "vit_", "mixer", "pit_", "swin", "t2t", "halonet", "igpt", "dpt")
 
 
 def stays_fixed(name: str) -> bool:
