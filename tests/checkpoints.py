@@ -2,7 +2,7 @@
 
 `checkpoints.json` has, for each such spec, the model it follows, how many tensors that model's state_dict holds, and
 a digest of their names and shapes; `arguments` are the reference's, `settings` the spec's, where the published weights
-are not those of the default net. `python tests/checkpoints.py` counts all anew where timm and torchvision are installed;
+are not those of the default net; `part` is the module of the reference that the spec describes, if not all. `python tests/checkpoints.py` counts all anew where timm and torchvision are installed;
 `python tests/checkpoints.py SPEC LIBRARY:MODEL` adds one.
 """
 
@@ -27,8 +27,8 @@ def digest(shapes: Mapping[str, Iterable[object]]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
-def reference_shapes(reference: str, **arguments: Any) -> dict[str, tuple[int, ...]]:
-    """What the state_dict of `timm:NAME` or `torchvision:NAME` holds."""
+def reference_shapes(reference: str, part: str = "", **arguments: Any) -> dict[str, tuple[int, ...]]:
+    """What the state_dict of `timm:NAME` or `torchvision:NAME`, or of a part of it, holds."""
     import torch
 
     library, name = reference.split(":")
@@ -37,7 +37,8 @@ def reference_shapes(reference: str, **arguments: Any) -> dict[str, tuple[int, .
             model = import_module("timm").create_model(name, pretrained=False, **arguments)
         else:
             model = import_module("torchvision.models").get_model(name, weights=None, **arguments)
-    return {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    module = model.get_submodule(part)
+    return {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
 
 
 def spec_shapes(name: str, **settings: Any) -> dict[str, tuple[int, ...]]:
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> None:
     if arguments:
         found[arguments[0]] = {"reference": arguments[1]}
     for entry in found.values():
-        shapes = reference_shapes(entry["reference"], **entry.get("arguments", {}))
+        shapes = reference_shapes(entry["reference"], entry.get("part", ""), **entry.get("arguments", {}))
         entry.update(tensors=len(shapes), digest=digest(shapes))
     FILE.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n")
 
