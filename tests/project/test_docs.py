@@ -442,7 +442,8 @@ def usual(values: list[Any]) -> str:
 def taken(known: dict[str, Any]) -> str:
     """The model whose checkpoints a spec takes, and with which settings it does."""
     settings = ", ".join(f"{key}={describe(value)}" for key, value in known.get("settings", {}).items())
-    return " with ".join(f"`{text}`" for text in (known["reference"], settings) if text)
+    reference = ".".join(filter(None, (known["reference"], known.get("part"))))
+    return " with ".join(f"`{text}`" for text in (reference, settings) if text)
 
 
 def op_tables() -> Iterator[str]:

@@ -114,7 +114,9 @@ def test_gradients_reach_every_weight(name: str) -> None:
     out = module(*batch_of(graph, 2, "meta"))
     total = torch.stack([o.sum() for o in outputs(out)]).sum()
     total.backward()
-    assert [key for key, parameter in module.named_parameters() if parameter.grad is None] == []
+    idle = [key for key, parameter in module.named_parameters() if parameter.grad is None]
+    # DPT taps its ViT before the last norm, which the authors' code holds too.
+    assert idle == (["pretrained.model.norm.weight", "pretrained.model.norm.bias"] if "dpt" in name else [])
 
 
 @every_network
