@@ -381,6 +381,7 @@ IMAGE_STEPS = st.one_of(
             "x = (x, (x -> Conv(18, 3))) -> DeformConv(2)", "x = (x -> ReLU) @ (x -> Permute([0, 2, 1]))",
             "x = (x -> Sort(axis=1))[0]", "x = (x -> TopK(2, axis=1))[0]",
             "x = x[:, :1] -> Expand([-1, x.height, x.width])", "x = x[:, :1] -> Expand(like=x)",
+            'x = x -> AvgPool(2) -> Upsample(mode="bilinear", like=x)', "x = x[:, ::3] -> Upsample(like=x)", "x = x -> Crop(like=x -> MaxPool(2))",
             "x = (x, x -> ArgMax(axis=1, keep=true)) -> TakeAlong(axis=1)",
             "x = (x[:, :1], x -> ArgMax(axis=1, keep=true)) -> Scatter(x.height, axis=1)",
             "x = (x, [x -> AvgPool(3, stride=1), x -> Conv(x.channels, 1)][0]) -> Maximum",
