@@ -120,6 +120,8 @@ class _Reading:
             rows = node.op.at[len(shape) - 2] if len(node.op.at) > len(shape) - 2 else (None, None, None)
             if isinstance(rows, int):
                 return None
+            if not all(bound is None or isinstance(bound, int) for bound in rows):
+                return None
             start, stop, step = slice(*rows).indices(size)
             return (start, size - stop) if step == 1 else None
         if isinstance(node.op, Reshape | Flatten) and shape[-2:] == made[-2:]:

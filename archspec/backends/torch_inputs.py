@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
@@ -14,12 +14,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 from archspec.graph import Graph, Input
 from archspec.ground.bounds import assumed_of, linear
 from archspec.ground.errors import InputError
-from archspec.ground.size import QUOTIENTS, Free
+from archspec.ground.size import Free
 from archspec.ground.tensor import DType, torch_name
-
-Source = tuple[int, int, int, int] | tuple["Terms", int]
-"""A free size, as (tensor, axis, factor, offset) of an axis that is `factor * size + offset`; or a quotient rounded down."""
-Terms = tuple[tuple[int, tuple[Source, ...]], ...]  # a sum of products
+from archspec.op.run_time import Source, Terms, terms_of, total
 
 _REAL: tuple[DType, ...] = ("f16", "bf16", "f32", "f64")
 _WIDER: dict[DType, tuple[DType, ...]] = {
@@ -86,25 +83,10 @@ def as_declared(
         if sizes[axis] > most:
             _refuse_limit(name, shape, axis, most, sizes)
     for axis, terms in follows:
-        wanted = _total(terms, given)
+        wanted = total(terms, given)
         if sizes[axis] != wanted:
             _refuse_relation(name, shape, axis, wanted, sizes)
     return x
-
-
-def _total(terms: Terms, given: tuple[Tensor, ...]) -> int:
-    """A sum of products of sizes of tensors."""
-    total = 0
-    for factor, sources in terms:
-        for source in sources:
-            if len(source) == 2:
-                factor = factor * (_total(source[0], given) // source[1])
-            else:
-                tensor, axis, times, offset = source
-                size = given[tensor].shape[axis]
-                factor = factor * (size if (times, offset) == (1, 0) else (size - offset) // times)
-        total = total + factor
-    return total
 
 
 def check_inputs(fx: FxGraph, graph: Graph) -> None:
@@ -140,7 +122,12 @@ def check_inputs(fx: FxGraph, graph: Graph) -> None:
                 if (top := assumed_of(name).top) is not None:
                     limits.append((axis, factor * top + offset))
             elif size.names <= homes.keys():
-                follows.append((axis, _terms(size, homes, numbered)))
+
+                def source(name: str, numbered: Callable[[FxNode], int] = numbered) -> Source:
+                    node, axis, factor, offset = homes[name]
+                    return numbered(node), axis, factor, offset
+
+                follows.append((axis, terms_of(size, source)))
         with fx.inserting_after(last):
             check = fx.call_function(
                 as_declared, (node, *others), _settings(given, tuple(follows), tuple(steps), tuple(limits))
@@ -162,21 +149,6 @@ def checked(placeholder: FxNode) -> FxNode:
 def is_check(node: FxNode) -> bool:
     """Whether a node is the check of an input."""
     return node.target is as_declared
-
-
-def _terms(
-    size: Free, homes: Mapping[str, tuple[FxNode, int, int, int]], numbered: Callable[[FxNode], int]
-) -> Terms:
-    """A size as `as_declared` computes it."""
-
-    def source(name: str) -> Source:
-        if name in QUOTIENTS:
-            above, below = QUOTIENTS[name]
-            return _terms(above, homes, numbered), below
-        node, axis, factor, offset = homes[name]
-        return numbered(node), axis, factor, offset
-
-    return tuple((factor, tuple(map(source, names))) for names, factor in size.terms)
 
 
 def _settings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -95,7 +96,24 @@ def build_op(layer: OpLayer) -> Op:
     for name, value in layer.arguments.items():
         if isinstance(value, Tensor) or (is_layer(value) and value != []):  # the empty list is of anything
             raise ArgumentMistake(name, f"`{name}` of {layer.name} cannot be {noun(value)}", kind="type")
+        if name in _takes_sizes(layer.op) and (text := _text_in(value)) is not None:
+            # In JSON, a free size is written so.
+            message = f"`{name}` of {layer.name} takes sizes, not {noun(text)}"
+            raise ArgumentMistake(name, message, kind="type", help=f"write it without quotes: {text}")
     return build(layer.op, layer.arguments)
+
+
+@cache
+def _takes_sizes(op: type[Op]) -> frozenset[str]:
+    """The arguments of an op that may be free sizes."""
+    return frozenset(name for name, field in op.model_fields.items() if "Free" in repr(field.annotation))
+
+
+def _text_in(value: Any) -> str | None:
+    """A string within a value, if there is one."""
+    if isinstance(value, list | tuple):
+        return next((text for item in value if (text := _text_in(item)) is not None), None)
+    return value if isinstance(value, str) else None
 
 
 def build(model: type[Built], arguments: Mapping[str, Any]) -> Built:
@@ -133,10 +151,10 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
     problems = [p for p in problems if p["loc"] and str(p["loc"][0]) == name]
     value, subject = arguments.get(name), f"`{name}` of {what}"
     if isinstance(value, list | tuple):  # of what the list could have been, only a list is of interest
-        inside = [p for p in problems if isinstance(p["loc"][-1], int)]
-        if inside:
-            value, subject = _item(value, inside[0]["loc"]), f"each number of {subject}"
-            problems = [p for p in inside if p["loc"] == inside[0]["loc"]]
+        deepest = max(map(_place, problems), key=len)
+        if deepest:
+            value, subject = _item(value, deepest), f"each number of {subject}"
+            problems = [p for p in problems if _place(p) == deepest]
     wanted = list(dict.fromkeys(words for p in problems for words in _wanted(p)))
     if len(wanted) > 1:
         wanted = [words for words in wanted if words != "none"]
@@ -184,10 +202,15 @@ def whole_help(value: Any) -> str:
     return ""
 
 
-def _item(value: Any, loc: tuple[int | str, ...]) -> Any:
+def _place(problem: ErrorDetails) -> tuple[int, ...]:
+    """Where in lists within lists a problem is; pydantic's names of types may stand between and behind."""
+    return tuple(step for step in problem["loc"][1:] if isinstance(step, int))
+
+
+def _item(value: Any, place: tuple[int, ...]) -> Any:
     """The item of a list in lists that an error is about."""
-    for step in loc:
-        if isinstance(step, int) and isinstance(value, list | tuple) and step < len(value):
+    for step in place:
+        if isinstance(value, list | tuple) and step < len(value):
             value = value[step]
     return value
 
@@ -219,6 +242,8 @@ def _wanted(problem: ErrorDetails) -> list[str]:
     if problem["type"] in _BOUNDS:
         words, key = _BOUNDS[problem["type"]]
         return [f"{words} {context[key]}"]
+    if problem["type"] == "string_type" and "parse" in str(problem["loc"][-1]):
+        return []  # as which a free size is written in JSON
     return [_WANTED[problem["type"]]] if problem["type"] in _WANTED else []
 
 

@@ -111,7 +111,8 @@ class Layers:
                     op = self._started(op, filled, inputs, step, places)
                 said = {**places, **step.defaults.stands_for}
                 stated = {name: place.location for name, place in said.items()}
-                return self.builder.emit(op, inputs, layer.options, step.name, span, step.shared, stated)
+                options = self._sized(op, inputs, layer.options)
+                return self.builder.emit(op, inputs, options, step.name, span, step.shared, stated)
             except Mistake as mistake:
                 if places:
                     raise self._of_defaults(mistake, layer, places) from None
@@ -195,7 +196,15 @@ class Layers:
         with at(span):  # an operator means the same everywhere, so no defaults
             made = self.machine.calls.built(OpLayer(Op.find(op), arguments))
             step = self.name(None, snake(op), span)
-            return self.builder.emit(made, inputs, {}, step.name, span)[0]
+            return self.builder.emit(made, inputs, self._sized(made, inputs, {}), step.name, span)[0]
+
+    def _sized(self, op: Op, inputs: Tensors, options: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The optional tensors of an op, and one from which free sizes in its arguments are read that its inputs do not show."""
+        if "like" not in op.sized_by or "like" in options:
+            return options
+        wanted = op.sizes_wanted(*(tensor.type for tensor in inputs))
+        found = self.builder.showing(wanted) if wanted else None
+        return {**options, "like": found} if found else options
 
     def name(self, label: Label, fallback: str, span: Span) -> StepName:
         """What a step is called: by its label, or else by a name made from `fallback`."""

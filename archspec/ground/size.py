@@ -215,7 +215,11 @@ QUOTIENTS: dict[str, tuple[Free, int]] = {}  # what is divided by what, by the t
 
 
 def _rounded_down(size: Free, divisor: int) -> Size:
-    """size // divisor: what divides evenly in front, and a quotient of the rest."""
+    """size // divisor: what divides evenly in front, and a quotient of the rest; (-H) // 4 as -((H + 3) // 4)."""
+    if all(factor < 0 for names, factor in size.terms if names):
+        upwards = divisor - 1 - size
+        assert isinstance(upwards, Free)
+        return _rounded_down(upwards, divisor) * -1
     whole = {names: factor // divisor for names, factor in size.terms}
     rest = {names: factor % divisor for names, factor in size.terms if factor % divisor}
     if not any(rest):

@@ -182,6 +182,13 @@ class Op(Called):
         """Whether it returns its input in training, too, as `Dropout(0)` does: specs leave such steps out."""
         return False
 
+    def sizes_wanted(self, *inputs: Any) -> frozenset[str]:
+        """The free names in its arguments that no axis of its inputs shows: a tensor that shows them is to be given as `like`.
+
+        Of an op that takes free sizes as arguments and is `sized_by` that.
+        """
+        return frozenset()
+
     def infer(self, *inputs: Any, **optional: Any) -> TensorType | tuple[TensorType, ...]:
         """The type of the output, or a tuple of types. Raises Mistake if the inputs do not fit."""
         raise NotImplementedError

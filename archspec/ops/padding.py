@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Literal
 from archspec.ground.bounds import require_least
 from archspec.ground.declared import use
 from archspec.ground.errors import Mistake
+from archspec.ground.size import Free
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Lowered, Movement
 from archspec.op.calling import arguments
 from archspec.op.dependence import Along, Reach, Slide
 from archspec.op.inputs import require_held
+from archspec.op.run_time import Terms, plan, shown_by, total
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Amount = int | Free
 
 
 class Pad(Movement):
@@ -23,14 +27,19 @@ class Pad(Movement):
     ends or by [before, after]. `mode` says what is added: `value`, the mirror image without the edge,
     the edge itself, or the opposite end.
 
+    Amounts may be free sizes that are not below 0, as of `Pad([[0, -x.shape[0] % 4], [0, 0]])`; what no axis of the tensor shows is read
+    from `like`.
+
     Shapes: [*A, n, ...] -> [*A, before + n + after, ...]
     FLOPs: 0
     Raises: when nothing is left, when there is too little to mirror or wrap, and when other modes than
-            "constant" are given a `value`, more than three axes, or weights without channels, and
+            "constant" are given a `value`, more than three axes, free amounts, or weights without channels, and
             when "reflect" or "replicate" is given bool
     """
 
-    amounts: int | tuple[int | tuple[int, int], ...]
+    amounts: (
+        int | tuple[tuple[Amount, Amount] | Amount, ...]
+    )  # Free is written as a string whatever it is asked to write
     mode: Literal["constant", "reflect", "replicate", "circular"] = "constant"
     value: int | float = 0
 
@@ -46,8 +55,9 @@ class Pad(Movement):
         "i64[5] -> Pad([[1, 0]], value=7) -> i64[6]",
     )
     without_batch = True
+    sized_by = ("like",)
 
-    def infer(self, x: TensorType) -> TensorType:
+    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
         """[*A, n, ...] -> [*A, before + n + after, ...]."""
         pairs = self._pairs(x)
         if self.mode != "constant" and self.value:
@@ -59,12 +69,13 @@ class Pad(Movement):
         require_held(x, self.value)
         sizes = list(x.shape)
         for axis, (before, after) in zip(range(-len(pairs), 0), pairs, strict=True):
-            cropped = min(before, 0) + min(after, 0)
+            cropped = sum(min(amount, 0) for amount in (before, after) if isinstance(amount, int))
             left = sizes[axis] + cropped
             sizes[axis] += before + after
             if cropped and (self.mode != "constant" or cropped < -1 or before + after < 0):
                 use(x.shape[axis])  # PyTorch would crop a smaller one to nothing
-            wrong = f"cropping {show(x.shape)} by {max(-before, 0)} and {max(-after, 0)} leaves nothing"
+            ends = [max(-amount, 0) if isinstance(amount, int) else 0 for amount in (before, after)]
+            wrong = f"cropping {show(x.shape)} by {ends[0]} and {ends[1]} leaves nothing"
             require_least(left, 0, wrong)
             require_least(sizes[axis], 1, wrong)
             # PyTorch crops first and wraps what is left; if that is too little, it reads arbitrary memory.
@@ -73,13 +84,19 @@ class Pad(Movement):
                 most = max(before, after)
                 wrong = f"{show(x.shape)} is too small to {_VERB[self.mode]} {most} values"
                 require_least(room - most, 0, wrong)
+        self._planned(x, like)
         return x.with_shape(sizes)
 
-    def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
+    def sizes_wanted(self, x: TensorType) -> frozenset[str]:
+        """The names in amounts that no axis shows."""
+        free = [amount for pair in self._pairs(x) for amount in pair if isinstance(amount, Free)]
+        return frozenset(name for amount in free for name in amount.names - shown_by(x.shape).keys())
+
+    def saved(self, x: TensorType, *, like: TensorType | None = None) -> tuple[str | TensorType, ...]:
         """The input where it is mirrored or its edge repeated; nothing else."""
         return ("inputs",) if self.mode in ("reflect", "replicate") else ()
 
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
         """Each value depends on the one in its place before padding; added values on none, or, if circular, on the other end.
 
         Mirrored values are no further apart than their originals, so they do not enlarge a window.
@@ -87,20 +104,24 @@ class Pad(Movement):
         pairs = self._pairs(x)
         amounts = (*((0, 0),) * (x.rank - len(pairs)), *pairs)
         wraps = self.mode == "circular"
-        return (
-            tuple(
-                Along((axis,), Slide.window(1, 1, pair[0]), mixed=wraps and max(pair) > 0)
-                for axis, pair in enumerate(amounts)
-            ),
+        seen = tuple(
+            Along((axis,), Slide.window(1, 1, pair[0]), mixed=wraps and max(pair) > 0)
+            if isinstance(pair[0], int)
+            else Along((axis,), None, straight=False)
+            for axis, pair in enumerate(amounts)
         )
+        return (seen,) if like is None else (seen, None)
 
-    def lower(self, x: TensorType) -> Lowered:
+    def lower(self, x: TensorType, *, like: TensorType | None = None) -> Lowered:
         """`nn.ConstantPad1d`, `nn.ReflectionPad2d` ... by mode and axes; `functional.pad` for more than three axes."""
         from torch import nn
         from torch.nn import functional
 
         pairs = self._pairs(x)
-        amounts = tuple(amount for pair in reversed(pairs) for amount in pair)
+        planned = self._planned(x, like)
+        amounts = tuple(amount for amount in planned if isinstance(amount, int))
+        if len(amounts) < len(planned):
+            return partial(pad_by_sizes, pad=planned, value=self.value)
         if abs(self.value) > LARGEST_HALF:
             return partial(pad_within, pad=amounts, value=self.value)
         if len(pairs) > 3:
@@ -112,7 +133,12 @@ class Pad(Movement):
         padded: nn.Module = module(amounts, self.value) if self.mode == "constant" else module(amounts)
         return padded
 
-    def _pairs(self, x: TensorType) -> tuple[tuple[int, int], ...]:
+    def _planned(self, x: TensorType, like: TensorType | None) -> "tuple[int | Terms, ...]":
+        """The amounts in PyTorch's order, the free ones as they are computed at run time."""
+        shapes = (x.shape,) if like is None else (x.shape, like.shape)
+        return tuple(plan(amount, *shapes) for pair in reversed(self._pairs(x)) for amount in pair)
+
+    def _pairs(self, x: TensorType) -> tuple[tuple[Amount, Amount], ...]:
         """[before, after] for the last axes, in order."""
         amounts = (self.amounts,) * max(x.rank - 1, 0) if isinstance(self.amounts, int) else self.amounts
         if not 1 <= len(amounts) <= x.rank:
@@ -121,7 +147,11 @@ class Pad(Movement):
                 kind="shape",
                 help="one number pads all axes but the first; a list of n items pads the last n axes",
             )
-        pairs = tuple((amount, amount) if isinstance(amount, int) else amount for amount in amounts)
+        pairs = tuple(amount if isinstance(amount, tuple) else (amount, amount) for amount in amounts)
+        for amount in (amount for pair in pairs for amount in pair if isinstance(amount, Free)):
+            require_least(amount, 0, f"cannot pad by {amount}, which is below 0")
+            if self.mode != "constant":
+                raise Mistake(f'mode "{self.mode}" pads by numbers, but {amount} is free', kind="free")
         if self.mode == "constant":
             return pairs
         # PyTorch's other modes take all axes but the first or the first two.
@@ -136,6 +166,14 @@ class Pad(Movement):
 
 
 LARGEST_HALF = 65504
+
+
+def pad_by_sizes(
+    x: "Tensor", *, pad: "tuple[int | Terms, ...]", value: float, like: "Tensor | None" = None
+) -> "Tensor":
+    """`functional.pad` by amounts of which some are computed from sizes."""
+    given = (x,) if like is None else (x, like)
+    return pad_within(x, pad=tuple(n if isinstance(n, int) else total(n, given) for n in pad), value=value)
 
 
 _VERB = {"reflect": "mirror", "circular": "wrap"}

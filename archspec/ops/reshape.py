@@ -13,6 +13,7 @@ from archspec.ground.tensor import Shape, TensorType, show
 from archspec.op import Movement, PositiveInt
 from archspec.op.calling import arguments
 from archspec.op.dependence import Along, Reach, Slide
+from archspec.op.run_time import Terms, plan, shown_by, total
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -180,12 +181,14 @@ class Permute(Movement):
 class Roll(Movement):
     """Shift along axes; values that leave at one end re-enter at the other.
 
+    Shifts may be free sizes; what no axis of the tensor shows is read from `like`.
+
     Shapes: [*S] -> [*S]
     FLOPs: 0
     Raises: when `shift` and `axes` differ in length
     """
 
-    shift: tuple[int, ...]
+    shift: tuple[int | Free, ...]
     axes: tuple[int, ...]
 
     pytorch = arguments(shifts="shift", dims="axes")
@@ -195,32 +198,51 @@ class Roll(Movement):
         "i64[5] -> Roll([1], axes=[-1]) -> i64[5]",
     )
     without_batch = True
+    sized_by = ("like",)
 
-    def infer(self, x: TensorType) -> TensorType:
+    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
         """[*S] -> [*S]."""
         if len(self.shift) != len(self.axes) or not self.axes:
             raise Mistake(f"`shift` has {len(self.shift)} numbers, but `axes` has {len(self.axes)}")
         for axis in self.axes:
             x.axis(axis)
+        self._planned(x, like)
         return x
 
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
+    def sizes_wanted(self, x: TensorType) -> frozenset[str]:
+        """The names in shifts that no axis shows."""
+        free = [shift for shift in self.shift if isinstance(shift, Free)]
+        return frozenset(name for shift in free for name in shift.names - shown_by(x.shape).keys())
+
+    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
         """Each value depends on the one that was shifted there; near the ends, its neighbours came from the other end."""
-        moved = [0] * x.rank
+        moved: list[Size] = [0] * x.rank
         for shift, axis in zip(self.shift, self.axes, strict=True):
             moved[x.axis(axis)] += shift
         seen = []
         for axis, (shift, size) in enumerate(zip(moved, x.shape, strict=True)):
+            if isinstance(shift, Free):
+                seen.append(Along((axis,), None, straight=False))
+                continue
             if isinstance(size, int):
                 shift = (shift + size // 2) % size - size // 2  # the shorter way around
             seen.append(Along((axis,), Slide.window(1, 1, shift), mixed=shift != 0))
-        return (tuple(seen),)
+        return (tuple(seen),) if like is None else (tuple(seen), None)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
+    def lower(self, x: TensorType, *, like: TensorType | None = None) -> "Callable[..., Tensor]":
         """`torch.roll`."""
         import torch
 
-        return partial(torch.roll, shifts=self.shift, dims=tuple(x.axis(axis) - x.rank for axis in self.axes))
+        planned, dims = self._planned(x, like), tuple(x.axis(axis) - x.rank for axis in self.axes)
+        shifts = tuple(shift for shift in planned if isinstance(shift, int))
+        if len(shifts) < len(planned):
+            return partial(roll_by_sizes, shifts=planned, dims=dims)
+        return partial(torch.roll, shifts=shifts, dims=dims)
+
+    def _planned(self, x: TensorType, like: TensorType | None) -> "tuple[int | Terms, ...]":
+        """The shifts, the free ones as they are computed at run time."""
+        shapes = (x.shape,) if like is None else (x.shape, like.shape)
+        return tuple(plan(shift, *shapes) for shift in self.shift)
 
 
 def reshape(
@@ -244,6 +266,16 @@ def reshape(
         sizes[place] = 1
         sizes[place] = prod(x.shape[axis] for axis in range(-axes, 0)) // prod(sizes)
     return x.reshape((x.shape[0], *sizes) if batched else sizes)
+
+
+def roll_by_sizes(
+    x: "Tensor", *, shifts: "tuple[int | Terms, ...]", dims: tuple[int, ...], like: "Tensor | None" = None
+) -> "Tensor":
+    """`torch.roll` by shifts of which some are computed from sizes."""
+    import torch
+
+    given = (x,) if like is None else (x, like)
+    return torch.roll(x, tuple(n if isinstance(n, int) else total(n, given) for n in shifts), dims)
 
 
 def regrouped(have: Shape, want: Shape) -> Reach:

@@ -1,6 +1,6 @@
 """Slicing: a part of a tensor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,21 +11,25 @@ from archspec.ground.size import Free, Size
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Movement
 from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
+from archspec.op.run_time import Terms, plan, shown_by, total
 from archspec.op.window import Window
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-Slice = tuple[int | None, int | None, int | None]
+Bound = int | Free | None
+Slice = tuple[Bound, Bound, int | None]
 
 
 class Index(Movement):
     """Take a part of each axis, as `x[0]`, `x[1:]` and `x[:, ::2]` do; axes without an index are kept whole.
 
+    Slices may begin and end at free sizes, `table[:x.shape[0]]`; what no axis of the tensor shows is read from `like`.
+
     Shapes: [n, *S] -> [*S] for a number; [(stop - start) / step rounded up, *S] for [start, stop, step]
     FLOPs: 0
-    Raises: when an index is out of range, a slice is empty, or a step is not positive
+    Raises: when an index is out of range, a slice is empty, a step is not positive, or a free size is shown by neither tensor
     """
 
     at: tuple[int | Slice, ...]
@@ -39,8 +43,9 @@ class Index(Movement):
     )
     without_batch = True
     view = True
+    sized_by = ("like",)
 
-    def infer(self, x: TensorType) -> TensorType:
+    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
         """The shape of the selected part."""
         if len(self.at) > x.rank:
             raise Mistake(
@@ -55,30 +60,62 @@ class Index(Movement):
             else:
                 sizes.append(_places(at, size))
             # An index from the front is that of the last value for this size only; a longer axis would leave a rest.
-            ends = at if isinstance(at, int) else (at[1] or 0) - 1
-            if isinstance(size, int) and ends == size - 1:
+            last = at if isinstance(at, int) else at[1]
+            ends = last if isinstance(at, int) or not isinstance(last, int) else last - 1
+            if isinstance(size, int) and isinstance(ends, int) and ends == size - 1:
                 use(size)
+        self._planned(x, like)
         return x.with_shape((*sizes, *x.shape[len(self.at) :]))
 
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on the one that it is a copy of."""
+    def sizes_wanted(self, x: TensorType) -> frozenset[str]:
+        """The names in bounds that no axis shows."""
+        names = {name for bound in self._free(x) for name in bound.names}
+        return frozenset(names - shown_by(x.shape).keys())
+
+    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
+        """Each value depends on the one that it is a copy of, and on none of `like`."""
         seen, kept = [], 0
         for size, at in zip(x.shape, (*self.at, *((None, None, None),) * x.rank), strict=False):
             if isinstance(at, int):
                 place = at + size if at < 0 else at
                 seen.append(Along((), Slide.at(place)) if isinstance(place, int) else WHOLE)
                 continue
-            start, step = at[0] or 0, at[2] or 1
+            start, step = at[0], at[2] or 1
+            if isinstance(start, Free):
+                seen.append(Along((kept,), None, straight=False))
+                kept += 1
+                continue
+            start = start or 0
             if isinstance(size, int):
-                start = slice(*at).indices(size)[0]
+                start = slice(start, None, step).indices(size)[0]
             straight = start >= 0  # the end of a free size is not known
             seen.append(Along((kept,), Slide.window(1, step, -start), straight))
             kept += 1
-        return (tuple(seen),)
+        return (tuple(seen),) if like is None else (tuple(seen), None)
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
-        """Indexing, behind the batch if there is one."""
-        return partial(take, at=((None, None, None), *self.at) if x.batched else self.at)
+    def lower(self, x: TensorType, *, like: TensorType | None = None) -> "Callable[..., Tensor]":
+        """Indexing, behind the batch if there is one; to places that are computed from sizes, if any are free."""
+        at = self._planned(x, like)
+        return partial(take, at=((None, None, None), *at) if x.batched else at)
+
+    def _free(self, x: TensorType) -> Iterator[Free]:
+        """The bounds that depend on free sizes, counted from the front."""
+        for size, at in zip(x.shape, self.at, strict=False):
+            for bound in () if isinstance(at, int) else at[:2]:
+                if isinstance(bound, Free) and isinstance(place := _bound(bound, size), Free):
+                    yield place
+
+    def _planned(self, x: TensorType, like: TensorType | None) -> "tuple[int | Planned, ...]":
+        """The places, the free ones as they are computed at run time."""
+        shapes = (x.shape,) if like is None else (x.shape, like.shape)
+
+        def planned(bound: Bound, size: Size) -> "int | Terms | None":
+            return plan(_bound(bound, size), *shapes) if isinstance(bound, Free) else bound
+
+        return tuple(
+            at if isinstance(at, int) else (planned(at[0], size), planned(at[1], size), at[2])
+            for size, at in zip(x.shape, self.at, strict=False)
+        )
 
 
 class Crop(Movement):
@@ -152,9 +189,19 @@ class Crop(Movement):
         return (self.size,) * max(x.rank - 1, 0) if isinstance(self.size, int) else self.size or ()
 
 
-def take(x: "Tensor", *, at: tuple[int | Slice, ...]) -> "Tensor":
+Planned = tuple[int | Terms | None, int | Terms | None, int | None]
+
+
+def take(x: "Tensor", *, at: tuple[int | Planned, ...], like: "Tensor | None" = None) -> "Tensor":
     """`x[at]`, slices given as [start, stop, step]. Raises ValueError when nothing is left."""
-    return _left_of(x, x[tuple(place if isinstance(place, int) else slice(*place) for place in at)])
+
+    def bound(place: int | Terms | None) -> int | None:
+        return total(place, (x,) if like is None else (x, like)) if isinstance(place, tuple) else place
+
+    places = [
+        place if isinstance(place, int) else slice(bound(place[0]), bound(place[1]), place[2]) for place in at
+    ]
+    return _left_of(x, x[tuple(places)])
 
 
 def _left_of(x: "Tensor", part: "Tensor") -> "Tensor":
@@ -183,10 +230,10 @@ def _require_place(at: int, size: Size) -> None:
 
 def _places(at: Slice, size: Size) -> Size:
     """How many values a slice selects."""
-    start, stop, step = at[0] or 0, at[1], at[2] or 1
+    start, stop, step = 0 if at[0] is None else at[0], at[1], at[2] or 1
     if step < 1 or at[2] == 0:
         raise Mistake(f"the step of a slice must be positive, not {at[2]}")
-    if isinstance(size, int):
+    if isinstance(size, int) and isinstance(start, int) and not isinstance(stop, Free):
         left = len(range(*slice(start, stop, step).indices(size)))
         count: Size = left
         if type(size) is Declared and start >= 0 and (stop is None or stop < 0) and step == 1 and left:
@@ -200,7 +247,8 @@ def _places(at: Slice, size: Size) -> Size:
     return count
 
 
-def _bound(at: int, size: Free) -> Size:
-    """The position of a slice's bound on an axis of free size. Mistake if it may be out of range."""
-    require_least(size, abs(at), f"the slice goes beyond an axis of size {size}")
-    return at if at >= 0 else size + at
+def _bound(at: int | Free, size: Size) -> Size:
+    """The position of a slice's bound, on an axis of free size or of a free bound. Mistake if it may be out of range."""
+    before = at >= 0  # asked of a free one, this is a Mistake where it is so for some sizes only
+    require_least(size - (at if before else -at), 0, f"the slice goes beyond an axis of size {size}")
+    return at if before else size + at

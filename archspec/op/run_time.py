@@ -1,0 +1,71 @@
+"""Sizes that are computed at run time, from those of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from archspec.ground.bounds import linear
+from archspec.ground.errors import Mistake
+from archspec.ground.size import QUOTIENTS, Free, Size
+from archspec.ground.tensor import Shape, show
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Source = tuple[int, int, int, int] | tuple["Terms", int]
+"""A free size, as (tensor, axis, factor, offset) of an axis that is `factor * size + offset`; or a quotient rounded down."""
+Terms = tuple[tuple[int, tuple[Source, ...]], ...]  # a sum of products
+
+
+def total(terms: Terms, given: tuple[Tensor, ...]) -> int:
+    """A sum of products of sizes of tensors."""
+    found = 0
+    for factor, sources in terms:
+        for source in sources:
+            if len(source) == 2:
+                factor = factor * (total(source[0], given) // source[1])
+            else:
+                tensor, axis, times, offset = source
+                size = given[tensor].shape[axis]
+                factor = factor * (size if (times, offset) == (1, 0) else (size - offset) // times)
+        found = found + factor
+    return found
+
+
+def terms_of(size: Free, source: Callable[[str], Source]) -> Terms:
+    """A size as `total` computes it; `source` says where a name is read."""
+
+    def read(name: str) -> Source:
+        if name in QUOTIENTS:
+            above, below = QUOTIENTS[name]
+            return terms_of(above, source), below
+        return source(name)
+
+    return tuple((factor, tuple(map(read, names))) for names, factor in size.terms)
+
+
+def shown_by(*shapes: Shape) -> dict[str, Source]:
+    """Where each free name is read of tensors with these shapes, in order, whose axes are counted from the last."""
+    found: dict[str, Source] = {}
+    for tensor, shape in enumerate(shapes):
+        for axis, size in enumerate(shape, -len(shape)):
+            declares = linear(size) if isinstance(size, Free) else None
+            if declares is not None:
+                found.setdefault(declares[0], (tensor, axis, *declares[1:]))
+    return found
+
+
+def plan(size: Size, *shapes: Shape) -> int | Terms:
+    """How `computed` finds a size from tensors of these shapes. Mistake where none of their axes shows one of its names."""
+    if not isinstance(size, Free):
+        return int(size)
+    known: Mapping[str, Source] = shown_by(*shapes)
+    unknown = size.names - known.keys()
+    if unknown:
+        raise Mistake(
+            f"no axis of {' and '.join(map(show, shapes))} shows how much {', '.join(sorted(unknown))} is",
+            kind="free",
+            help="compute it where a tensor with that axis is at hand, which then is `like`",
+        )
+    return terms_of(size, known.__getitem__)
