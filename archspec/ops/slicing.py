@@ -236,7 +236,9 @@ def _places(at: Slice, size: Size) -> Size:
     if isinstance(size, int) and isinstance(start, int) and not isinstance(stop, Free):
         left = len(range(*slice(start, stop, step).indices(size)))
         count: Size = left
-        if type(size) is Declared and start >= 0 and (stop is None or stop < 0) and step == 1 and left:
+        if (start, stop) in ((0, 1), (-1, None)):
+            count = 1  # the first or the last place, which every axis has
+        elif type(size) is Declared and start >= 0 and (stop is None or stop < 0) and step == 1 and left:
             count = size - start + (stop or 0)
         else:
             count = derived(left, size, how=f"places of {start}, {stop}, {step}")

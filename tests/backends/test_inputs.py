@@ -155,7 +155,9 @@ def test_ops_of_images_take_images_of_any_size() -> None:
         "Conv(8, 3, stride=2)", "MaxPool(3, stride=2)", "AvgPool(2, ceil=true)", "BatchNorm", "GroupNorm(3)", "ReLU", "Dropout",
         "GlobalAvgPool", "AdaptiveAvgPool(7)", "Upsample(scale=2)", "Upsample(scale=1.5)", "Flatten(start=1)", "Permute([1, 2, 0])",
         "LayerNorm(axis=0)", "Pad(1)", "Pad([1, 1], mode=\"reflect\")", "Unfold(3)", "ConvTranspose(4, 2, stride=2)",
-        "Crop(5)", 'Upsample(mode="bilinear", like=x)', "Crop(like=x -> MaxPool(2))", "Reshape([3, 4, -1])", "Index([[none, none, none], [1, none, none], [none, -1, none]])",
+        "Crop(5)", 'Upsample(mode="bilinear", like=x)', "Crop(like=x -> MaxPool(2))", "Index([[none, none, none], [-1, none, none]])",
+        "Index([[none, none, none], [none, 1, none]]) -> Expand(like=x)",
+        "Reshape([3, 4, -1])", "Index([[none, none, none], [1, none, none], [none, -1, none]])",
     ):  # fmt: skip
         graph = archspec.read_text(f"model Net:\n    input x: [3, 12, 16]\n    return x -> {layer}\n")
         assert {("x", 1), ("x", 2)} <= open_axes(graph), layer
