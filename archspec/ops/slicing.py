@@ -194,14 +194,17 @@ Planned = tuple[int | Terms | None, int | Terms | None, int | None]
 
 def take(x: "Tensor", *, at: tuple[int | Planned, ...], like: "Tensor | None" = None) -> "Tensor":
     """`x[at]`, slices given as [start, stop, step]. Raises ValueError when nothing is left."""
-
-    def bound(place: int | Terms | None) -> int | None:
-        return total(place, (x,) if like is None else (x, like)) if isinstance(place, tuple) else place
-
+    given = (x,) if like is None else (x, like)
     places = [
-        place if isinstance(place, int) else slice(bound(place[0]), bound(place[1]), place[2]) for place in at
+        place if isinstance(place, int) else slice(_at(place[0], given), _at(place[1], given), place[2])
+        for place in at
     ]
     return _left_of(x, x[tuple(places)])
+
+
+def _at(bound: "int | Terms | None", given: "tuple[Tensor, ...]") -> int | None:
+    """The bound of a slice, of which a formula is computed from sizes of tensors."""
+    return total(bound, given) if isinstance(bound, tuple) else bound
 
 
 def _left_of(x: "Tensor", part: "Tensor") -> "Tensor":
