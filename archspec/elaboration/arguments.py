@@ -96,7 +96,7 @@ def build_op(layer: OpLayer) -> Op:
     for name, value in layer.arguments.items():
         if isinstance(value, Tensor) or (is_layer(value) and value != []):  # the empty list is of anything
             raise ArgumentMistake(name, f"`{name}` of {layer.name} cannot be {noun(value)}", kind="type")
-        if name in _takes_sizes(layer.op) and (text := _text_in(value)) is not None:
+        if name in takes_sizes(layer.op) and (text := _text_in(value)) is not None:
             # In JSON, a free size is written so.
             message = f"`{name}` of {layer.name} takes sizes, not {noun(text)}"
             raise ArgumentMistake(name, message, kind="type", help=f"write it without quotes: {text}")
@@ -104,7 +104,7 @@ def build_op(layer: OpLayer) -> Op:
 
 
 @cache
-def _takes_sizes(op: type[Op]) -> frozenset[str]:
+def takes_sizes(op: type[Op]) -> frozenset[str]:
     """The arguments of an op that may be free sizes."""
     return frozenset(name for name, field in op.model_fields.items() if "Free" in repr(field.annotation))
 

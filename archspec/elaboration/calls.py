@@ -15,6 +15,7 @@ from archspec.elaboration.arguments import (
     given_once,
     parameter_names,
     size_of_axis,
+    takes_sizes,
     unknown,
 )
 from archspec.elaboration.budget import NEW_CALL
@@ -34,6 +35,7 @@ from archspec.elaboration.values import (
     noun,
 )
 from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.size import Free, Size
 from archspec.ground.source import Span
 from archspec.op import Op
 from archspec.op.initialisation import Initialiser
@@ -160,7 +162,7 @@ class Calls:
         given_once(layer.name, given, named)
         arguments = {**layer.arguments, **given}
         options, optional = dict(layer.options), layer.op.signature().optional
-        rest: dict[str, int] = {}
+        rest: dict[str, Size] = {}
         for name, value in named.items():
             if name in optional:
                 if isinstance(value, Tensor):
@@ -172,7 +174,10 @@ class Calls:
             elif name in layer.op.model_fields and name != layer.op.rest:
                 arguments[name] = value
             elif layer.op.rest is not None:
-                rest[name] = size_of_axis(layer.name, name, value)
+                free = layer.op.rest in takes_sizes(layer.op)
+                rest[name] = (
+                    value if free and isinstance(value, Free) else size_of_axis(layer.name, name, value)
+                )
             else:
                 raise unknown_to(layer.op, name, (*layer.op.model_fields, *optional))
         if rest and layer.op.rest is not None:

@@ -84,7 +84,7 @@ class Control(Generic[In]):
     def _require(self, statement: t.Require, env: Environment) -> None:
         if not self.evaluator.truth(statement.test, env):
             said = (
-                self.evaluator.text(statement.message, env)
+                self.evaluator.text(statement.message, env, shown=True)
                 if statement.message
                 else "the requirement is not met"
             )

@@ -88,13 +88,20 @@ class Evaluator:
     def _literal(self, node: t.Literal_, env: Environment) -> Any:
         return node.value
 
-    def text(self, node: t.Text, env: Environment) -> str:
-        """A string, its holes filled in."""
+    def text(self, node: t.Text, env: Environment, *, shown: bool = False) -> str:
+        """A string, its holes filled in; only one that is `shown` to people can hold a free size, by its name."""
         parts = []
         for part in node.parts:
             value = part if isinstance(part, str) else self.origins.spent(self.evaluate(part, env), node.span)
             if not isinstance(value, str | int | float | Free):
                 raise SpecError.of("type", f"a string cannot hold {noun(value)}", node.span)
+            if isinstance(value, Free) and not shown:
+                raise SpecError.of(
+                    "free",
+                    f"a string cannot hold the size {value}, which is free",
+                    node.span,
+                    help="names and values must be the same at every size: give the input a number there",
+                )
             parts.append(describe(value) if isinstance(value, bool) else str(value))
         return self.budget.weighed("".join(parts), node.span)
 

@@ -180,7 +180,7 @@ def float_(value: Any) -> float:
 @_function
 def str_(value: Any) -> str:
     """The number or string as text."""
-    return value if isinstance(value, str) else str(number(value, "str"))
+    return value if isinstance(value, str) else str(finite(value, "str"))
 
 
 @_function

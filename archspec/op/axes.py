@@ -16,6 +16,7 @@ from archspec.ground.tensor import Shape, TensorType, show
 from archspec.op.contract import Op
 from archspec.op.dependence import WHOLE, Along, Reach, Slide
 from archspec.op.inference import MOST_AXES
+from archspec.op.run_time import Terms, plan
 
 Group = tuple[str, ...]
 """The names of axes that make up one axis of a tensor, the outermost first; an axis of size 1 has none."""
@@ -41,10 +42,14 @@ class Pattern(NamedTuple):
 
 
 class Term(NamedTuple):
-    """A size at run time: a number times sizes of the input's axes, counted from the back, each divided by a number."""
+    """A size at run time: a number times sizes of the input's axes, counted from the back, each divided by a number.
+
+    And times sizes that are given, and free.
+    """
 
     factor: int
     axes: tuple[tuple[int, int], ...] = ()
+    free: tuple[Terms, ...] = ()
 
 
 class Steps(NamedTuple):
@@ -181,7 +186,7 @@ def _name(token: str, whole: str, numbers: dict[str, int]) -> Group:
 
 
 def require_known(
-    pattern: Pattern, sizes: Sequence[tuple[str, int]], what: str, others: Sequence[str] = ()
+    pattern: Pattern, sizes: Sequence[tuple[str, Size]], what: str, others: Sequence[str] = ()
 ) -> None:
     """Mistake unless each size is of a name of the pattern, and given once; `others` are the op's arguments."""
     names = pattern.names()
@@ -201,17 +206,23 @@ def require_known(
 # ------------------------------------------------------------------ fitting
 
 
-def fitted(pattern: Pattern, x: TensorType, given: Sequence[tuple[str, int]]) -> Fitted:
-    """The pattern on one tensor, with sizes of names. Raises Mistake where it does not fit."""
+def fitted(
+    pattern: Pattern, x: TensorType, given: Sequence[tuple[str, Size]], like: TensorType | None = None
+) -> Fitted:
+    """The pattern on one tensor, with sizes of names, of which the free ones are read from it or from `like`.
+
+    Raises Mistake where it does not fit.
+    """
+    shapes = (x.shape,) if like is None else (x.shape, like.shape)
     left = written_out(pattern.taken[0], x)
     rest = tuple(name for name in flat(left) if name.startswith(REST))
     right = tuple(_spread(pattern.made, rest))
-    known: dict[str, int] = {**pattern.numbers, **dict(given)}
+    known: dict[str, Size] = {**pattern.numbers, **dict(given)}
     sizes: dict[str, Size] = dict(known)
-    terms = {name: Term(size) for name, size in known.items()}
+    terms = {name: _term(size, *shapes) for name, size in known.items()}
     for axis, (group, size) in enumerate(zip(left, x.shape, strict=True)):
         open_ = [name for name in group if name not in known]
-        inner = prod(known[name] for name in group if name in known)
+        inner: Size = prod((known[name] for name in group if name in known), start=1)
         shown = f"({' '.join(map(plain, group))})" if len(group) != 1 else plain(group[0])
         if len(open_) > 1:
             listed = " and ".join(f"`{name}`" for name in open_)
@@ -230,14 +241,16 @@ def fitted(pattern: Pattern, x: TensorType, given: Sequence[tuple[str, int]]) ->
                     label=f"of {show(x.shape)}",
                 )
             continue
-        if size % inner:
+        if not always_equal(size % inner, 0):
             raise Mistake(
                 f"{inner} does not divide the axis `{shown}` of {size}",
                 kind="shape",
                 label=f"of {show(x.shape)}",
             )
         sizes[open_[0]] = size // inner
-        terms[open_[0]] = Term(1, ((axis - x.rank, inner),))
+        terms[open_[0]] = (
+            Term(1, ((axis - x.rank, inner),)) if isinstance(inner, int) else _term(sizes[open_[0]], *shapes)
+        )
     for name in flat(right):
         if name not in sizes:
             raise Mistake(
@@ -246,6 +259,12 @@ def fitted(pattern: Pattern, x: TensorType, given: Sequence[tuple[str, int]]) ->
                 help=f"to repeat along it, say how often: `{name}=...`",
             )
     return Fitted(left, right, sizes, terms)
+
+
+def _term(size: Size, *shapes: Shape) -> Term:
+    """A size that is given: a number, or computed from sizes of tensors."""
+    found = plan(size, *shapes)
+    return Term(found) if isinstance(found, int) else Term(1, free=(found,))
 
 
 def written_out(side: Side, x: TensorType) -> Side:
@@ -349,7 +368,11 @@ def _pieces(left: Side, right: Side) -> list[Group]:
 
 
 def _product(terms: Sequence[Term]) -> Term:
-    return Term(prod(term.factor for term in terms), tuple(axis for term in terms for axis in term.axes))
+    return Term(
+        prod(term.factor for term in terms),
+        tuple(axis for term in terms for axis in term.axes),
+        tuple(size for term in terms for size in term.free),
+    )
 
 
 def flat(side: Side) -> Group:

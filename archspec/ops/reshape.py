@@ -63,9 +63,11 @@ class Flatten(Movement):
 class Reshape(Movement):
     """Change the shape, keeping values in row-major order; one size may be -1, to be inferred.
 
+    Sizes may be free; what no axis of the tensor shows is read from `like`.
+
     Shapes: [*S] -> shape
     FLOPs: 0
-    Raises: when the number of values differs, and when several free sizes are not those of axes
+    Raises: when the number of values differs, and when a free size is shown by neither tensor
     """
 
     shape: tuple[PositiveInt | Literal[-1] | Free, ...]
@@ -79,8 +81,9 @@ class Reshape(Movement):
     without_batch = True
     view = True
     needs_order = True
+    sized_by = ("like",)
 
-    def infer(self, x: TensorType) -> TensorType:
+    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
         """[*S] -> shape."""
         given = [size for size in self.shape if size != -1]
         if len(given) < len(self.shape) - 1:
@@ -93,41 +96,56 @@ class Reshape(Movement):
                 kind="shape",
                 label=f"{prod(x.shape)} values do not fill {show(self.shape)}",
             )
-        self._read(x)
+        self._read(x, like)
         if exact:
             use(*x.shape)
         return x.with_shape([have // want if size == -1 else size for size in self.shape])
 
-    def reach(self, x: TensorType) -> tuple[Reach, ...]:
-        """Each value depends on one value; axes correspond in groups of equal product."""
-        return (regrouped(x.shape, self.infer(x).shape),)
+    def sizes_wanted(self, x: TensorType) -> frozenset[str]:
+        """The names in sizes, but the one that is inferred, that no axis shows."""
+        left_out, _ = self._places(x)
+        free = [size for place, size in enumerate(self.shape) if isinstance(size, Free) and place != left_out]
+        return frozenset(name for size in free for name in size.names - shown_by(x.shape).keys())
 
-    def lower(self, x: TensorType) -> "Callable[..., Tensor]":
+    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
+        """Each value depends on one value; axes correspond in groups of equal product."""
+        seen = regrouped(x.shape, self.infer(x, like=like).shape)
+        return (seen,) if like is None else (seen, None)
+
+    def lower(self, x: TensorType, *, like: TensorType | None = None) -> "Callable[..., Tensor]":
         """`reshape`, which reads free sizes from the axes that have them, and infers the one left out."""
-        left_out, like = self._read(x)
+        left_out, same, computed = self._read(x, like)
         sizes = tuple(
             -1 if place == left_out else size if isinstance(size, int) else 1
             for place, size in enumerate(self.shape)
         )
-        settings: dict[str, Any] = {"like": like} if like else {}
+        settings: dict[str, Any] = {"same": same} if same else {}
+        if computed:
+            settings["computed"] = computed
         if left_out is not None:
             settings["left_out"] = (left_out, x.rank)
         return partial(reshape, shape=sizes, batched=x.batched, **settings)
 
-    def _read(self, x: TensorType) -> tuple[int | None, tuple[tuple[int, int], ...]]:
-        """The axis whose size is inferred from all others, and pairs of a new axis and an old one of its size."""
+    def _places(self, x: TensorType) -> tuple[int | None, list[int]]:
+        """The axis whose size is inferred from all others, and the others of free size."""
         free = [place for place, size in enumerate(self.shape) if isinstance(size, Free)]
         unread = [place for place in free if self.shape[place] not in x.shape]
         left_out = self.shape.index(-1) if -1 in self.shape else next(iter(unread or free), None)
-        for place in unread:
-            if place != left_out:
-                raise Mistake(
-                    f"no axis of {show(x.shape)} has the size {self.shape[place]}",
-                    kind="free",
-                    help="only one size can be inferred from the others",
-                )
-        like = ((place, x.shape.index(self.shape[place]) - x.rank) for place in free if place != left_out)
-        return left_out, tuple(like)
+        return left_out, [place for place in free if place != left_out]
+
+    def _read(
+        self, x: TensorType, like: TensorType | None
+    ) -> "tuple[int | None, tuple[tuple[int, int], ...], tuple[tuple[int, int | Terms], ...]]":
+        """The axis whose size is inferred, pairs of a new axis and an old one of its size, and new ones with how theirs is computed."""
+        left_out, free = self._places(x)
+        same = tuple(
+            (place, x.shape.index(self.shape[place]) - x.rank)
+            for place in free
+            if self.shape[place] in x.shape
+        )
+        shapes = (x.shape,) if like is None else (x.shape, like.shape)
+        others = [place for place in free if self.shape[place] not in x.shape]
+        return left_out, same, tuple((place, plan(self.shape[place], *shapes)) for place in others)
 
 
 class Permute(Movement):
@@ -250,17 +268,23 @@ def reshape(
     *,
     shape: tuple[int, ...],
     batched: bool,
-    like: tuple[tuple[int, int], ...] = (),
+    same: tuple[tuple[int, int], ...] = (),
+    computed: "tuple[tuple[int, Terms], ...]" = (),
     left_out: tuple[int, int] | None = None,
+    like: "Tensor | None" = None,
 ) -> "Tensor":
-    """The values in another shape behind the batch; `like` pairs places in it with axes of x of that size.
+    """The values in another shape behind the batch; `same` pairs places in it with axes of x of that size.
+
+    `computed` are places with sizes that are sums of products of those of x and `like`.
 
     `left_out` is the place whose size follows from the others, and how many axes x has behind the batch. PyTorch
     cannot work that size out where the batch is empty.
     """
     sizes = list(shape)
-    for position, axis in like:
+    for position, axis in same:
         sizes[position] = x.shape[axis]
+    for position, terms in computed:
+        sizes[position] = total(terms, (x,) if like is None else (x, like))
     if left_out is not None:
         place, axes = left_out
         sizes[place] = 1
