@@ -123,7 +123,9 @@ def check_inputs(fx: FxGraph, graph: Graph) -> None:
                     limits.append((axis, factor * top + offset))
             elif size.names <= homes.keys():
 
-                def source(name: str, numbered: Callable[[FxNode], int] = numbered) -> Source:
+                def source(name: str, numbered: Callable[[FxNode], int] = numbered) -> Source | None:
+                    if name not in homes:
+                        return None
                     node, axis, factor, offset = homes[name]
                     return numbered(node), axis, factor, offset
 

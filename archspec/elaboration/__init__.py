@@ -14,14 +14,15 @@ from archspec.elaboration.files import SUFFIX, locate, read_file, require_text, 
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import Poisoned, Stopped
 from archspec.elaboration.modules import Module, Modules
-from archspec.elaboration.opened import Assumed, Opened
+from archspec.elaboration.opened import USUAL_NAMES, Assumed, Opened
 from archspec.elaboration.shelf import BlockEntry, block_named, shelf
 from archspec.elaboration.values import Environment, OpLayer, is_layer
 from archspec.graph import Graph
-from archspec.ground.bounds import wishes
+from archspec.ground.bounds import Assumption, wishes
 from archspec.ground.collection import uncollected
 from archspec.ground.errors import Mistake, SpecError, suggest
 from archspec.ground.literals import of_python
+from archspec.ground.size import Size
 from archspec.ground.source import Source
 from archspec.op import Op
 from archspec.op.inference import require_few_constants
@@ -90,19 +91,43 @@ def elaborate(
         if type(given.get(name)) is int and given[name] >= 1
     }
     opened = Opened(free, known)
+    most = module.budget if budget == BUDGET else budget
+    own = _own_sizes(module, definition, given, most, free, known) if free is not None else {}
     for _ in range(_MOST_ASSUMPTIONS):
         with wishes() as wished:
             try:
-                return _elaborated(
-                    module, definition, given, module.budget if budget == BUDGET else budget, opened
-                )
+                return _elaborated(module, definition, given, most, opened)
             except Assumed as found:
                 opened = opened.assuming(found.assumption)
             except SpecError:
-                if free is None or not wished or wished[0].most is not None:
-                    raise  # an upper limit is the spec's to say
+                # An upper limit is the spec's to say; and at its own size the network is the one that it says.
+                if free is None or not wished or wished[0].most is not None or not _meets(wished[0], own):
+                    raise
                 opened = opened.assuming(wished[0])
     raise SpecError.of("free", f"{definition.name} needs too much of its free sizes", definition.span)
+
+
+def _own_sizes(
+    module: Module,
+    definition: Definition,
+    settings: dict[str, Any],
+    budget: int,
+    free: tuple[str, ...],
+    known: Mapping[str, int],
+) -> dict[str, Size]:
+    """The sizes that a spec gives its first input, by the names under which these are to be free; none where it is wrong as it is."""
+    try:
+        graph = _elaborated(module, definition, settings, budget, Opened(None, known))
+    except (SpecError, Assumed):
+        return {}
+    sizes = graph.inputs[0].type.shape[1:] if graph.inputs else ()
+    names = free or USUAL_NAMES.get(len(sizes), ())
+    return dict(zip(names, sizes[-len(names) :], strict=False)) if names else {}
+
+
+def _meets(assumed: Assumption, own: Mapping[str, Size]) -> bool:
+    size = own.get(assumed.name)
+    return not isinstance(size, int) or assumed.meets(size)
 
 
 _MOST_ASSUMPTIONS = 100  # each of which begins anew

@@ -96,7 +96,7 @@ def build_op(layer: OpLayer) -> Op:
     for name, value in layer.arguments.items():
         if isinstance(value, Tensor) or (is_layer(value) and value != []):  # the empty list is of anything
             raise ArgumentMistake(name, f"`{name}` of {layer.name} cannot be {noun(value)}", kind="type")
-        if name in takes_sizes(layer.op) and (text := _text_in(value)) is not None:
+        if name in takes_sizes(layer.op) - {layer.op.rest} and (text := _text_in(value)) is not None:
             # In JSON, a free size is written so.
             message = f"`{name}` of {layer.name} takes sizes, not {noun(text)}"
             raise ArgumentMistake(name, message, kind="type", help=f"write it without quotes: {text}")

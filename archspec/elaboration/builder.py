@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Set
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
@@ -22,11 +22,12 @@ from archspec.graph.held import holds, weight_at
 from archspec.ground.declared import Declared, number, use, used
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import first_use as first_name
+from archspec.ground.size import Free
 from archspec.ground.source import Location, Span
-from archspec.ground.tensor import TensorType, show
+from archspec.ground.tensor import Shape, TensorType, show
 from archspec.op import Op, Weight
 from archspec.op.inference import infer
-from archspec.op.run_time import shown_by
+from archspec.op.run_time import shown_by, unread
 from archspec.ops.weights import Constant, Own, Tied
 
 NOTHING = -1  # the function of what the first use of a shared layer did not make
@@ -196,20 +197,23 @@ class Builder:
         self.budget.spend(NEW_NODE + (many if many > 8 else 0), span)
         return tuple([Tensor(Ref(name, i), type_, trace) for i, (type_, trace) in enumerate(inferred.types)])
 
-    def showing(self, names: Set[str]) -> Tensor | None:
-        """A tensor of the function under construction whose axes show all of these free names; None where there is none."""
+    def showing(self, sizes: Iterable[Free], shapes: Sequence[Shape]) -> Tensor | None:
+        """A tensor of the function under construction whose axes show the sizes that tensors of those shapes do not.
+
+        None where these show them all, and where there is none.
+        """
+        known = shown_by(*shapes)
+        sizes = [size for size in sizes if unread(size, known)]
+        if not sizes:
+            return None
         inputs = ((Ref(f"%{i}"), type_) for i, type_ in enumerate(self.frame.inputs))
         steps = (
             (Ref(step.name, i), type_) for step in self.frame.steps for i, type_ in enumerate(step.types)
         )
-        return next(
-            (
-                Tensor(ref, type_, 0)
-                for ref, type_ in (*inputs, *steps)
-                if names <= shown_by(type_.shape).keys()
-            ),
-            None,
-        )
+        for ref, type_ in (*inputs, *steps):
+            if not any(unread(size, shown_by(*shapes, type_.shape)) for size in sizes):
+                return Tensor(ref, type_, 0)
+        return None
 
     def trained(self, op: Op, inputs: tuple[Tensor, ...], options: Mapping[str, Tensor]) -> list[str]:
         """The keys of the weights that an op would train on these inputs. Mistake when they do not fit the op."""

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
 
 
+SIZES_OF = "sizes_of"
+
+
 class Layers:
     """Applies layers."""
 
@@ -200,11 +203,12 @@ class Layers:
 
     def _sized(self, op: Op, inputs: Tensors, options: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The optional tensors of an op, and one from which free sizes in its arguments are read that its inputs do not show."""
-        if "like" not in op.sized_by or "like" in options:
+        if SIZES_OF not in op.sized_by or SIZES_OF in options:
             return options
-        wanted = op.sizes_wanted(*(tensor.type for tensor in inputs))
-        found = self.builder.showing(wanted) if wanted else None
-        return {**options, "like": found} if found else options
+        types = [tensor.type for tensor in inputs]
+        sizes = op.sizes_read(*types)
+        found = self.builder.showing(sizes, [type_.shape for type_ in types]) if sizes else None
+        return {**options, SIZES_OF: found} if found else options
 
     def name(self, label: Label, fallback: str, span: Span) -> StepName:
         """What a step is called: by its label, or else by a name made from `fallback`."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from archspec.ground.bounds import Assumption
 from archspec.ground.size import Size
 
+USUAL_NAMES: Mapping[int, tuple[str, ...]] = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+"""Of the sizes of a signal, an image and a volume."""
+
 
 class Assumed(Exception):  # noqa: N818  (no error: elaboration begins again with it)
     """Something has to be assumed of a free size from the beginning."""

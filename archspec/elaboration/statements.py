@@ -11,7 +11,7 @@ from archspec.elaboration.binding import declaring, inputs_within, names_bound
 from archspec.elaboration.control import Control, Returned
 from archspec.elaboration.inputs import Application, Inputs, parted
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, at
-from archspec.elaboration.opened import Assumed
+from archspec.elaboration.opened import USUAL_NAMES, Assumed
 from archspec.elaboration.rules import read_rules
 from archspec.elaboration.values import (
     BlockLayer,
@@ -269,7 +269,7 @@ class Statements(Control[Application]):
             pair = isinstance(part, t.RestSizes) and part.name in parameters
             places += [(part, 0), (part, 1)] if pair else [(part, None)]
         spatial = len(places) - 1
-        names = names or {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}.get(spatial, ())
+        names = names or USUAL_NAMES.get(spatial, ())
         if not 1 <= len(names) <= spatial:
             raise SpecError.of(
                 "free",

@@ -82,14 +82,17 @@ class Assumption:
         )
 
 
-def linear(size: Free) -> tuple[str, int, int] | None:
-    """A name, a factor and an offset, where a size is `factor * name + offset`; None where it is anything else."""
+def linear(size: Free, *, quotients: bool = False) -> tuple[str, int, int] | None:
+    """A name, a factor and an offset, where a size is `factor * name + offset`; None where it is anything else.
+
+    Of `quotients` too, by their text.
+    """
     terms = dict(size.terms)
     offset = terms.pop((), 0)
     if len(terms) != 1:
         return None
     ((names, factor),) = terms.items()
-    if len(names) != 1 or names[0] in QUOTIENTS or factor < 1:
+    if len(names) != 1 or (names[0] in QUOTIENTS and not quotients) or factor < 1:
         return None
     return names[0], factor, offset
 

@@ -207,13 +207,13 @@ def require_known(
 
 
 def fitted(
-    pattern: Pattern, x: TensorType, given: Sequence[tuple[str, Size]], like: TensorType | None = None
+    pattern: Pattern, x: TensorType, given: Sequence[tuple[str, Size]], sizes_of: TensorType | None = None
 ) -> Fitted:
-    """The pattern on one tensor, with sizes of names, of which the free ones are read from it or from `like`.
+    """The pattern on one tensor, with sizes of names, of which the free ones are read from it or from `sizes_of`.
 
     Raises Mistake where it does not fit.
     """
-    shapes = (x.shape,) if like is None else (x.shape, like.shape)
+    shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
     left = written_out(pattern.taken[0], x)
     rest = tuple(name for name in flat(left) if name.startswith(REST))
     right = tuple(_spread(pattern.made, rest))

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.guarding import guard
 from archspec.ground.literals import written
+from archspec.ground.size import Free
 from archspec.ground.tensor import DType, TensorType, limits
 from archspec.op.calling import Called
 from archspec.op.dependence import Reach, everything
@@ -182,12 +183,12 @@ class Op(Called):
         """Whether it returns its input in training, too, as `Dropout(0)` does: specs leave such steps out."""
         return False
 
-    def sizes_wanted(self, *inputs: Any) -> frozenset[str]:
-        """The free names in its arguments that no axis of its inputs shows: a tensor that shows them is to be given as `like`.
+    def sizes_read(self, *inputs: Any) -> tuple[Free, ...]:
+        """The free sizes in its arguments, which it reads at run time, from axes of its inputs or of `sizes_of`.
 
-        Of an op that takes free sizes as arguments and is `sized_by` that.
+        It is then `sized_by` that. `op/run_time.py` has what computes them.
         """
-        return frozenset()
+        return ()
 
     def infer(self, *inputs: Any, **optional: Any) -> TensorType | tuple[TensorType, ...]:
         """The type of the output, or a tuple of types. Raises Mistake if the inputs do not fit."""

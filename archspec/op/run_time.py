@@ -33,39 +33,48 @@ def total(terms: Terms, given: tuple[Tensor, ...]) -> int:
     return found
 
 
-def terms_of(size: Free, source: Callable[[str], Source]) -> Terms:
-    """A size as `total` computes it; `source` says where a name is read."""
+def terms_of(size: Free, source: Callable[[str], Source | None]) -> Terms:
+    """A size as `total` computes it; `source` says where a name, or a quotient, is read, and of other quotients None."""
 
     def read(name: str) -> Source:
-        if name in QUOTIENTS:
+        found = source(name)
+        if found is None:
             above, below = QUOTIENTS[name]
             return terms_of(above, source), below
-        return source(name)
+        return found
 
     return tuple((factor, tuple(map(read, names))) for names, factor in size.terms)
 
 
 def shown_by(*shapes: Shape) -> dict[str, Source]:
-    """Where each free name is read of tensors with these shapes, in order, whose axes are counted from the last."""
+    """Where each free name, or quotient, is read of tensors with these shapes, in order, whose axes are counted from the last."""
     found: dict[str, Source] = {}
     for tensor, shape in enumerate(shapes):
         for axis, size in enumerate(shape, -len(shape)):
-            declares = linear(size) if isinstance(size, Free) else None
+            declares = linear(size, quotients=True) if isinstance(size, Free) else None
             if declares is not None:
                 found.setdefault(declares[0], (tensor, axis, *declares[1:]))
     return found
 
 
+def unread(size: Free, known: Mapping[str, Source]) -> set[str]:
+    """The free names in a size that are not known, nor is a quotient that they are in."""
+    missing: set[str] = set()
+    for name in {name for names, _ in size.terms for name in names} - known.keys():
+        missing |= unread(QUOTIENTS[name][0], known) if name in QUOTIENTS else {name}
+    return missing
+
+
 def plan(size: Size, *shapes: Shape) -> int | Terms:
-    """How `computed` finds a size from tensors of these shapes. Mistake where none of their axes shows one of its names."""
+    """How `total` finds a size from tensors of these shapes. Mistake where none of their axes shows one of its names."""
     if not isinstance(size, Free):
         return int(size)
-    known: Mapping[str, Source] = shown_by(*shapes)
-    unknown = size.names - known.keys()
-    if unknown:
+    known = shown_by(*shapes)
+    missing = unread(size, known)
+    if missing:
         raise Mistake(
-            f"no axis of {' and '.join(map(show, shapes))} shows how much {', '.join(sorted(unknown))} is",
+            f"no axis of {' and '.join(map(show, shapes))} shows how much {', '.join(sorted(missing))} is",
             kind="free",
-            help="compute it where a tensor with that axis is at hand, which then is `like`",
+            help="compute it where a tensor with that axis is at hand, which then is `sizes_of`",
         )
-    return terms_of(size, known.__getitem__)
+    return terms_of(size, known.get)

@@ -12,7 +12,7 @@ from archspec.op import Lowered, Movement
 from archspec.op.calling import arguments
 from archspec.op.dependence import Along, Reach, Slide
 from archspec.op.inputs import require_held
-from archspec.op.run_time import Terms, plan, shown_by, total
+from archspec.op.run_time import Terms, plan, total
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ class Pad(Movement):
     the edge itself, or the opposite end.
 
     Amounts may be free sizes that are not below 0, as of `Pad([[0, -x.shape[0] % 4], [0, 0]])`; what no axis of the tensor shows is read
-    from `like`.
+    from `sizes_of`.
 
     Shapes: [*A, n, ...] -> [*A, before + n + after, ...]
     FLOPs: 0
@@ -55,9 +55,9 @@ class Pad(Movement):
         "i64[5] -> Pad([[1, 0]], value=7) -> i64[6]",
     )
     without_batch = True
-    sized_by = ("like",)
+    sized_by = ("sizes_of",)
 
-    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
+    def infer(self, x: TensorType, *, sizes_of: TensorType | None = None) -> TensorType:
         """[*A, n, ...] -> [*A, before + n + after, ...]."""
         pairs = self._pairs(x)
         if self.mode != "constant" and self.value:
@@ -84,19 +84,18 @@ class Pad(Movement):
                 most = max(before, after)
                 wrong = f"{show(x.shape)} is too small to {_VERB[self.mode]} {most} values"
                 require_least(room - most, 0, wrong)
-        self._planned(x, like)
+        self._planned(x, sizes_of)
         return x.with_shape(sizes)
 
-    def sizes_wanted(self, x: TensorType) -> frozenset[str]:
-        """The names in amounts that no axis shows."""
-        free = [amount for pair in self._pairs(x) for amount in pair if isinstance(amount, Free)]
-        return frozenset(name for amount in free for name in amount.names - shown_by(x.shape).keys())
+    def sizes_read(self, x: TensorType) -> tuple[Free, ...]:
+        """The amounts that are free."""
+        return tuple(amount for pair in self._pairs(x) for amount in pair if isinstance(amount, Free))
 
-    def saved(self, x: TensorType, *, like: TensorType | None = None) -> tuple[str | TensorType, ...]:
+    def saved(self, x: TensorType, *, sizes_of: TensorType | None = None) -> tuple[str | TensorType, ...]:
         """The input where it is mirrored or its edge repeated; nothing else."""
         return ("inputs",) if self.mode in ("reflect", "replicate") else ()
 
-    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
+    def reach(self, x: TensorType, *, sizes_of: TensorType | None = None) -> tuple[Reach, ...]:
         """Each value depends on the one in its place before padding; added values on none, or, if circular, on the other end.
 
         Mirrored values are no further apart than their originals, so they do not enlarge a window.
@@ -110,15 +109,15 @@ class Pad(Movement):
             else Along((axis,), None, straight=False)
             for axis, pair in enumerate(amounts)
         )
-        return (seen,) if like is None else (seen, None)
+        return (seen,) if sizes_of is None else (seen, None)
 
-    def lower(self, x: TensorType, *, like: TensorType | None = None) -> Lowered:
+    def lower(self, x: TensorType, *, sizes_of: TensorType | None = None) -> Lowered:
         """`nn.ConstantPad1d`, `nn.ReflectionPad2d` ... by mode and axes; `functional.pad` for more than three axes."""
         from torch import nn
         from torch.nn import functional
 
         pairs = self._pairs(x)
-        planned = self._planned(x, like)
+        planned = self._planned(x, sizes_of)
         amounts = tuple(amount for amount in planned if isinstance(amount, int))
         if len(amounts) < len(planned):
             return partial(pad_by_sizes, pad=planned, value=self.value)
@@ -133,9 +132,9 @@ class Pad(Movement):
         padded: nn.Module = module(amounts, self.value) if self.mode == "constant" else module(amounts)
         return padded
 
-    def _planned(self, x: TensorType, like: TensorType | None) -> "tuple[int | Terms, ...]":
+    def _planned(self, x: TensorType, sizes_of: TensorType | None) -> "tuple[int | Terms, ...]":
         """The amounts in PyTorch's order, the free ones as they are computed at run time."""
-        shapes = (x.shape,) if like is None else (x.shape, like.shape)
+        shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
         return tuple(plan(amount, *shapes) for pair in reversed(self._pairs(x)) for amount in pair)
 
     def _pairs(self, x: TensorType) -> tuple[tuple[Amount, Amount], ...]:
@@ -169,11 +168,11 @@ LARGEST_HALF = 65504
 
 
 def pad_by_sizes(
-    x: "Tensor", *, pad: "tuple[int | Terms, ...]", value: float, like: "Tensor | None" = None
+    x: "Tensor", *, pad: "tuple[int | Terms, ...]", value: float, sizes_of: "Tensor | None" = None
 ) -> "Tensor":
     """`functional.pad` by amounts of which some are computed from sizes."""
-    given = (x,) if like is None else (x, like)
-    return pad_within(x, pad=tuple(n if isinstance(n, int) else total(n, given) for n in pad), value=value)
+    given = (x,) if sizes_of is None else (x, sizes_of)
+    return pad_within(x, pad=tuple([n if isinstance(n, int) else total(n, given) for n in pad]), value=value)
 
 
 _VERB = {"reflect": "mirror", "circular": "wrap"}

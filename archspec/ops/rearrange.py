@@ -28,7 +28,7 @@ from archspec.op.axes import (
 )
 from archspec.op.dependence import WHOLE, Along, Reach
 from archspec.op.inputs import require_numbers
-from archspec.op.run_time import shown_by, total
+from archspec.op.run_time import total
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ _MOST_NAMES = 26  # small letters; a capital stands for the batch
 class Rearrange(Movement):
     """Split, merge, reorder, repeat, add and drop axes, which have names [Rogozhnikov, 2022].
 
-    Sizes may be free; what no axis of the tensor shows is read from `like`.
+    Sizes may be free; what no axis of the tensor shows is read from `sizes_of`.
 
     Shapes: [*S] -> as `pattern` says: `(h p) w -> h w p`, with the sizes of names by name, `p=2`
     FLOPs: 0
@@ -70,7 +70,7 @@ class Rearrange(Movement):
         'f32[1] -> Rearrange("1 -> n", n=2) -> f32[2]',
     )
     without_batch = True
-    sized_by = ("like",)
+    sized_by = ("sizes_of",)
 
     def _require_possible(self) -> None:
         super()._require_possible()
@@ -95,26 +95,25 @@ class Rearrange(Movement):
         steps = outline(self.pattern)
         return steps.copies or (steps.merge is not None and steps.split is None and steps.order is None)
 
-    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
+    def infer(self, x: TensorType, *, sizes_of: TensorType | None = None) -> TensorType:
         """[*S] -> as the pattern says."""
-        return x.with_shape(self._fitted(x, like).shape)
+        return x.with_shape(self._fitted(x, sizes_of).shape)
 
-    def sizes_wanted(self, x: TensorType) -> frozenset[str]:
-        """The names in sizes that no axis shows."""
-        free = [size for _, size in self.sizes if isinstance(size, Free)]
-        return frozenset(name for size in free for name in size.names - shown_by(x.shape).keys())
+    def sizes_read(self, x: TensorType) -> tuple[Free, ...]:
+        """The sizes that are free."""
+        return tuple(size for _, size in self.sizes if isinstance(size, Free))
 
-    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
+    def reach(self, x: TensorType, *, sizes_of: TensorType | None = None) -> tuple[Reach, ...]:
         """Each value depends on one value; axes correspond by their names."""
-        seen = self._fitted(x, like).reach()
-        return (seen,) if like is None else (seen, None)
+        seen = self._fitted(x, sizes_of).reach()
+        return (seen,) if sizes_of is None else (seen, None)
 
-    def lower(self, x: TensorType, *, like: TensorType | None = None) -> Lowered:
+    def lower(self, x: TensorType, *, sizes_of: TensorType | None = None) -> Lowered:
         """`torch.permute`, or `rearranged`."""
-        return rearranging(self._fitted(x, like), x)
+        return rearranging(self._fitted(x, sizes_of), x)
 
-    def _fitted(self, x: TensorType, like: TensorType | None) -> Fitted:
-        return fitted(parsed(self.pattern), x, self.sizes, like)
+    def _fitted(self, x: TensorType, sizes_of: TensorType | None) -> Fitted:
+        return fitted(parsed(self.pattern), x, self.sizes, sizes_of)
 
 
 class Einsum(Op):
@@ -311,19 +310,19 @@ def rearranged(
     order: tuple[int, ...] | None = None,
     new: "tuple[tuple[int, Term], ...]" = (),
     merge: "tuple[Term, ...] | None" = None,
-    like: "Tensor | None" = None,
+    sizes_of: "Tensor | None" = None,
 ) -> "Tensor":
     """A tensor reshaped to the sizes `split`, reduced along `dims`
     by a function of torch, permuted, repeated along `new` axes, and reshaped to `merge`.
 
-    Each size is a number, axes of x, with what each is divided by, and sums of products of sizes of x and `like`.
+    Each size is a number, axes of x, with what each is divided by, and sums of products of sizes of x and `sizes_of`.
     """
     import torch
 
     batch = x.shape[:1] if batched else ()
     result = x
     if split is not None:
-        result = result.reshape((*batch, *(_size(x, like, term) for term in split)))
+        result = result.reshape((*batch, *(_size(x, sizes_of, term) for term in split)))
     if reduce:
         result = getattr(torch, reduce)(result, dim=dims)
     if order is not None:
@@ -333,10 +332,10 @@ def rearranged(
     if new:
         sizes = [-1] * result.ndim
         for place, term in new:
-            sizes[place] = _size(x, like, term)
+            sizes[place] = _size(x, sizes_of, term)
         result = result.expand(sizes)
     if merge is not None:
-        result = result.reshape((*batch, *(_size(x, like, term) for term in merge)))
+        result = result.reshape((*batch, *(_size(x, sizes_of, term) for term in merge)))
     return result
 
 
@@ -347,13 +346,13 @@ def multiplied(a: "Tensor", b: "Tensor", *, equation: str) -> "Tensor":
     return torch.einsum(equation, a, b)
 
 
-def _size(x: "Tensor", like: "Tensor | None", term: "Term") -> int:
+def _size(x: "Tensor", sizes_of: "Tensor | None", term: "Term") -> int:
     """The size that a term says."""
     size, axes, free = term
     for axis, divisor in axes:  # in a form that torch.compile follows
         size *= x.shape[axis] // divisor
     for terms in free:
-        size *= total(terms, (x,) if like is None else (x, like))
+        size *= total(terms, (x,) if sizes_of is None else (x, sizes_of))
     return size
 
 

@@ -13,7 +13,7 @@ from archspec.ground.tensor import Shape, TensorType, show
 from archspec.op import Movement, PositiveInt
 from archspec.op.calling import arguments
 from archspec.op.dependence import Along, Reach, Slide
-from archspec.op.run_time import Terms, plan, shown_by, total
+from archspec.op.run_time import Terms, plan, total
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -63,7 +63,7 @@ class Flatten(Movement):
 class Reshape(Movement):
     """Change the shape, keeping values in row-major order; one size may be -1, to be inferred.
 
-    Sizes may be free; what no axis of the tensor shows is read from `like`.
+    Sizes may be free; what no axis of the tensor shows is read from `sizes_of`.
 
     Shapes: [*S] -> shape
     FLOPs: 0
@@ -81,9 +81,9 @@ class Reshape(Movement):
     without_batch = True
     view = True
     needs_order = True
-    sized_by = ("like",)
+    sized_by = ("sizes_of",)
 
-    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
+    def infer(self, x: TensorType, *, sizes_of: TensorType | None = None) -> TensorType:
         """[*S] -> shape."""
         given = [size for size in self.shape if size != -1]
         if len(given) < len(self.shape) - 1:
@@ -96,25 +96,26 @@ class Reshape(Movement):
                 kind="shape",
                 label=f"{prod(x.shape)} values do not fill {show(self.shape)}",
             )
-        self._read(x, like)
+        self._read(x, sizes_of)
         if exact:
             use(*x.shape)
         return x.with_shape([have // want if size == -1 else size for size in self.shape])
 
-    def sizes_wanted(self, x: TensorType) -> frozenset[str]:
-        """The names in sizes, but the one that is inferred, that no axis shows."""
+    def sizes_read(self, x: TensorType) -> tuple[Free, ...]:
+        """The sizes that are free, but the one that is inferred."""
         left_out, _ = self._places(x)
-        free = [size for place, size in enumerate(self.shape) if isinstance(size, Free) and place != left_out]
-        return frozenset(name for size in free for name in size.names - shown_by(x.shape).keys())
+        return tuple(
+            size for place, size in enumerate(self.shape) if isinstance(size, Free) and place != left_out
+        )
 
-    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
+    def reach(self, x: TensorType, *, sizes_of: TensorType | None = None) -> tuple[Reach, ...]:
         """Each value depends on one value; axes correspond in groups of equal product."""
-        seen = regrouped(x.shape, self.infer(x, like=like).shape)
-        return (seen,) if like is None else (seen, None)
+        seen = regrouped(x.shape, self.infer(x, sizes_of=sizes_of).shape)
+        return (seen,) if sizes_of is None else (seen, None)
 
-    def lower(self, x: TensorType, *, like: TensorType | None = None) -> "Callable[..., Tensor]":
+    def lower(self, x: TensorType, *, sizes_of: TensorType | None = None) -> "Callable[..., Tensor]":
         """`reshape`, which reads free sizes from the axes that have them, and infers the one left out."""
-        left_out, same, computed = self._read(x, like)
+        left_out, same, computed = self._read(x, sizes_of)
         sizes = tuple(
             -1 if place == left_out else size if isinstance(size, int) else 1
             for place, size in enumerate(self.shape)
@@ -134,7 +135,7 @@ class Reshape(Movement):
         return left_out, [place for place in free if place != left_out]
 
     def _read(
-        self, x: TensorType, like: TensorType | None
+        self, x: TensorType, sizes_of: TensorType | None
     ) -> "tuple[int | None, tuple[tuple[int, int], ...], tuple[tuple[int, int | Terms], ...]]":
         """The axis whose size is inferred, pairs of a new axis and an old one of its size, and new ones with how theirs is computed."""
         left_out, free = self._places(x)
@@ -143,7 +144,7 @@ class Reshape(Movement):
             for place in free
             if self.shape[place] in x.shape
         )
-        shapes = (x.shape,) if like is None else (x.shape, like.shape)
+        shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
         others = [place for place in free if self.shape[place] not in x.shape]
         return left_out, same, tuple((place, plan(self.shape[place], *shapes)) for place in others)
 
@@ -199,7 +200,7 @@ class Permute(Movement):
 class Roll(Movement):
     """Shift along axes; values that leave at one end re-enter at the other.
 
-    Shifts may be free sizes; what no axis of the tensor shows is read from `like`.
+    Shifts may be free sizes; what no axis of the tensor shows is read from `sizes_of`.
 
     Shapes: [*S] -> [*S]
     FLOPs: 0
@@ -216,23 +217,22 @@ class Roll(Movement):
         "i64[5] -> Roll([1], axes=[-1]) -> i64[5]",
     )
     without_batch = True
-    sized_by = ("like",)
+    sized_by = ("sizes_of",)
 
-    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
+    def infer(self, x: TensorType, *, sizes_of: TensorType | None = None) -> TensorType:
         """[*S] -> [*S]."""
         if len(self.shift) != len(self.axes) or not self.axes:
             raise Mistake(f"`shift` has {len(self.shift)} numbers, but `axes` has {len(self.axes)}")
         for axis in self.axes:
             x.axis(axis)
-        self._planned(x, like)
+        self._planned(x, sizes_of)
         return x
 
-    def sizes_wanted(self, x: TensorType) -> frozenset[str]:
-        """The names in shifts that no axis shows."""
-        free = [shift for shift in self.shift if isinstance(shift, Free)]
-        return frozenset(name for shift in free for name in shift.names - shown_by(x.shape).keys())
+    def sizes_read(self, x: TensorType) -> tuple[Free, ...]:
+        """The shifts that are free."""
+        return tuple(shift for shift in self.shift if isinstance(shift, Free))
 
-    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
+    def reach(self, x: TensorType, *, sizes_of: TensorType | None = None) -> tuple[Reach, ...]:
         """Each value depends on the one that was shifted there; near the ends, its neighbours came from the other end."""
         moved: list[Size] = [0] * x.rank
         for shift, axis in zip(self.shift, self.axes, strict=True):
@@ -245,21 +245,21 @@ class Roll(Movement):
             if isinstance(size, int):
                 shift = (shift + size // 2) % size - size // 2  # the shorter way around
             seen.append(Along((axis,), Slide.window(1, 1, shift), mixed=shift != 0))
-        return (tuple(seen),) if like is None else (tuple(seen), None)
+        return (tuple(seen),) if sizes_of is None else (tuple(seen), None)
 
-    def lower(self, x: TensorType, *, like: TensorType | None = None) -> "Callable[..., Tensor]":
+    def lower(self, x: TensorType, *, sizes_of: TensorType | None = None) -> "Callable[..., Tensor]":
         """`torch.roll`."""
         import torch
 
-        planned, dims = self._planned(x, like), tuple(x.axis(axis) - x.rank for axis in self.axes)
+        planned, dims = self._planned(x, sizes_of), tuple(x.axis(axis) - x.rank for axis in self.axes)
         shifts = tuple(shift for shift in planned if isinstance(shift, int))
         if len(shifts) < len(planned):
             return partial(roll_by_sizes, shifts=planned, dims=dims)
         return partial(torch.roll, shifts=shifts, dims=dims)
 
-    def _planned(self, x: TensorType, like: TensorType | None) -> "tuple[int | Terms, ...]":
+    def _planned(self, x: TensorType, sizes_of: TensorType | None) -> "tuple[int | Terms, ...]":
         """The shifts, the free ones as they are computed at run time."""
-        shapes = (x.shape,) if like is None else (x.shape, like.shape)
+        shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
         return tuple(plan(shift, *shapes) for shift in self.shift)
 
 
@@ -271,11 +271,11 @@ def reshape(
     same: tuple[tuple[int, int], ...] = (),
     computed: "tuple[tuple[int, Terms], ...]" = (),
     left_out: tuple[int, int] | None = None,
-    like: "Tensor | None" = None,
+    sizes_of: "Tensor | None" = None,
 ) -> "Tensor":
     """The values in another shape behind the batch; `same` pairs places in it with axes of x of that size.
 
-    `computed` are places with sizes that are sums of products of those of x and `like`.
+    `computed` are places with sizes that are sums of products of those of x and `sizes_of`.
 
     `left_out` is the place whose size follows from the others, and how many axes x has behind the batch. PyTorch
     cannot work that size out where the batch is empty.
@@ -284,22 +284,26 @@ def reshape(
     for position, axis in same:
         sizes[position] = x.shape[axis]
     for position, terms in computed:
-        sizes[position] = total(terms, (x,) if like is None else (x, like))
+        sizes[position] = total(terms, (x,) if sizes_of is None else (x, sizes_of))
     if left_out is not None:
         place, axes = left_out
-        sizes[place] = 1
-        sizes[place] = prod(x.shape[axis] for axis in range(-axes, 0)) // prod(sizes)
+        given = left = 1
+        for size in sizes[:place] + sizes[place + 1 :]:  # in a form that torch.compile follows
+            given *= size
+        for axis in range(-axes, 0):
+            left *= x.shape[axis]
+        sizes[place] = left // given
     return x.reshape((x.shape[0], *sizes) if batched else sizes)
 
 
 def roll_by_sizes(
-    x: "Tensor", *, shifts: "tuple[int | Terms, ...]", dims: tuple[int, ...], like: "Tensor | None" = None
+    x: "Tensor", *, shifts: "tuple[int | Terms, ...]", dims: tuple[int, ...], sizes_of: "Tensor | None" = None
 ) -> "Tensor":
     """`torch.roll` by shifts of which some are computed from sizes."""
     import torch
 
-    given = (x,) if like is None else (x, like)
-    return torch.roll(x, tuple(n if isinstance(n, int) else total(n, given) for n in shifts), dims)
+    given = (x,) if sizes_of is None else (x, sizes_of)
+    return torch.roll(x, tuple([n if isinstance(n, int) else total(n, given) for n in shifts]), dims)
 
 
 def regrouped(have: Shape, want: Shape) -> Reach:

@@ -11,7 +11,7 @@ from archspec.ground.size import Free, Size
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Movement
 from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
-from archspec.op.run_time import Terms, plan, shown_by, total
+from archspec.op.run_time import Terms, plan, total
 from archspec.op.window import Window
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Slice = tuple[Bound, Bound, int | None]
 class Index(Movement):
     """Take a part of each axis, as `x[0]`, `x[1:]` and `x[:, ::2]` do; axes without an index are kept whole.
 
-    Slices may begin and end at free sizes, `table[:x.shape[0]]`; what no axis of the tensor shows is read from `like`.
+    Slices may begin and end at free sizes, `table[:x.shape[0]]`; what no axis of the tensor shows is read from `sizes_of`.
 
     Shapes: [n, *S] -> [*S] for a number; [(stop - start) / step rounded up, *S] for [start, stop, step]
     FLOPs: 0
@@ -43,9 +43,9 @@ class Index(Movement):
     )
     without_batch = True
     view = True
-    sized_by = ("like",)
+    sized_by = ("sizes_of",)
 
-    def infer(self, x: TensorType, *, like: TensorType | None = None) -> TensorType:
+    def infer(self, x: TensorType, *, sizes_of: TensorType | None = None) -> TensorType:
         """The shape of the selected part."""
         if len(self.at) > x.rank:
             raise Mistake(
@@ -64,16 +64,15 @@ class Index(Movement):
             ends = last if isinstance(at, int) or not isinstance(last, int) else last - 1
             if isinstance(size, int) and isinstance(ends, int) and ends == size - 1:
                 use(size)
-        self._planned(x, like)
+        self._planned(x, sizes_of)
         return x.with_shape((*sizes, *x.shape[len(self.at) :]))
 
-    def sizes_wanted(self, x: TensorType) -> frozenset[str]:
-        """The names in bounds that no axis shows."""
-        names = {name for bound in self._free(x) for name in bound.names}
-        return frozenset(names - shown_by(x.shape).keys())
+    def sizes_read(self, x: TensorType) -> tuple[Free, ...]:
+        """The bounds that depend on free sizes."""
+        return tuple(self._free(x))
 
-    def reach(self, x: TensorType, *, like: TensorType | None = None) -> tuple[Reach, ...]:
-        """Each value depends on the one that it is a copy of, and on none of `like`."""
+    def reach(self, x: TensorType, *, sizes_of: TensorType | None = None) -> tuple[Reach, ...]:
+        """Each value depends on the one that it is a copy of, and on none of `sizes_of`."""
         seen, kept = [], 0
         for size, at in zip(x.shape, (*self.at, *((None, None, None),) * x.rank), strict=False):
             if isinstance(at, int):
@@ -91,11 +90,11 @@ class Index(Movement):
             straight = start >= 0  # the end of a free size is not known
             seen.append(Along((kept,), Slide.window(1, step, -start), straight))
             kept += 1
-        return (tuple(seen),) if like is None else (tuple(seen), None)
+        return (tuple(seen),) if sizes_of is None else (tuple(seen), None)
 
-    def lower(self, x: TensorType, *, like: TensorType | None = None) -> "Callable[..., Tensor]":
+    def lower(self, x: TensorType, *, sizes_of: TensorType | None = None) -> "Callable[..., Tensor]":
         """Indexing, behind the batch if there is one; to places that are computed from sizes, if any are free."""
-        at = self._planned(x, like)
+        at = self._planned(x, sizes_of)
         return partial(take, at=((None, None, None), *at) if x.batched else at)
 
     def _free(self, x: TensorType) -> Iterator[Free]:
@@ -105,9 +104,9 @@ class Index(Movement):
                 if isinstance(bound, Free) and isinstance(place := _bound(bound, size), Free):
                     yield place
 
-    def _planned(self, x: TensorType, like: TensorType | None) -> "tuple[int | Planned, ...]":
+    def _planned(self, x: TensorType, sizes_of: TensorType | None) -> "tuple[int | Planned, ...]":
         """The places, the free ones as they are computed at run time."""
-        shapes = (x.shape,) if like is None else (x.shape, like.shape)
+        shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
 
         def planned(bound: Bound, size: Size) -> "int | Terms | None":
             return plan(_bound(bound, size), *shapes) if isinstance(bound, Free) else bound
@@ -192,9 +191,9 @@ class Crop(Movement):
 Planned = tuple[int | Terms | None, int | Terms | None, int | None]
 
 
-def take(x: "Tensor", *, at: tuple[int | Planned, ...], like: "Tensor | None" = None) -> "Tensor":
+def take(x: "Tensor", *, at: tuple[int | Planned, ...], sizes_of: "Tensor | None" = None) -> "Tensor":
     """`x[at]`, slices given as [start, stop, step]. Raises ValueError when nothing is left."""
-    given = (x,) if like is None else (x, like)
+    given = (x,) if sizes_of is None else (x, sizes_of)
     places = [
         place if isinstance(place, int) else slice(_at(place[0], given), _at(place[1], given), place[2])
         for place in at

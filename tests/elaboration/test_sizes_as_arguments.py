@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import archspec
+from archspec.elaboration import elaborate, module_from_text
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 
@@ -162,3 +163,77 @@ model Net:
         archspec.read_text(text)
     graph = archspec.read_text(text.replace("x[::2] -> Inner", "x -> Inner"))
     assert archspec.load(graph)(torch.randn(1, 9, 8)).shape == (1, 4, 8)
+
+
+ATTENTION = """
+block Attend(heads: int):
+    input x: [C, H, W]
+    t = x -> Rearrange("c h w -> (h w) c")
+    q, k, v = t -> qkv: Linear(3 * C) -> Rearrange("n (three h d) -> three h n d", three=3, h=heads) -> Split(3)
+    y = (q[0], k[0], v[0]) -> Attention -> Rearrange("h n d -> n (h d)") -> proj: Linear(C)
+    image = y -> Rearrange("(h w) c -> c h w", h=H, w=W)
+    return x + image + (y -> Permute([1, 0]) -> Reshape([C, H, W]))
+
+model Net:
+    input image: [3, {H}, {W}]
+    x = image -> stem: Conv(8, 3, stride=2)
+    return x -> a: Attend(2) -> b: Attend(2) -> GlobalAvgPool
+"""
+
+
+def test_tokens_become_an_image_again_at_any_size() -> None:
+    graph = archspec.read_text(ATTENTION.format(H="free H", W="free W"))
+    assert Graph.from_json(graph.to_json()) == graph
+    net = archspec.load(graph, seed=0).eval()
+    compiled = torch.compile(net, dynamic=True, fullgraph=True, backend="aot_eager")
+    for height, width in ((8, 8), (9, 13), (16, 10)):
+        fixed = archspec.load(archspec.read_text(ATTENTION.format(H=height, W=width)), seed=0).eval()
+        x = torch.randn(2, 3, height, width)
+        assert torch.equal(net(x), fixed(x))
+        assert torch.allclose(compiled(x), fixed(x), atol=1e-5)
+    assert net(torch.randn(0, 3, 8, 6)).shape == (0, 8)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_runs_compiled_at_any_size(case: str) -> None:
+    lines, sizes, _ = CASES[case]
+    net = archspec.load(read(lines), seed=0).eval()
+    torch._dynamo.reset()
+    compiled = torch.compile(net, dynamic=True, fullgraph=True, backend="eager")
+    for size in sizes:
+        x = torch.randn(2, size, 8)
+        assert torch.equal(compiled(x), net(x))
+
+
+OWN_SIZES = (
+    (32, "if x.shape[1] == 32:"),
+    (32, "if x.shape[1] in [16, 32]:"),
+    (32, "if x.shape[1] != 16:"),
+    (31, "if x.shape[1] % 2 == 1:"),
+    (32, "if x.shape[1] >= 64:"),
+    (32, 'if "{x.shape[1]}" == "32":'),
+    (32, "if str(x.shape[1]) == '32':"),
+    (32, "if x.shape[1] >= 16:"),
+    (32, "if x.shape[1] % 4 == 0:"),
+)
+
+
+@pytest.mark.parametrize(("size", "question"), OWN_SIZES)
+def test_a_network_read_free_is_at_its_own_size_the_one_that_its_spec_says(size: int, question: str) -> None:
+    text = f"""
+model Net(resolution: pair = {size}):
+    input x: [3, *resolution]
+    {question}
+        x = x -> extra: Conv(3, 3)
+    return x -> head: Conv(2)
+"""
+    module = module_from_text(text)
+    fixed = elaborate(module)
+    try:
+        free = elaborate(module, free=())
+    except SpecError as error:
+        assert question not in ("if x.shape[1] >= 16:", "if x.shape[1] % 4 == 0:")
+        assert all(problem.kind == "free" for problem in error.problems)
+    else:
+        assert free.weights == fixed.weights
+        assert all(assumed.meets(size) for assumed in free.accepts)
