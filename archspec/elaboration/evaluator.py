@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.elaboration import operators
 from archspec.elaboration.checks import number as require_number
 from archspec.elaboration.checks import whole
+from archspec.elaboration.foreign import meant_by
 from archspec.elaboration.frames import check_label
 from archspec.elaboration.mistakes import POISON, Poisoned, at
 from archspec.elaboration.operators import EXACT, SMALL
@@ -72,7 +73,10 @@ class Evaluator:
                 raise SpecError.of("name", f"`{node.name}` has no value here", node.span, help=help_)
             known = env.known() | builtins() | WORDS
             raise SpecError.of(
-                "name", f"there is no `{node.name}`", node.span, help=suggest(node.name, known)
+                "name",
+                f"there is no `{node.name}`",
+                node.span,
+                help=meant_by(node.name) or suggest(node.name, known),
             )
         return value
 
@@ -181,8 +185,13 @@ class Evaluator:
             env.names[target.name] = value
             return
         if not isinstance(value, list | tuple):
+            many = len(target.targets)
+            help_ = f"its parts along the first axis are `[x[i] for i in range({many})]`"
             raise SpecError.of(
-                "type", f"cannot unpack {noun(value)} into {len(target.targets)} names", target.span
+                "type",
+                f"cannot unpack {noun(value)} into {many} names",
+                target.span,
+                help=help_ if isinstance(value, Tensor) else "",
             )
         if len(value) != len(target.targets):
             raise SpecError.of(

@@ -165,7 +165,10 @@ class Layers:
         except Mistake as mistake:
             mistake.label = f"stands for {layer.name} at {span.place}"
             if isinstance(mistake, ArgumentMistake):
-                mistake.help = f"state it as a default: `{layer.name}({mistake.argument}=...)`"
+                mistake.help = (
+                    f"give what it does to the layer; or state it in `defaults`, if it is one for all: "
+                    f"`{layer.name}({mistake.argument}=...)`"
+                )
             raise mistake.at(substitute.span) from None
 
     def _of_defaults(self, mistake: Mistake, layer: OpLayer, places: Mapping[str, Span]) -> Exception:

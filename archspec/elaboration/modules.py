@@ -10,6 +10,7 @@ from archspec.elaboration.binding import bound_by, names_bound
 from archspec.elaboration.budget import BUDGET, MOST_STATED
 from archspec.elaboration.control import Control, Names
 from archspec.elaboration.files import cycle, read_file, read_text, resolve_import, shipped_specs
+from archspec.elaboration.foreign import meant_by
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, NO_RECURSION_OF_FUNCTIONS
@@ -275,7 +276,8 @@ class _Names:
                     used.append((node.name, node.span))
                 elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
                     known = local | set(self.module.env.names) | builtins() | WORDS
-                    self._say("name", f"there is no `{node.name}`", node.span, suggest(node.name, known))
+                    help_ = meant_by(node.name) or suggest(node.name, known)
+                    self._say("name", f"there is no `{node.name}`", node.span, help_)
         return used
 
     def _recursion(self, uses: Mapping[str, list[tuple[str, Span]]]) -> None:

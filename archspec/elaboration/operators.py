@@ -125,6 +125,8 @@ def _undefined(sign: str, left: Any, right: Any) -> Mistake:
         help_ = "apply the layer first: `x -> layer`"
     elif isinstance(left, str) or isinstance(right, str):
         help_ = 'a number goes into a string in braces: `"block{i}"`'
+    elif isinstance(left, Free) or isinstance(right, Free):
+        help_ = "a size is a tensor as `(x -> Positions)[-1:] + 1`, counted along its axis"
     return Mistake(f"`{sign}` is not defined between {noun(left)} and {noun(right)}", kind="type", help=help_)
 
 
