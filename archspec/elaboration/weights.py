@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.checks import SIZE_NEEDED
@@ -27,13 +28,21 @@ class Weights:
         self.origins = machine.origins
         self.evaluator = machine.evaluator
 
+    def _sizes(self, statement: t.Own, env: Environment) -> Iterator[tuple[t.Expression, Any]]:
+        """What is written for each size, and its value; `*x.shape` stands for several."""
+        for part in statement.shape:
+            if isinstance(part, t.Spread):
+                yield from ((part, size) for size in self.evaluator.spread(part, env))
+            else:
+                yield part, self.evaluator.evaluate(part, env)
+
     def declare(self, statement: t.Own, env: Environment) -> None:
         """Add a weight and bind its name. Raises SpecError when its size, dtype or values are wrong."""
         with at(statement.span):
             dtype_ = dtype(statement.dtype or "f32")
         shape = []
-        for part in statement.shape:
-            size = self.origins.spent(self.evaluator.evaluate(part, env), part.span)
+        for part, given in self._sizes(statement, env):
+            size = self.origins.spent(given, part.span)
             if isinstance(size, Free):
                 raise SpecError.of(
                     "free", f"a weight's size must be known, but {size} is free", part.span, help=SIZE_NEEDED

@@ -1515,3 +1515,17 @@ def test_the_readers_own_budget_is_final() -> None:
     with pytest.raises(archspec.SpecError, match="more than 1,000,001 steps"):
         archspec.read_text(f"budget 3_000_000\n{LOOPS}", budget=1_000_001)
     assert len(archspec.read_text(LOOPS, budget=3_000_000).nodes) == 1
+
+
+def test_sizes_of_a_weight_may_be_spread_out() -> None:
+    graph = archspec.read_text("""
+model Net(sizes: list[int] = [2, 3]):
+    input x: [4, 8, 8]
+    weight places: [1, *x.shape] = normal
+    buffer table: i64[*sizes, 5] = 1
+    return x + places[0], table
+""")
+    assert {key: weight.shape for key, weight in graph.weights.items()} == {
+        "places": (1, 4, 8, 8),
+        "table": (2, 3, 5),
+    }
