@@ -13,22 +13,40 @@ from archspec.op.torch_layers import _Layer
 
 
 class MultiheadAttention(_Layer, nn.MultiheadAttention):
-    """`nn.MultiheadAttention`; `attend` is the function that attends."""
+    """`nn.MultiheadAttention`; `attend` is the function that attends.
 
-    def __init__(self, attend: Callable[..., Tensor], settings: dict[str, Any], **theirs: Any) -> None:
+    `ranks` are the axes of queries, keys and values behind the batch, which each of them may lack, `batched` says whether bias and
+    mask have one, if they are given: one module serves uses in which these differ.
+    """
+
+    def __init__(
+        self,
+        attend: Callable[..., Tensor],
+        settings: dict[str, Any],
+        ranks: tuple[int, ...],
+        batched: tuple[bool, bool],
+        **theirs: Any,
+    ) -> None:
         super().__init__(**theirs)
         self.attend = attend
         self.settings = settings
+        self.ranks = ranks
+        self.batched = batched
 
     def forward(  # type: ignore[override]
         self, q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """[N, L, E], [N, M, K], [N, M, V] -> [N, L, E]."""
+        batched = (
+            *[x.ndim > rank for x, rank in zip((q, k, v), self.ranks, strict=True)],
+            bias is not None and self.batched[0],
+            mask is not None and self.batched[1],
+        )
         dropout = {"dropout_p": self.dropout if self.training else 0.0} if self.dropout else {}
         q, k, v = (
             torch.unflatten(x, -1, (self.num_heads, -1)).transpose(-3, -2) for x in self._projected(q, k, v)
         )
-        out = self.attend(q, k, v, bias=bias, mask=mask, **dropout, **self.settings)
+        out = self.attend(q, k, v, bias=bias, mask=mask, batched=batched, **dropout, **self.settings)
         made: Tensor = self.out_proj(out.transpose(-3, -2).flatten(-2))
         return made
 

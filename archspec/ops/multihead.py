@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -174,14 +174,13 @@ class MultiheadAttention(Op):
         from archspec.op.multihead_layer import MultiheadAttention as Module
         from archspec.ops.attention import attend
 
-        settings: dict[str, Any] = {
-            "batched": tuple(x is not None and x.batched for x in (q, k, v, bias, mask))
-        }
         lowered = self._attention.lower(*self._in_heads(q, k, v), bias=bias, mask=mask)
-        settings |= lowered.keywords if isinstance(lowered, partial) else getattr(lowered, "settings", {})
+        settings = lowered.keywords if isinstance(lowered, partial) else getattr(lowered, "settings", {})
         return Module(
             attend,
-            settings,
+            {name: value for name, value in settings.items() if name != "batched"},
+            ranks=(q.rank, k.rank, v.rank),
+            batched=(bias is None or bias.batched, mask is None or mask.batched),
             embed_dim=self._width(q),
             num_heads=self.heads,
             dropout=self.dropout,

@@ -185,8 +185,7 @@ class Einsum(Op):
         """1 for each combination of places along the axes that are left of both, if some are summed up."""
         left, right, _ = self._names(a, b)
         sizes, shared, gone = self._sizes(a, b), set(left) & set(right), self._alone(a, b)
-        summed = prod(sizes[name] for name in shared - set(self._names(a, b)[2]))
-        if summed == 1:
+        if not shared - set(self._names(a, b)[2]):
             return 0
         return fixed(prod(sizes[name] for name in {*left, *right} - gone), "the number of products")
 

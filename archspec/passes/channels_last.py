@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.modules.conv import _ConvNd
 
 from archspec.analyses.cost import node_costs
+from archspec.analyses.formulas import of_batch
 from archspec.backends.torch_inputs import checked
 from archspec.backends.torch_modules import Network
 from archspec.graph import Graph
@@ -20,7 +21,7 @@ def dominated_by_convolutions(graph: Graph) -> bool:
     """Whether most multiply-adds are those of two-dimensional convolutions, and every input is known to be an image or none."""
     if not graph.is_sized or not any(given.type.rank == 3 for given in graph.inputs):
         return False
-    costs = node_costs(graph)
+    costs = node_costs(of_batch(graph, 1))
     in_convolutions = sum(costs[node.name].macs for node in graph.nodes if isinstance(node.op, Conv | WSConv))
     return in_convolutions > SHARE * sum(cost.macs for cost in costs.values())
 

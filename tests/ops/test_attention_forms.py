@@ -93,3 +93,34 @@ def test_of_one_tensor_it_is_self_attention() -> None:
     later = torch.ones(6, 6, dtype=torch.bool).triu(1)
     wanted, _ = theirs(x, x, x, attn_mask=later)
     torch.testing.assert_close(ours(x), wanted)
+
+
+SHARED = """
+model Net:
+    input x: [free N, 16]
+    input mask: bool[N]
+    weight latents: [6, 16] = trunc_normal(0.02)
+    shared attn = MultiheadAttention(4)
+    z = {first}
+    return {second}
+"""
+USES = {
+    "(latents, x, x) -> attn": lambda layer, x, mask, latents: layer(latents, x, x)[0],
+    "(x, latents, latents) -> attn": lambda layer, x, mask, latents: layer(x, latents, latents)[0],
+    "(x, x, x) -> attn": lambda layer, x, mask, latents: layer(x, x, x)[0],
+    "(x, x, x) -> attn(mask=mask)": lambda layer, x, mask, latents: layer(x, x, x, key_padding_mask=~mask)[0],
+}
+
+
+@pytest.mark.filterwarnings("ignore::archspec.SpecWarning")
+@pytest.mark.parametrize(("first", "second"), list(product(USES, USES)))
+def test_uses_of_shared_attention_may_differ_in_batch_and_mask(first: str, second: str) -> None:
+    text = SHARED.format(first=first, second=f"concat(z, {second})")
+    module = archspec.load(archspec.read_text(text), seed=0).eval()
+    weights = module.state_dict()
+    reference = nn.MultiheadAttention(16, 4, batch_first=True).eval()
+    reference.load_state_dict({k[5:]: value for k, value in weights.items() if k.startswith("attn.")})
+    x, mask = torch.randn(2, 5, 16), torch.tensor([[True, True, False, True, True], [True] * 5])
+    latents = weights["latents"].expand(2, 6, 16)
+    wanted = torch.cat([USES[use](reference, x, mask, latents) for use in (first, second)], 1)
+    assert torch.allclose(module(x, mask), wanted, atol=1e-5)

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import archspec
 from archspec import SpecError
+from archspec.analyses.formulas import at_sizes, formula
 from archspec.testing import CHECKS
 
 NAMES = "abcdefgh"
@@ -341,3 +342,13 @@ def test_a_pattern_survives_json_and_is_shown_as_written() -> None:
     graph = archspec.read_text(f"model Net:\n    input x: [8, 4, 6]\n    return x -> {layer}\n")
     assert str(graph.nodes[0].op) == layer
     assert archspec.Graph.from_json(graph.to_json()) == graph
+
+
+def test_products_summed_along_one_place_count_like_a_matrix_product() -> None:
+    text = "model Net:\n    input x: [free S]\n    input m: [free S, 4]\n    return {product}\n"
+    costs = []
+    for form in ('(x, m) -> Einsum("s, s d -> d")', '(x -> Rearrange("s -> 1 s")) @ m'):
+        graph = archspec.read_text(text.format(product=form))
+        costs.append([archspec.cost(at_sizes(graph, {"S": size})).total.macs for size in (1, 2, 7)])
+        assert formula(graph, lambda made: archspec.cost(made).total.macs) == "4 * S"
+    assert costs[0] == costs[1] == [4, 8, 28]

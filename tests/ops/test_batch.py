@@ -81,3 +81,16 @@ def test_what_depends_on_the_number_of_samples_is_refused(body: str, said: str) 
 def test_its_name_is_taken() -> None:
     with pytest.raises(SpecError, match="`batch` is the number of samples"):
         archspec.read_text("model Net:\n    input x: [free batch]\n    return x -> ReLU\n")
+
+
+def test_what_mixes_samples_loads_for_inference_beside_convolutions() -> None:
+    text = """
+model Net:
+    input x: [1, 16, 16]
+    h = x -> conv: Conv(4, 3, stride=2) -> ReLU -> Flatten
+    return y=h -> fc: Linear(4), kl=h -> Reduce("sum", 0) -> Batch -> Reduce("mean", 0)
+"""
+    graph, x = archspec.read_text(text), torch.randn(3, 1, 16, 16)
+    usual = archspec.load(graph, seed=0).eval()(x)
+    fast = archspec.load(graph, seed=0, optimize="inference").eval()(x)
+    assert all(torch.allclose(usual[name], fast[name], atol=1e-5) for name in usual)
