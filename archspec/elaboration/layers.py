@@ -78,7 +78,10 @@ class Layers:
                 return self.apply(layer.layer, inputs, label or layer.label, span)
             case Tensor():
                 raise SpecError.of(
-                    "type", "a tensor is not a layer", span, help="combine tensors with `+`, `*` or concat"
+                    "type",
+                    "a tensor is not a layer",
+                    span,
+                    help="combine tensors with `+`, `*` or concat; no layer at all is `[]`: `x -> (layer if c else [])`",
                 )
             case list():
                 wrong = next(item for item in layer if not is_layer(item))
