@@ -93,6 +93,7 @@ def test_it_is_exported_and_compiled_at_any_size(layer: str) -> None:
     shapes = tuple(archspec.dynamic_shapes(archspec.graph_of(net)).values())
     x, y = torch.randn(2, 3, 5, 6), torch.zeros(2, 2, 8, 7, dtype=torch.int64)
     exported = torch.export.export(net, (x, y), dynamic_shapes=shapes).module()
+    torch._dynamo.reset()  # which compiles a code only so many times
     compiled = torch.compile(net, dynamic=True, backend="aot_eager", fullgraph=True)
     for _ in range(3):
         x, y = tensors(draw, 2)
