@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from archspec.ground.tensor import DType, TensorType
 from archspec.op import Lowered, Movement, Weight
 
+_LONGEST = 40  # letters of an initialisation, which may list values
+
 
 class Own(Movement):
     """A weight or buffer of a block: `weight table: [169, heads] = trunc_normal(0.02)`.
@@ -23,6 +25,12 @@ class Own(Movement):
     def weights(self) -> Mapping[str, Weight]:
         """Itself, under the node's own name."""
         return {"": self.weight}
+
+    def __str__(self) -> str:
+        """As a spec declares it, without its name and its shape: `weight = trunc_normal(std=0.02)`."""
+        kind = "weight" if self.weight.trainable else "buffer" if self.weight.saved else "constant"
+        start = str(self.weight.init)
+        return f"{kind} = {start if len(start) <= _LONGEST else f'{start[:_LONGEST]} ...'}"
 
     def lower(self) -> Lowered:
         """Nothing runs: the backend reads the attribute of that name."""
