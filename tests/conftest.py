@@ -1,6 +1,7 @@
 """What all tests share: the flag that writes expected messages anew, and graphs that are held to what holds of all."""
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def bless(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--bless"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_was_compiled_is_forgotten() -> None:
+    """PyTorch compiles a code anew only so many times in a process, whichever network it is of."""
+    if "torch._dynamo" in sys.modules:
+        sys.modules["torch._dynamo"].reset()
 
 
 @pytest.fixture(scope="session", autouse=True)
