@@ -106,6 +106,10 @@ def _assignment(text: str, line: int, offset: int, token: str, expected: Set[str
     first = text[line:offset].split(maxsplit=1)
     if token == "=" and first and first[0] in ("if", "elif", "require"):
         return Unexpected(offset, offset + 1, "unexpected `=`", "write `==` to compare")
+    own = re.fullmatch(r"\s*(weight|buffer|constant|shared)\s+(\w+)\s*", text[line:offset])
+    if token == "as" and own:
+        help_ = f'a key before `as` is a string: `{own[1]} "{own[2]}" as name`'
+        return Unexpected(offset, offset + 2, "unexpected `as`", help_)
     if {"EQUAL"} <= expected <= {"EQUAL", "COMMA", "AUGMENTED"}:
         if first and first[0] == "return":
             return Unexpected(offset, offset + len(token), f"unexpected `{token}`", _OUTPUTS)
