@@ -175,10 +175,11 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
 
 def _size_needed(model: type[BaseModel]) -> str:
     """What to do about a free size where a number is needed: an op may take the sizes of a tensor, known at run time."""
-    taken = getattr(model, "sized_by", ())
-    if not taken:
+    if "like" not in getattr(model, "sized_by", ()):
         return SIZE_NEEDED
-    return f"`{model.__name__}({taken[0]}=y)` takes the sizes of the tensor `y`, whatever they are; or {SIZE_NEEDED}"
+    return (
+        f"`{model.__name__}(like=y)` takes the sizes of the tensor `y`, whatever they are; or {SIZE_NEEDED}"
+    )
 
 
 def size_of_axis(what: str, name: str, value: Any) -> int:

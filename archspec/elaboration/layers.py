@@ -30,12 +30,10 @@ from archspec.graph import Call, Ref
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.source import Span
 from archspec.op import Op
+from archspec.op.run_time import SIZES_OF
 
 if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
-
-
-SIZES_OF = "sizes_of"
 
 
 class Layers:

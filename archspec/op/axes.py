@@ -213,13 +213,12 @@ def fitted(
 
     Raises Mistake where it does not fit.
     """
-    shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
     left = written_out(pattern.taken[0], x)
     rest = tuple(name for name in flat(left) if name.startswith(REST))
     right = tuple(_spread(pattern.made, rest))
     known: dict[str, Size] = {**pattern.numbers, **dict(given)}
     sizes: dict[str, Size] = dict(known)
-    terms = {name: _term(size, *shapes) for name, size in known.items()}
+    terms = {name: _term(size, x, sizes_of) for name, size in known.items()}
     for axis, (group, size) in enumerate(zip(left, x.shape, strict=True)):
         open_ = [name for name in group if name not in known]
         inner: Size = prod((known[name] for name in group if name in known), start=1)
@@ -249,7 +248,9 @@ def fitted(
             )
         sizes[open_[0]] = size // inner
         terms[open_[0]] = (
-            Term(1, ((axis - x.rank, inner),)) if isinstance(inner, int) else _term(sizes[open_[0]], *shapes)
+            Term(1, ((axis - x.rank, inner),))
+            if isinstance(inner, int)
+            else _term(sizes[open_[0]], x, sizes_of)
         )
     for name in flat(right):
         if name not in sizes:
@@ -261,9 +262,9 @@ def fitted(
     return Fitted(left, right, sizes, terms)
 
 
-def _term(size: Size, *shapes: Shape) -> Term:
+def _term(size: Size, x: TensorType, sizes_of: TensorType | None) -> Term:
     """A size that is given: a number, or computed from sizes of tensors."""
-    found = plan(size, *shapes)
+    found = plan(size, x, sizes_of)
     return Term(found) if isinstance(found, int) else Term(1, free=(found,))
 
 

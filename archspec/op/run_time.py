@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from archspec.ground.bounds import linear
 from archspec.ground.errors import Mistake
 from archspec.ground.size import QUOTIENTS, Free, Size
-from archspec.ground.tensor import Shape, show
+from archspec.ground.tensor import Shape, TensorType, show
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,10 +65,15 @@ def unread(size: Free, known: Mapping[str, Source]) -> set[str]:
     return missing
 
 
-def plan(size: Size, *shapes: Shape) -> int | Terms:
-    """How `total` finds a size from tensors of these shapes. Mistake where none of their axes shows one of its names."""
+SIZES_OF = "sizes_of"
+"""The optional tensor of which an op reads the free sizes in its arguments that its input does not show."""
+
+
+def plan(size: Size, x: TensorType, sizes_of: TensorType | None) -> int | Terms:
+    """How `computed` finds a size from an op's input and from `sizes_of`. Mistake where no axis of these shows one of its names."""
     if not isinstance(size, Free):
         return int(size)
+    shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
     known = shown_by(*shapes)
     missing = unread(size, known)
     if missing:
@@ -78,3 +83,10 @@ def plan(size: Size, *shapes: Shape) -> int | Terms:
             help="compute it where a tensor with that axis is at hand, which then is `sizes_of`",
         )
     return terms_of(size, known.get)
+
+
+def computed(size: int | Terms, x: Tensor, sizes_of: Tensor | None) -> int:
+    """A size that was planned, at run time."""
+    if isinstance(size, int):
+        return size
+    return total(size, (x,) if sizes_of is None else (x, sizes_of))

@@ -12,7 +12,7 @@ from archspec.op import Lowered, Movement
 from archspec.op.calling import arguments
 from archspec.op.dependence import Along, Reach, Slide
 from archspec.op.inputs import require_held
-from archspec.op.run_time import Terms, plan, total
+from archspec.op.run_time import Terms, computed, plan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,9 +37,8 @@ class Pad(Movement):
             when "reflect" or "replicate" is given bool
     """
 
-    amounts: (
-        int | tuple[tuple[Amount, Amount] | Amount, ...]
-    )  # Free is written as a string whatever it is asked to write
+    # The pair first: pydantic would write whatever it is given as a Free, which is a string.
+    amounts: int | tuple[tuple[Amount, Amount] | Amount, ...]
     mode: Literal["constant", "reflect", "replicate", "circular"] = "constant"
     value: int | float = 0
 
@@ -134,8 +133,7 @@ class Pad(Movement):
 
     def _planned(self, x: TensorType, sizes_of: TensorType | None) -> "tuple[int | Terms, ...]":
         """The amounts in PyTorch's order, the free ones as they are computed at run time."""
-        shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
-        return tuple(plan(amount, *shapes) for pair in reversed(self._pairs(x)) for amount in pair)
+        return tuple(plan(amount, x, sizes_of) for pair in reversed(self._pairs(x)) for amount in pair)
 
     def _pairs(self, x: TensorType) -> tuple[tuple[Amount, Amount], ...]:
         """[before, after] for the last axes, in order."""
@@ -171,8 +169,7 @@ def pad_by_sizes(
     x: "Tensor", *, pad: "tuple[int | Terms, ...]", value: float, sizes_of: "Tensor | None" = None
 ) -> "Tensor":
     """`functional.pad` by amounts of which some are computed from sizes."""
-    given = (x,) if sizes_of is None else (x, sizes_of)
-    return pad_within(x, pad=tuple([n if isinstance(n, int) else total(n, given) for n in pad]), value=value)
+    return pad_within(x, pad=tuple([computed(amount, x, sizes_of) for amount in pad]), value=value)
 
 
 _VERB = {"reflect": "mirror", "circular": "wrap"}

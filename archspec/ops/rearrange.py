@@ -28,7 +28,7 @@ from archspec.op.axes import (
 )
 from archspec.op.dependence import WHOLE, Along, Reach
 from archspec.op.inputs import require_numbers
-from archspec.op.run_time import total
+from archspec.op.run_time import computed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -351,7 +351,7 @@ def _size(x: "Tensor", sizes_of: "Tensor | None", term: "Term") -> int:
     for axis, divisor in axes:  # in a form that torch.compile follows
         size *= x.shape[axis] // divisor
     for terms in free:
-        size *= total(terms, (x,) if sizes_of is None else (x, sizes_of))
+        size *= computed(terms, x, sizes_of)
     return size
 
 

@@ -13,7 +13,7 @@ from archspec.ground.tensor import Shape, TensorType, show
 from archspec.op import Movement, PositiveInt
 from archspec.op.calling import arguments
 from archspec.op.dependence import Along, Reach, Slide
-from archspec.op.run_time import Terms, plan, total
+from archspec.op.run_time import Terms, computed, plan
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -115,14 +115,14 @@ class Reshape(Movement):
 
     def lower(self, x: TensorType, *, sizes_of: TensorType | None = None) -> "Callable[..., Tensor]":
         """`reshape`, which reads free sizes from the axes that have them, and infers the one left out."""
-        left_out, same, computed = self._read(x, sizes_of)
+        left_out, same, planned = self._read(x, sizes_of)
         sizes = tuple(
             -1 if place == left_out else size if isinstance(size, int) else 1
             for place, size in enumerate(self.shape)
         )
         settings: dict[str, Any] = {"same": same} if same else {}
-        if computed:
-            settings["computed"] = computed
+        if planned:
+            settings["planned"] = planned
         if left_out is not None:
             settings["left_out"] = (left_out, x.rank)
         return partial(reshape, shape=sizes, batched=x.batched, **settings)
@@ -144,9 +144,8 @@ class Reshape(Movement):
             for place in free
             if self.shape[place] in x.shape
         )
-        shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
         others = [place for place in free if self.shape[place] not in x.shape]
-        return left_out, same, tuple((place, plan(self.shape[place], *shapes)) for place in others)
+        return left_out, same, tuple((place, plan(self.shape[place], x, sizes_of)) for place in others)
 
 
 class Permute(Movement):
@@ -259,8 +258,7 @@ class Roll(Movement):
 
     def _planned(self, x: TensorType, sizes_of: TensorType | None) -> "tuple[int | Terms, ...]":
         """The shifts, the free ones as they are computed at run time."""
-        shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
-        return tuple(plan(shift, *shapes) for shift in self.shift)
+        return tuple(plan(shift, x, sizes_of) for shift in self.shift)
 
 
 def reshape(
@@ -269,13 +267,13 @@ def reshape(
     shape: tuple[int, ...],
     batched: bool,
     same: tuple[tuple[int, int], ...] = (),
-    computed: "tuple[tuple[int, Terms], ...]" = (),
+    planned: "tuple[tuple[int, int | Terms], ...]" = (),
     left_out: tuple[int, int] | None = None,
     sizes_of: "Tensor | None" = None,
 ) -> "Tensor":
     """The values in another shape behind the batch; `same` pairs places in it with axes of x of that size.
 
-    `computed` are places with sizes that are sums of products of those of x and `sizes_of`.
+    `planned` are places with sizes that are sums of products of those of x and `sizes_of`.
 
     `left_out` is the place whose size follows from the others, and how many axes x has behind the batch. PyTorch
     cannot work that size out where the batch is empty.
@@ -283,8 +281,8 @@ def reshape(
     sizes = list(shape)
     for position, axis in same:
         sizes[position] = x.shape[axis]
-    for position, terms in computed:
-        sizes[position] = total(terms, (x,) if sizes_of is None else (x, sizes_of))
+    for position, size in planned:
+        sizes[position] = computed(size, x, sizes_of)
     if left_out is not None:
         place, axes = left_out
         given = left = 1
@@ -302,8 +300,7 @@ def roll_by_sizes(
     """`torch.roll` by shifts of which some are computed from sizes."""
     import torch
 
-    given = (x,) if sizes_of is None else (x, sizes_of)
-    return torch.roll(x, tuple([n if isinstance(n, int) else total(n, given) for n in shifts]), dims)
+    return torch.roll(x, tuple([computed(shift, x, sizes_of) for shift in shifts]), dims)
 
 
 def regrouped(have: Shape, want: Shape) -> Reach:

@@ -11,7 +11,7 @@ from archspec.ground.size import Free, Size
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Movement
 from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
-from archspec.op.run_time import Terms, plan, total
+from archspec.op.run_time import Terms, computed, plan
 from archspec.op.window import Window
 
 if TYPE_CHECKING:
@@ -106,10 +106,9 @@ class Index(Movement):
 
     def _planned(self, x: TensorType, sizes_of: TensorType | None) -> "tuple[int | Planned, ...]":
         """The places, the free ones as they are computed at run time."""
-        shapes = (x.shape,) if sizes_of is None else (x.shape, sizes_of.shape)
 
         def planned(bound: Bound, size: Size) -> "int | Terms | None":
-            return plan(_bound(bound, size), *shapes) if isinstance(bound, Free) else bound
+            return plan(_bound(bound, size), x, sizes_of) if isinstance(bound, Free) else bound
 
         return tuple(
             at if isinstance(at, int) else (planned(at[0], size), planned(at[1], size), at[2])
@@ -193,17 +192,14 @@ Planned = tuple[int | Terms | None, int | Terms | None, int | None]
 
 def take(x: "Tensor", *, at: tuple[int | Planned, ...], sizes_of: "Tensor | None" = None) -> "Tensor":
     """`x[at]`, slices given as [start, stop, step]. Raises ValueError when nothing is left."""
-    given = (x,) if sizes_of is None else (x, sizes_of)
-    places = [
-        place if isinstance(place, int) else slice(_at(place[0], given), _at(place[1], given), place[2])
-        for place in at
-    ]
+    places: list[int | slice] = []
+    for place in at:
+        if isinstance(place, int):
+            places.append(place)
+            continue
+        start, stop = [None if end is None else computed(end, x, sizes_of) for end in place[:2]]
+        places.append(slice(start, stop, place[2]))
     return _left_of(x, x[tuple(places)])
-
-
-def _at(bound: "int | Terms | None", given: "tuple[Tensor, ...]") -> int | None:
-    """The bound of a slice, of which a formula is computed from sizes of tensors."""
-    return total(bound, given) if isinstance(bound, tuple) else bound
 
 
 def _left_of(x: "Tensor", part: "Tensor") -> "Tensor":
