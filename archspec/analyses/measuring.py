@@ -22,34 +22,59 @@ def measure_file(
 ) -> list[Measured]:
     """Each model that stands alone, or only the one named, with the verdicts on its claims.
 
-    `each` is called with every graph that is read: a model as it is, and with the settings of its claims. Raises SpecError, with every claim that cannot be measured, when there is one, or no such model.
+    `each` is called with every graph that is read: a model as it is, and with the settings of its claims. Raises SpecError,
+    with what is wrong in any model and every claim that cannot be measured, when there is one, or no such model.
     """
-    spans = {span.location: span for span in module.claim_spans()}
-    problems: list[Problem] = []
-    measured = []
-    for definition in _standing_alone(module, model):
-        graph = elaborate(module, definition.name, budget=budget)
-        each(graph)
-        others: dict[str, Graph] = {}
-        verdicts = []
-        for claim in graph.claims:
-            key = str(claim.settings)
-            if key not in others:
-                others[key] = (
-                    graph
-                    if _has(graph, claim)
-                    else elaborate(module, definition.name, claim.settings, budget=budget)
-                )
-                if others[key] is not graph:
-                    each(others[key])
-            try:
-                verdicts += check_claims(others[key], (claim,))
-            except Mistake as mistake:
-                problems += mistake.at(spans[claim.location]).problems
-        measured.append((graph, verdicts))
+    measured, problems = measure_models(module, model, budget=budget, each=each)
     if problems:
         raise SpecError(problems)
     return measured
+
+
+def measure_models(
+    module: Module,
+    model: str | None = None,
+    *,
+    budget: int = BUDGET,
+    each: Callable[[Graph], None] = lambda graph: None,
+) -> tuple[list[Measured], list[Problem]]:
+    """As `measure_file`: the models that can be measured, and what is wrong in the others.
+
+    Raises SpecError when there is no such model.
+    """
+    measured: list[Measured] = []
+    problems: list[Problem] = []
+    for definition in _standing_alone(module, model):
+        try:
+            measured.append(_measure_model(module, definition.name, budget, each))
+        except SpecError as error:
+            problems += error.problems
+    return measured, problems
+
+
+def _measure_model(module: Module, model: str, budget: int, each: Callable[[Graph], None]) -> Measured:
+    """A model with the verdicts on its claims. Raises SpecError with every claim that cannot be measured."""
+    spans = {span.location: span for span in module.claim_spans()}
+    graph = elaborate(module, model, budget=budget)
+    each(graph)
+    problems: list[Problem] = []
+    others: dict[str, Graph] = {}
+    verdicts: list[Verdict] = []
+    for claim in graph.claims:
+        key = str(claim.settings)
+        if key not in others:
+            others[key] = (
+                graph if _has(graph, claim) else elaborate(module, model, claim.settings, budget=budget)
+            )
+            if others[key] is not graph:
+                each(others[key])
+        try:
+            verdicts += check_claims(others[key], (claim,))
+        except Mistake as mistake:
+            problems += mistake.at(spans[claim.location]).problems
+    if problems:
+        raise SpecError(problems)
+    return graph, verdicts
 
 
 def measure_graph(graph: Graph) -> Measured:
@@ -70,14 +95,15 @@ def measure_graph(graph: Graph) -> Measured:
     return graph, verdicts
 
 
-def require_true(measured: Iterable[Measured], module: Module | None = None) -> None:
-    """Raise SpecError with every claim that is wrong, each where it stands in the file."""
-    problems = list(_wrong(measured, module))
+def require_true(measured: Iterable[Measured]) -> None:
+    """Raise SpecError with every claim that is wrong."""
+    problems = list(wrong_claims(measured))
     if problems:
         raise SpecError(problems)
 
 
-def _wrong(measured: Iterable[Measured], module: Module | None) -> Iterator[Problem]:
+def wrong_claims(measured: Iterable[Measured], module: Module | None = None) -> Iterator[Problem]:
+    """Each claim that is wrong, where it stands in the file."""
     spans = {span.location: span for span in module.claim_spans()} if module else {}
     for graph, verdicts in measured:
         for verdict in verdicts:

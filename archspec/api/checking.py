@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from archspec.api.arguments import checked, path_or_graph, told
 from archspec.api.reading import opened, refuse_late
 from archspec.api.warning import warn_all
 from archspec.elaboration import BUDGET
 from archspec.graph import Graph
-from archspec.ground.errors import Problem
+from archspec.ground.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from archspec.analyses.claims import Verdict
@@ -40,17 +40,45 @@ def check(
     return measured
 
 
+class Checked(NamedTuple):
+    """What came of checking a spec: the models that are right, and the error that tells of the others, if there are any.
+
+    Warnings are about all models, so that there are none beside an error.
+    """
+
+    models: Measured
+    error: SpecError | None
+    warnings: list[Problem]
+
+
 def check_file(spec: str | os.PathLike[str], budget: int) -> tuple[Measured, list[Problem]]:
     """What `check` gives for a spec, and the warnings about it. Raises SpecError as `check` does."""
-    from archspec.analyses.measuring import measure_file, require_true
+    models, error, warnings = check_models(spec, budget)
+    if error is not None:
+        raise error
+    return models, warnings
+
+
+def check_models(spec: str | os.PathLike[str], budget: int) -> Checked:
+    """Check each model of a spec, whatever is wrong with the others."""
+    from archspec.analyses.measuring import measure_models, wrong_claims
     from archspec.analyses.unused_steps import Steps
     from archspec.analyses.warnings import warnings_about
 
-    module, model = opened(spec)
     steps = Steps()
-    measured = measure_file(module, model, budget=budget, each=steps.add)
-    require_true(measured, module)
-    return measured, warnings_about(module, steps, whole=model is None)
+    try:
+        module, model = opened(spec)
+        measured, problems = measure_models(module, model, budget=budget, each=steps.add)
+    except SpecError as error:
+        return Checked([], error, [])
+    right: Measured = []
+    for each in measured:
+        wrong = list(wrong_claims([each], module))
+        problems += wrong
+        right += [] if wrong else [each]
+    if problems:
+        return Checked(right, SpecError(problems), [])
+    return Checked(right, None, warnings_about(module, steps, whole=model is None))
 
 
 @checked(spec=path_or_graph)

@@ -59,7 +59,8 @@ class Drawing:
         backend = find_backend(format)
         if self.view not in backend.views:
             message = f"a .{format} file cannot show the view `{self.view}`"
-            raise SpecError.of("argument", message, help=f"it shows {', '.join(backend.views)}")
+            able = [f".{suffix}" for suffix, other in formats().items() if self.view in other.views]
+            raise SpecError.of("argument", message, help=f"these can: {', '.join(able)}")
         idle = [name for name in backend.ignores if getattr(self, name) != DEFAULTS[name]]
         if idle:
             message = f"`{idle[0]}` has no effect on a .{format} file: {backend.reason}"

@@ -13,7 +13,7 @@ from archspec.cli.options import BUDGET, Budget, Format, Plugins, import_plugins
 
 @app.command()
 def check(
-    specs: Annotated[list[str], typer.Argument(metavar="SPEC...", help="Paths or names of specs.")],
+    specs: Annotated[list[str], typer.Argument(metavar="SPEC", help="Paths or names of specs.")],
     plugins: Plugins = None,
     budget: Budget = BUDGET,
     strict: Annotated[

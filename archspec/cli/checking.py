@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from archspec.api.checking import check_file
+from archspec.api.checking import Checked, check_models
 from archspec.elaboration import BUDGET
-from archspec.ground.errors import MOST_PROBLEMS, SpecError
+from archspec.ground.errors import MOST_PROBLEMS
 
 
 def check_all(specs: Sequence[str], budget: int = BUDGET, *, strict: bool = False) -> bool:
     """Check each of these specs, and print what came of it; whether all are right, with `strict` without a warning."""
     right = True
+    told: set[object] = set()  # a warning about a file that several specs share is printed once
     for spec in specs:
-        try:
-            checked, warnings = check_file(spec, budget)
-        except SpecError as error:
-            print(f"{error}\n", file=sys.stderr, flush=True)
-            right = False
-            continue
-        for warning in warnings[:MOST_PROBLEMS]:
+        checked = check_models(spec, budget)
+        if checked.error is not None:
+            print(f"{checked.error}\n", file=sys.stderr, flush=True)
+        new = [warning for warning in checked.warnings if (warning.kind, warning.span) not in told]
+        told.update((warning.kind, warning.span) for warning in new)
+        for warning in new[:MOST_PROBLEMS]:
             print(f"{warning.render()}\n", file=sys.stderr, flush=True)
-        if len(warnings) > MOST_PROBLEMS:
+        if len(new) > MOST_PROBLEMS:
             print(f"These are the first {MOST_PROBLEMS} warnings.\n", file=sys.stderr, flush=True)
-        ok, right = ("not ok", False) if strict and warnings else ("ok", right)
-        warned = [_counted(len(warnings), "warning")] if warnings else []  # about the whole file
-        for i, (graph, verdicts) in enumerate(checked):
-            which = spec if len(checked) == 1 else f"{spec}:{graph.name}"
-            said = [_counted(graph.sizes[-1], "node"), _counted(graph.parameters, "parameter")]
-            said += [_counted(len(verdicts), "claim")] if verdicts else []
-            said += warned if i == len(checked) - 1 else []
-            print(f"{which}: {ok} ({', '.join(said)})", flush=True)
-        if not checked:
-            print(f"{spec}: {ok} ({', '.join(['no model to check by itself', *warned])})", flush=True)
+        failed = strict and bool(checked.warnings)
+        for line in _lines(spec, checked, "not ok" if failed else "ok"):
+            print(line, flush=True)
+        right = right and checked.error is None and not failed
     return right
+
+
+def _lines(spec: str, checked: Checked, ok: str) -> Iterator[str]:
+    """A line for each model that is right; the last tells of the warnings, which are about the whole file."""
+    warned = [_counted(len(checked.warnings), "warning")] if checked.warnings else []
+    alone = len(checked.models) == 1 and checked.error is None
+    for i, (graph, verdicts) in enumerate(checked.models):
+        which = spec if alone or spec.endswith(f":{graph.name}") else f"{spec}:{graph.name}"
+        said = [_counted(graph.sizes[-1], "node"), _counted(graph.parameters, "parameter")]
+        said += [_counted(len(verdicts), "claim")] if verdicts else []
+        said += warned if i == len(checked.models) - 1 else []
+        yield f"{which}: {ok} ({', '.join(said)})"
+    if not checked.models and checked.error is None:
+        yield f"{spec}: {ok} ({', '.join(['no model to check by itself', *warned])})"
 
 
 def _counted(count: int, what: str) -> str:
@@ -46,10 +54,8 @@ def as_records(specs: Sequence[str], budget: int) -> list[dict[str, Any]]:
     """What came of checking each of these specs, as JSON holds it."""
     records: list[dict[str, Any]] = []
     for spec in specs:
-        try:
-            checked, problems = check_file(spec, budget)
-        except SpecError as error:
-            checked, problems = [], [*error.problems]
+        checked = check_models(spec, budget)
+        problems = [*(checked.error.problems if checked.error else ()), *checked.warnings]
         models = [
             {
                 "name": graph.name,
@@ -57,7 +63,7 @@ def as_records(specs: Sequence[str], budget: int) -> list[dict[str, Any]]:
                 "parameters": graph.parameters,
                 "claims": len(verdicts),
             }
-            for graph, verdicts in checked
+            for graph, verdicts in checked.models
         ]
         records.append(
             {"spec": spec, "models": models, "problems": [problem.as_record() for problem in problems]}

@@ -21,7 +21,7 @@ def claims(
     specs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SPEC...]",
+            metavar="SPEC",
             help="Paths or names of specs; all shipped ones unless given.",
             show_default=False,
         ),

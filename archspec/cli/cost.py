@@ -52,7 +52,7 @@ CostDType = Annotated[
 def cost(
     context: typer.Context,
     specs: Annotated[
-        list[str], typer.Argument(metavar="SPEC...", help="Paths or names of specs; several side by side.")
+        list[str], typer.Argument(metavar="SPEC", help="Paths or names of specs; several side by side.")
     ],
     by: Annotated[By, typer.Option(help="What each row stands for.")] = By.tree,
     depth: Annotated[int, typer.Option(min=1, help="Levels of the tree to show.")] = 2,

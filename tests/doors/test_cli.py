@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,50 @@ def test_check_names_each_of_several_models(here: Path) -> None:
     )
     (here / "family.arch").write_text(family)
     assert run("check", "family.arch", cwd=here).stdout == "family.arch: ok (no model to check by itself)\n"
+
+
+def test_check_tells_of_each_model_whatever_is_wrong_with_the_others(here: Path) -> None:
+    models = [
+        SPEC.replace("M(width: int = 4)", f"{name}(width: int = 4)").replace("width, 3", layer)
+        for name, layer in (
+            ("A", "width, -3"),
+            ("B", "width, 3"),
+            ("C", "width, 3, groups=5"),
+            ("D", "width"),
+        )
+    ]
+    claim = '\nclaims D "by hand":\n    params 17\n'  # (3 + 1) * 4 = 16
+    (here / "four.arch").write_text("\n".join(models) + claim)
+    done = run("check", "four.arch", cwd=here, status=1)
+    assert done.stdout == "four.arch:B: ok (1 node, 112 parameters)\n"
+    assert re.findall(r"--> four\.arch:(\d+):", done.stderr) == ["3", "11", "18"]
+    (record,) = json.loads(run("check", "four.arch", "--format", "json", cwd=here, status=1).stdout)
+    assert [model["name"] for model in record["models"]] == ["B"]
+    assert [problem["line"] for problem in record["problems"]] == [3, 11, 18]
+    assert run("check", "four.arch:B", cwd=here).stdout == "four.arch:B: ok (1 node, 112 parameters)\n"
+
+
+def test_a_warning_about_a_file_is_printed_once(here: Path) -> None:
+    unused = SPEC.replace("    return", "    y = x -> ReLU\n    return")
+    (here / "two.arch").write_text(f"{unused}\n{SPEC.replace('M(', 'N(')}")
+    done = run("check", "two.arch", "two.arch:M", "two.arch:N", cwd=here)
+    assert done.stderr.count("nothing uses `y`") == 1
+    assert [line.split(": ")[0] for line in done.stdout.splitlines() if "1 warning)" in line] == [
+        "two.arch:N",
+        "two.arch:M",
+        "two.arch:N",
+    ]
+
+
+def test_usage_names_a_spec_once(here: Path) -> None:
+    for command in ("check", "cost", "claims"):
+        usage = run(command, "--help", cwd=here).stdout.split("\n\n")[0]
+        assert usage.count("SPEC") == 1
+        assert usage.count("...") == 1
+    said = run("draw", "m.arch", "--view", "table", "-o", "x.svg", cwd=here, status=1).stderr
+    assert said == (
+        "error[argument]: a .svg file cannot show the view `table`\n  = help: these can: .tex, .md\n"
+    )
 
 
 def test_check_measures_claims_to_the_digits_printed(here: Path) -> None:
