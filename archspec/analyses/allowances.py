@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from archspec.analyses.unused_steps import Steps
+from archspec.ground import codes
 from archspec.ground.errors import WARNINGS, Problem, suggest
 from archspec.ground.source import Span
 from archspec.syntax import tree as t
@@ -82,4 +83,4 @@ def _idle(file: t.File, allowances: Iterable[Allowance], steps: Steps | None) ->
         ):
             message, help = f"there is no `{allowance.kind}` to allow here", "remove the comment"
         if message:
-            yield Problem("unused-allow", message, allowance.span, help=help, level="warning")
+            yield Problem(codes.UNUSED_ALLOW, message, allowance.span, help=help)

@@ -10,6 +10,7 @@ from typing import Literal
 from archspec.analyses.multiply_adds import macs
 from archspec.analyses.paths import depth
 from archspec.graph import Claim, Graph
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.tensor import TensorType, show
 
@@ -89,14 +90,14 @@ def _check(graph: Graph, claim: Claim) -> Verdict:
         names = [*MEASURES, "output"]
         raise Mistake(
             f"`{claim.quantity}` is not a quantity that can be claimed",
-            kind="claim",
+            codes.NOT_A_CLAIM,
             help=suggest(claim.quantity, names) or f"the quantities are {', '.join(names)}",
         )
     if not claim.figure:
-        raise Mistake(f"`{claim.quantity}` needs a figure, such as `25.56M`", kind="claim")
+        raise Mistake(f"`{claim.quantity}` needs a figure, such as `25.56M`", codes.NOT_A_CLAIM)
     if claim.subject:
         raise Mistake(
-            f"`{claim.quantity}` is a figure of the whole model, not of `{claim.subject}`", kind="claim"
+            f"`{claim.quantity}` is a figure of the whole model, not of `{claim.subject}`", codes.NOT_A_CLAIM
         )
     measured = MEASURES[claim.quantity](graph)
     as_printed = _prints_as(measured, claim.figure)
@@ -115,9 +116,9 @@ def _prints_as(value: int, figure: str) -> bool:
 
 def _check_output(graph: Graph, claim: Claim) -> Verdict:
     if claim.shape is None:
-        raise Mistake("`output` needs a shape, such as `output [1000]`", kind="claim")
+        raise Mistake("`output` needs a shape, such as `output [1000]`", codes.NOT_A_CLAIM)
     if claim.known:
-        raise Mistake("a shape cannot have a `but`", kind="claim", help="only figures can")
+        raise Mistake("a shape cannot have a `but`", codes.NOT_A_CLAIM, help="only figures can")
     shape = _output(graph, claim.subject).shape
     return Verdict(claim, show(shape), "printed" if shape == claim.shape else "wrong")
 
@@ -128,7 +129,7 @@ def _output(graph: Graph, name: str) -> TensorType:
     if name not in graph.returns:
         raise Mistake(
             f"there is no output `{name}`",
-            kind="claim",
+            codes.NOT_A_CLAIM,
             help=suggest(name, graph.returns) or f"name an output: {', '.join(graph.returns)}",
         )
     return graph.result_types[graph.returns.index(name)]

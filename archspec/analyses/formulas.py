@@ -10,6 +10,7 @@ from typing import Any
 
 from archspec.analyses.formatting import short
 from archspec.graph import Apply, Function, Graph
+from archspec.ground import codes
 from archspec.ground.bounds import Assumption, assumed_of, period_of
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free
@@ -30,9 +31,9 @@ def at_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     for shown, size in sizes.items():
         name = next((n for n, assumed in names.items() if assumed.name == shown), None)
         if name is None:
-            raise Mistake(f"{graph.name} has no free size `{shown}`", kind="free")
+            raise Mistake(f"{graph.name} has no free size `{shown}`", codes.FREE_VALUE)
         if not names[name].meets(size):
-            raise Mistake(f"{shown} is {size}, but it has to be so that {names[name]}", kind="free")
+            raise Mistake(f"{shown} is {size}, but it has to be so that {names[name]}", codes.FREE_VALUE)
         known[name] = _inner(names[name], size)
     return _with_numbers(graph, known)
 
@@ -56,7 +57,9 @@ def formula(graph: Graph, count: Callable[[Graph], int]) -> str:
     names = free_names(graph)
     if not 1 <= len(names) <= _MOST_NAMES:
         raise Mistake(
-            f"a formula of {len(names)} free sizes would be of no use", kind="free", help="give them numbers"
+            f"a formula of {len(names)} free sizes would be of no use",
+            codes.FREE_FORMULA,
+            help="give them numbers",
         )
     steps = {name: _step(graph, name, assumed) for name, assumed in names.items()}
     degrees = range(_DEGREE + 1)
@@ -74,12 +77,14 @@ def formula(graph: Graph, count: Callable[[Graph], int]) -> str:
     for name, step, last in zip(names, steps.values(), beyond, strict=True):
         if not names[name].meets(step * last):
             raise Mistake(
-                "there are too few sizes to tell a formula from", kind="free", help="give them numbers"
+                "there are too few sizes to tell a formula from", codes.FREE_FORMULA, help="give them numbers"
             )
     values = {at: Fraction(counted(at)) for at in product(*places)}
     terms = _polynomial(places, values)
     if _at(terms, beyond) != counted(beyond):
-        raise Mistake("the count is no polynomial of the free sizes", kind="free", help="give them numbers")
+        raise Mistake(
+            "the count is no polynomial of the free sizes", codes.FREE_FORMULA, help="give them numbers"
+        )
     shown = [names[name].name for name in names]
     scales = [steps[name] for name in names]
     parts = [

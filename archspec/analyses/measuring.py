@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from archspec.analyses.claims import Verdict, check_claims, unmeasured
 from archspec.elaboration import BUDGET, Module, elaborate, pick_model
 from archspec.graph import Claim, Graph
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, Problem, SpecError
 from archspec.syntax.tree import Definition
 
@@ -91,7 +92,7 @@ def measure_graph(graph: Graph) -> Measured:
             verdicts += check_claims(graph, (claim,))
         except Mistake as mistake:
             message = f"{mistake.message} (in the spec: {claim.location})"
-            raise SpecError.of(mistake.kind, message, help=mistake.help) from None
+            raise SpecError.of(mistake.code, message, help=mistake.help) from None
     return graph, verdicts
 
 
@@ -114,7 +115,7 @@ def wrong_claims(measured: Iterable[Measured], module: Module | None = None) -> 
                 place = "" if span else f" (in the spec: {claim.location})"
                 claimed = f"{verdict.claimed} but {claim.known}" if claim.known else verdict.claimed
                 message = f"{graph.name}: claimed {what} {claimed}, measured {verdict.measured}{place}"
-                yield Problem("claim", message, span, f"measured: {verdict.measured}", verdict.mend)
+                yield Problem(codes.CLAIM, message, span, f"measured: {verdict.measured}", verdict.mend)
 
 
 def _standing_alone(module: Module, model: str | None) -> list[Definition]:

@@ -13,6 +13,7 @@ from math import log2
 from typing import Generic, TypeVar
 
 from archspec.graph import Apply, Function, Graph, Ref
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.op import Op
 
@@ -67,7 +68,9 @@ def _log_of_sum(left: float, right: float) -> float:
 def _require_room(graph: Graph, bits: float) -> None:
     if bits > MOST_BITS:
         message = f"the paths of {graph.name} are too many to count"
-        raise SpecError.of("budget", f"{message}: their number would be longer than {MOST_BITS:,} bits")
+        raise SpecError.of(
+            codes.TOO_LARGE, f"{message}: their number would be longer than {MOST_BITS:,} bits"
+        )
 
 
 # ------------------------------------------------------------------ what leads from inputs to outputs

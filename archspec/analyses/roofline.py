@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from archspec.analyses.cost import Cost
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.tensor import DType
 
@@ -46,7 +47,7 @@ def find_device(name: str) -> Device:
     if name not in DEVICES:
         raise Mistake(
             f"there is no device `{name}`",
-            kind="name",
+            codes.CHOICE,
             help=suggest(name, DEVICES) or f"the devices are {', '.join(DEVICES)}",
         )
     return DEVICES[name]

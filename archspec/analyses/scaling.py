@@ -12,6 +12,7 @@ from numbers import Real
 from archspec.analyses.multiply_adds import macs
 from archspec.analyses.summary import Summary
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, Problem, SpecError
 
 AXES = ("depth", "width", "resolution")
@@ -34,7 +35,7 @@ class Rule:
         for name in ("alpha", "beta", "gamma"):
             value = _number(name, getattr(self, name))
             if not 1 <= value <= MOST_TIMES:
-                raise Mistake(f"`{name}` must be from 1 to {MOST_TIMES}, not {value:g}")
+                raise Mistake(f"`{name}` must be from 1 to {MOST_TIMES}, not {value:g}", codes.SCALING)
 
     @property
     def growth(self) -> float:
@@ -48,11 +49,12 @@ class Rule:
         """
         phi = _number("phi", phi)
         if not -MOST_STEPS <= phi <= MOST_STEPS:
-            raise Mistake(f"`phi` must be from -{MOST_STEPS} to {MOST_STEPS}, not {phi:g}")
+            raise Mistake(f"`phi` must be from -{MOST_STEPS} to {MOST_STEPS}, not {phi:g}", codes.SCALING)
         if phi * math.log(self.growth) > math.log(MOST_GROWTH):
             most = math.floor(math.log(MOST_GROWTH, self.growth) * 100) / 100
             raise Mistake(
                 f"phi = {phi:.9g} would multiply the FLOPs by {_power(self.growth, phi)}; the limit is {MOST_GROWTH:,}",
+                codes.SCALING,
                 help=f"at {self.growth:.3g} times per step, phi can be at most {most:.2f}",
             )
         found: dict[str, float | int] = {
@@ -62,13 +64,13 @@ class Rule:
         }
         for axis, value in found.items():
             if not value and getattr(base, axis):
-                raise Mistake(f"phi = {phi:.9g} would scale the {axis} of the model down to 0")
+                raise Mistake(f"phi = {phi:.9g} would scale the {axis} of the model down to 0", codes.SCALING)
         return found
 
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise Mistake(f"`{name}` must be a finite number, not {value}")
+        raise Mistake(f"`{name}` must be a finite number, not {value}", codes.SCALING)
     return float(value)
 
 
@@ -97,15 +99,13 @@ class Base:
         match values["resolution"]:
             case [height, width]:
                 if height != width:
-                    raise Mistake(
-                        f"{graph.name} cannot be scaled: its images are not square", kind="argument"
-                    )
+                    raise Mistake(f"{graph.name} cannot be scaled: its images are not square", codes.SCALING)
                 values["resolution"] = height
         missing = [f"`{axis}`" for axis, value in values.items() if not isinstance(value, int | float)]
         if missing:
             raise Mistake(
                 f"{graph.name} cannot be scaled: it has no parameter {' or '.join(missing)}",
-                kind="argument",
+                codes.SCALING,
                 help="give it `depth: float = 1.0, width: float = 1.0, resolution: pair`, as in families/mobilenet.arch",
             )
         return cls(**values)  # type: ignore[arg-type]
@@ -137,7 +137,7 @@ def elaborating(rule: Rule, phi: float, settings: Mapping[str, float | int]) -> 
         message = f"the model cannot be scaled by phi = {phi:.9g}, which gives {made}"
         factors = f"alpha = {rule.alpha:g}, beta = {rule.beta:g} and gamma = {rule.gamma:g}"
         help_ = f"choose a phi closer to 0; the rule is {factors}"
-        raise SpecError([Problem("argument", message, help=help_), *error.problems]) from None
+        raise SpecError([Problem(codes.SCALING, message, help=help_), *error.problems]) from None
 
 
 def scaled(read: Read, rule: Rule, phi: float, *, base: Graph | None = None) -> Scaled:
@@ -159,10 +159,11 @@ def grid(budget: float, *, step: float, most: float, tolerance: float) -> list[R
     for name, value in given.items():
         _number(name, value)
     if step <= 0 or budget <= 0:
-        raise Mistake("the step and budget of a grid must be positive")
+        raise Mistake("the step and budget of a grid must be positive", codes.SCALING)
     if ((most - 1) / step + 1) ** 3 > MOST_RULES:
         raise Mistake(
             f"a grid from 1 to {most:g} in steps of {step:g} has more than {MOST_RULES:,} rules",
+            codes.SCALING,
             help="use a larger step or a smaller end",
         )
     steps = [round(1 + i * step, 6) for i in range(int((most - 1) / step + 1e-9) + 1)]
@@ -173,6 +174,7 @@ def grid(budget: float, *, step: float, most: float, tolerance: float) -> list[R
         raise Mistake(
             f"no rule of a grid from 1 to {most:g} in steps of {step:g} multiplies the FLOPs by {budget:g}"
             f" (within {100 * tolerance:g}%)",
+            codes.SCALING,
             help=f"the closest gives {nearest:.4g}; use a smaller step, a larger end or a larger tolerance",
         )
     return rules
@@ -202,5 +204,7 @@ def search(read: Read, rules: list[Rule]) -> Iterator[Scaled]:
 def _measured(base: Graph, graph: Graph, rule: Rule, phi: float, settings: dict[str, float | int]) -> Scaled:
     before = macs(base)
     if not before:
-        raise Mistake(f"{base.name} cannot be scaled: it has no multiply-adds to measure a step by")
+        raise Mistake(
+            f"{base.name} cannot be scaled: it has no multiply-adds to measure a step by", codes.SCALING
+        )
     return Scaled(rule, phi, settings, Summary(graph), macs(graph) / before)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from archspec.analyses.unused_steps import Steps
 from archspec.elaboration.rules import places
-from archspec.elaboration.unused import unused
+from archspec.elaboration.unused import warning
+from archspec.ground import codes
 from archspec.ground.errors import Problem
 from archspec.syntax import tree as t
 
@@ -38,7 +39,7 @@ def _unused_in(statement: t.Defaults, steps: Steps) -> Iterator[Problem]:
             continue
         for name, span in places(rule):
             if span.location not in steps.defaults:
-                yield unused("default", _message(rule, name), span)
+                yield warning(codes.UNUSED_DEFAULT, _message(rule, name), span)
 
 
 def _named(layer: t.Expression) -> str:

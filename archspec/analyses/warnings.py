@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from archspec.analyses.unused_steps import Steps, Unused
 from archspec.elaboration import Module
-from archspec.elaboration.unused import Finding, findings, unused
+from archspec.elaboration.unused import Finding, findings, warning
+from archspec.ground import codes
 from archspec.ground.errors import Problem
 from archspec.syntax import tree as t
 
@@ -51,8 +52,10 @@ def warnings_about(module: Module, steps: Steps, *, whole: bool) -> list[Problem
 
 def _with_steps(file: t.File, own: list[Finding], steps: list[Unused]) -> list[Problem]:
     """The warnings about a file's names, and about its steps: one for each statement."""
-    found = {finding.statement: finding.warning for finding in own if finding.warning.kind != "hidden-name"}
-    others = [finding.warning for finding in own if finding.warning.kind == "hidden-name"]
+    found = {
+        finding.statement: finding.warning for finding in own if finding.warning.code != codes.HIDDEN_NAME
+    }
+    others = [finding.warning for finding in own if finding.warning.code == codes.HIDDEN_NAME]
     statements = _statements(file) if steps else []
     for step in steps:
         start = file.source.line_starts[step.location.line - 1] + step.location.column - 1
@@ -75,10 +78,10 @@ def _unused_step(statement: t.Tree, start: int, step: Unused) -> Problem:
     """The warning about a step whose name, if its result has one, is used for other values."""
     match statement:
         case t.Assign(target=t.Target(name=str(name), span=span), value=value) if start == _start(value):
-            return unused("step", f"nothing uses this `{name}`", span)
+            return warning(codes.UNUSED_STEP, f"nothing uses this `{name}`", span)
     spans = [node.span for node in statement.below() if node.span.start == start]
     span = max(spans, key=lambda span: span.end, default=statement.span)
-    return unused("step", f"nothing uses the result of `{step.name}`", span)
+    return warning(codes.UNUSED_STEP, f"nothing uses the result of `{step.name}`", span)
 
 
 def _start(value: t.Expression) -> int:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
+from archspec.ground import codes
 from archspec.ground.atomic import replacing
 from archspec.ground.errors import SpecError
 from archspec.ground.regular import require_regular
@@ -58,7 +59,7 @@ def digest(data: bytes | memoryview) -> str:
 def read_archive(path: Path) -> tuple[dict[str, bytes], memoryview]:
     """The manifest and the graph, and the weights as they lie in the file."""
     if path.is_dir():
-        raise SpecError.of("file", f"`{path}` is a folder, not a built module")
+        raise SpecError.of(codes.UNREADABLE, f"`{path}` is a folder, not a built module")
     require_regular(path)
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
@@ -76,7 +77,7 @@ def read_archive(path: Path) -> tuple[dict[str, bytes], memoryview]:
             return entries, _mapped(file, names[WEIGHTS])
     except FileNotFoundError:
         raise SpecError.of(
-            "file", f"there is no file `{path}`", help="`archspec build SPEC` makes one"
+            codes.NO_FILE, f"there is no file `{path}`", help="`archspec build SPEC` makes one"
         ) from None
     except (
         zipfile.BadZipFile,
@@ -90,7 +91,7 @@ def read_archive(path: Path) -> tuple[dict[str, bytes], memoryview]:
     ) as error:
         raise not_whole(path, f"is not a whole zip file ({error})") from None
     except OSError as error:
-        raise SpecError.of("file", f"`{path}` cannot be read: {error.strerror}") from None
+        raise SpecError.of(codes.UNREADABLE, f"`{path}` cannot be read: {error.strerror}") from None
 
 
 def _unpacked(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -117,4 +118,4 @@ def _mapped(file: BinaryIO, info: zipfile.ZipInfo) -> memoryview:
 
 def not_whole(path: Path, what: str) -> SpecError:
     """The error of a file that is not a built module as archspec writes it."""
-    return SpecError.of("artifact", f"`{path}` {what}", help="build it again with `archspec build`")
+    return SpecError.of(codes.ARTIFACT, f"`{path}` {what}", help="build it again with `archspec build`")

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from warnings import warn
 
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.literals import of_python
 
@@ -86,7 +87,7 @@ def renamed(old: str, new: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def wrong(name: str, wanted: str, value: object, help: str = "") -> SpecError:
     """The error of an argument that is not what it should be."""
-    return SpecError.of("argument", f"`{name}` is {wanted}, not {shown(value)}", help=help)
+    return SpecError.of(codes.OPTION, f"`{name}` is {wanted}, not {shown(value)}", help=help)
 
 
 def model(name: str, value: Any) -> str:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, TypeAdapter, Validat
 from archspec.api.archive import GRAPH, MANIFEST, WEIGHTS, digest, not_whole, read_archive, write_archive
 from archspec.graph import Graph, graph_of
 from archspec.graph.reading import told
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.tensor import DType, byte_size, is_real, show, torch_name
 from archspec.ground.tensor import dtype as short_name
@@ -77,7 +78,7 @@ def save_artifact(
     }
     real = _real(dtype or _kept_as(kept, graph))
     for problem in _misfits(kept, graph, real):
-        raise SpecError.of("argument", f"{graph.name} cannot be written as its spec has it: it {problem}")
+        raise SpecError.of(codes.CHANGED, f"{graph.name} cannot be written as its spec has it: it {problem}")
     entries = {GRAPH: graph.to_json().encode(), WEIGHTS: save(state)}
     manifest = Manifest(
         archspec=__version__,
@@ -229,6 +230,6 @@ def _real(name: str) -> Real:
         raise mistake.at(None) from None
     if not is_real(found):
         raise SpecError.of(
-            "argument", f"weights cannot be {name}", help="f16, bf16, f32 and f64 hold real numbers"
+            codes.OPTION, f"weights cannot be {name}", help="f16, bf16, f32 and f64 hold real numbers"
         )
     return cast(Real, found)

@@ -14,6 +14,7 @@ from archspec.api.arguments import checked, path, path_or_graph, told
 from archspec.api.reading import Request, free_names, is_built
 from archspec.elaboration import BUDGET
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 
 if TYPE_CHECKING:
@@ -104,14 +105,14 @@ class Plan:
     def require_effect(self) -> None:
         """SpecError where one argument leaves nothing for another to do."""
         if self.optimize not in (None, "inference"):
-            raise SpecError.of("argument", f"`optimize` is None or `inference`, not `{self.optimize}`")
+            raise SpecError.of(codes.CHOICE, f"`optimize` is None or `inference`, not `{self.optimize}`")
         if not self.recompute or not (self.flat or self.optimize is not None):
             return
         what, other = ("a flat network has no blocks", "flat")
         if self.optimize is not None:
             what, other = ("an optimised network does not train", "optimize")
         message, help_ = f"there is nothing to recompute: {what}", f"leave out `recompute`, or `{other}`"
-        raise SpecError.of("argument", message, help=help_)
+        raise SpecError.of(codes.OPTION, message, help=help_)
 
 
 Weights = dict[str, "torch.Tensor"]
@@ -138,7 +139,7 @@ def _weight_maker(seed: int | None, weights: str | os.PathLike[str] | None, plan
 
         return partial(initial_weights, seed=_whole("seed", seed))
     if seed is not None:
-        raise SpecError.of("argument", "weights from a file need no seed", help="leave out `seed`")
+        raise SpecError.of(codes.LATE, "weights from a file need no seed", help="leave out `seed`")
     from archspec.backends.torch_checkpoint import read_weights
 
     return partial(read_weights, Path(weights), dtype=plan.dtype)
@@ -162,7 +163,7 @@ def _move(network: Network, plan: Plan) -> None:
         network.to(device=plan.device, dtype=plan.dtype)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         message = f"`{plan.device}` cannot hold the network: {_first_line(error)}"
-        raise SpecError.of("argument", message) from None
+        raise SpecError.of(codes.LATE, message) from None
 
 
 def _optimised(network: Network, plan: Plan) -> Network:
@@ -200,7 +201,7 @@ def _real_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if isinstance(dtype, torch.dtype):
         return torch_dtype(str(dtype).removeprefix("torch."))
     if not isinstance(dtype, str):
-        raise SpecError.of("argument", f"`dtype` is a dtype of PyTorch or its name, not {dtype!r}")
+        raise SpecError.of(codes.CHOICE, f"`dtype` is a dtype of PyTorch or its name, not {dtype!r}")
     return torch_dtype(dtype)
 
 
@@ -211,7 +212,7 @@ def _device(device: str | torch.device | None) -> torch.device | None:
     try:
         return None if device is None else torch.device(device)
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise SpecError.of("argument", f"there is no device `{device}`: {_first_line(error)}") from None
+        raise SpecError.of(codes.CHOICE, f"there is no device `{device}`: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:
@@ -225,7 +226,7 @@ def _whole(name: str, value: int | None) -> int | None:
     except TypeError:
         number = 1 << 64
     if isinstance(value, bool) or not -(2**63) <= (number or 0) < 2**63:
-        raise SpecError.of("argument", f"`{name}` is a 64-bit integer, not {value!r}")
+        raise SpecError.of(codes.OPTION, f"`{name}` is a 64-bit integer, not {value!r}")
     return number
 
 
@@ -257,7 +258,7 @@ def torch_dtype(name: str) -> torch.dtype:
     except Mistake as mistake:
         raise mistake.at(None) from None
     if not found.is_floating_point:
-        raise SpecError.of("argument", f"weights cannot be {name}", help="use f16, bf16, f32 or f64")
+        raise SpecError.of(codes.OPTION, f"weights cannot be {name}", help="use f16, bf16, f32 or f64")
     return found
 
 

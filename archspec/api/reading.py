@@ -27,6 +27,7 @@ from archspec.elaboration import (
     shelf,
 )
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.names import is_name
 
@@ -161,13 +162,13 @@ class Request:
         settings = {} if self.settings is None else self.settings
         if not isinstance(settings, Mapping) or not all(isinstance(name, str) for name in settings):
             raise SpecError.of(
-                "argument",
+                codes.OPTION,
                 "`settings` is a mapping of the model's parameters by name",
                 help='as in `settings={"classes": 10}`; a parameter of that name is set by `settings={"settings": ...}`',
             )
         twice = [name for name in self.more if name in settings]
         if twice:
-            raise SpecError.of("argument", f"`{twice[0]}` is given twice, in `settings` and by name")
+            raise SpecError.of(codes.CLASH, f"`{twice[0]}` is given twice, in `settings` and by name")
         return {**settings, **self.more}
 
     def refuse_all(self, why: str, *others: str) -> None:
@@ -180,7 +181,7 @@ class Request:
     def _require_clear(self, model: str, parameters: Iterable[str]) -> None:
         for name in sorted(self.given.intersection(parameters)):
             raise SpecError.of(
-                "argument",
+                codes.CLASH,
                 f"`{name}` is an argument of `archspec.{self.function}` and a parameter of {model}",
                 help=f'`settings={{"{name}": ...}}` sets the parameter; with `settings={{}}` beside it,'
                 f" `{name}=` is the argument",
@@ -199,7 +200,7 @@ def free_names(free: bool | str | Iterable[str]) -> tuple[str, ...] | None:
         names = tuple(given)
     if not names or len(set(names)) < len(names) or not all(isinstance(n, str) and is_name(n) for n in names):
         raise SpecError.of(
-            "argument",
+            codes.OPTION,
             "`free` is True, or distinct names of sizes",
             help='as in `free="H W"` or `free=["H", "W"]`',
         )
@@ -211,14 +212,16 @@ def refuse_late(why: str, names: Iterable[str]) -> None:
     listed = ", ".join(f"`{name}`" for name in names)
     if listed:
         help_ = "pass it when reading or loading the spec itself"
-        raise SpecError.of("argument", f"{why}, and {listed} would have no effect", help=help_)
+        raise SpecError.of(codes.LATE, f"{why}, and {listed} would have no effect", help=help_)
 
 
 def opened(spec: str | os.PathLike[str], model: str | None = None) -> tuple[Module, str | None]:
     """A spec that has been read, and the model picked: `model`, or what the spec's own name says."""
     path, picked = locate(str(spec))
     if is_built(path):
-        raise SpecError.of("file", f"`{path}` is a built module, not a spec", help="`archspec.load` loads it")
+        raise SpecError.of(
+            codes.NOT_A_SPEC, f"`{path}` is a built module, not a spec", help="`archspec.load` loads it"
+        )
     return read_module(path), model or picked
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from archspec.ground import codes
 from archspec.ground.errors import SpecError, suggest
 from archspec.op import Op, family
 
@@ -71,7 +72,7 @@ def find_theme(name: str) -> Theme:
     """The theme of that name. Raises SpecError when there is none."""
     if name not in THEMES:
         raise SpecError.of(
-            "argument",
+            codes.CHOICE,
             f"unknown theme `{name}`",
             help=suggest(name, THEMES) or f"there are {', '.join(THEMES)}",
         )

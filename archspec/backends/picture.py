@@ -23,6 +23,7 @@ from archspec.analyses.summary import Summary
 from archspec.backends.drawing import find_backend, formats
 from archspec.backends.palette import THEMES
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.atomic import replacing, require_writable
 from archspec.ground.errors import SpecError, suggest
 
@@ -60,11 +61,11 @@ class Drawing:
         if self.view not in backend.views:
             message = f"a .{format} file cannot show the view `{self.view}`"
             able = [f".{suffix}" for suffix, other in formats().items() if self.view in other.views]
-            raise SpecError.of("argument", message, help=f"these can: {', '.join(able)}")
+            raise SpecError.of(codes.OPTION, message, help=f"these can: {', '.join(able)}")
         idle = [name for name in backend.ignores if getattr(self, name) != DEFAULTS[name]]
         if idle:
             message = f"`{idle[0]}` has no effect on a .{format} file: {backend.reason}"
-            raise SpecError.of("argument", message)
+            raise SpecError.of(codes.OPTION, message)
         drawing = replace(self, folders=(*folders, *self.folders)) if folders else self
         return backend.render(drawing, format)
 
@@ -84,7 +85,7 @@ class Drawing:
                 else "has no suffix, which selects the format"
             )
             help_ = f"the formats are {', '.join(formats())}, as in `{path.with_name('net.svg')}`"
-            raise SpecError.of("file", f"`{path}` {what}", help=help_)
+            raise SpecError.of(codes.SUFFIX, f"`{path}` {what}", help=help_)
         data = self.render(path.suffix.removeprefix("."), folders=folders)
         with replacing(path, sources=sources) as file:
             file.write(data)
@@ -172,12 +173,12 @@ def draw_graph(
     _require_known("view", view, VIEWS)
     if view == "blocks" and (focus or depth is not None):
         raise SpecError.of(
-            "argument",
+            codes.LATE,
             f"`{'focus' if focus else 'depth'}` has no effect: `blocks` shows one level of every block",
             help="use the view `block` to draw one block",
         )
     if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
-        raise SpecError.of("argument", f"`depth` must be a positive integer, not {depth!r}")
+        raise SpecError.of(codes.OPTION, f"`depth` must be a positive integer, not {depth!r}")
     _require_known("shade", shade, ("", *SHADES))
     _require_known("direction", direction, DIRECTIONS)
     _require_known("theme", theme, tuple(THEMES))
@@ -198,7 +199,7 @@ def overview_svg(graph: Graph) -> str | None:
 def _require_known(what: str, given: str, known: Sequence[str]) -> None:
     if given not in known:
         raise SpecError.of(
-            "argument",
+            codes.CHOICE,
             f"unknown {what} `{given}`",
             help=suggest(given, known) or f"choose from {', '.join(filter(None, known))}",
         )
@@ -217,7 +218,7 @@ def _scope(graph: Graph, focus: str, *, block: bool) -> int:
                 return index
     names = {text for scope in graph.scopes for text in (scope.name, scope.block) if text}
     raise SpecError.of(
-        "name",
+        codes.UNKNOWN_PART,
         f"{graph.name} has no block or stage `{focus}`",
         help=suggest(focus, names) or "list them with `archspec show`",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from archspec.analyses.quantities import shown_in
+from archspec.ground import codes
 from archspec.ground.atomic import replacing
 from archspec.ground.errors import SpecError
 
@@ -22,7 +23,7 @@ def plot_growth(
     """
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise SpecError.of(
-            "file", f"cannot write a plot to a `{path.suffix}` file", help="name it .svg, .png or .pdf"
+            codes.SUFFIX, f"cannot write a plot to a `{path.suffix}` file", help="name it .svg, .png or .pdf"
         )
     try:
         from matplotlib import rc_context
@@ -31,7 +32,7 @@ def plot_growth(
         from matplotlib.ticker import EngFormatter
     except ImportError:
         raise SpecError.of(
-            "file", "matplotlib is not installed", help="pip install 'archspec-nn[plot]'"
+            codes.PROGRAM, "matplotlib is not installed", help="pip install 'archspec-nn[plot]'"
         ) from None
     first, *others = varied
     models = list(dict.fromkeys(row["model"] for row in rows))

@@ -11,6 +11,7 @@ import torch
 
 from archspec.backends.torch_modules import Network
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.atomic import replacing
 from archspec.ground.errors import InputError, SpecError
 from archspec.ground.regular import require_regular
@@ -31,7 +32,7 @@ def require_compiler(network: Network) -> None:
         get_cpp_compiler()
     except InvalidCxxCompiler:
         raise SpecError.of(
-            "file",
+            codes.PROGRAM,
             f"there is no C++ compiler, which TorchInductor needs to compile {network.meta['archspec'].name}",
             help="install one, such as g++, or name it in the environment variable CXX",
         ) from None
@@ -49,7 +50,7 @@ def require_fixed(graph: Graph) -> None:
         if free:
             names, place = " and ".join(f"`{name}`" for name in free), given.location
             raise SpecError.of(
-                "free",
+                codes.FREE_NUMBER,
                 f"the input `{given.name}` of {graph.name} has a free size, {names}, and a package is compiled for known ones",
                 help=f"where a parameter gives the size, set it, as in --set length=24;\n"
                 f"else write a number for {names} in line {place.line} of {place.file}, where it is free",
@@ -86,7 +87,7 @@ def save_package(
             )
     except InductorError as error:
         reason = str(error).splitlines()[0]
-        raise SpecError.of("file", f"TorchInductor cannot compile {graph.name}: {reason}") from error
+        raise SpecError.of(codes.PROGRAM, f"TorchInductor cannot compile {graph.name}: {reason}") from error
     try:
         with replacing(path, sources=sources) as file:
             file.write(Path(made).read_bytes())
@@ -103,12 +104,14 @@ def load_package(path: Path) -> Callable[..., Any]:
 
     require_regular(path)
     if not path.exists():
-        raise SpecError.of("file", f"there is no file `{path}`", help="`archspec build SPEC --aot` makes one")
+        raise SpecError.of(
+            codes.NO_FILE, f"there is no file `{path}`", help="`archspec build SPEC --aot` makes one"
+        )
     try:
         loaded: Callable[..., Any] = aoti_load_package(str(path))
     except RuntimeError as error:
         raise SpecError.of(
-            "artifact",
+            codes.ARTIFACT,
             f"`{path}` is no package that runs here: {str(error).splitlines()[0]}",
             help="build it again with `archspec build --aot`, on the kind of machine that it is for",
         ) from None
@@ -137,7 +140,7 @@ class Package:
         """What the network computes of its inputs, in order. Raises InputError when one has another dtype or size."""
         if len(tensors) != len(self.inputs) or not all(isinstance(x, torch.Tensor) for x in tensors):
             came = ", ".join(type(x).__name__ for x in tensors)
-            raise InputError.of("input", f"the package takes {len(self.inputs)} tensors, not ({came})")
+            raise InputError.of(codes.INPUTS, f"the package takes {len(self.inputs)} tensors, not ({came})")
         samples: int | None = None
         for given, x in zip(self.inputs, tensors, strict=True):
             samples = samples or x.shape[:1].numel()
@@ -145,7 +148,7 @@ class Package:
             if list(x.shape) != wanted or str(x.dtype) != f"torch.{given.dtype}":
                 came = f"{str(x.dtype).removeprefix('torch.')}{list(x.shape)}"
                 raise InputError.of(
-                    "input",
+                    codes.INPUT_SIZES,
                     f"the package was compiled for a `{given.name}` of {given.dtype}{wanted}, the batch in front, not {came}",
                     help="build one for it: `archspec build SPEC --aot`, with --set for other sizes and --batch for other batches",
                 )

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from archspec.backends.torch_modules import Block, Network
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 
 Kind = tuple[int, type[nn.Module]]
@@ -86,7 +87,7 @@ def recompute(network: Network) -> None:
     if not units:
         name = network.meta["archspec"].name
         raise SpecError.of(
-            "argument",
+            codes.OPTION,
             f"there is nothing to recompute: no block repeats in {name}",
             help="leave out `recompute`",
         )

@@ -11,6 +11,7 @@ from torch import Tensor
 from archspec.analyses.precision import rounded_weights
 from archspec.backends.torch_weights import constants
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.regular import require_regular
 from archspec.ground.tensor import DType, torch_name
@@ -90,7 +91,7 @@ def require_finite(graph: Graph, tensors: Mapping[str, Tensor], dtype: torch.dty
         said = [f"`{name}` ({places[_owner(name, places)]})" for name in large[:MOST_SAID]]
         more = f", and in {len(large) - MOST_SAID} more" if len(large) > MOST_SAID else ""
         raise SpecError.of(
-            "argument",
+            codes.CANNOT_HOLD,
             f"{graph.name} has a number that {_short(dtype)} cannot hold in {', '.join(said)}{more}",
             help="leave out `dtype`, give a wider one, or give the weight smaller numbers",
         )
@@ -112,10 +113,10 @@ def _read(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except OSError as error:
         raise SpecError.of(
-            "file", f"the weights `{path}` cannot be read: {error.strerror or error}"
+            codes.UNREADABLE, f"the weights `{path}` cannot be read: {error.strerror or error}"
         ) from None
     except SafetensorError as error:
-        raise SpecError.of("file", f"`{path}` is not a file of safetensors: {error}") from None
+        raise SpecError.of(codes.CHECKPOINT, f"`{path}` is not a file of safetensors: {error}") from None
 
 
 def _batch_counts(graph: Graph) -> set[str]:
@@ -156,5 +157,7 @@ def _short(dtype: torch.dtype) -> str:
 def _unfit(path: Path, graph: Graph, wrong: list[str], help: str) -> SpecError:
     more = f", and {len(wrong) - MOST_SAID} more" if len(wrong) > MOST_SAID else ""
     return SpecError.of(
-        "file", f"`{path}` does not fit {graph.name}: it {', '.join(wrong[:MOST_SAID])}{more}", help=help
+        codes.CHECKPOINT,
+        f"`{path}` does not fit {graph.name}: it {', '.join(wrong[:MOST_SAID])}{more}",
+        help=help,
     )

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
-from archspec.ground.guarding import FAULT
 from archspec.ground.size import Free
 from archspec.ground.tensor import BATCH as SAMPLES
 from archspec.ground.tensor import TensorType, torch_name
@@ -206,5 +206,5 @@ def _count(outputs: int) -> str:
 
 def _fault(message: str, help: str = "") -> Mistake:
     return Mistake(
-        message, kind=FAULT, help=help or "see docs/adding-an-op.md; `archspec.testing.check_op` checks it"
+        message, codes.OWN_OP, help=help or "see docs/adding-an-op.md; `archspec.testing.check_op` checks it"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.bounds import assumed_of, linear
 from archspec.ground.errors import SpecError
 from archspec.ground.size import QUOTIENTS, Free
@@ -36,7 +37,7 @@ def dynamic_shapes(graph: Graph, *, batch: bool = True) -> dict[str, dict[int, A
                 found = linear(size)
                 if found is None or found[0] in QUOTIENTS:
                     raise SpecError.of(
-                        "free",
+                        codes.FREE_NUMBER,
                         f"torch.export cannot say that a size is {size}, as axis {axis - 1} of `{given.name}` is",
                     )
                 name, factor, offset = found

@@ -12,6 +12,7 @@ from torch.fx import Node as FxNode
 from torch.overrides import handle_torch_function, has_torch_function
 
 from archspec.graph import Graph, Input
+from archspec.ground import codes
 from archspec.ground.bounds import assumed_of, linear
 from archspec.ground.errors import InputError
 from archspec.ground.size import Free
@@ -65,7 +66,9 @@ def as_declared(
             limits=limits,
         )
     if not isinstance(x, Tensor):
-        raise InputError.of("input", f"`{name}` is a tensor, not of Python's type `{type(x).__name__}`")
+        raise InputError.of(
+            codes.INPUT_TYPE, f"`{name}` is a tensor, not of Python's type `{type(x).__name__}`"
+        )
     sizes = x.shape
     if len(sizes) != len(shape) + 1:
         _refuse_rank(name, shape, sizes)
@@ -176,7 +179,7 @@ def _settings(
 
 def _refuse_rank(name: str, shape: tuple[int | str, ...], came: tuple[int, ...]) -> NoReturn:
     raise InputError.of(
-        "input",
+        codes.INPUT_SIZES,
         f"`{name}` has {len(shape) + 1} axes, a batch and {_shown(shape)}, not the {len(came)} of {_shown(came)}",
         help="the batch is in front also of a single sample: `x[None]`" if len(came) == len(shape) else "",
     )
@@ -186,7 +189,7 @@ def _refuse_size(
     name: str, shape: tuple[int | str, ...], axis: int, place: str, came: tuple[int, ...]
 ) -> NoReturn:
     raise InputError.of(
-        "input",
+        codes.INPUT_SIZES,
         f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis} must be {shape[axis]},"
         f" not {came[axis + 1]}",
         help=f"the spec uses the number at {place}; read the spec with another size to run at that",
@@ -202,7 +205,7 @@ def _refuse_step(
             f"a multiple of {factor}, {wanted}" if offset % factor == 0 else f"{shape[axis - 1]}, {wanted}"
         )
     raise InputError.of(
-        "input",
+        codes.INPUT_SIZES,
         f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis - 1} must be {wanted},"
         f" not {came[axis]}",
         help="the network would not be what its spec says at that size: pad or crop to one that it takes",
@@ -213,7 +216,7 @@ def _refuse_limit(
     name: str, shape: tuple[int | str, ...], axis: int, most: int, came: tuple[int, ...]
 ) -> NoReturn:
     raise InputError.of(
-        "input",
+        codes.INPUT_SIZES,
         f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis - 1} must be at most {most},"
         f" not {came[axis]}",
         help="the network would not be what its spec says at that size: crop to one that it takes",
@@ -223,7 +226,7 @@ def _refuse_limit(
 def _refuse_dtype(name: str, dtype: DType, came: torch.dtype) -> NoReturn:
     wanted = torch_name(dtype)
     raise InputError.of(
-        "input",
+        codes.INPUT_DTYPE,
         f"`{name}` holds {dtype}, not {str(came).removeprefix('torch.')}",
         help=f"cast it: `{name}.to(torch.{wanted})`",
     )
@@ -234,7 +237,7 @@ def _require_values(name: str, came: tuple[int, ...]) -> None:
     if 0 in came[1:]:
         axis = came[1:].index(0)
         raise InputError.of(
-            "input", f"axis {axis} of `{name}` is empty: {_shown(came[1:])} came, behind the batch"
+            codes.INPUT_SIZES, f"axis {axis} of `{name}` is empty: {_shown(came[1:])} came, behind the batch"
         )
 
 
@@ -243,9 +246,9 @@ def _refuse_relation(
 ) -> NoReturn:
     if axis == 0:
         message = f"the batch of `{name}` has {came[0]} samples, and that of the first input {wanted}"
-        raise InputError.of("input", message, help="all inputs are of the same samples")
+        raise InputError.of(codes.INPUT_SIZES, message, help="all inputs are of the same samples")
     raise InputError.of(
-        "input",
+        codes.INPUT_SIZES,
         f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis - 1} must be {wanted},"
         f" not {came[axis]}",
         help=f"it is `{shape[axis - 1]}`, and the other sizes say how much that is",

@@ -17,6 +17,7 @@ from torch.fx import Graph as FxGraph
 from torch.fx import GraphModule
 
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.source import Location
 
@@ -194,7 +195,7 @@ _PROGRAM = {"_graph", "_code", "_lineno_map", "_prologue_start", "_co_fields", "
 
 def _not_pickled(module: nn.Module) -> SpecError:
     return SpecError.of(
-        "argument",
+        codes.CHANGED,
         f"{type(module).__name__} was compiled, optimised or changed in its fx graph, and cannot be pickled",
         help="pickle it as it was loaded, or its state_dict; `archspec build` keeps how a network is to be loaded",
     )

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from archspec.analyses.positions import Grid, Table, tables
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError, suggest
 
 MOST_TOKENS = 2  # before a grid that only the caller knows: one for the class, one for distillation
@@ -50,20 +51,20 @@ def resize_positions(
             unfit.append(mistake.message)
     if wrong:
         raise SpecError.of(
-            "shape",
+            codes.POSITIONS,
             f"no tables of positions, so they cannot be resized: {_listed(wrong)}",
             help="these weights are of another model, or of other settings of it",
         )
     if unfit:
         raise SpecError.of(
-            "argument",
+            codes.POSITIONS,
             f"other grids than those given: {_listed(unfit)}",
             help='give tables of several grids each its own, as in `before={"pos_embed": (14, 14)}`',
         )
     if unclear:
         said = _listed(f"`{name}` {list(weights[name].shape)}" for name in unclear)
         raise SpecError.of(
-            "argument",
+            codes.POSITIONS,
             f"weights do not say of which grid a table is: {said}",
             help=next(iter(unclear.values())),
         )
@@ -92,7 +93,7 @@ class _Grids:
         for name in self.named:
             if name not in names:
                 raise SpecError.of(
-                    "argument",
+                    codes.POSITIONS,
                     f"`{argument}` names `{name}`, which is not a weight of both the file and the network",
                     help=suggest(str(name), names),
                 )
@@ -103,7 +104,7 @@ class _Grids:
                 or not all(type(side) is int and side > 0 for side in grid)
             ):
                 raise SpecError.of(
-                    "argument",
+                    codes.POSITIONS,
                     f"`{argument}` is the height and width of a grid, as in `{argument}=(14, 14)`, not {grid!r}",
                 )
 
@@ -117,7 +118,7 @@ class _Grids:
         """SpecError when a grid was given for all tables, and there is none."""
         if self.pair is not None and not self.used:
             raise SpecError.of(
-                "argument",
+                codes.POSITIONS,
                 f"there is no table of positions, so `{self.argument}` would change nothing",
                 help=f"if a weight is one, name it: `{self.argument}={{NAME: (height, width)}}`",
             )
@@ -156,7 +157,9 @@ def _resized(
     if table.kind == "relative":
         for (height, width), rows in sides:
             if rows != (2 * height - 1) * (2 * width - 1):
-                raise Mistake(f"`{name}` has {rows} rows, not those of a window of {height} x {width}")
+                raise Mistake(
+                    f"`{name}` has {rows} rows, not those of a window of {height} x {width}", codes.POSITIONS
+                )
         start, end = ((2 * height - 1, 2 * width - 1) for height, width in (start, end))
         tokens, first = 0, 0
     else:
@@ -165,11 +168,12 @@ def _resized(
         for (height, width), rows in reversed(sides):
             if rows != height * width + tokens or tokens not in allowed:
                 beside = f" beside {tokens} tokens" if rows != wanted and tokens > 0 else ""
-                raise Mistake(f"`{name}` has {rows} places, not {height} x {width}{beside}")
+                raise Mistake(f"`{name}` has {rows} places, not {height} x {width}{beside}", codes.POSITIONS)
         if tokens and table.tokens is None and start != end:
             raise Mistake(
                 f"`{name}` has {wanted} rows, of which the graph does not show where the {tokens} beside a grid of"
-                f" {end[0]} x {end[1]} stand"
+                f" {end[0]} x {end[1]} stand",
+                codes.POSITIONS,
             )
         first = table.tokens[0] if table.tokens else 0
     if start == end:
@@ -218,7 +222,9 @@ def _agreed(name: str, grids: _Grids, known: Grid) -> Grid:
     """The grid that is known; Mistake when another was given."""
     found = grids.of(name)
     if found not in (None, known):
-        raise Mistake(f"`{name}` is of {known[0]} x {known[1]} places, not {found[0]} x {found[1]}")
+        raise Mistake(
+            f"`{name}` is of {known[0]} x {known[1]} places, not {found[0]} x {found[1]}", codes.POSITIONS
+        )
     return known
 
 

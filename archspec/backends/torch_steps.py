@@ -19,6 +19,7 @@ from archspec.backends.torch_precision import Exact, Real, Rounded, Unnarrowed, 
 from archspec.backends.torch_program import Instruction, Program
 from archspec.backends.torch_weights import constant_values, dtype_of
 from archspec.graph import Apply, Function, Graph, Node, Ref, Scope
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.names import first_use
 from archspec.ground.source import Location
@@ -116,7 +117,7 @@ class Steps:
         if first is None or not alike(leaf, first):
             if first is not None and owned:
                 raise SpecError.of(
-                    "shape",
+                    codes.SHARED_DIFFERS,
                     f"the shared `{full}` is {first} at its first use, and {leaf} at `{node.name}` ({node.location})",
                     help="a shared layer is one module: give it tensors of as many axes in each use",
                 )
@@ -227,7 +228,7 @@ class Steps:
         for part in path.split("."):
             if _is_reserved(part):
                 raise SpecError.of(
-                    "name",
+                    codes.NOT_A_NAME,
                     f"no module of PyTorch can have a part named `{part}`, as the step at {location} has",
                     help="every torch.nn.Module has that name for something else; name the step otherwise",
                 )

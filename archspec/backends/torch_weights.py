@@ -10,6 +10,7 @@ import torch
 
 from archspec.analyses.formatting import short_bytes
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.tensor import byte_size, torch_name
 from archspec.op import Weight
@@ -53,7 +54,7 @@ def _require_room(graph: Graph) -> None:
         return
     if needed > there:
         raise SpecError.of(
-            "budget",
+            codes.TOO_LARGE,
             f"the weights of {graph.name} take {short_bytes(needed)}, and this machine has {short_bytes(there)} of memory",
         )
 

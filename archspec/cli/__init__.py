@@ -67,7 +67,7 @@ def _run() -> int:
     except OSError as error:
         _drop_output()
         with suppress(OSError):  # where errors cannot be written either, the status has to do
-            print(f"error[file]: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+            print(f"error[E1008]: the output cannot be written: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

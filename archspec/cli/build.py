@@ -23,6 +23,7 @@ from archspec.cli.options import (
     sources_of,
 )
 from archspec.cli.outline import echo_outline
+from archspec.ground import codes
 from archspec.ground.atomic import require_writable
 from archspec.ground.errors import SpecError
 
@@ -101,13 +102,13 @@ def build(
         require_writable(output, sources=sources)
         if output.name == BUILT:
             raise SpecError.of(
-                "file",
+                codes.SUFFIX,
                 f"`{output}` has a suffix but no name",
                 help=f"write to `{output.with_name(path.stem + BUILT)}`",
             )
         if output.suffix != BUILT:
             raise SpecError.of(
-                "file",
+                codes.SUFFIX,
                 f"`{output}` does not end in {BUILT}, as built modules do",
                 help=f"write to `{output.with_name(output.name + BUILT)}`",
             )

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 
 Spec = Annotated[
@@ -116,7 +117,7 @@ def import_plugins(plugins: list[Path] | None) -> None:
             found.loader.exec_module(module)
         except (Exception, SystemExit) as error:
             raise SpecError.of(
-                "plugin",
+                codes.PLUGIN,
                 f"`{path}` cannot be imported: {type(error).__name__}: {error}",
                 help=_line_in(path, error),
             ) from None

@@ -23,6 +23,7 @@ from archspec.cli.options import (
     sources_of,
 )
 from archspec.cli.tables import Table, TableFormat, print_table
+from archspec.ground import codes
 
 if TYPE_CHECKING:
     from archspec.analyses.scaling import Rule, Scaled
@@ -166,13 +167,13 @@ def _write(
     path, _ = locate(spec)
     if path.parent != shipped_specs() and path.parent.resolve() != output.parent.resolve():
         raise SpecError.of(
-            "file",
+            codes.UNWRITABLE,
             f"`{output}` cannot import `{path}`, which is in another folder",
             help=f"write it to `{path.parent / output.name}`",
         )
     if path.suffix != SUFFIX or not path.stem.isidentifier():
         raise SpecError.of(
-            "file",
+            codes.UNWRITABLE,
             f"specs cannot import `{path}`",
             help=f"rename it to an identifier, such as `net{SUFFIX}`",
         )
@@ -187,7 +188,7 @@ def _write(
     found = elaborate(module_from_text(text, str(output)))
     if _network(found) != _network(meant):
         raise SpecError.of(
-            "file",
+            codes.CHANGED,
             f"the spec in `{output}` would be a different network",
             help=f"another `{path.stem}{SUFFIX}` in that folder shadows the base model; write to another folder",
         )

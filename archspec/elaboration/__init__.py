@@ -18,6 +18,7 @@ from archspec.elaboration.opened import USUAL_NAMES, Assumed, Opened
 from archspec.elaboration.shelf import BlockEntry, block_named, shelf
 from archspec.elaboration.values import Environment, OpLayer, is_layer
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.bounds import Assumption, wishes
 from archspec.ground.collection import uncollected
 from archspec.ground.errors import Mistake, SpecError, suggest
@@ -104,7 +105,9 @@ def elaborate(
                 if free is None or not wished or wished[0].most is not None or not _meets(wished[0], own):
                     raise
                 opened = opened.assuming(wished[0])
-    raise SpecError.of("free", f"{definition.name} needs too much of its free sizes", definition.span)
+    raise SpecError.of(
+        codes.FREE_ASSUMPTION, f"{definition.name} needs too much of its free sizes", definition.span
+    )
 
 
 def _own_sizes(
@@ -156,7 +159,7 @@ def _elaborated(
     except (Poisoned, Stopped):
         raise SpecError(machine.problems) from None
     except RecursionError:
-        raise SpecError.of("recursion", "this is nested too deeply", definition.span) from None
+        raise SpecError.of(codes.TOO_DEEP, "this is nested too deeply", definition.span) from None
     finally:
         machine.release()
     if machine.problems:
@@ -197,7 +200,7 @@ def settings_of(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value(name: str, value: Any, depth: int = 0) -> Any:
     if depth > DEEPEST_VALUE:
-        raise SpecError.of("budget", f"the setting `{name}` is nested more than {DEEPEST_VALUE} deep")
+        raise SpecError.of(codes.TOO_DEEP, f"the setting `{name}` is nested more than {DEEPEST_VALUE} deep")
     value = of_python(value)
     if isinstance(value, type) and issubclass(value, Op):
         return OpLayer(value)
@@ -210,19 +213,20 @@ def _value(name: str, value: Any, depth: int = 0) -> Any:
             value.encode()
         except UnicodeEncodeError as error:
             raise SpecError.of(
-                "value", f"the setting `{name}` is not valid Unicode: lone surrogate at {error.start}"
+                codes.NOT_UNICODE,
+                f"the setting `{name}` is not valid Unicode: lone surrogate at {error.start}",
             ) from None
     if type(value) in (int, float):
         try:
             return within_reason(value)
         except Mistake:
             raise SpecError.of(
-                "value", f"the setting `{name}` is not finite, or has more than 30 digits"
+                codes.NOT_FINITE, f"the setting `{name}` is not finite, or has more than 30 digits"
             ) from None
     if value is None or type(value) in (bool, str) or is_layer(value) or isinstance(value, Initialiser):
         return value
     raise SpecError.of(
-        "type",
+        codes.SETTING,
         f"the setting `{name}` cannot be a Python `{type(value).__name__}`",
         help="numbers, strings, lists and ops can",
     )
@@ -234,7 +238,7 @@ def pick_model(module: Module, model: str | None = None) -> Definition:
     if model is None:
         if not models:
             raise SpecError.of(
-                "name",
+                codes.UNKNOWN_MODEL,
                 f"{module.file.source.path} defines no model",
                 help="a model is a block with inputs of known shape: `model Net:`",
             )
@@ -244,7 +248,7 @@ def pick_model(module: Module, model: str | None = None) -> Definition:
             return definition
     names = [d.name for d in models]
     raise SpecError.of(
-        "name",
+        codes.UNKNOWN_MODEL,
         f"{module.file.source.path} has no model `{model}`",
         help=suggest(model, names) or f"it has {', '.join(names) or 'none'}",
     )

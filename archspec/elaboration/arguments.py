@@ -21,8 +21,8 @@ from archspec.elaboration.values import (
     noun,
     same,
 )
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, suggest
-from archspec.ground.guarding import FAULT
 from archspec.ground.size import Free
 from archspec.op import Op, shipped
 from archspec.syntax import tree as t
@@ -34,8 +34,8 @@ Built = TypeVar("Built", bound=BaseModel)
 class ArgumentMistake(Mistake):
     """A mistake in one argument, so that the place can be that argument and not the whole call."""
 
-    def __init__(self, name: str, message: str, *, help: str = "", kind: str = "argument") -> None:
-        super().__init__(message, kind=kind, help=help)
+    def __init__(self, name: str, message: str, code: str, *, help: str = "") -> None:
+        super().__init__(message, code, help=help)
         self.argument = name
 
 
@@ -56,10 +56,11 @@ def by_position(
     for i, value in enumerate(positional, already):
         if i >= len(names):
             most = f"at most {len(names)} argument{'s' * (len(names) != 1)}" if names else "no arguments"
-            raise Mistake(f"{what} takes {most}", help=takes(what, names) if names else "")
+            raise Mistake(f"{what} takes {most}", codes.BY_POSITION, help=takes(what, names) if names else "")
         if names[i] in bound:
             raise Mistake(
                 f"`{names[i]}` of {what} is already bound to {describe(bound[names[i]])}",
+                codes.GIVEN_TWICE,
                 help=f"to override it, pass it by name: `{names[i]}={describe(value)}`",
             )
         placed[names[i]] = value
@@ -70,7 +71,9 @@ def given_once(what: str, placed: Mapping[str, Any], named: Mapping[str, Any]) -
     """The arguments given by name; ArgumentMistake when one of them was given by position too."""
     for name in named:
         if name in placed:
-            raise ArgumentMistake(name, f"`{name}` of {what} is given twice, by position and by name")
+            raise ArgumentMistake(
+                name, f"`{name}` of {what} is given twice, by position and by name", codes.GIVEN_TWICE
+            )
     return named
 
 
@@ -78,7 +81,10 @@ def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentMistake:
     """The mistake of naming a parameter that is not there."""
     names = list(known)
     return ArgumentMistake(
-        name, f"{what} has no argument `{name}`", help=suggest(name, names) or takes(what, names)
+        name,
+        f"{what} has no argument `{name}`",
+        codes.UNKNOWN_ARGUMENT,
+        help=suggest(name, names) or takes(what, names),
     )
 
 
@@ -95,11 +101,13 @@ def build_op(layer: OpLayer) -> Op:
     """The op with its arguments, checked. Raises Mistake when one is missing or wrong."""
     for name, value in layer.arguments.items():
         if isinstance(value, Tensor) or (is_layer(value) and value != []):  # the empty list is of anything
-            raise ArgumentMistake(name, f"`{name}` of {layer.name} cannot be {noun(value)}", kind="type")
+            raise ArgumentMistake(
+                name, f"`{name}` of {layer.name} cannot be {noun(value)}", codes.ARGUMENT_TYPE
+            )
         if name in takes_sizes(layer.op) - {layer.op.rest} and (text := _text_in(value)) is not None:
             # In JSON, a free size is written so.
             message = f"`{name}` of {layer.name} takes sizes, not {noun(text)}"
-            raise ArgumentMistake(name, message, kind="type", help=f"write it without quotes: {text}")
+            raise ArgumentMistake(name, message, codes.ARGUMENT_TYPE, help=f"write it without quotes: {text}")
     return build(layer.op, layer.arguments)
 
 
@@ -125,7 +133,7 @@ def build(model: type[Built], arguments: Mapping[str, Any]) -> Built:
     except (Exception, SystemExit) as error:  # of a validator that an op of the user's own has
         if issubclass(model, Op) and not shipped(model) and not isinstance(error, Mistake):
             message = f"checking the arguments of {model.__name__} fails with {type(error).__name__}: {error}"
-            raise Mistake(message, kind=FAULT) from error
+            raise Mistake(message, codes.OWN_OP) from error
         raise
 
 
@@ -142,12 +150,16 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
     name = str(problems[0]["loc"][0]) if problems[0]["loc"] else ""
     if problems[0]["type"] == "missing":
         missing = [f"`{p['loc'][0]}`" for p in problems if p["type"] == "missing"]
-        return Mistake(f"{what} needs {' and '.join(missing)}", help=takes(what, model.model_fields))
+        return Mistake(
+            f"{what} needs {' and '.join(missing)}",
+            codes.MISSING_ARGUMENT,
+            help=takes(what, model.model_fields),
+        )
     if problems[0]["type"] in ("value_error", "assertion_error"):
         cause = problems[0].get("ctx", {}).get("error")
         if isinstance(cause, Mistake):
             return cause
-        return ArgumentMistake(name, str(cause) if cause else problems[0]["msg"])
+        return ArgumentMistake(name, str(cause) if cause else problems[0]["msg"], codes.ARGUMENT)
     problems = [p for p in problems if p["loc"] and str(p["loc"][0]) == name]
     value, subject = arguments.get(name), f"`{name}` of {what}"
     if isinstance(value, list | tuple):  # of what the list could have been, only a list is of interest
@@ -162,14 +174,14 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
         return ArgumentMistake(
             name,
             f"{subject} must be known, but {value} is free",
+            codes.FREE_NUMBER,
             help=_size_needed(model),
-            kind="free",
         )
     return ArgumentMistake(
         name,
         f"{subject} must be {_either(wanted)}, not {describe(value)}",
+        codes.OUT_OF_DOMAIN if any(p["type"] in _BOUNDS for p in problems) else codes.ARGUMENT_TYPE,
         help=whole_help(value) if "a whole number" in wanted else "",
-        kind="value" if any(p["type"] in _BOUNDS for p in problems) else "type",
     )
 
 
@@ -186,13 +198,18 @@ def size_of_axis(what: str, name: str, value: Any) -> int:
     """The size of an axis that is given by its name. Raises ArgumentMistake for anything else."""
     if isinstance(value, Free):
         raise ArgumentMistake(
-            name, f"`{name}` of {what} must be known, but {value} is free", help=SIZE_NEEDED, kind="free"
+            name,
+            f"`{name}` of {what} must be known, but {value} is free",
+            codes.FREE_NUMBER,
+            help=SIZE_NEEDED,
         )
     if not isinstance(value, int) or isinstance(value, bool):
         message = f"`{name}` of {what} must be a whole number, the size of an axis, not {describe(value)}"
-        raise ArgumentMistake(name, message, help=whole_help(value), kind="type")
+        raise ArgumentMistake(name, message, codes.ARGUMENT_TYPE, help=whole_help(value))
     if value < 1:
-        raise ArgumentMistake(name, f"`{name}` of {what} must be at least 1, not {value}", kind="value")
+        raise ArgumentMistake(
+            name, f"`{name}` of {what} must be at least 1, not {value}", codes.OUT_OF_DOMAIN
+        )
     return value
 
 
@@ -260,7 +277,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
         raise ArgumentMistake(
             parameter.name,
             f"`{parameter.name}` of {block} must be {_type_words(parameter.type)}, not {noun(value)}",
-            kind="type",
+            codes.ARGUMENT_TYPE,
             help=_help(value, parameter.type),
         )
     match parameter.domain:
@@ -271,7 +288,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
                 raise ArgumentMistake(
                     parameter.name,
                     f"`{parameter.name}` of {block} must be one of {wanted}, not {describe(value)}",
-                    kind="value",
+                    codes.OUT_OF_DOMAIN,
                 )
         case t.Range(low=low, high=high):
             least, most = (_bound(bound, evaluate) for bound in (low, high))
@@ -284,7 +301,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
                 raise ArgumentMistake(
                     parameter.name,
                     f"`{parameter.name}` of {block} must be in {wanted}, not {describe(value)}",
-                    kind="value",
+                    codes.OUT_OF_DOMAIN,
                 )
 
 
@@ -323,7 +340,7 @@ def _is(value: Any, type_: t.TypeName) -> bool:
             )
     raise Mistake(
         f"there is no type `{type_.name}`",
-        kind="name",
+        codes.UNKNOWN_KIND,
         help=suggest(type_.name, _TYPES) or f"the types are {', '.join(_TYPES)}",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from archspec.elaboration.checks import weigh
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.source import Span
 
@@ -30,14 +31,14 @@ class Budget:
         most = max(self.most, BUDGET)
         if self.steps > most:
             raise SpecError.of(
-                "budget", f"evaluating the spec takes more than {most:,} steps", span, help=_LARGER
+                codes.BUDGET, f"evaluating the spec takes more than {most:,} steps", span, help=_LARGER
             )
 
     def add_node(self, span: Span) -> None:
         """Count one more node. Raises SpecError past the budget."""
         if self.nodes >= self.most:
             raise SpecError.of(
-                "budget", f"the graph would have more than {self.most:,} nodes", span, help=_LARGER
+                codes.BUDGET, f"the graph would have more than {self.most:,} nodes", span, help=_LARGER
             )
         self.nodes += 1
 

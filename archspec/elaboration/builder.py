@@ -19,6 +19,7 @@ from archspec.elaboration.values import Held, SharedLayer, SharedPart, SharedSta
 from archspec.graph import DEEPEST_SCOPE, Apply, Call, Function, Ref
 from archspec.graph.function import first_use
 from archspec.graph.held import holds, weight_at
+from archspec.ground import codes
 from archspec.ground.declared import Declared, number, use, used
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import first_use as first_name
@@ -58,7 +59,7 @@ class Builder:
         self.budget.spend(1, span)
         if self.depth >= DEEPEST_SCOPE:
             raise SpecError.of(
-                "recursion", f"blocks and lists are nested more than {DEEPEST_SCOPE} deep", span
+                codes.TOO_DEEP, f"blocks and lists are nested more than {DEEPEST_SCOPE} deep", span
             )
         outer = self.frame
         self.frame = Frame(path, like=like, defaults=defaults)
@@ -272,13 +273,13 @@ class Builder:
                 raise Mistake(
                     f"the shared `{original}` has the weight `{key}` {had}, but this use needs "
                     f"{weight.dtype}{show(weight.shape)}",
-                    kind="shape",
+                    codes.SHARED_DIFFERS,
                     help="a shared layer has one set of weights, so all its inputs need the same number of channels",
                 )
         if weights and made.op != op:
             raise Mistake(
                 f"the shared `{original}` is {made.op} at its first use, but {op} here",
-                kind="argument",
+                codes.SHARED_DIFFERS,
                 help="a shared layer is one layer: its arguments cannot depend on the use",
             )
 
@@ -294,7 +295,7 @@ class Builder:
         raise Mistake(
             f"the shared layer `{layer.name}` has no weight `{path}`"
             + ("" if layer.state.uses else " before its first use"),
-            kind="name",
+            codes.NO_WEIGHT,
             help=f"it has {known}" if known else "apply the layer first",
         )
 

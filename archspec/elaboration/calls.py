@@ -34,6 +34,7 @@ from archspec.elaboration.values import (
     is_layer,
     noun,
 )
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.size import Free, Size
 from archspec.ground.source import Span
@@ -75,11 +76,11 @@ class Calls:
         for argument in node.arguments:
             if argument.name is not None:
                 if argument.name in named:
-                    raise SpecError.of("argument", f"`{argument.name}` is given twice", argument.span)
+                    raise SpecError.of(codes.GIVEN_TWICE, f"`{argument.name}` is given twice", argument.span)
                 named[argument.name] = self.evaluator.evaluate(argument.value, env)
             elif named:
                 raise SpecError.of(
-                    "argument",
+                    codes.BY_POSITION,
                     "positional argument after a named one",
                     argument.span,
                     help="put it first",
@@ -130,20 +131,20 @@ class Calls:
                     return weighed(replace(callee, layer=self._bind_op(layer, [], named)), span)
                 raise Mistake(
                     f"a use of {noun(callee)} can add tensors only: {names}",
-                    kind="type",
+                    codes.NOT_CALLABLE,
                     help="give other arguments where it is declared",
                 )
             case SharedLayer() | list() if is_layer(callee):
                 raise Mistake(
                     f"{noun(callee)} has its arguments already",
-                    kind="type",
+                    codes.NOT_CALLABLE,
                     help="apply it with `x -> layer`",
                 )
             case Tensor():
                 raise Mistake(
-                    "a tensor cannot be called", kind="type", help="apply a layer with `x -> layer`"
+                    "a tensor cannot be called", codes.NOT_CALLABLE, help="apply a layer with `x -> layer`"
                 )
-        raise Mistake(f"{noun(callee)} cannot be called", kind="type")
+        raise Mistake(f"{noun(callee)} cannot be called", codes.NOT_CALLABLE)
 
     def built(self, layer: OpLayer) -> Op:
         """The op that a layer applies, its arguments checked. Raises Mistake when they are wrong."""
@@ -169,7 +170,9 @@ class Calls:
                     options[name] = value
                 elif value is not None:
                     raise ArgumentMistake(
-                        name, f"`{name}` of {layer.name} must be a tensor, not {noun(value)}", kind="type"
+                        name,
+                        f"`{name}` of {layer.name} must be a tensor, not {noun(value)}",
+                        codes.ARGUMENT_TYPE,
                     )
             elif name in layer.op.model_fields and name != layer.op.rest:
                 arguments[name] = value
@@ -215,14 +218,18 @@ class Calls:
 
     def _combined(self, name: str, parts: tuple[Tensor, ...], named: dict[str, Any], span: Span) -> Tensor:
         if named:
-            raise Mistake(f"{name} of tensors has no argument `{next(iter(named))}`")
+            raise Mistake(f"{name} of tensors has no argument `{next(iter(named))}`", codes.UNKNOWN_ARGUMENT)
         return parts[0] if len(parts) == 1 else self.machine.layers.emit_op(COMBINED[name], parts, {}, span)
 
     def _concat(self, positional: list[Any], named: dict[str, Any], span: Span) -> Tensor:
         listed = len(positional) == 1 and isinstance(positional[0], list | tuple)
         parts = tuple(positional[0] if listed else positional)
         if set(named) - {"axis"} or not parts or not all(isinstance(part, Tensor) for part in parts):
-            raise Mistake("concat takes tensors, or a list of them, and an axis", help="concat(a, b, axis=0)")
+            raise Mistake(
+                "concat takes tensors, or a list of them, and an axis",
+                codes.NOT_A_LIST,
+                help="concat(a, b, axis=0)",
+            )
         if len(parts) == 1:
             return parts[0]  # type: ignore[no-any-return]
         return self.machine.layers.emit_op("Concat", parts, named, span)
@@ -251,9 +258,11 @@ def _result(function: Function, positional: list[Any], named: dict[str, Any]) ->
     except Mistake:
         raise
     except TypeError:
-        raise Mistake(f"wrong arguments for `{function.name}`", help=usage(function)) from None
+        raise Mistake(
+            f"wrong arguments for `{function.name}`", codes.ARGUMENT, help=usage(function)
+        ) from None
     except (OverflowError, ValueError):
-        raise Mistake(f"`{function.name}` has no value here", kind="value") from None
+        raise Mistake(f"`{function.name}` has no value here", codes.UNDEFINED) from None
 
 
 def _require_no_tensor(name: str, positional: list[Any]) -> None:
@@ -261,7 +270,7 @@ def _require_no_tensor(name: str, positional: list[Any]) -> None:
         if isinstance(value, Tensor):
             raise Mistake(
                 f"calling {name} binds arguments; it does not apply it to a tensor",
-                kind="type",
+                codes.NOT_CALLABLE,
                 label=f"a tensor {value.type}",
                 help=f"write `x -> {name}`, or `x -> {name}(...)` with arguments",
             )
@@ -281,7 +290,7 @@ def _tensors(name: str, positional: list[Any]) -> tuple[Tensor, ...]:
             f"`x -> {COMBINED[name]}(0)` compares a tensor with a number" if name in ("max", "min") else ""
         )
         raise Mistake(
-            f"{name} takes numbers or tensors, not both: {noun(other)} is no tensor", kind="type", help=help_
+            f"{name} takes numbers or tensors, not both: {noun(other)} is no tensor", codes.MIXED, help=help_
         )
     return tensors
 

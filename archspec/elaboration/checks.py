@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from archspec.elaboration.values import BlockLayer, Labelled, OpLayer, Tensor, noun
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free, Size
 
@@ -24,14 +25,14 @@ def number(value: Any, what: str) -> Any:
         help_ = ""
         if isinstance(value, Tensor) and what in _OF_EACH_VALUE:
             help_ = f"`x -> {what.capitalize()}` computes it of each value of a tensor"
-        raise Mistake(f"{what} takes numbers, not {noun(value)}", kind="type", help=help_)
+        raise Mistake(f"{what} takes numbers, not {noun(value)}", codes.NOT_A_NUMBER, help=help_)
     return value
 
 
 def items(value: Any, what: str) -> list[Any]:
     """The items of a list or tuple; Mistake for anything else."""
     if not isinstance(value, list | tuple):
-        raise Mistake(f"{what} takes a list, not {noun(value)}", kind="type")
+        raise Mistake(f"{what} takes a list, not {noun(value)}", codes.NOT_A_LIST)
     return list(value)
 
 
@@ -42,7 +43,7 @@ def whole(value: Any, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise Mistake(
             f"{what} takes whole numbers, not {noun(value)}",
-            kind="type",
+            codes.NOT_A_NUMBER,
             help="round, floor and ceil give whole numbers" if isinstance(value, float) else "",
         )
     return value
@@ -53,7 +54,7 @@ def truth(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
         raise Mistake(
             f"{what} takes true or false, not {noun(value)}",
-            kind="type",
+            codes.NOT_A_NUMBER,
             help="compare: `n > 0`, `x != none`",
         )
     return value
@@ -62,7 +63,7 @@ def truth(value: Any, what: str) -> bool:
 def short_enough(length: int) -> None:
     """Mistake when a list would be longer than any list may be."""
     if length > LONGEST:
-        raise Mistake(f"a list of {length:,} items; the limit is {LONGEST:,}", kind="budget")
+        raise Mistake(f"a list of {length:,} items; the limit is {LONGEST:,}", codes.TOO_LARGE)
 
 
 def weigh(value: Any, depth: int = 0) -> int:
@@ -82,28 +83,28 @@ def weigh(value: Any, depth: int = 0) -> int:
             parts = (value.layer,)
         case str():
             if len(value) > LONGEST_TEXT:
-                raise Mistake(f"a string of more than {LONGEST_TEXT:,} characters", kind="budget")
+                raise Mistake(f"a string of more than {LONGEST_TEXT:,} characters", codes.TOO_LARGE)
             return 1 + len(value) // 16
         case _:
             return 1
     if depth > DEEPEST_VALUE:
-        raise Mistake(f"a value nested more than {DEEPEST_VALUE} deep", kind="budget")
+        raise Mistake(f"a value nested more than {DEEPEST_VALUE} deep", codes.TOO_LARGE)
     total, last, weight = 1, None, 0
     for part in parts:
         if part is not last:  # of the many times in `n * [x]`, the first is enough
             last, weight = part, weigh(part, depth + 1)
         total += weight or 1
         if total > LONGEST:
-            raise Mistake(f"a value of more than {LONGEST:,} items, counting nested lists", kind="budget")
+            raise Mistake(f"a value of more than {LONGEST:,} items, counting nested lists", codes.TOO_LARGE)
     return total
 
 
 def within_reason(value: Any) -> Any:
     """The number, when it is one that a computation of sizes could need; Mistake when it overflows."""
     if isinstance(value, int) and abs(value) > 10**30:
-        raise Mistake("the number has more than 30 digits", kind="value")
+        raise Mistake("the number has more than 30 digits", codes.NOT_FINITE)
     if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
-        raise Mistake("the result is not a finite number", kind="value")
+        raise Mistake("the result is not a finite number", codes.NOT_FINITE)
     return value
 
 
@@ -118,6 +119,6 @@ def finite(value: Any, what: str) -> int | float:
 def _free(what: str, size: Free) -> Mistake:
     return Mistake(
         f"{what} needs a known number, but {size} is free",
-        kind="free",
+        codes.FREE_NUMBER,
         help=SIZE_NEEDED,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from archspec.elaboration.values import Environment
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.syntax import tree as t
 
@@ -88,4 +89,4 @@ class Control(Generic[In]):
                 if statement.message
                 else "the requirement is not met"
             )
-            raise SpecError.of("require", said, statement.test.span)
+            raise SpecError.of(codes.REQUIRED, said, statement.test.span)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from archspec.elaboration.handing import Handing
 from archspec.elaboration.values import Environment, OpLayer
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.source import Span
 from archspec.op import Op
@@ -155,6 +156,7 @@ def require_possible(op: Op, key: str, start: Start) -> str:
     if argument not in type(op).model_fields:
         raise Mistake(
             f"no argument of {type(op).__name__} says how its `{key}` starts, as {start.span.place} does",
+            codes.ARGUMENT,
             help="make the name narrower, so that it does not fit this weight",
         )
     return argument

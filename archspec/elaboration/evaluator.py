@@ -27,6 +27,7 @@ from archspec.elaboration.values import (
     noun,
 )
 from archspec.elaboration.vocabulary import WORDS, builtin, builtins
+from archspec.ground import codes
 from archspec.ground.declared import Declared
 from archspec.ground.errors import SpecError, suggest
 from archspec.ground.size import Free
@@ -70,10 +71,10 @@ class Evaluator:
         if value is None and not env.has(node.name):
             if self._checked:
                 help_ = "it is assigned further down, or in a branch that is not taken"
-                raise SpecError.of("name", f"`{node.name}` has no value here", node.span, help=help_)
+                raise SpecError.of(codes.NO_VALUE, f"`{node.name}` has no value here", node.span, help=help_)
             known = env.known() | builtins() | WORDS
             raise SpecError.of(
-                "name",
+                codes.UNKNOWN_NAME,
                 f"there is no `{node.name}`",
                 node.span,
                 help=meant_by(node.name) or suggest(node.name, known),
@@ -83,7 +84,7 @@ class Evaluator:
     def _free(self, node: t.FreeSize, env: Environment) -> Any:
         if not env.has(node.name):
             raise SpecError.of(
-                "free",
+                codes.FREE_PLACE,
                 f"`free {node.name}` stands in the shape of a model's input, and nowhere else",
                 node.span,
             )
@@ -98,10 +99,10 @@ class Evaluator:
         for part in node.parts:
             value = part if isinstance(part, str) else self.origins.spent(self.evaluate(part, env), node.span)
             if not isinstance(value, str | int | float | Free):
-                raise SpecError.of("type", f"a string cannot hold {noun(value)}", node.span)
+                raise SpecError.of(codes.NOT_TEXT, f"a string cannot hold {noun(value)}", node.span)
             if isinstance(value, Free) and not shown:
                 raise SpecError.of(
-                    "free",
+                    codes.FREE_NUMBER,
                     f"a string cannot hold the size {value}, which is free",
                     node.span,
                     help="names and values must be the same at every size: give the input a number there",
@@ -123,7 +124,9 @@ class Evaluator:
         if item.label is None:
             return value
         if not is_layer(value):
-            raise SpecError.of("type", f"only a layer can be named in a list, not {noun(value)}", item.span)
+            raise SpecError.of(
+                codes.NOT_A_LAYER, f"only a layer can be named in a list, not {noun(value)}", item.span
+            )
         return Labelled(self.label(item.label, env), value, item.value.span)
 
     def label(self, node: t.Text, env: Environment) -> str:
@@ -149,7 +152,7 @@ class Evaluator:
         if isinstance(node.value, t.Chain) and isinstance(value, Tensor):
             value = (value,)
         if not isinstance(value, list | tuple):
-            raise SpecError.of("type", f"`*` takes a list or a tuple, not {noun(value)}", node.span)
+            raise SpecError.of(codes.NOT_A_LIST, f"`*` takes a list or a tuple, not {noun(value)}", node.span)
         return self.budget.weighed(value, node.span)
 
     def _comprehension(self, node: t.Comprehension, env: Environment) -> list[Any]:
@@ -173,7 +176,7 @@ class Evaluator:
         if not isinstance(value, list | tuple):
             help_ = f"write `range({iterable.span.text})`" if isinstance(value, int) else ""
             raise SpecError.of(
-                "type", f"`for` loops over a list, not {noun(value)}", iterable.span, help=help_
+                codes.NOT_A_LIST, f"`for` loops over a list, not {noun(value)}", iterable.span, help=help_
             )
         for item in value:
             self.budget.spend(1, iterable.span)
@@ -188,14 +191,14 @@ class Evaluator:
             many = len(target.targets)
             help_ = f"its parts along the first axis are `[x[i] for i in range({many})]`"
             raise SpecError.of(
-                "type",
+                codes.UNPACKING,
                 f"cannot unpack {noun(value)} into {many} names",
                 target.span,
                 help=help_ if isinstance(value, Tensor) else "",
             )
         if len(value) != len(target.targets):
             raise SpecError.of(
-                "value",
+                codes.UNPACKING,
                 f"{len(value)} values for {len(target.targets)} names",
                 target.span,
                 label=describe(value),
@@ -213,7 +216,10 @@ class Evaluator:
             if isinstance(value, Tensor):
                 help_ = "its values are not known when a spec is read: select between two values with Where"
             raise SpecError.of(
-                "type", f"a condition must be true or false, not {noun(value)}", node.span, help=help_
+                codes.CONDITION,
+                f"a condition must be true or false, not {noun(value)}",
+                node.span,
+                help=help_,
             )
         return value
 
@@ -309,7 +315,7 @@ class Evaluator:
 
     def _mixed(self, what: str, span: Span) -> SpecError:
         return SpecError.of(
-            "type",
+            codes.MIXED,
             f"some of these {what} are of tensors, and others are not",
             span,
             help="decide the others with `if`: the values of tensors are not known when a spec is read",

@@ -8,6 +8,7 @@ from errno import ENAMETOOLONG
 from functools import lru_cache
 from pathlib import Path
 
+from archspec.ground import codes
 from archspec.ground.errors import SpecError, suggest
 from archspec.ground.regular import require_regular
 from archspec.ground.source import Source, Span
@@ -39,7 +40,7 @@ def locate(spec: str) -> tuple[Path, str | None]:
     folder of that name beside it is meant by `./name`. Raises SpecError when there is no such file, with the nearest shipped name.
     """
     if "\0" in spec:
-        raise SpecError.of("file", "a path cannot contain a NUL character")
+        raise SpecError.of(codes.UNREADABLE, "a path cannot contain a NUL character")
     candidates: list[tuple[str, str | None]] = [(spec, None)]
     head, colon, tail = spec.rpartition(":")
     if colon and head and tail.isidentifier():
@@ -54,7 +55,7 @@ def locate(spec: str) -> tuple[Path, str | None]:
     text = candidates[-1][0]
     help_ = suggest(Path(text).stem, (name for name, _ in shipped_names()))
     raise SpecError.of(
-        "file", f"there is no file `{text}`", help=help_ or "`archspec list` shows the shipped specs"
+        codes.NO_FILE, f"there is no file `{text}`", help=help_ or "`archspec list` shows the shipped specs"
     )
 
 
@@ -63,7 +64,7 @@ def read_file(path: Path, root: Path) -> File:
     shown = _shown(path)
     try:
         if path.is_dir():
-            raise SpecError.of("file", f"`{shown}` is a folder, not a spec")
+            raise SpecError.of(codes.UNREADABLE, f"`{shown}` is a folder, not a spec")
         require_regular(path, shown)
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
@@ -71,15 +72,17 @@ def read_file(path: Path, root: Path) -> File:
             raise _too_large(shown)
         if data.startswith(_ZIP):
             raise SpecError.of(
-                "file",
+                codes.NOT_A_SPEC,
                 f"`{shown}` is a zip file, not a spec",
                 help="if it is a built module, name it .archmod and load it with `archspec.load`",
             )
         text = data.decode()
     except OSError as error:
-        raise SpecError.of("file", f"`{shown}` cannot be read: {error.strerror}") from None
+        raise SpecError.of(codes.UNREADABLE, f"`{shown}` cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise SpecError.of("file", f"`{shown}` is not text: byte {error.start} is not UTF-8") from None
+        raise SpecError.of(
+            codes.NOT_A_SPEC, f"`{shown}` is not text: byte {error.start} is not UTF-8"
+        ) from None
     return read_text(text, shown, _name(path, root))
 
 
@@ -88,7 +91,7 @@ def read_text(text: str, shown: str, name: str) -> File:
     require_text(text, shown)
     text = text.removeprefix("\ufeff")  # the mark of Unicode's byte order, which some editors write
     if not text.strip():
-        raise SpecError.of("file", f"`{shown}` is empty", help="a spec needs at least one `model`")
+        raise SpecError.of(codes.NOT_A_SPEC, f"`{shown}` is empty", help="a spec needs at least one `model`")
     return _parsed(shown, text.replace("\r\n", "\n").replace("\r", "\n"), name)
 
 
@@ -97,17 +100,17 @@ def require_text(text: str, shown: str) -> None:
     if len(text) > LARGEST:
         raise _too_large(shown)
     if "\0" in text:
-        raise SpecError.of("file", f"`{shown}` is not text: it contains NUL characters")
+        raise SpecError.of(codes.NOT_A_SPEC, f"`{shown}` is not text: it contains NUL characters")
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise SpecError.of(
-            "file", f"`{shown}` is not valid Unicode: lone surrogate at {error.start}"
+            codes.NOT_A_SPEC, f"`{shown}` is not valid Unicode: lone surrogate at {error.start}"
         ) from None
 
 
 def _too_large(shown: str) -> SpecError:
-    return SpecError.of("file", f"`{shown}` is larger than {LARGEST:,} bytes, the limit for a spec")
+    return SpecError.of(codes.TOO_LARGE, f"`{shown}` is larger than {LARGEST:,} bytes, the limit for a spec")
 
 
 @lru_cache(maxsize=256)
@@ -129,7 +132,7 @@ def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -
         if _is_file(path):
             if not path.resolve().is_relative_to(root):
                 raise SpecError.of(
-                    "import",
+                    codes.OUTSIDE,
                     f"`{'.'.join(statement.path)}` is a link out of the folder it was found in",
                     statement.span,
                     help="imports stay below the file's own folder and the shipped specs; remove the link",
@@ -139,7 +142,9 @@ def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -
     help_ = suggest(statement.path[-1], near)
     if not help_:
         help_ = f"looked for {relative.as_posix()} beside the importing file and among the shipped specs"
-    raise SpecError.of("import", f"there is no spec `{'.'.join(statement.path)}`", statement.span, help=help_)
+    raise SpecError.of(
+        codes.NO_SPEC, f"there is no spec `{'.'.join(statement.path)}`", statement.span, help=help_
+    )
 
 
 def _exists(path: Path) -> bool:
@@ -159,7 +164,7 @@ def _is_file(path: Path) -> bool:
 
 def cycle(files: Iterable[Path], span: Span) -> SpecError:
     """The error of files that import each other."""
-    return SpecError.of("import", "circular import: " + " -> ".join(map(_shown, files)), span)
+    return SpecError.of(codes.CIRCULAR, "circular import: " + " -> ".join(map(_shown, files)), span)
 
 
 def _shown(path: Path) -> str:

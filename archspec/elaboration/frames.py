@@ -10,6 +10,7 @@ from archspec.elaboration.defaults import Defaults, Start
 from archspec.elaboration.made import Made
 from archspec.elaboration.values import SharedLayer
 from archspec.graph import Apply, Call, Ref, Step
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import LONGEST_NAME, is_label, is_taken, require_free
 from archspec.ground.source import Span
@@ -86,7 +87,9 @@ class Frame:
             for group in (".".join(parts[:i]) for i in range(1, len(parts))):
                 if group in self.taken:
                     raise SpecError.of(
-                        "name", f"`{group}` is already a step, so no step can be named `{label}`", span
+                        codes.NAME_TAKEN,
+                        f"`{group}` is already a step, so no step can be named `{label}`",
+                        span,
                     )
                 self.groups.add(group)
         self.taken[label] = span
@@ -100,7 +103,7 @@ class Frame:
         if self.has(label):
             first = self._row_of(label) or self.taken.get(label)
             raise SpecError.of(
-                "name",
+                codes.NAME_TAKEN,
                 f"two steps are named `{label}` here",
                 span,
                 label=f"first given at {first.place}" if first else "",
@@ -129,7 +132,7 @@ class Frame:
     def declare(self, name: str, span: Span) -> int:
         """Take a name for a shared layer; gives its place among the layers."""
         if name in self.taken or name in self.groups:
-            raise SpecError.of("name", f"there is already a step named `{name}`", span)
+            raise SpecError.of(codes.NAME_TAKEN, f"there is already a step named `{name}`", span)
         self._take(name, span)
         check_length(name, span)
         self.layers.append(name)
@@ -140,11 +143,13 @@ def check_label(label: str, span: Span) -> str:
     """The label, when it can name a step; SpecError when not."""
     if not is_label(label):
         help_ = "use letters, digits and `_`, with dots between the parts of a path"
-        raise SpecError.of("name", f"`{label}` cannot name a step", span, help=help_)
+        raise SpecError.of(codes.NOT_A_NAME, f"`{label}` cannot name a step", span, help=help_)
     return label
 
 
 def check_length(name: Any, span: Span) -> None:
     """SpecError when the name of a step, or a name of so many letters, is too long."""
     if (name if isinstance(name, int) else len(name)) > LONGEST_NAME:
-        raise SpecError.of("name", f"the name of a step has more than {LONGEST_NAME:,} characters", span)
+        raise SpecError.of(
+            codes.NOT_A_NAME, f"the name of a step has more than {LONGEST_NAME:,} characters", span
+        )

@@ -9,6 +9,7 @@ from typing import Any
 
 from archspec.elaboration.checks import finite, items, number, short_enough, truth, whole, within_reason
 from archspec.elaboration.values import Function, describe
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 
 FUNCTIONS: dict[str, Function] = {}
@@ -35,10 +36,10 @@ def usage(function: Function) -> str:
 def range_(*bounds: Any) -> list[int]:
     """Whole numbers below `stop`: `range(stop)`, `range(start, stop)`, `range(start, stop, step)`."""
     if not 1 <= len(bounds) <= 3:
-        raise Mistake("range takes one to three numbers", kind="type")
+        raise Mistake("range takes one to three numbers", codes.ARGUMENT)
     numbers = [whole(bound, "range") for bound in bounds]
     if len(numbers) == 3 and numbers[2] == 0:
-        raise Mistake("the step of a range must not be 0", kind="value")
+        raise Mistake("the step of a range must not be 0", codes.UNDEFINED)
     counted = range(*numbers)
     # `len` of a range cannot pass the size of a machine word.
     short_enough((counted[-1] - counted[0]) // counted.step + 1 if counted else 0)
@@ -63,7 +64,7 @@ def zip_(*lists: Any) -> list[tuple[Any, ...]]:
     taken = [items(value, "zip") for value in lists]
     if len({len(value) for value in taken}) > 1:
         lengths = " and ".join(str(len(value)) for value in taken)
-        raise Mistake(f"zip takes lists of equal length, not of {lengths}", kind="value")
+        raise Mistake(f"zip takes lists of equal length, not of {lengths}", codes.UNDEFINED)
     return list(zip(*taken, strict=True))
 
 
@@ -103,7 +104,7 @@ def prod(value: Any) -> Any:
 def _extreme(name: str, values: tuple[Any, ...], better: Callable[[Any, Any], bool]) -> Any:
     taken = items(values[0], name) if len(values) == 1 else list(values)
     if not taken:
-        raise Mistake(f"{name} of an empty list", kind="value")
+        raise Mistake(f"{name} of an empty list", codes.UNDEFINED)
     best = number(taken[0], name)
     for item in taken[1:]:
         if better(number(item, name), best):
@@ -149,7 +150,7 @@ def round_(value: Any, digits: Any = None) -> int | float:
         return round(taken)
     places = whole(digits, "round")
     if abs(places) > 30:  # Python would write such a number out
-        raise Mistake("round takes at most 30 digits", kind="value")
+        raise Mistake("round takes at most 30 digits", codes.UNDEFINED)
     return round(taken, places)
 
 
@@ -227,7 +228,7 @@ def round_to(value: Any, divisor: Any) -> int:
     """
     unit = whole(divisor, "round_to")
     if unit < 1:
-        raise Mistake("round_to takes a positive divisor", kind="value")
+        raise Mistake("round_to takes a positive divisor", codes.UNDEFINED)
     taken = finite(value, "round_to")
     nearest = max(unit, int(taken + unit / 2) // unit * unit)
     return nearest + unit if nearest < 0.9 * taken else nearest
@@ -236,5 +237,5 @@ def round_to(value: Any, divisor: Any) -> int:
 def _least(value: Any, what: str, least: float) -> int | float:
     taken = finite(value, what)
     if taken < least:
-        raise Mistake(f"{what} of {taken} is not defined", kind="value")
+        raise Mistake(f"{what} of {taken} is not defined", codes.UNDEFINED)
     return taken

@@ -15,6 +15,7 @@ from archspec.elaboration.mistakes import at
 from archspec.elaboration.origins import plain_type
 from archspec.elaboration.values import BlockLayer, Environment, Tensor, describe, noun
 from archspec.graph import Input, Use
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal, require_name_of_size, require_place
 from archspec.ground.declared import Declared, same_always
 from archspec.ground.errors import SpecError
@@ -79,7 +80,7 @@ class Inputs:
         many = self._count(statement, application)
         if application.root and many > MOST_INPUTS:
             raise SpecError.of(
-                "budget",
+                codes.TOO_LARGE,
                 f"a model takes at most {MOST_INPUTS:,} tensors as `{statement.name}`, not {many:,}",
                 statement.span,
                 help=f"one tensor with an axis more holds them: `input {statement.name}: [{many}, 3, 224, 224]`",
@@ -95,7 +96,7 @@ class Inputs:
         if statement.count is None:
             if application.root:
                 raise SpecError.of(
-                    "shape",
+                    codes.SIZE,
                     f"a model takes a known number of tensors as `{statement.name}`",
                     statement.span,
                     help=f"write `input {statement.name}: 3 * [3, 224, 224]`",
@@ -106,7 +107,9 @@ class Inputs:
             count = whole(self.origins.spent(value, statement.count.span), "the number of inputs")
         if count < 1:
             raise SpecError.of(
-                "value", f"`{statement.name}` must be one tensor or more, not {count}", statement.count.span
+                codes.TENSORS,
+                f"`{statement.name}` must be one tensor or more, not {count}",
+                statement.count.span,
             )
         return count
 
@@ -118,7 +121,7 @@ class Inputs:
             if not application.waiting:
                 came = len(application.inputs)
                 raise SpecError.of(
-                    "shape",
+                    codes.TENSORS,
                     f"{application.layer.name} takes more than {tensors(came)}",
                     statement.span,
                     label=f"no tensor left for `{statement.name}`",
@@ -127,7 +130,7 @@ class Inputs:
             tensor = application.waiting.popleft()
             if wanted is not None and tensor.type.dtype != wanted:
                 raise SpecError.of(
-                    "dtype",
+                    codes.DTYPE,
                     f"`{statement.name}` of {application.layer.name} must be {wanted}, not {tensor.type.dtype}",
                     statement.span,
                 )
@@ -145,7 +148,7 @@ class Inputs:
                 or (isinstance(size, int) and size < 1)
             ):
                 raise SpecError.of(
-                    "shape", f"a size must be a positive whole number, not {describe(size)}", part.span
+                    codes.SIZE, f"a size must be a positive whole number, not {describe(size)}", part.span
                 )
             with at(part.span):
                 require_place(size)
@@ -160,16 +163,16 @@ class Inputs:
             sizes.append(size)
         if statement.pattern is None:
             raise SpecError.of(
-                "shape",
+                codes.SIZE,
                 "a model's input needs a shape",
                 statement.span,
                 help=f"write `input {statement.name}: [3, 224, 224]`",
             )
         if name in self._names:
-            raise SpecError.of("name", f"two inputs are named `{name}`", statement.span)
+            raise SpecError.of(codes.NAME_TAKEN, f"two inputs are named `{name}`", statement.span)
         frame = self.builder.frame
         if name in frame.taken or name in frame.groups:
-            raise SpecError.of("name", f"there is already a step named `{name}`", statement.span)
+            raise SpecError.of(codes.NAME_TAKEN, f"there is already a step named `{name}`", statement.span)
         check_length(name, statement.span)
         with at(statement.span):
             require_possible(tuple(sizes))
@@ -190,7 +193,7 @@ class Inputs:
             for free in free_sizes(part):
                 if free.name == BATCH:
                     raise SpecError.of(
-                        "name",
+                        codes.FREE_PLACE,
                         f"`{BATCH}` is the number of samples, which is free anyway",
                         free.span,
                         help="name the size otherwise",
@@ -200,7 +203,7 @@ class Inputs:
                 env.names.setdefault(free.name, self.opened.size(free.name))
             if isinstance(part, t.RestSizes | t.Name) and not env.has(part.name):
                 raise SpecError.of(
-                    "shape",
+                    codes.SIZE,
                     f"the size `{part.name}` of the model's input is not known",
                     part.span,
                     help=f"write a number, a parameter of the model, or `free {part.name}`",
@@ -234,7 +237,7 @@ class Inputs:
         if len(rest) > 1 or not fits:
             wanted = ", ".join(part.span.text for part in pattern)
             raise SpecError.of(
-                "shape",
+                codes.INPUT_SHAPE,
                 f"`{statement.name}` of {application.layer.name} must be [{wanted}], not {show(type_.shape)}",
                 statement.span,
                 label=f"got {len(type_.shape)} ax{'is' if len(type_.shape) == 1 else 'es'}"
@@ -257,7 +260,9 @@ class Inputs:
                 wanted_size = self.evaluator.evaluate(part, application.env)
                 if isinstance(wanted_size, bool) or not isinstance(wanted_size, int | Free):
                     raise SpecError.of(
-                        "type", f"a size must be a whole number, not {noun(wanted_size)}", part.span
+                        codes.NOT_A_NUMBER,
+                        f"a size must be a whole number, not {noun(wanted_size)}",
+                        part.span,
                     )
             pairs = zip(wanted_size, size, strict=False) if isinstance(size, list) else [(wanted_size, size)]
             if not all(same_always(*pair) for pair in pairs):
@@ -269,7 +274,7 @@ class Inputs:
                 same = wanted_size == size if isinstance(size, list) else always_equal(wanted_size, size)
             if not same:
                 raise SpecError.of(
-                    "shape",
+                    codes.INPUT_SHAPE,
                     f"`{statement.name}` of {application.layer.name} does not fit {show(type_.shape)}",
                     part.span,
                     label=f"expected {describe(wanted_size)}, got {describe(size)}",

@@ -27,6 +27,7 @@ from archspec.elaboration.values import (
     noun,
 )
 from archspec.graph import Call, Ref
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.source import Span
 from archspec.op import Op
@@ -57,7 +58,7 @@ class Layers:
             case SharedLayer():
                 if label is not None:
                     raise SpecError.of(
-                        "name",
+                        codes.NAME_TAKEN,
                         f"the shared layer is already named `{layer.name}`",
                         span,
                         help="apply it without a name",
@@ -76,15 +77,15 @@ class Layers:
                 return self.apply(layer.layer, inputs, label or layer.label, span)
             case Tensor():
                 raise SpecError.of(
-                    "type",
+                    codes.NOT_A_LAYER,
                     "a tensor is not a layer",
                     span,
                     help="combine tensors with `+`, `*` or concat; no layer at all is `[]`: `x -> (layer if c else [])`",
                 )
             case list():
                 wrong = next(item for item in layer if not is_layer(item))
-                raise SpecError.of("type", f"a list of layers contains {noun(wrong)}", span)
-        raise SpecError.of("type", f"{noun(layer)} is not a layer", span)
+                raise SpecError.of(codes.NOT_A_LAYER, f"a list of layers contains {noun(wrong)}", span)
+        raise SpecError.of(codes.NOT_A_LAYER, f"{noun(layer)} is not a layer", span)
 
     def stream(self, value: Any, span: Span) -> Tensors:
         """The tensors that a layer is applied to. Raises SpecError when the value has none, or something else besides."""
@@ -99,7 +100,7 @@ class Layers:
             if is_layer(value)
             else ""
         )
-        raise SpecError.of("type", f"`->` takes tensors, not {noun(value)}", span, help=help_)
+        raise SpecError.of(codes.NOT_A_TENSOR, f"`->` takes tensors, not {noun(value)}", span, help=help_)
 
     def emit(self, layer: OpLayer, inputs: Tensors, label: Label, span: Span) -> Tensors:
         """Apply an op: check its arguments, name the step and add it."""
@@ -386,12 +387,12 @@ class Layers:
         meant = self.machine.evaluator.evaluate(definition.layer, env)
         if not is_layer(meant):
             raise SpecError.of(
-                "type", f"`{layer.name}` must be a layer, not {noun(meant)}", definition.layer.span
+                codes.NOT_A_LAYER, f"`{layer.name}` must be a layer, not {noun(meant)}", definition.layer.span
             )
         if layer.passed_on:
             if isinstance(meant, list | SharedLayer):
                 raise SpecError.of(
-                    "argument",
+                    codes.UNKNOWN_ARGUMENT,
                     f"{layer.name} has no argument `{next(iter(layer.passed_on))}`",
                     span,
                     help=takes(layer.name, parameter_names(layer)),

@@ -15,6 +15,7 @@ from archspec.elaboration.parameters import Parameters
 from archspec.elaboration.reuse import Reuse
 from archspec.elaboration.statements import Statements
 from archspec.elaboration.values import BlockLayer, Environment
+from archspec.ground import codes
 from archspec.ground.errors import Problem, SpecError
 
 
@@ -62,12 +63,12 @@ class Machine:
             meant = self.layers.short_form(layer, Environment(layer.home), span, declares=True)
             if not isinstance(meant, BlockLayer):
                 raise SpecError.of(
-                    "shape",
+                    codes.NO_INPUT,
                     f"the model {shown} has no input of known shape",
                     layer.definition.span,
                     help="use the long form, with `input x: [3, 224, 224]`",
                 )
             layer = meant
         raise SpecError.of(
-            "recursion", f"the definition of the model {shown} is circular", span, help=NO_RECURSION
+            codes.RECURSION, f"the definition of the model {shown} is circular", span, help=NO_RECURSION
         )

@@ -19,6 +19,7 @@ from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment
 from archspec.elaboration.vocabulary import WORDS, builtin, builtins
 from archspec.graph import FORMAT, Claim, Graph
 from archspec.graph.rewriting import called
+from archspec.ground import codes
 from archspec.ground.errors import MOST_PROBLEMS, Problem, SpecError, suggest
 from archspec.ground.source import Span
 from archspec.syntax import tree as t
@@ -42,10 +43,10 @@ class Module:
     def state_budget(self, statement: t.Budget) -> None:
         """Keep the budget that the file asks for. SpecError when it is more than a spec may ask for, or the second."""
         if self._states_budget:
-            raise SpecError.of("budget", "the budget is stated twice", statement.span)
+            raise SpecError.of(codes.STATED_TWICE, "the budget is stated twice", statement.span)
         if not 1 <= statement.most <= MOST_STATED:
             raise SpecError.of(
-                "budget",
+                codes.BUDGET,
                 f"a spec can ask for a budget of 1 to {MOST_STATED:,}, not {statement.most:,}",
                 statement.span,
                 help="whoever reads it can allow more: `archspec.read(..., budget=...)`, `--budget`",
@@ -67,7 +68,9 @@ class Module:
                     sizes = [expressions.evaluate(size, self.env) for size in claim.shape]
                     for size, part in zip(sizes, claim.shape, strict=True):
                         if isinstance(size, bool) or not isinstance(size, int):
-                            raise SpecError.of("claim", "a claimed size must be a whole number", part.span)
+                            raise SpecError.of(
+                                codes.NOT_A_CLAIM, "a claimed size must be a whole number", part.span
+                            )
                     shape = tuple(sizes)
                 yield Claim.unchecked(
                     quantity=claim.quantity,
@@ -163,7 +166,9 @@ class Modules:
                         self._import(statement, module, path)
                     case t.Definition() | t.FunctionDefinition():
                         if isinstance(module.env.names.get(statement.name), BlockLayer | DefinedFunction):
-                            raise SpecError.of("name", f"`{statement.name}` is defined twice", statement.span)
+                            raise SpecError.of(
+                                codes.DEFINED_TWICE, f"`{statement.name}` is defined twice", statement.span
+                            )
                         module.env.names[statement.name] = (
                             module.layer(statement)
                             if isinstance(statement, t.Definition)
@@ -182,7 +187,7 @@ class Modules:
             except (Poisoned, Stopped):
                 pass
             except RecursionError:
-                problems.append(Problem("recursion", "this is nested too deeply", statement.span))
+                problems.append(Problem(codes.TOO_DEEP, "this is nested too deeply", statement.span))
             else:
                 continue
             if not isinstance(statement, t.Definition | t.FunctionDefinition):
@@ -202,7 +207,7 @@ class Modules:
     def _defaults(self, statement: t.Defaults, module: Module, machine: Machine) -> None:
         if module.env.defaults is not None:
             message = "a file states its defaults once"
-            raise SpecError.of("syntax", message, statement.span, help="put all rules in one")
+            raise SpecError.of(codes.STATED_TWICE, message, statement.span, help="put all rules in one")
         module.env.defaults = read_rules(statement, machine, module.env)
 
     def _import(self, statement: t.Import, module: Module, path: Path) -> None:
@@ -211,7 +216,7 @@ class Modules:
         if key in self.loading:
             raise cycle((*self.loading[self.loading.index(key) :], key), statement.span)
         if len(self.loading) > DEEPEST:
-            raise SpecError.of("import", f"imports are nested more than {DEEPEST} deep", statement.span)
+            raise SpecError.of(codes.TOO_DEEP, f"imports are nested more than {DEEPEST} deep", statement.span)
         if key in self.wrong:
             raise self.wrong[key]
         if key not in self.loaded:
@@ -223,7 +228,7 @@ class Modules:
         for name in statement.names:
             if name.name not in imported.env.names:
                 raise SpecError.of(
-                    "import",
+                    codes.NOT_IN_FILE,
                     f"`{'.'.join(statement.path)}` has no `{name.name}`",
                     name.span,
                     help=suggest(name.name, imported.env.names),
@@ -247,15 +252,15 @@ class _Names:
                 uses[statement.name] = self._definition(statement)
             elif isinstance(statement, t.Claims) and statement.model not in models:
                 self._say(
-                    "name",
+                    codes.UNKNOWN_MODEL,
                     f"there is no model `{statement.model}` here",
                     statement.span,
                     suggest(statement.model, models),
                 )
         self._recursion(uses)
 
-    def _say(self, kind: str, message: str, span: Span, help: str = "") -> None:
-        self.problems.append(Problem(kind, message, span, help=help))
+    def _say(self, code: str, message: str, span: Span, help: str = "") -> None:
+        self.problems.append(Problem(code, message, span, help=help))
 
     def _definition(self, definition: t.Definition | t.FunctionDefinition) -> list[tuple[str, Span]]:
         """Check the names in a definition; gives those of this file's blocks and functions that it uses."""
@@ -263,7 +268,7 @@ class _Names:
         seen: set[str] = set()
         for parameter in definition.parameters:
             if parameter.name in seen:
-                self._say("name", f"two parameters are named `{parameter.name}`", parameter.span)
+                self._say(codes.DEFINED_TWICE, f"two parameters are named `{parameter.name}`", parameter.span)
             seen.add(parameter.name)
         local |= {name for name, _ in bound_by(definition.nodes)}
         used: list[tuple[str, Span]] = []
@@ -277,7 +282,7 @@ class _Names:
                 elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
                     known = local | set(self.module.env.names) | builtins() | WORDS
                     help_ = meant_by(node.name) or suggest(node.name, known)
-                    self._say("name", f"there is no `{node.name}`", node.span, help_)
+                    self._say(codes.UNKNOWN_NAME, f"there is no `{node.name}`", node.span, help_)
         return used
 
     def _recursion(self, uses: Mapping[str, list[tuple[str, Span]]]) -> None:
@@ -302,7 +307,10 @@ class _Names:
                     message = f"`{callee}` uses itself" + (": " + " -> ".join(ring) if len(ring) > 2 else "")
                     function = isinstance(self.module.env.names.get(callee), DefinedFunction)
                     self._say(
-                        "recursion", message, span, NO_RECURSION_OF_FUNCTIONS if function else NO_RECURSION
+                        codes.RECURSION,
+                        message,
+                        span,
+                        NO_RECURSION_OF_FUNCTIONS if function else NO_RECURSION,
                     )
                 elif callee in uses and callee not in done:
                     path.append(callee)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.source import Span
 
@@ -40,7 +41,7 @@ class Nesting:
                 else f"{'functions' if function else 'blocks'} are nested more than {DEEPEST} deep"
             )
             raise SpecError.of(
-                "recursion", message, span, help=NO_RECURSION_OF_FUNCTIONS if function else NO_RECURSION
+                codes.TOO_DEEP, message, span, help=NO_RECURSION_OF_FUNCTIONS if function else NO_RECURSION
             )
         self.around.append((what, span))
         self.deepest = max(self.deepest, self.depth)

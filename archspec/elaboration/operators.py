@@ -9,6 +9,7 @@ from typing import Any
 from archspec.elaboration.checks import LONGEST, items, number, short_enough, weigh, whole, within_reason
 from archspec.elaboration.functions import prod
 from archspec.elaboration.values import Tensor, is_layer, noun, same
+from archspec.ground import codes
 from archspec.ground.declared import Declared, same_always
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free
@@ -73,9 +74,9 @@ def arithmetic(sign: str, left: Any, right: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float | Free):
             raise _undefined(sign, left, right)
     if sign in ("/", "//", "%") and not isinstance(right, Free) and right == 0:
-        raise Mistake("division by zero", kind="value")
+        raise Mistake("division by zero", codes.DIVISION_BY_ZERO)
     if sign == "@":
-        raise Mistake("`@` multiplies two tensors", kind="type")
+        raise Mistake("`@` multiplies two tensors", codes.OPERANDS)
     if sign == "**" and type(left) is Declared:
         return within_reason(prod([left] * right))
     if sign == "**" or isinstance(left, Free | float) or isinstance(right, Free | float):
@@ -92,7 +93,7 @@ def _careful(sign: str, left: Any, right: Any) -> Any:
                     return prod([left] * right)
                 raise Mistake(
                     f"the exponent of a free size must be a whole number from 1 to {_LARGEST_POWER}",
-                    kind="free",
+                    codes.FREE_NUMBER,
                 )
             if abs(right) > 200 and abs(left) > 1:
                 raise OverflowError
@@ -100,14 +101,14 @@ def _careful(sign: str, left: Any, right: Any) -> Any:
             if isinstance(left, float) or isinstance(right, float) or sign == "/":
                 raise Mistake(
                     f"`{left} {sign} {right}` may not be a whole number, as a size must be",
-                    kind="free",
+                    codes.FREE_NUMBER,
                     help="use `//` where it divides evenly",
                 )
             if isinstance(left, int) and sign == "//":
                 return Free({(): left}) // right
         return within_reason(_ON_NUMBERS[sign](left, right))
     except (OverflowError, ZeroDivisionError):
-        raise Mistake("the result is not a finite number", kind="value") from None
+        raise Mistake("the result is not a finite number", codes.NOT_FINITE) from None
 
 
 def keeps_origins(sign: str, left: Any, right: Any) -> bool:
@@ -127,7 +128,9 @@ def _undefined(sign: str, left: Any, right: Any) -> Mistake:
         help_ = 'a number goes into a string in braces: `"block{i}"`'
     elif isinstance(left, Free) or isinstance(right, Free):
         help_ = "a size is a tensor as `(x -> Positions)[-1:] + 1`, counted along its axis"
-    return Mistake(f"`{sign}` is not defined between {noun(left)} and {noun(right)}", kind="type", help=help_)
+    return Mistake(
+        f"`{sign}` is not defined between {noun(left)} and {noun(right)}", codes.OPERANDS, help=help_
+    )
 
 
 # ------------------------------------------------------------------ tensors
@@ -138,7 +141,7 @@ OpCall = tuple[str, Mapping[str, Any]]  # an op's name and its arguments
 def between_tensors(sign: str) -> OpCall:
     """The op that an operator between two tensors is. Raises Mistake when there is none."""
     if sign not in _ON_TENSORS:
-        raise Mistake(f"`{sign}` is not defined between tensors", kind="type")
+        raise Mistake(f"`{sign}` is not defined between tensors", codes.OPERANDS)
     return _ON_TENSORS[sign], {}
 
 
@@ -158,7 +161,7 @@ def with_number(sign: str, left: Any, right: Any) -> list[OpCall]:
             return [("Scale", {"factor": value})]
         case "/" if forward:
             if value == 0:
-                raise Mistake("division by zero", kind="value")
+                raise Mistake("division by zero", codes.DIVISION_BY_ZERO)
             return [("Scale", {"factor": 1 / value})]
         case "/":
             return [("Power", {"exponent": -1}), ("Scale", {"factor": value})]
@@ -166,7 +169,7 @@ def with_number(sign: str, left: Any, right: Any) -> list[OpCall]:
             return [("Power", {"exponent": value})]
         case "//" | "%" if forward:
             return [(_ON_TENSORS[sign], {"number": value})]
-    raise Mistake(f"`{sign}` is not defined between a tensor and a number", kind="type")
+    raise Mistake(f"`{sign}` is not defined between a tensor and a number", codes.OPERANDS)
 
 
 # ------------------------------------------------------------------ comparisons
@@ -184,7 +187,7 @@ def comparison(sign: str, left: Any, right: Any) -> tuple[OpCall, tuple[Tensor, 
     if sign not in _COMPARISONS:
         raise Mistake(
             "the values of a tensor are not known when a spec is read",
-            kind="type",
+            codes.VALUES_OF_TENSOR,
             label=f"`{sign}` looks for a tensor",
             help="compare with each item: `x == 1 or x == 2` gives a tensor of truth values",
         )
@@ -196,13 +199,13 @@ def comparison(sign: str, left: Any, right: Any) -> tuple[OpCall, tuple[Tensor, 
         word = "x" if right == (sign == "==") else "not x"
         raise Mistake(
             f"`{sign}` is not defined between a tensor and a truth value",
-            kind="type",
+            codes.OPERANDS,
             help=f"a tensor of truth values is one already: write `{word}`" if sign in ("==", "!=") else "",
         )
     if isinstance(right, Free):
-        raise Mistake(f"a tensor cannot be compared with {right}, which is free", kind="free")
+        raise Mistake(f"a tensor cannot be compared with {right}, which is free", codes.FREE_NUMBER)
     if not isinstance(right, int | float):
-        raise Mistake(f"a tensor cannot be compared with {noun(right)}", kind="type")
+        raise Mistake(f"a tensor cannot be compared with {noun(right)}", codes.OPERANDS)
     return (_COMPARISONS[sign], {"number": right}), (left,)
 
 

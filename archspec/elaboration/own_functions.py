@@ -10,6 +10,7 @@ from archspec.elaboration.budget import NEW_CALL
 from archspec.elaboration.control import Control, Names
 from archspec.elaboration.handing import Handing
 from archspec.elaboration.values import DefinedFunction, Environment, describe, noun
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.source import Span
 
@@ -40,7 +41,7 @@ class OwnFunctions(Control[Names]):
                 raise ArgumentMistake(
                     argument,
                     f"a function cannot take {noun(value)}",
-                    kind="type",
+                    codes.ARGUMENT_TYPE,
                     help=f"give it sizes: `{name}(x.channels)`; what takes tensors is a block",
                 )
         self.parameters.check(function, given)
@@ -54,7 +55,7 @@ class OwnFunctions(Control[Names]):
             returned = self.run(function.definition.body, scope)
             if returned is None:
                 raise SpecError.of(
-                    "value",
+                    codes.NO_RETURN,
                     f"{name} returns nothing",
                     function.definition.span,
                     help="end it with `return`, in every branch that is taken",

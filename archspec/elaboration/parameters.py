@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.elaboration.arguments import ArgumentMistake, check_parameter, parameter_names, settled, takes
 from archspec.elaboration.binding import names_in, names_of_inputs
 from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.source import Span
 from archspec.syntax import tree as t
@@ -103,7 +104,7 @@ class Parameters:
             names = parameter_names(taker)
             message = f"{taker.name} needs {' and '.join(missing)}"
             raise SpecError.of(
-                "argument", message, span, help=takes(taker.name, names) if len(names) > 1 else ""
+                codes.MISSING_ARGUMENT, message, span, help=takes(taker.name, names) if len(names) > 1 else ""
             )
 
     def check(self, taker: BlockLayer | DefinedFunction, given: Mapping[str, Any]) -> None:

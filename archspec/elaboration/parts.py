@@ -7,6 +7,7 @@ from typing import Any
 
 from archspec.elaboration.checks import SIZE_NEEDED, whole
 from archspec.elaboration.values import Outputs, Tensor, noun
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.size import Free, Size
 from archspec.ground.tensor import Shape
@@ -17,7 +18,7 @@ def attribute_of(value: Any, name: str) -> Any:
     known = _attributes(value)
     if name not in known:
         help_ = suggest(name, known) or (f"it has {', '.join(known)}" if known else "")
-        raise Mistake(f"{noun(value)} has no `{name}`", kind="name", help=help_)
+        raise Mistake(f"{noun(value)} has no `{name}`", codes.UNKNOWN_PART, help=help_)
     return known[name]
 
 
@@ -49,20 +50,20 @@ def _facts(tensor: Tensor) -> dict[str, Any]:
 def item_of(value: Any, indices: list[Any]) -> Any:
     """An item of a list, tuple or string, or a slice of it. Raises Mistake when there is none."""
     if not isinstance(value, list | tuple | str):
-        raise Mistake(f"{noun(value)} cannot be indexed", kind="type")
+        raise Mistake(f"{noun(value)} cannot be indexed", codes.INDEXING)
     if len(indices) != 1:
-        raise Mistake(f"a list takes one index, not {len(indices)}", kind="type")
+        raise Mistake(f"a list takes one index, not {len(indices)}", codes.INDEXING)
     index = indices[0]
     if isinstance(index, slice):
         for bound in (index.start, index.stop, index.step):
             if bound is not None:
                 whole(bound, "a slice of a list")
         if index.step == 0:
-            raise Mistake("the step of a slice must not be 0", kind="value")
+            raise Mistake("the step of a slice must not be 0", codes.UNDEFINED)
         return tuple(value[index]) if isinstance(value, Outputs) else value[index]
     if not -len(value) <= index < len(value):
         raise Mistake(
-            f"index {index} is out of range", kind="value", label=f"{len(value)} items, counted from 0"
+            f"index {index} is out of range", codes.AXIS, label=f"{len(value)} items, counted from 0"
         )
     return value[index]
 
@@ -103,10 +104,10 @@ def _forwards(
     if isinstance(size, Free) or isinstance(index.start, Free) or isinstance(index.stop, Free):
         raise Mistake(
             "a slice with a negative step needs an axis of known size",
-            kind="free",
+            codes.FREE_NUMBER,
             help=f"{SIZE_NEEDED}, or reverse the whole axis: `[::-1]`",
         )
     taken = range(*index.indices(size))
     if not taken:
-        raise Mistake(f"the slice takes nothing of an axis of {size}", kind="shape")
+        raise Mistake(f"the slice takes nothing of an axis of {size}", codes.TOO_SMALL)
     return taken[-1], taken[0] + 1, -index.step

@@ -7,6 +7,7 @@ from typing import Any
 
 from archspec.elaboration.arguments import ArgumentMistake, build, by_position, takes
 from archspec.elaboration.values import describe
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.size import Free
 from archspec.op import Op
@@ -36,7 +37,9 @@ def unknown_to(callee: Callee, name: str, known: Iterable[str]) -> ArgumentMista
         help = f"PyTorch's `{name}` {here}"
     else:
         help = suggest(name, names) or takes(callee.__name__, names)
-    return ArgumentMistake(name, f"{callee.__name__} has no argument `{name}`", help=help)
+    return ArgumentMistake(
+        name, f"{callee.__name__} has no argument `{name}`", codes.UNKNOWN_ARGUMENT, help=help
+    )
 
 
 def _too_many(callee: Callee, bound: Mapping[str, Any], already: int, values: list[Any]) -> Mistake:
@@ -66,7 +69,9 @@ def _too_many(callee: Callee, bound: Mapping[str, Any], already: int, values: li
         message = f"{what} takes only {' and '.join(f'`{name}`' for name in names)} by position"
     else:
         message = f"{what} takes no arguments" + (" by position" if fields else "")
-    return Mistake(message, help="\n".join(ways) or (takes(what, fields) if fields else ""))
+    return Mistake(
+        message, codes.BY_POSITION, help="\n".join(ways) or (takes(what, fields) if fields else "")
+    )
 
 
 def _as_for_pytorch(callee: Callee, values: list[Any]) -> dict[str, Any] | None:

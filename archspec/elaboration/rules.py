@@ -10,6 +10,7 @@ from archspec.elaboration.defaults import Argument, Defaults, Start, Substitute
 from archspec.elaboration.handing import Handing
 from archspec.elaboration.mistakes import at
 from archspec.elaboration.values import BlockLayer, Environment, OpLayer, by_default, describe, is_layer, noun
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.source import Span
 from archspec.op import Op
@@ -38,17 +39,19 @@ def read_rules(statement: t.Defaults, machine: Machine, env: Environment) -> Def
             if op in substitutes:
                 label = f"first given at {substitutes[op].span.place}"
                 message = f"two layers stand for {op.__name__}"
-                raise SpecError.of("argument", message, rule.span, label=label)
+                raise SpecError.of(codes.ARGUMENT, message, rule.span, label=label)
             substitutes[op] = _substitute(value, rule)
             continue
         if not isinstance(value, OpLayer):
-            raise SpecError.of("type", f"expected an op, not {noun(value)}", rule.span, help=_help(value))
+            raise SpecError.of(
+                codes.NOT_A_RULE, f"expected an op, not {noun(value)}", rule.span, help=_help(value)
+            )
         own = arguments.setdefault(value.op, {})
         for name, given in _arguments(value, rule).items():
             if name in own:
                 message = f"`{name}` of {value.name} is given twice"
                 raise SpecError.of(
-                    "argument", message, given.span, label=f"first given at {own[name].span.place}"
+                    codes.ARGUMENT, message, given.span, label=f"first given at {own[name].span.place}"
                 )
             own[name] = given
     starts.reverse()  # of two that fit, the one below wins
@@ -63,7 +66,7 @@ def _replaced(name: t.Name, value: Any) -> type[Op]:
         "a block is replaced by an argument of those that apply it" if isinstance(value, BlockLayer) else ""
     )
     raise SpecError.of(
-        "type", f"layers can stand for an op, not for {describe(value)}", name.span, help=help_
+        codes.NOT_A_RULE, f"layers can stand for an op, not for {describe(value)}", name.span, help=help_
     )
 
 
@@ -71,17 +74,17 @@ def _substitute(value: Any, rule: t.Rule) -> Substitute:
     """The layer that stands for an op. Raises SpecError where it is none, or holds a tensor or a shared layer."""
     if not is_layer(value):
         message = f"expected a layer, not {noun(value)}"
-        raise SpecError.of("type", message, rule.value.span, help="`[]` stands for no layer at all")
+        raise SpecError.of(codes.NOT_A_RULE, message, rule.value.span, help="`[]` stands for no layer at all")
     if not Handing.of(value).empty:
         message = "a layer that stands for an op can be neither shared nor hold tensors"
-        raise SpecError.of("type", message, rule.value.span)
+        raise SpecError.of(codes.NOT_A_RULE, message, rule.value.span)
     return Substitute(value, rule.span)
 
 
 def _start(rule: t.Rule, names: str, value: Any) -> Start:
     if not _PATTERN.fullmatch(names) or len(names) > _LONGEST:
         raise SpecError.of(
-            "name",
+            codes.NO_WEIGHT,
             f"`{names}` names no weights",
             rule.span,
             help='write keys of the state_dict: `"head.bias"`, or `"*.bn3.weight"`, where `*` stands for any letters',
@@ -94,23 +97,23 @@ def _start(rule: t.Rule, names: str, value: Any) -> Start:
     if not isinstance(value, Initialiser):
         help_ = f'name the weight: `"{names}.weight"`' if isinstance(value, OpLayer) else ""
         message = f"weights start as an initialisation or a number, not {noun(value)}"
-        raise SpecError.of("type", message, rule.value.span, help=help_)
+        raise SpecError.of(codes.NOT_A_RULE, message, rule.value.span, help=help_)
     return Start(frozenset({names}), value, rule.span)
 
 
 def _arguments(layer: OpLayer, rule: t.Rule) -> dict[str, Argument]:
     """The arguments of a rule. Raises SpecError for those that cannot have a default."""
     if layer.options or not Handing.of(layer).empty:
-        raise SpecError.of("type", "a default cannot be a tensor", rule.span)
+        raise SpecError.of(codes.NOT_A_RULE, "a default cannot be a tensor", rule.span)
     if not layer.arguments:
         help_ = takes(layer.name, layer.op.model_fields)
-        raise SpecError.of("argument", f"this gives no argument of {layer.name}", rule.span, help=help_)
+        raise SpecError.of(codes.ARGUMENT, f"this gives no argument of {layer.name}", rule.span, help=help_)
     given = {}
     for name, value in layer.arguments.items():
         span = place(rule, name)
         if layer.op.model_fields[name].is_required():
             message = f"`{name}` of {layer.name} has no default that this could replace"
-            raise SpecError.of("argument", message, span, help="give it where the op is applied")
+            raise SpecError.of(codes.ARGUMENT, message, span, help="give it where the op is applied")
         given[name] = Argument(value, span)
     return given
 

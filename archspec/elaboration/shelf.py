@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archspec.elaboration.files import SUFFIX, read_file, shipped_specs
+from archspec.ground import codes
 from archspec.ground.errors import SpecError, suggest
 from archspec.syntax.tree import Definition, File, Input
 
@@ -70,7 +71,7 @@ def block_named(name: str) -> BlockEntry | None:
     if path != dotted:
         return None
     raise SpecError.of(
-        "name",
+        codes.UNKNOWN_PART,
         f"{head} has no block `{wanted}`",
         help=suggest(wanted, known) or f"it has {', '.join(known) or 'none'}",
     )

@@ -23,6 +23,7 @@ from archspec.elaboration.values import (
     plain,
 )
 from archspec.elaboration.weights import Weights
+from archspec.ground import codes
 from archspec.ground.bounds import require_name_of_size, wished
 from archspec.ground.errors import MOST_PROBLEMS, Mistake, SpecError
 from archspec.ground.names import require_free
@@ -32,6 +33,9 @@ from archspec.syntax import tree as t
 
 if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
+
+
+_HOPELESS = (codes.BUDGET, codes.TOO_LARGE, codes.TOO_DEEP, codes.RECURSION)
 
 
 class Statements(Control[Application]):
@@ -59,7 +63,7 @@ class Statements(Control[Application]):
                 help_ = f"apply it to none: `() -> {layer.name}`"
             least = f"at least {tensors(len(declared) - 1)}" if open_ else tensors(len(declared))
             message = f"{layer.name} takes {least}, not {len(inputs)}"
-            raise SpecError.of("shape", message, span, help=help_)
+            raise SpecError.of(codes.TENSORS, message, span, help=help_)
         self.parameters.require_all(layer, span)
 
     def run_block(
@@ -74,7 +78,7 @@ class Statements(Control[Application]):
         returned = self._run_body(application)
         if application.waiting:
             taken = len(application.inputs)
-            raise SpecError.of("shape", f"{layer.name} takes {tensors(taken)}, not {len(inputs)}", span)
+            raise SpecError.of(codes.TENSORS, f"{layer.name} takes {tensors(taken)}, not {len(inputs)}", span)
         return returned, application.ordered_arguments
 
     def _sized(self, layer: BlockLayer, inputs: tuple[Tensor, ...]) -> BlockLayer:
@@ -112,7 +116,7 @@ class Statements(Control[Application]):
         returned = self._run_body(application)
         if not application.inputs:
             raise SpecError.of(
-                "shape",
+                codes.NO_INPUT,
                 f"the model {layer.name} has no input",
                 span,
                 help="declare one, as in `input x: [3, 224, 224]`",
@@ -124,7 +128,7 @@ class Statements(Control[Application]):
         returned = self.run(definition.body, application)
         if returned is None:
             raise SpecError.of(
-                "syntax",
+                codes.NO_RETURN,
                 f"{application.layer.name} returns nothing",
                 definition.span,
                 help="end it with `return`, in every branch that is taken",
@@ -158,7 +162,7 @@ class Statements(Control[Application]):
                 self._keep(error)
                 self._poison(statement, scope)
             except RecursionError:
-                self._keep(SpecError.of("recursion", "this is nested too deeply", statement.span))
+                self._keep(SpecError.of(codes.TOO_DEEP, "this is nested too deeply", statement.span))
             else:
                 if returned is not None:
                     return returned
@@ -170,7 +174,7 @@ class Statements(Control[Application]):
         self.machine.problems += (
             replace(problem, trail=(*problem.trail, *around)) for problem in error.problems
         )
-        hopeless = any(problem.kind in ("budget", "recursion") for problem in error.problems)
+        hopeless = any(problem.code in _HOPELESS for problem in error.problems)
         if hopeless or len(self.machine.problems) > MOST_PROBLEMS:
             raise Stopped
 
@@ -215,11 +219,14 @@ class Statements(Control[Application]):
                     tensor = tensor if len(several) == 1 else value
                     help_ = "apply it: `x -> layer`" if is_layer(tensor) else ""
                     raise SpecError.of(
-                        "type", f"a block must return tensors, not {noun(tensor)}", output.span, help=help_
+                        codes.NOT_A_TENSOR,
+                        f"a block must return tensors, not {noun(tensor)}",
+                        output.span,
+                        help=help_,
                     )
             if output.name and len(several) != 1:
                 raise SpecError.of(
-                    "type", f"`{output.name}` names one tensor, not {len(several)}", output.span
+                    codes.OUTPUT_NAMES, f"`{output.name}` names one tensor, not {len(several)}", output.span
                 )
             tensors += several
             given = (
@@ -229,9 +236,11 @@ class Statements(Control[Application]):
             )
             names += given
         if not tensors:
-            raise SpecError.of("type", "a block must return at least one tensor", statement.span)
+            raise SpecError.of(codes.NOT_A_TENSOR, "a block must return at least one tensor", statement.span)
         if any(names) and (not all(names) or len(set(names)) < len(names)):
-            raise SpecError.of("name", "name all outputs, with distinct names, or none", statement.span)
+            raise SpecError.of(
+                codes.OUTPUT_NAMES, "name all outputs, with distinct names, or none", statement.span
+            )
         return Returned(Outputs(tensors, names))
 
     # -------------------------------------------------------------- defaults
@@ -242,7 +251,7 @@ class Statements(Control[Application]):
             first = f"first given at {frame.stated.place}" if frame.stated else ""
             message = "a block states its defaults once" if first else "defaults stand above the first step"
             help_ = "put all rules in one" if first else "they hold for all steps and weights of the block"
-            raise SpecError.of("syntax", message, statement.span, label=first, help=help_)
+            raise SpecError.of(codes.STATED_TWICE, message, statement.span, label=first, help=help_)
         frame.stated = statement.span
         frame.defaults = frame.defaults.within(read_rules(statement, self.machine, env))
 
@@ -272,7 +281,7 @@ class Statements(Control[Application]):
         names = names or USUAL_NAMES.get(spatial, ())
         if not 1 <= len(names) <= spatial:
             raise SpecError.of(
-                "free",
+                codes.FREE_INPUT,
                 f"`{first.name}` of {layer.name} has {spatial} sizes behind the first that could be free"
                 + (f", not {len(names)}" if names else ""),
                 first.span,
@@ -284,7 +293,7 @@ class Statements(Control[Application]):
         for (part, index), name in zip(places[-len(names) :], names, strict=True):
             if not isinstance(part, t.Name | t.RestSizes) or part.name not in parameters:
                 raise SpecError.of(
-                    "free",
+                    codes.FREE_INPUT,
                     f"no parameter of {layer.name} says this size of `{first.name}`, so it cannot be freed",
                     part.span,
                     help="write `free H` there, or make it a parameter",
@@ -301,7 +310,9 @@ class Statements(Control[Application]):
     def _shared(self, statement: t.Shared, env: Environment) -> None:
         layer = self.evaluator.evaluate(statement.value, env)
         if not is_layer(layer):
-            raise SpecError.of("type", f"only a layer can be shared, not {noun(layer)}", statement.value.span)
+            raise SpecError.of(
+                codes.NOT_A_LAYER, f"only a layer can be shared, not {noun(layer)}", statement.value.span
+            )
         name = self.evaluator.label(statement.label, env) if statement.label else statement.name
         with at(statement.span):
             require_free(name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from archspec.elaboration.made import Made
 from archspec.elaboration.values import InnerPart, Outputs, Tensor
 from archspec.graph import Call, Function, Ref, Step
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, suggest
 
 if TYPE_CHECKING:
@@ -30,15 +31,15 @@ def inner_value(builder: Builder, tensor: Tensor, path: str) -> Tensor | Outputs
     if made is None or place is None or not isinstance(step, Call):
         raise Mistake(
             "only a block that was applied in the same block has steps to look into",
-            kind="name",
+            codes.CLOSED,
             help="give the value that you need a name where it is made, and return it",
         )
     if step.times > 1:
         raise Mistake(
-            f"the steps of a row of {step.times} layers can be reached if the list has a name", kind="name"
+            f"the steps of a row of {step.times} layers can be reached if the list has a name", codes.CLOSED
         )
     if step.is_use or step.layers:
-        raise Mistake("the steps of a shared layer cannot be looked into", kind="name")
+        raise Mistake("the steps of a shared layer cannot be looked into", codes.CLOSED)
     found = _at(builder, step.function, made.inside, path)
     if found is None:
         return _part(builder, step, path, tensor)
@@ -81,7 +82,7 @@ def _part(builder: Builder, step: Call, path: str, tensor: Tensor) -> InnerPart:
     where = f"{step.name}.{within}".rstrip(".")
     raise Mistake(
         f"`{where}` has no step `{rest}`",
-        kind="name",
+        codes.UNKNOWN_PART,
         help=near or "its steps are " + ", ".join(f"`{name}`" for name in names[:20]),
     )
 

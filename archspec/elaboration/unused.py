@@ -10,6 +10,7 @@ from typing import NamedTuple
 from archspec.elaboration.binding import bound_by, names_in
 from archspec.elaboration.functions import FUNCTIONS
 from archspec.elaboration.vocabulary import CONSTANTS
+from archspec.ground import codes
 from archspec.ground.errors import Problem
 from archspec.ground.source import Span
 from archspec.op import Op, family
@@ -50,7 +51,13 @@ def findings(file: t.File) -> tuple[Finding, ...]:
         match statement:
             case t.Import(names=names):
                 found += (
-                    _unused("import", f"nothing uses the import `{name.alias}`", name.span, name, name.alias)
+                    _unused(
+                        codes.UNUSED_IMPORT,
+                        f"nothing uses the import `{name.alias}`",
+                        name.span,
+                        name,
+                        name.alias,
+                    )
                     for name in names
                     if name.alias not in used
                 )
@@ -97,16 +104,29 @@ def _unused_in(node: t.Tree, names: list[str]) -> Iterator[Finding]:
         listed = f"any of {len(names)} names"
     match node:
         case t.Parameter():
-            yield _unused("parameter", f"nothing uses the parameter {listed}", _of_name(node, names[0]), node)
+            yield _unused(
+                codes.UNUSED_PARAMETER, f"nothing uses the parameter {listed}", _of_name(node, names[0]), node
+            )
         case t.Input():
-            yield _unused("input", f"nothing uses the input {listed}", _of_name(node, names[0]), node)
+            yield _unused(
+                codes.UNUSED_INPUT, f"nothing uses the input {listed}", _of_name(node, names[0]), node
+            )
         case t.Own(kind=kind):
-            yield _unused("value", f"nothing uses the {kind} {listed}", _of_name(node, names[0]), node)
+            yield _unused(
+                codes.UNUSED_VALUE, f"nothing uses the {kind} {listed}", _of_name(node, names[0]), node
+            )
         case t.Shared():
-            yield _unused("value", f"nothing uses the shared layer {listed}", _of_name(node, names[0]), node)
+            yield _unused(
+                codes.UNUSED_VALUE, f"nothing uses the shared layer {listed}", _of_name(node, names[0]), node
+            )
         case t.Assign(target=target, value=value):
             makes_steps = any(isinstance(part, t.Chain) for part in (value, *value.below()))
-            yield _unused("step" if makes_steps else "value", f"nothing uses {listed}", target.span, node)
+            yield _unused(
+                codes.UNUSED_STEP if makes_steps else codes.UNUSED_VALUE,
+                f"nothing uses {listed}",
+                target.span,
+                node,
+            )
 
 
 def _defaults_to_its_name(node: t.Tree) -> bool:
@@ -163,19 +183,16 @@ def _of_name(node: t.Tree, name: str) -> Span:
 
 
 def _hidden(name: str, span: Span, meaning: str, node: t.Tree) -> Finding:
-    return Finding(_warning("hidden-name", f"`{name}` hides {meaning}", span, "give it another name"), node)
-
-
-def _unused(what: str, message: str, span: Span, node: t.Tree, exported: str = "") -> Finding:
-    return Finding(unused(what, message, span), node, exported)
-
-
-def unused(what: str, message: str, span: Span) -> Problem:
-    """The warning that nothing uses a `step`, a `value` ..."""
-    return _warning(f"unused-{what}", message, span, "use it or remove it")
-
-
-def _warning(kind: str, message: str, span: Span, fix: str) -> Problem:
-    return Problem(
-        kind, message, span, help=f"{fix}, or say why it stays: `# allow {kind}: ...`", level="warning"
+    return Finding(
+        warning(codes.HIDDEN_NAME, f"`{name}` hides {meaning}", span, "give it another name"), node
     )
+
+
+def _unused(code: str, message: str, span: Span, node: t.Tree, exported: str = "") -> Finding:
+    return Finding(warning(code, message, span), node, exported)
+
+
+def warning(code: str, message: str, span: Span, mend: str = "use it or remove it") -> Problem:
+    """The warning of that code, which says how to mend it, and how to allow it."""
+    help = f"{mend}, or say why it stays: `# allow {codes.NAMES[code]}: ...`"
+    return Problem(code, message, span, help=help)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from archspec.graph import Ref
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import Declared, number
 from archspec.ground.errors import Mistake
@@ -317,7 +318,7 @@ def by_default(init: type[Initialiser]) -> Initialiser:
     """The initialisation without arguments. Raises Mistake when it needs some."""
     needed = [f"`{name}`" for name, field in init.model_fields.items() if field.is_required()]
     if needed:
-        raise Mistake(f"{init.__name__} needs {' and '.join(needed)}")
+        raise Mistake(f"{init.__name__} needs {' and '.join(needed)}", codes.MISSING_ARGUMENT)
     return init()
 
 
@@ -328,7 +329,7 @@ def same(left: Any, right: Any) -> bool:
             return False
         raise Mistake(
             "the values of a tensor are not known when a spec is read",
-            kind="type",
+            codes.VALUES_OF_TENSOR,
             help="compare tensors one by one: `a == b` gives a tensor of truth values",
         )
     if isinstance(left, bool) != isinstance(right, bool):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.elaboration.checks import SIZE_NEEDED
 from archspec.elaboration.mistakes import at
 from archspec.elaboration.values import Environment, by_default, describe, frozen, noun
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.size import Free
 from archspec.ground.tensor import dtype, is_real
@@ -45,11 +46,14 @@ class Weights:
             size = self.origins.spent(given, part.span)
             if isinstance(size, Free):
                 raise SpecError.of(
-                    "free", f"a weight's size must be known, but {size} is free", part.span, help=SIZE_NEEDED
+                    codes.FREE_NUMBER,
+                    f"a weight's size must be known, but {size} is free",
+                    part.span,
+                    help=SIZE_NEEDED,
                 )
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise SpecError.of(
-                    "shape",
+                    codes.SIZE,
                     f"a weight's size must be a positive whole number, not {describe(size)}",
                     part.span,
                 )
@@ -58,7 +62,7 @@ class Weights:
         trainable = statement.kind == "weight"
         if trainable and not is_real(dtype_):
             raise SpecError.of(
-                "dtype",
+                codes.NOT_TRAINABLE,
                 f"{dtype_} cannot be trained",
                 statement.span,
                 help="declare a `buffer` or a `constant`",
@@ -98,7 +102,7 @@ def _start(value: Any, shape: tuple[int, ...]) -> Init:
         return values(listed=flat)
     raise Mistake(
         f"the initial value of a weight must be an initialisation, a number or a list, not {noun(value)}",
-        kind="type",
+        codes.NOT_A_NUMBER,
         help="`zeros`, `ones`, `normal(0.02)`, `trunc_normal(0.02)`, `kaiming_normal`, `xavier_uniform` ...",
     )
 
@@ -106,11 +110,11 @@ def _start(value: Any, shape: tuple[int, ...]) -> Init:
 def _flat(value: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     if not shape:
         if isinstance(value, tuple):
-            raise Mistake("the list of values is nested deeper than the shape", kind="shape")
+            raise Mistake("the list of values is nested deeper than the shape", codes.WEIGHT_SHAPE)
         if not isinstance(value, int | float):
-            raise Mistake(f"a weight holds numbers, not {noun(value)}", kind="type")
+            raise Mistake(f"a weight holds numbers, not {noun(value)}", codes.NOT_A_NUMBER)
         return (value,)
     if not isinstance(value, tuple) or len(value) != shape[0]:
         found = len(value) if isinstance(value, tuple) else noun(value)
-        raise Mistake(f"expected a list of {shape[0]} values, got {found}", kind="shape")
+        raise Mistake(f"expected a list of {shape[0]} values, got {found}", codes.WEIGHT_SHAPE)
     return tuple(leaf for item in value for leaf in _flat(item, shape[1:]))

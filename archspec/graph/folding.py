@@ -13,6 +13,7 @@ from archspec.graph.function import Apply, Call, Function, Step
 from archspec.graph.graph import DEEPEST_SCOPE, Graph
 from archspec.graph.records import Ref
 from archspec.graph.rewriting import moved
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import first_use
 from archspec.ground.tensor import TensorType
@@ -42,19 +43,19 @@ def fold(
             functions=tuple(folding.functions), returns=tuple(output.name for output in outputs)
         )
         if any(output.type != types[output.value] for output in outputs):
-            raise Mistake("an output does not have the type of its value")
+            raise Mistake("an output does not have the type of its value", codes.GRAPH)
         if scopes[0].outputs != tuple(output.value for output in outputs):
-            raise Mistake("the outputs of the graph differ from those of the model's scope")
+            raise Mistake("the outputs of the graph differ from those of the model's scope", codes.GRAPH)
         _require_same(folded.flat, Flat(tuple(nodes), tuple(scopes), dict(weights or folded.flat.weights)))
     except Mistake as mistake:
-        raise SpecError.of("graph", f"invalid graph: {mistake.message}", help=mistake.help) from None
+        raise SpecError.of(codes.GRAPH, f"invalid graph: {mistake.message}", help=mistake.help) from None
     except RecursionError:
-        raise SpecError.of("graph", "invalid graph: nested too deeply") from None
+        raise SpecError.of(codes.GRAPH, "invalid graph: nested too deeply") from None
     except KeyError as missing:
         message = f"invalid graph: `{missing.args[0]}` is used before it is defined"
-        raise SpecError.of("graph", message) from missing
+        raise SpecError.of(codes.GRAPH, message) from missing
     except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError) as error:
-        raise SpecError.of("graph", f"invalid graph: {type(error).__name__}: {error}") from error
+        raise SpecError.of(codes.GRAPH, f"invalid graph: {type(error).__name__}: {error}") from error
     return folded
 
 
@@ -62,16 +63,16 @@ def _require_same(made: Flat, given: Flat) -> None:
     """Raise Mistake unless flattening the functions gives back what was folded."""
     for ours, theirs in zip(made.nodes, given.nodes, strict=True):
         if ours != theirs:
-            raise Mistake(f"step `{theirs.name}` ({theirs.location}) does not fit its block")
+            raise Mistake(f"step `{theirs.name}` ({theirs.location}) does not fit its block", codes.GRAPH)
     for scope, other in zip(made.scopes, given.scopes, strict=True):
         if scope != other:
-            raise Mistake(f"scope `{other.name}` ({other.location}) does not fit its block")
+            raise Mistake(f"scope `{other.name}` ({other.location}) does not fit its block", codes.GRAPH)
     for name in made.weights.keys() ^ given.weights.keys():
         wrong = "is missing" if name in made.weights else "belongs to no step"
-        raise Mistake(f"weight `{name}` {wrong}")
+        raise Mistake(f"weight `{name}` {wrong}", codes.GRAPH)
     for name, weight in made.weights.items():
         if given.weights[name] != weight:
-            raise Mistake(f"weight `{name}` differs from what its step declares")
+            raise Mistake(f"weight `{name}` differs from what its step declares", codes.GRAPH)
 
 
 @dataclass
@@ -137,7 +138,7 @@ class _Folding:
             if base.startswith(prefix) and "@" not in base.removeprefix(prefix):
                 return owner, base.removeprefix(prefix)
             owner = self.scopes[owner].parent
-        raise Mistake(f"the name `{name}` starts with that of no scope around it")
+        raise Mistake(f"the name `{name}` starts with that of no scope around it", codes.GRAPH)
 
     def tied(self, node: Node, op: Tied) -> tuple[SharedLayer, str]:
         """The layer whose weight a step reads, and the weight's key."""
@@ -153,14 +154,14 @@ class _Folding:
                         return (owner, name), ".".join(parts[count:])
                 break
             owner = self.scopes[owner].parent
-        raise Mistake(f"`{node.name}` reads `{op.target}`, which is in no scope around it")
+        raise Mistake(f"`{node.name}` reads `{op.target}`, which is in no scope around it", codes.GRAPH)
 
     # -------------------------------------------------------------- functions
 
     def function(self, scope: int, depth: int = 0) -> tuple[int, list[Ref], list[SharedLayer], list[Ref]]:
         """The function of a scope, as an index; what it takes, the layers handed to it, and what it gives."""
         if depth > DEEPEST_SCOPE:
-            raise Mistake(f"scopes are nested more than {DEEPEST_SCOPE} deep")
+            raise Mistake(f"scopes are nested more than {DEEPEST_SCOPE} deep", codes.GRAPH)
         record = self.scopes[scope]
         open_ = _Open(scope)
         for ref in record.inputs:
@@ -212,7 +213,7 @@ class _Folding:
 
     def type(self, ref: Ref) -> TensorType:
         if ref not in self.types:
-            raise Mistake(f"a step takes `{ref}`, which is not defined before it")
+            raise Mistake(f"a step takes `{ref}`, which is not defined before it", codes.GRAPH)
         return self.types[ref]
 
     def apply(self, open_: _Open, node: Node) -> None:
@@ -270,7 +271,7 @@ class _Folding:
         if layer is None or is_tie:
             local = self.local(open_.scope, full)
             if local is None:
-                raise Mistake(f"step `{full}` is named as if in another scope")
+                raise Mistake(f"step `{full}` is named as if in another scope", codes.GRAPH)
             return local
         open_.uses[layer] = uses = open_.uses.get(layer, 0) + 1
         return _use(layer, uses)
@@ -345,13 +346,15 @@ def _members(nodes: Sequence[Node], scopes: Sequence[Scope]) -> list[list[Member
         while opened <= scope:
             parent = scopes[opened].parent
             if parent is None or not 0 <= parent < opened:
-                raise Mistake(f"the parent of scope `{scopes[opened].name}` is not an earlier scope")
+                raise Mistake(
+                    f"the parent of scope `{scopes[opened].name}` is not an earlier scope", codes.GRAPH
+                )
             members[parent].append(opened)
             opened += 1
 
     for node in nodes:
         if not 0 <= node.scope < len(scopes):
-            raise Mistake(f"step `{node.name}` is in no scope")
+            raise Mistake(f"step `{node.name}` is in no scope", codes.GRAPH)
         open_up_to(node.scope)
         members[node.scope].append(node)
     open_up_to(len(scopes) - 1)

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from archspec.graph.function import Apply, Call, Function, Step, first_use
 from archspec.graph.records import Claim, Input, Record, Ref, Several
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.guarding import at_step
 from archspec.ground.source import Location
@@ -185,7 +186,7 @@ class Graph(Record):
         steps = sum(len(function.steps) for function in self.functions)
         if self.functions and self.sizes[-1] > max(MOST_NODES, steps):
             raise SpecError.of(
-                "budget",
+                codes.TOO_LARGE,
                 f"{self.name} has {self.sizes[-1]:,} nodes, more than the {MOST_NODES:,} that can be listed",
                 help="counts such as its parameters do not list nodes, and still work",
             )

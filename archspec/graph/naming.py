@@ -5,6 +5,7 @@ from __future__ import annotations
 from archspec.graph.function import Call, Function, Step
 from archspec.graph.graph import Graph
 from archspec.graph.held import named
+from archspec.ground import codes
 from archspec.ground.errors import SpecError, suggest
 from archspec.ground.names import first_use
 
@@ -23,13 +24,15 @@ def find(graph: Graph, path: str) -> tuple[Function, Step]:
             known += [name for name in function.layers if name]
             around = whole[: len(whole) - len(rest)].rstrip(".")
             where = f"`{around}` has" if around else f"{graph.name} has"
-            raise SpecError.of("name", f"{where} no step `{rest}`", help=suggest(rest, known))
+            raise SpecError.of(codes.UNKNOWN_PART, f"{where} no step `{rest}`", help=suggest(rest, known))
         home, step, length = found
         if length == len(rest):
             return home, step
         rest = rest[length + 1 :]
         if not isinstance(step, Call):
-            raise SpecError.of("name", f"`{path}`: `{step.name}` is a single op, which contains no steps")
+            raise SpecError.of(
+                codes.UNKNOWN_PART, f"`{path}`: `{step.name}` is a single op, which contains no steps"
+            )
         index = step.function
 
 
@@ -38,4 +41,4 @@ def _require_use(graph: Graph, path: str) -> None:
     names = {scope.name for scope in graph.scopes} | {node.name for node in graph.nodes}
     if path not in names:
         uses = [name for name in names if first_use(name) == first_use(path)]
-        raise SpecError.of("name", f"{graph.name} has no step `{path}`", help=suggest(path, uses))
+        raise SpecError.of(codes.UNKNOWN_PART, f"{graph.name} has no step `{path}`", help=suggest(path, uses))

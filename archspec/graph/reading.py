@@ -8,6 +8,7 @@ from archspec.graph.flat import Node, Output, Scope
 from archspec.graph.folding import fold
 from archspec.graph.graph import FORMAT, Graph
 from archspec.graph.records import AnyOp, Claim, Input, Record, Several, Value
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.source import Location
 from archspec.ground.tensor import TensorType
@@ -25,9 +26,9 @@ def from_json(text: str | bytes) -> Graph:
     except ValidationError as error:
         raise _not_a_graph(error) from None
     except RecursionError:
-        raise SpecError.of("graph", "not a graph written by archspec: nested too deeply") from None
+        raise SpecError.of(codes.NOT_A_GRAPH, "not a graph written by archspec: nested too deeply") from None
     except (UnicodeError, TypeError) as error:
-        raise SpecError.of("graph", f"not a graph written by archspec: {error}") from None
+        raise SpecError.of(codes.NOT_A_GRAPH, f"not a graph written by archspec: {error}") from None
     return graph.validated()
 
 
@@ -52,8 +53,8 @@ def _not_a_graph(error: ValidationError) -> SpecError:
     detail, cause = told(error)
     if isinstance(cause, Mistake):
         help_ = cause.help or "if it is an op of your own, import the file that defines it first"
-        return SpecError.of("graph", f"cannot read the graph: {cause.message}", help=help_)
-    return SpecError.of("graph", f"not a graph written by archspec: {detail}")
+        return SpecError.of(codes.NOT_A_GRAPH, f"cannot read the graph: {cause.message}", help=help_)
+    return SpecError.of(codes.NOT_A_GRAPH, f"not a graph written by archspec: {detail}")
 
 
 def told(error: ValidationError) -> tuple[str, object]:
@@ -118,7 +119,7 @@ class _First(Record):
     def graph(self) -> Graph:
         """The same network as functions. Raises SpecError when the flat view is inconsistent."""
         if not self.scopes:
-            raise SpecError.of("graph", "invalid graph: no scopes")
+            raise SpecError.of(codes.GRAPH, "invalid graph: no scopes")
         around = Graph.unchecked(
             format=FORMAT,
             name=self.name,

@@ -9,6 +9,7 @@ from math import isfinite
 from pydantic import BaseModel
 
 from archspec.graph.records import Claim, Input, Use
+from archspec.ground import codes
 from archspec.ground.bounds import linear, require_place
 from archspec.ground.errors import Mistake
 from archspec.ground.names import is_name
@@ -153,4 +154,4 @@ def require_number(number: object) -> None:
 
 def wrong(message: str, *, help: str = "") -> Mistake:
     """The mistake of an invalid graph."""
-    return Mistake(message, kind="graph", help=help)
+    return Mistake(message, codes.GRAPH, help=help)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from archspec.graph.function import Apply, Call, Function, Step
 from archspec.graph.graph import Graph
 from archspec.graph.records import Ref
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.tensor import TensorType
 from archspec.op import Op
@@ -104,7 +105,7 @@ class _Rewriting:
             return
         if not replaced and len(step.operands) != 1:
             raise SpecError.of(
-                "graph",
+                codes.REWRITING,
                 f"`{step.name}` ({step.location}) cannot be cut: it takes {len(step.operands)} values",
                 help="only the input of a step that takes one can take its place; put another step there",
             )
@@ -119,11 +120,11 @@ class _Rewriting:
             made, _ = infer(step.op, inputs, options)
         except KeyError as missing:
             raise SpecError.of(
-                "graph", f"`{step.name}` takes `{missing.args[0]}`, which is not defined before it"
+                codes.REWRITING, f"`{step.name}` takes `{missing.args[0]}`, which is not defined before it"
             ) from None
         except Mistake as mistake:
             message = f"`{step.name}` ({step.location}): {mistake.message}"
-            raise SpecError.of(mistake.kind, message, help=mistake.help) from mistake.__cause__
+            raise SpecError.of(mistake.code, message, help=mistake.help) from mistake.__cause__
         return step if made == step.types else step.with_changes(types=made)
 
 
@@ -131,13 +132,14 @@ def _require_steps(replaced: object, step: Apply) -> None:
     """SpecError unless they are steps that can stand in the place of one."""
     if not isinstance(replaced, list | tuple) or not all(type(made) is Apply for made in replaced):
         raise SpecError.of(
-            "argument",
+            codes.REWRITING,
             f"what stands in the place of `{step.name}` is None or a list of steps, not {replaced!r:.200}",
         )
     for made in replaced:
         if not isinstance(made.op, Op):
             raise SpecError.of(
-                "argument", f"`{made.name}` applies {made.op!r:.200}, which is not an op with its arguments"
+                codes.REWRITING,
+                f"`{made.name}` applies {made.op!r:.200}, which is not an op with its arguments",
             )
 
 

@@ -29,6 +29,7 @@ from archspec.graph.requirements import (
     wrong,
 )
 from archspec.graph.sharing import Sharing
+from archspec.ground import codes
 from archspec.ground.bounds import require_place
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.names import LONGEST_NAME, is_full_name, is_label, require_free
@@ -48,12 +49,12 @@ def validate(graph: Graph) -> None:
     try:
         _Validation(graph).run()
     except Mistake as mistake:
-        raise SpecError.of("graph", f"invalid graph: {mistake.message}", help=mistake.help) from None
+        raise SpecError.of(codes.GRAPH, f"invalid graph: {mistake.message}", help=mistake.help) from None
     except RecursionError:
-        raise SpecError.of("graph", "invalid graph: nested too deeply") from None
+        raise SpecError.of(codes.GRAPH, "invalid graph: nested too deeply") from None
     except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError) as error:
         # Objects made without pydantic's validation can hold anything.
-        raise SpecError.of("graph", f"invalid graph: {type(error).__name__}: {error}") from error
+        raise SpecError.of(codes.GRAPH, f"invalid graph: {type(error).__name__}: {error}") from error
 
 
 class _Validation:
@@ -76,7 +77,9 @@ class _Validation:
             self.place(part.location)
             yield
         except Mistake as mistake:
-            raise Mistake(f"{what} ({part.location}): {mistake.message}", help=mistake.help) from None
+            raise Mistake(
+                f"{what} ({part.location}): {mistake.message}", codes.GRAPH, help=mistake.help
+            ) from None
 
     def place(self, location: Location) -> None:
         if location not in self.locations:
@@ -92,7 +95,7 @@ class _Validation:
                 self.function(index, function)
             except Mistake as mistake:
                 called = f"function {index} ({function.block or 'a list'})"
-                raise Mistake(f"{called}: {mistake.message}", help=mistake.help) from None
+                raise Mistake(f"{called}: {mistake.message}", codes.GRAPH, help=mistake.help) from None
         for index in range(len(self.graph.functions)):
             self.sharing.finish(index)
         self.model()

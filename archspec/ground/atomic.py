@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.regular import kind_of
 
@@ -74,7 +75,7 @@ def require_writable(path: Path, *, sources: Iterable[Path] = ()) -> Path:
         if target.suffix == _SOURCE != path.suffix:
             raise _unwritable(path, f"it is a link to the spec `{target}`", "write to another file")
     except ValueError:
-        raise SpecError.of("file", "a path cannot contain a NUL character") from None
+        raise SpecError.of(codes.UNWRITABLE, "a path cannot contain a NUL character") from None
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
     return target
@@ -117,4 +118,4 @@ def _same(source: Path, found: os.stat_result) -> bool:
 
 
 def _unwritable(path: Path, why: str, help: str = "") -> SpecError:
-    return SpecError.of("file", f"`{path}` cannot be written: {why}", help=help)
+    return SpecError.of(codes.UNWRITABLE, f"`{path}` cannot be written: {why}", help=help)

@@ -12,6 +12,7 @@ from itertools import product
 from math import ceil, comb, lcm, prod
 from typing import cast
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.size import QUOTIENTS, Free, Monomial, Size
 
@@ -53,7 +54,7 @@ class Assumption:
     def size(self) -> Size:
         """The size under the assumption, as a polynomial of a name that stands for any number from 1."""
         if self.most is not None and self.most // self.multiple <= self.before:
-            raise Mistake(f"no size is what is assumed: {self}", kind="free")
+            raise Mistake(f"no size is what is assumed: {self}", codes.FREE_ASSUMPTION)
         name = self.name
         if (self.multiple, self.before) != (1, 0):
             name += f"_{self.multiple}" + f"_{self.before}" * (self.before > 0)
@@ -149,7 +150,7 @@ def require_name_of_size(name: str) -> None:
     if assumed_of(name).name != name:
         raise Mistake(
             f"a free size cannot be named `{name}`",
-            kind="name",
+            codes.NOT_A_NAME,
             help=f"such names are those of sizes of which something is assumed; write `{name.replace('_', '')}`",
         )
 
@@ -235,7 +236,7 @@ def undecided(
         assumption = replace(denied, exact=False)
     return Mistake(
         f"`{question}` depends on the value of a free size",
-        kind="free",
+        codes.FREE_QUESTION,
         label=where,
         help=_advice(assumption)
         or "the answer must be the same for every value of at least 1; give the input a size there, or leave the question out",
@@ -257,11 +258,11 @@ def require_least(size: Size, least: int, wrong: str, *, help: str = "") -> None
     if lowest is not None and lowest >= least:
         return
     if isinstance(size, int):
-        raise Mistake(wrong, kind="shape", help=help)
+        raise Mistake(wrong, codes.TOO_SMALL, help=help)
     where = _example(size, lambda value: value < least) or "its free sizes have some of their values"
     raise Mistake(
         f"{wrong} where {where}",
-        kind="free",
+        codes.FREE_QUESTION,
         help=_advice(_bound(size, lambda made: _at_least(made, least)))
         or "it must hold for every value of at least 1: give the input a size there, or Pad first",
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 from unicodedata import combining, east_asian_width
 
 import archspec.namesake  # noqa: F401  (nearly every module imports this one)
+from archspec.ground import codes
 from archspec.ground.source import Span
 
 MOST_PROBLEMS = 20
@@ -16,40 +17,94 @@ MOST_PROBLEMS = 20
 class Mistake(ValueError):  # noqa: N818  (an error only once it has a place)
     """Something is wrong, as found by a rule that does not know where it is applied.
 
-    `kind` is one word (`shape`, `argument`, `name` ...), `label` what stands beside the underline,
-    `help` the fix. Whoever knows the place turns it into a `Problem`.
+    `code` is one of those in `archspec.ground.codes`, `label` what stands beside the underline, `help` how to mend it.
+    `instead` is what to write in the place of what is underlined, where that is sure. Whoever knows the place turns it
+    into a `Problem`.
     """
 
-    def __init__(self, message: str, *, kind: str = "argument", label: str = "", help: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        code: str = codes.ARGUMENT,
+        *,
+        label: str = "",
+        help: str = "",
+        instead: str | None = None,
+        places: Places = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
-        self.kind = kind
+        self.code = code
         self.label = label
         self.help = help
+        self.instead = instead
+        self.places = places
+
+    @property
+    def kind(self) -> str:
+        """What sort of thing is wrong, in a word: `shape`, `argument`, `name` ..."""
+        return codes.kind_of(self.code)
 
     def at(self, span: Span | None) -> SpecError:
         """The same mistake with its place."""
-        return SpecError([Problem(self.kind, self.message, span, self.label, self.help)])
+        fix = replaced(span, self.instead) if span is not None and self.instead is not None else None
+        problem = Problem(self.code, self.message, span, self.label, self.help, places=self.places, fix=fix)
+        return SpecError([problem])
+
+
+class Edit(NamedTuple):
+    """Some text of a source, replaced by other text; an empty span is where something is inserted."""
+
+    span: Span
+    text: str
+
+
+class Fix(NamedTuple):
+    """What mends a problem for sure, as a program can apply it: in a few words, and as edits that do not overlap."""
+
+    title: str
+    edits: tuple[Edit, ...]
+
+
+def replaced(span: Span, text: str) -> Fix:
+    """The fix that writes a text in the place of another."""
+    return Fix(f"write `{text}`" if text else f"remove `{span.text}`", (Edit(span, text),))
+
+
+Places = tuple[tuple[str, Span], ...]
+"""Texts beside places: what each has to do with a problem, or the blocks that led there."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong: what, where, the blocks that led there (innermost first), and the fix.
+    """One thing wrong: its code, what and where, the blocks that led there (innermost first), and how to mend it.
 
-    `level` is "error", or "warning" for what is right but hardly meant; `kind` is then one of `WARNINGS`.
+    `places` are others that have to do with it, with what stands there; `fix` is the edit that mends it, where one is sure.
+    `level` is "error", or "warning" for what is right but hardly meant.
     """
 
-    kind: str
+    code: str
     message: str
     span: Span | None = None
     label: str = ""
     help: str = ""
-    trail: tuple[tuple[str, Span], ...] = field(default=())
-    level: Literal["error", "warning"] = "error"
+    trail: Places = ()
+    places: Places = ()
+    fix: Fix | None = None
+
+    @property
+    def level(self) -> Literal["error", "warning"]:
+        """Whether it is wrong, or only hardly meant."""
+        return "warning" if self.code.startswith("W") else "error"
+
+    @property
+    def kind(self) -> str:
+        """What sort of thing is wrong, in a word (`shape`, `name` ...); of a warning, the name by which it is allowed."""
+        return codes.kind_of(self.code)
 
     def render(self) -> str:
         """The problem as a person reads it: message, place, underlined line, trail and help."""
-        lines = [f"{self.level}[{self.kind}]: {_printable(self.message)}"]
+        lines = [f"{self.level}[{self.code}]: {_printable(self.message)}"]
         margin = " "
         if self.span is not None:
             number, column = self.span.source.position(self.span.start)
@@ -64,6 +119,7 @@ class Problem:
                 f"{number} | {before}{marked}{after}".rstrip(),
                 f"{margin} | {underline} {_printable(self.label)}".rstrip(),
             ]
+        beside = [f"{_printable(span.place)}: {_printable(text)}" for text, span in self.places]
         notes = [f"in {_printable(text)}, called at {_printable(span.place)}" for text, span in self.trail]
         if len(notes) > _LONGEST_TRAIL:
             left_out = len(notes) - _LONGEST_TRAIL + 1
@@ -71,22 +127,36 @@ class Problem:
         if self.help:
             first, *rest = self.help.splitlines()
             notes += [f"help: {_printable(first)}", *(f"      {_printable(line)}" for line in rest)]
+        notes = beside + notes
         if notes and self.span is not None:
             lines.append(f"{margin} |")
         lines += [f"{margin} = {note}".rstrip() for note in notes]
         return "\n".join(lines)
 
-    def as_record(self) -> dict[str, str | int | None]:
-        """The problem as JSON holds it: its place in lines and columns counted from 1, the end behind its last letter."""
-        record: dict[str, str | int | None] = {
+    def as_record(self) -> dict[str, Any]:
+        """The problem as JSON holds it: places in lines and columns counted from 1, an end behind the last letter."""
+        return {
             "level": self.level,
-            "code": self.kind,
+            "code": self.code,
+            "kind": self.kind,
             "message": self.message,
+            **_record_of(self.span),
+            "label": self.label,
+            "help": self.help,
+            "places": [{"label": text, **_record_of(span)} for text, span in self.places],
+            "trail": [{"block": text, **_record_of(span)} for text, span in self.trail],
+            "fix": self.fix
+            and {
+                "title": self.fix.title,
+                "edits": [{"text": edit.text, **_record_of(edit.span)} for edit in self.fix.edits],
+            },
         }
-        span = self.span
-        start, end = (span.source.position(o) for o in span[1:]) if span else ((None, None), (None, None))
-        record |= {"file": span.source.path if span else None, "line": start[0], "column": start[1]}
-        return record | {"end_line": end[0], "end_column": end[1], "label": self.label, "help": self.help}
+
+
+def _record_of(span: Span | None) -> dict[str, str | int | None]:
+    start, end = (span.source.position(o) for o in span[1:]) if span else ((None, None), (None, None))
+    record: dict[str, str | int | None] = {"file": span.source.path if span else None}
+    return record | {"line": start[0], "column": start[1], "end_line": end[0], "end_column": end[1]}
 
 
 _LONGEST_TRAIL = 8
@@ -129,7 +199,7 @@ class SpecError(Exception):
         first: dict[object, Problem] = {}
         for problem in problems:
             # A block used in many ways may be wrong in each: one report of the place is enough.
-            first.setdefault((problem.kind, problem.span) if problem.span else problem, problem)
+            first.setdefault((problem.code, problem.span) if problem.span else problem, problem)
         found = list(first.values())
         self.problems = tuple(found[:MOST_PROBLEMS])
         report = [problem.render() for problem in self.problems]
@@ -139,27 +209,27 @@ class SpecError(Exception):
 
     @classmethod
     def of(
-        cls, kind: str, message: str, span: Span | None = None, *, label: str = "", help: str = ""
+        cls,
+        code: str,
+        message: str,
+        span: Span | None = None,
+        *,
+        label: str = "",
+        help: str = "",
+        places: Places = (),
+        instead: str | None = None,
     ) -> SpecError:
-        """An error with one problem."""
-        return cls([Problem(kind, message, span, label, help)])
+        """An error with one problem; `instead` is what to write in the place of the span, where that is sure."""
+        fix = replaced(span, instead) if span is not None and instead is not None else None
+        return cls([Problem(code, message, span, label, help, places=places, fix=fix)])
 
     def inside(self, what: str, span: Span) -> SpecError:
         """The same error, seen from one block further out: `what` was called at `span`."""
         return SpecError(replace(problem, trail=(*problem.trail, (what, span))) for problem in self.problems)
 
 
-WARNINGS = (
-    "unused-step",
-    "unused-value",
-    "unused-input",
-    "unused-parameter",
-    "unused-import",
-    "unused-default",
-    "hidden-name",
-    "unused-allow",
-)
-"""The kinds of warnings, whose names do not change."""
+WARNINGS = tuple(codes.NAMES.values())
+"""The names of warnings, which do not change."""
 
 
 class SpecWarning(UserWarning):
@@ -170,7 +240,7 @@ class SpecWarning(UserWarning):
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"{self.problem.message} [{self.problem.kind}]"
+        return f"{self.problem.message} [{self.problem.code} {self.problem.kind}]"
 
 
 class InputError(SpecError, ValueError):

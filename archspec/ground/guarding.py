@@ -10,13 +10,12 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any, get_args
 
+from archspec.ground import codes
 from archspec.ground.declared import Declared
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.size import Free
 from archspec.ground.source import Location
 from archspec.ground.tensor import DType, TensorType
-
-FAULT = "op"  # the kind of these mistakes
 
 
 def guard(op: type, weight: type) -> None:
@@ -30,10 +29,10 @@ def guard(op: type, weight: type) -> None:
 
 def at_step(mistake: Mistake, step: str, location: Location) -> Mistake:
     """The mistake with its location in the spec added, if it is an op's fault and has none yet."""
-    if mistake.kind != FAULT or "in the spec:" in mistake.message:
+    if mistake.code != codes.OWN_OP or "in the spec:" in mistake.message:
         return mistake
     message = f"{mistake.message} (in the spec: {location}, step `{step}`)"
-    return Mistake(message, kind=mistake.kind, label=mistake.label, help=mistake.help)
+    return Mistake(message, mistake.code, label=mistake.label, help=mistake.help)
 
 
 def _guarded(method: Callable[..., Any], name: str, wrong: Wrong) -> Callable[..., Any]:
@@ -48,7 +47,7 @@ def _guarded(method: Callable[..., Any], name: str, wrong: Wrong) -> Callable[..
             said = f": {error}" if str(error) else ""
             raise Mistake(
                 f"`{name}` of {op} fails with {type(error).__name__}{said}",
-                kind=FAULT,
+                codes.OWN_OP,
                 help=_line(method, error),
             ) from error
         problem = wrong(result, self, (*inputs, *options.values()))
@@ -56,7 +55,7 @@ def _guarded(method: Callable[..., Any], name: str, wrong: Wrong) -> Callable[..
             file = Path(method.__code__.co_filename).name
             raise Mistake(
                 f"`{name}` of {op} returns {problem}",
-                kind=FAULT,
+                codes.OWN_OP,
                 help=f"see {file}, line {method.__code__.co_firstlineno}",
             )
         return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 
 LONGEST_NAME = 1000  # characters of a full name
@@ -53,7 +54,7 @@ def require_free(path: str) -> None:
         if is_taken(part):
             raise Mistake(
                 f"`{part}` cannot be a name: every PyTorch module has an attribute of that name",
-                kind="name",
+                codes.NOT_A_NAME,
                 help=f"choose another name, such as `{part.strip('_')}_1`",
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 
 
@@ -37,8 +38,8 @@ def require_regular(path: Path, shown: str = "") -> None:
     except FileNotFoundError:
         return
     except ValueError:
-        raise SpecError.of("file", "a path cannot contain a NUL character") from None
+        raise SpecError.of(codes.UNREADABLE, "a path cannot contain a NUL character") from None
     except OSError as error:
-        raise SpecError.of("file", f"`{shown or path}` cannot be read: {error.strerror}") from None
+        raise SpecError.of(codes.UNREADABLE, f"`{shown or path}` cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(mode):
-        raise SpecError.of("file", f"`{shown or path}` is {kind_of(mode)}, not a regular file")
+        raise SpecError.of(codes.UNREADABLE, f"`{shown or path}` is {kind_of(mode)}, not a regular file")

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 
 Monomial = tuple[
@@ -200,7 +201,7 @@ def _simplest(terms: Mapping[Monomial, int]) -> Size:
     if len(terms) > _MOST_TERMS or any(
         len(names) > _HIGHEST_DEGREE or abs(factor) > _LARGEST_FACTOR for names, factor in terms.items()
     ):
-        raise Mistake("the expression over free sizes grows too large", kind="free")
+        raise Mistake("the expression over free sizes grows too large", codes.FREE_FORMULA)
     return Free(terms) if any(names and factor for names, factor in terms.items()) else terms.get((), 0)
 
 
@@ -239,10 +240,10 @@ def _quotient(above: Free, below: int) -> Size:
         within, divisor = QUOTIENTS[inner[0][0][0]]
         return (within + constant * divisor) // (divisor * below)
     if _depth(above) >= _DEEPEST or below > _LARGEST_FACTOR:
-        raise Mistake("the expression over free sizes grows too large", kind="free")
+        raise Mistake("the expression over free sizes grows too large", codes.FREE_FORMULA)
     text = f"{operand(above)}//{below}"
     if len(text) > _LONGEST_QUOTIENT:
-        raise Mistake("the expression over free sizes grows too large", kind="free")
+        raise Mistake("the expression over free sizes grows too large", codes.FREE_FORMULA)
     QUOTIENTS.setdefault(text, (above, below))
     return Free.named(text)
 

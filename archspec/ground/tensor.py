@@ -8,6 +8,7 @@ from math import prod
 from sys import float_info
 from typing import Literal, cast, get_args
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import Declared, number, use
 from archspec.ground.errors import Mistake
@@ -65,7 +66,9 @@ def dtype(name: str) -> DType:
     short = _LONG_NAMES.get(name, name)
     if short not in get_args(DType):
         raise Mistake(
-            f"there is no dtype `{name}`", kind="name", help=f"the dtypes are {', '.join(get_args(DType))}"
+            f"there is no dtype `{name}`",
+            codes.UNKNOWN_KIND,
+            help=f"the dtypes are {', '.join(get_args(DType))}",
         )
     return cast(DType, short)
 
@@ -134,11 +137,11 @@ class TensorType:
         Raises Mistake when there is no such axis.
         """
         if not self.rank:
-            raise Mistake("a scalar has no axes", kind="shape", help="Reshape it to [1] first")
+            raise Mistake("a scalar has no axes", codes.AXIS, help="Reshape it to [1] first")
         if not -self.rank <= axis < self.rank:
             raise Mistake(
                 f"there is no axis {axis} in {show(self.shape)}",
-                kind="shape",
+                codes.AXIS,
                 help=f"axes go from 0 to {self.rank - 1}, or from -1 back to {-self.rank}; the batch is not counted",
             )
         return axis % self.rank
@@ -153,7 +156,7 @@ def fixed(size: Size, what: str) -> int:
     """The size as a number, which it is then used as; Mistake when it is free."""
     if isinstance(size, Free):
         raise Mistake(
-            f"{what} must be known, but {size} is free", kind="free", help="give the input a size there"
+            f"{what} must be known, but {size} is free", codes.FREE_NUMBER, help="give the input a size there"
         )
     use(size)
     return cast(int, number(size))
@@ -179,7 +182,7 @@ def broadcast(*types: TensorType, verb: str = "combine") -> TensorType:
                 shapes = " and ".join(show(t.shape) for t in types)
                 raise Mistake(
                     f"cannot {verb} {shapes}",
-                    kind="shape",
+                    codes.SHAPES,
                     label=f"axis {position + rank} differs: {size} and {t.shape[position]}",
                 )
             size = t.shape[position]

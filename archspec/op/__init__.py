@@ -5,6 +5,7 @@ from archspec.op import Elementwise, Lowered
 class Snake(Elementwise): ...
 """
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use, use_unless_same
 from archspec.ground.errors import Mistake
@@ -65,6 +66,7 @@ __all__ = [
     "always_equal",
     "broadcast",
     "channels_of",
+    "codes",
     "everything",
     "family",
     "fixed",

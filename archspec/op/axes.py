@@ -8,6 +8,7 @@ from functools import cache
 from math import prod
 from typing import NamedTuple
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use
 from archspec.ground.errors import Mistake, suggest
@@ -195,11 +196,11 @@ def require_known(
         if name not in names:
             raise Mistake(
                 f"{what} has no argument `{name}`, and its pattern no axis of that name",
-                kind="argument",
+                codes.UNKNOWN_ARGUMENT,
                 help=suggest(name, [*names, *others]),
             )
         if name in met:
-            raise Mistake(f"the size of `{name}` is given twice", kind="argument")
+            raise Mistake(f"the size of `{name}` is given twice", codes.GIVEN_TWICE)
         met.add(name)
 
 
@@ -227,7 +228,7 @@ def fitted(
             listed = " and ".join(f"`{name}`" for name in open_)
             raise Mistake(
                 f"the sizes of {listed} in `{shown}` are not known",
-                kind="shape",
+                codes.PATTERN,
                 label=f"of {show(x.shape)}, this axis has {size}",
                 help=f"give all but one: `{open_[-1]}=...`",
             )
@@ -236,14 +237,14 @@ def fitted(
             if not always_equal(size, inner):
                 raise Mistake(
                     f"the axis `{shown}` is {inner}, but the tensor has {size} there",
-                    kind="shape",
+                    codes.PATTERN,
                     label=f"of {show(x.shape)}",
                 )
             continue
         if not always_equal(size % inner, 0):
             raise Mistake(
                 f"{inner} does not divide the axis `{shown}` of {size}",
-                kind="shape",
+                codes.INDIVISIBLE,
                 label=f"of {show(x.shape)}",
             )
         sizes[open_[0]] = size // inner
@@ -256,7 +257,7 @@ def fitted(
         if name not in sizes:
             raise Mistake(
                 f"the axis `{name}` is on the right only",
-                kind="shape",
+                codes.PATTERN,
                 help=f"to repeat along it, say how often: `{name}=...`",
             )
     return Fitted(left, right, sizes, terms)
@@ -276,7 +277,7 @@ def written_out(side: Side, x: TensorType) -> Side:
         count = len(side) - ((REST,) in side)
         raise Mistake(
             f"the pattern has {least}{count} {'axis' if count == 1 else 'axes'} where the tensor is {show(x.shape)}",
-            kind="shape",
+            codes.PATTERN,
             help="the batch is not written",
         )
     return tuple(_spread(side, tuple(f"{REST}{i}" for i in range(rest))))
@@ -387,4 +388,4 @@ def plain(name: str) -> str:
 
 
 def _wrong(pattern: str, what: str, help: str = "") -> Mistake:
-    return Mistake(f'the pattern "{pattern}" {what}', kind="value", help=help)
+    return Mistake(f'the pattern "{pattern}" {what}', codes.PATTERN, help=help)

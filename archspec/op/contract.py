@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import ConfigDict, Field, JsonValue
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.guarding import guard
 from archspec.ground.literals import written
@@ -172,7 +173,7 @@ class Op(Called):
                 if not least <= number <= most:
                     raise Mistake(
                         f"`{name}` of {type(self).__name__} is too large for PyTorch: {number}",
-                        kind="value",
+                        codes.OUT_OF_DOMAIN,
                         help=""
                         if isinstance(number, float)
                         else "integers have 64 bits; a decimal number can be larger",
@@ -240,7 +241,7 @@ class Op(Called):
     def find(cls, name: str) -> "type[Op]":
         """The op of that name. Raises Mistake if there is none."""
         if not cls.is_known(name):
-            raise Mistake(f"there is no op `{name}`", kind="name", help=suggest(name, cls.names()))
+            raise Mistake(f"there is no op `{name}`", codes.UNKNOWN_KIND, help=suggest(name, cls.names()))
         return cls.known[name]
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from archspec.ground import codes
 from archspec.ground.bounds import require_place
 from archspec.ground.declared import number
 from archspec.ground.errors import Mistake
@@ -24,18 +25,18 @@ def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorTyp
     if not signature.variadic and len(types) != len(signature.required):
         raise Mistake(
             f"{name} takes {tensors(len(signature.required))}, not {len(types)}",
-            kind="shape",
+            codes.TENSORS,
             help=f"pass ({', '.join(signature.required)}), in this order"
             if len(signature.required) > 1
             else "",
         )
     if signature.variadic and not types:
-        raise Mistake(f"{name} takes at least one tensor", kind="shape")
+        raise Mistake(f"{name} takes at least one tensor", codes.TENSORS)
     alone = bool(types) and not op.without_batch and not any(type_.batched for type_ in types)
     if alone and not (op.one_sample and len(types) == 1 and set(options) <= {*op.sized_by}):
         raise Mistake(
             f"{name} takes samples, and {'this tensor has' if len(types) == 1 else 'these tensors have'} no batch",
-            kind="shape",
+            codes.NO_BATCH,
             help="what is computed of weights alone has none, nor has what `Batch` gives: `Expand(like=x)` gives it the samples of `x`",
         )
     inferred = op.infer(*types, **options)
@@ -48,7 +49,9 @@ def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorTyp
     for key, weight in weights.items():
         subject = f"the `{key}` of {name}" if key else "the weight"
         if weight.trainable and not (is_real(weight.dtype) and weight.saved):
-            raise Mistake(f"{subject} is trained, so it must be saved and hold real numbers", kind="dtype")
+            raise Mistake(
+                f"{subject} is trained, so it must be saved and hold real numbers", codes.NOT_TRAINABLE
+            )
         require_start(weight, subject)
     return outputs, weights
 
@@ -58,7 +61,7 @@ def require_start(weight: Weight, subject: str) -> None:
     try:
         weight.init.check(weight.shape, weight.dtype)
     except Mistake as mistake:
-        raise Mistake(f"{subject} {mistake.message}", kind=mistake.kind, help=mistake.help) from None
+        raise Mistake(f"{subject} {mistake.message}", mistake.code, help=mistake.help) from None
 
 
 def require_few_constants(values: int) -> None:
@@ -66,7 +69,7 @@ def require_few_constants(values: int) -> None:
     if values > MOST_CONSTANTS:
         raise Mistake(
             f"its constants hold {values:,} values; the limit is {MOST_CONSTANTS:,}",
-            kind="budget",
+            codes.TOO_LARGE,
             help="declare a `buffer`, which is saved, or compute the values from smaller constants",
         )
 
@@ -74,14 +77,14 @@ def require_few_constants(values: int) -> None:
 def require_possible(shape: Shape) -> None:
     """Mistake if an axis is empty for some values of its free sizes, or the tensor is too large for any computer."""
     if len(shape) > MOST_AXES:
-        raise Mistake(f"a tensor has at most {MOST_AXES} axes, not {len(shape)}", kind="shape")
+        raise Mistake(f"a tensor has at most {MOST_AXES} axes, not {len(shape)}", codes.RANK)
     values = 1
     for size in shape:
         require_place(size)
         if isinstance(size, int):
             values *= number(size)
     if values > MOST_VALUES:
-        raise Mistake(f"a tensor {show(shape)} has more values than any computer can hold", kind="shape")
+        raise Mistake(f"a tensor {show(shape)} has more values than any computer can hold", codes.TOO_LARGE)
 
 
 def tensors(count: int) -> str:

@@ -16,6 +16,7 @@ from pydantic import (
     model_serializer,
 )
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.literals import written
 from archspec.ground.tensor import DType, is_real, limits
@@ -53,7 +54,9 @@ class Initialiser(Called):
     def find(cls, name: str) -> "type[Initialiser]":
         """The class of that name; Mistake when there is none."""
         if name not in cls.known:
-            raise Mistake(f"there is no initialisation `{name}`", kind="name", help=suggest(name, cls.known))
+            raise Mistake(
+                f"there is no initialisation `{name}`", codes.UNKNOWN_KIND, help=suggest(name, cls.known)
+            )
         return cls.known[name]
 
     @model_serializer(mode="wrap")
@@ -68,7 +71,7 @@ class Initialiser(Called):
         if drawn is not None and not is_real(dtype):
             raise Mistake(
                 f"is {dtype}, but `{type(self).__name__}` produces real numbers",
-                kind="dtype",
+                codes.DTYPE,
                 help="integers start as `zeros`, `ones`, an integer or a list of integers",
             )
         numbers = self.given() if drawn is None else (*self.given(), *drawn)
@@ -76,12 +79,12 @@ class Initialiser(Called):
             not is_real(dtype)
             and (found := next((n for n in numbers if isinstance(n, float)), None)) is not None
         ):
-            raise Mistake(f"is {dtype}, which cannot hold {found}", kind="dtype")
+            raise Mistake(f"is {dtype}, which cannot hold {found}", codes.CANNOT_HOLD)
         for number in (min(numbers), max(numbers)) if numbers else ():
             if not least <= number <= most:
                 raise Mistake(
                     f"is {dtype}, which cannot hold {number}: its range is {least} to {most}",
-                    kind="dtype",
+                    codes.CANNOT_HOLD,
                     help="" if drawn is None else f"`{self}` can produce such a value",
                 )
 
@@ -181,7 +184,7 @@ class values(Initialiser):  # noqa: N801
     def fit(self, shape: tuple[int, ...]) -> None:
         """Mistake unless there are as many values as the weight has."""
         if len(self.listed) != prod(shape):
-            raise Mistake(f"takes {prod(shape)} values, not {len(self.listed)}", kind="shape")
+            raise Mistake(f"takes {prod(shape)} values, not {len(self.listed)}", codes.WEIGHT_SHAPE)
 
     def given(self) -> Sequence[bool | int | float]:
         """The values."""
@@ -208,7 +211,7 @@ class outer_sum(Initialiser):  # noqa: N801
         if lengths != list(shape):
             raise Mistake(
                 f"of shape {list(shape)} cannot be the outer sum of lists of lengths {lengths}",
-                kind="shape",
+                codes.WEIGHT_SHAPE,
                 help="give one list of numbers per axis",
             )
 
@@ -297,7 +300,7 @@ class trunc_normal(Initialiser):  # noqa: N801
         if not self.low - 2 * self.std <= self.mean <= self.high + 2 * self.std:
             raise Mistake(
                 f"{self} truncates almost everything: the mean is more than two standard deviations outside",
-                kind="value",
+                codes.ARGUMENT,
                 help="`low` and `high` are absolute, not relative to the mean",
             )
 
@@ -436,7 +439,7 @@ class identity(Initialiser):  # noqa: N801
         if len(shape) < 2 or shape[0] % self.groups or shape[1] % self.groups:
             raise Mistake(
                 f"of shape {list(shape)} cannot be the identity in {self.groups} groups of channels",
-                kind="shape",
+                codes.WEIGHT_SHAPE,
             )
 
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float]:
@@ -472,7 +475,7 @@ class zero_row(Initialiser):  # noqa: N801
     def fit(self, shape: tuple[int, ...]) -> None:
         """Mistake if there is no such row, or `init` does not fit the weight."""
         if not shape or self.row >= shape[0]:
-            raise Mistake(f"has no row {self.row}", kind="shape", help="rows are counted from 0")
+            raise Mistake(f"has no row {self.row}", codes.WEIGHT_SHAPE, help="rows are counted from 0")
         self.init.fit(shape)
 
     def drawn(self, shape: tuple[int, ...]) -> tuple[float, float] | None:
@@ -526,4 +529,4 @@ def _fan(shape: tuple[int, ...], mode: FanMode) -> int:
 
 def _require_order(low: float, high: float, init: Initialiser) -> None:
     if low > high:
-        raise Mistake(f"`low` is greater than `high` in {init}", kind="value")
+        raise Mistake(f"`low` is greater than `high` in {init}", codes.ARGUMENT)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import Shape, TensorType, fixed, limits, show
 from archspec.op.contract import Op
@@ -15,7 +16,7 @@ def require_real(x: TensorType, op: Op) -> None:
     if not x.floating:
         raise Mistake(
             f"{type(op).__name__} takes real numbers, not {x.dtype}",
-            kind="shape",
+            codes.DTYPE,
             help="" if x.dtype == "bool" else "map indices to vectors with Embedding",
         )
 
@@ -23,9 +24,7 @@ def require_real(x: TensorType, op: Op) -> None:
 def require_numbers(x: TensorType, op: Op) -> None:
     """Mistake if the values are bool."""
     if x.dtype == "bool":
-        raise Mistake(
-            f"{type(op).__name__} takes numbers, not bool", kind="shape", help="multiply by 1 first"
-        )
+        raise Mistake(f"{type(op).__name__} takes numbers, not bool", codes.DTYPE, help="multiply by 1 first")
 
 
 def require_held(x: TensorType, number: float) -> None:
@@ -34,7 +33,7 @@ def require_held(x: TensorType, number: float) -> None:
     if not least <= number <= most:
         raise Mistake(
             f"{x.dtype} cannot hold {number}: its range is {least} to {most}",
-            kind="dtype",
+            codes.CANNOT_HOLD,
             help="" if x.floating else 'widen it first: Cast("i64")',
         )
 
@@ -45,7 +44,7 @@ def space_of(x: TensorType, op: Op) -> Shape:
     if not 2 <= x.rank <= 4:
         raise Mistake(
             f"{type(op).__name__} takes [C, L], [C, H, W] or [C, D, H, W], not {show(x.shape)}",
-            kind="shape",
+            codes.RANK,
             help="use Linear for vectors, or Reshape first",
         )
     return x.shape[1:]
@@ -54,7 +53,7 @@ def space_of(x: TensorType, op: Op) -> Shape:
 def channels_of(x: TensorType) -> int:
     """The number of channels, the first size; Mistake if there is none or it is free."""
     if not x.rank:
-        raise Mistake("a scalar has no channels", kind="shape", help="Reshape it to [1] first")
+        raise Mistake("a scalar has no channels", codes.RANK, help="Reshape it to [1] first")
     return fixed(x.shape[0], "the number of channels")
 
 
@@ -67,5 +66,5 @@ def require_rank(x: TensorType, rank: int, op: Op, form: str) -> None:
     """Mistake unless the tensor has `rank` axes; `form` shows what it should look like."""
     if x.rank != rank:
         raise Mistake(
-            f"{type(op).__name__} takes {form}, not {show(x.shape)}", kind="shape", help="Reshape first"
+            f"{type(op).__name__} takes {form}, not {show(x.shape)}", codes.RANK, help="Reshape first"
         )

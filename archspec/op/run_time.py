@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.bounds import linear
 from archspec.ground.errors import Mistake
 from archspec.ground.size import QUOTIENTS, Free, Size
@@ -79,7 +80,7 @@ def plan(size: Size, x: TensorType, sizes_of: TensorType | None) -> int | Terms:
     if missing:
         raise Mistake(
             f"no axis of {' and '.join(map(show, shapes))} shows how much {', '.join(sorted(missing))} is",
-            kind="free",
+            codes.FREE_QUESTION,
             help="compute it where a tensor with that axis is at hand, which then is `sizes_of`",
         )
     return terms_of(size, known.get)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from archspec.ground import codes
 from archspec.ground.bounds import require_least
 from archspec.ground.declared import number
 from archspec.ground.errors import Mistake
@@ -139,6 +140,7 @@ def _margins(
         elif s == 1 and window % 2 == 0:
             raise Mistake(
                 f"`same` padding cannot be symmetric for a window of {window} with stride 1",
+                codes.ARGUMENT,
                 help="use `padding=0` or another number, one before and one after as in `[[0, 1], [0, 1]]`,"
                 ' or "tf_same"',
             )
@@ -149,4 +151,4 @@ def _margins(
 
 def _require_axes(given: int, axes: int, name: str) -> None:
     if given != axes:
-        raise Mistake(f"`{name}` has {given} numbers for {axes} axes", kind="shape")
+        raise Mistake(f"`{name}` has {given} numbers for {axes} axes", codes.AXES)

@@ -7,6 +7,7 @@ from functools import partial, reduce
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType, broadcast
 from archspec.op import Lowered, Op
@@ -51,7 +52,7 @@ class _Several(_Pairwise):
         """[*S], [*S'], ... -> all shapes broadcast."""
         if len(xs) < 2:
             raise Mistake(
-                f"{type(self).__name__} takes two tensors or more, not {len(xs)}", kind="shape", help=_HOW
+                f"{type(self).__name__} takes two tensors or more, not {len(xs)}", codes.TENSORS, help=_HOW
             )
         return broadcast(*xs, verb=self.verb)
 
@@ -100,7 +101,7 @@ class Add(_Several):
         if sum(x.dtype == "bool" for x in xs) > 1:
             raise Mistake(
                 "a sum of truth values would be a truth value",
-                kind="dtype",
+                codes.DTYPE,
                 help='write `a or b`, or count them with Cast("i64")',
             )
         return super().infer(*xs)

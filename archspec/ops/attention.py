@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal, require_least
 from archspec.ground.declared import same_always, use_unless_same
 from archspec.ground.errors import Mistake
@@ -77,12 +78,12 @@ class Attention(Op):
         if len({x.dtype for x in tensors}) > 1:
             raise Mistake(
                 f"Attention takes tensors of the same dtype, not {', '.join(x.dtype for x in tensors)}",
-                kind="shape",
+                codes.DTYPES,
             )
         if mask is not None and mask.dtype != "bool":
             raise Mistake(
                 f"`mask` must be bool, not {mask.dtype}: true where a query attends to a key",
-                kind="shape",
+                codes.DTYPE,
                 help="pass numbers that are added to the scores as `bias`",
             )
         if not (2 <= q.rank == k.rank == v.rank):
@@ -113,7 +114,7 @@ class Attention(Op):
             if x is not None and not _fits(x, scores):
                 raise Mistake(
                     f"`{name}` {show(x.shape)} does not broadcast to the scores {show(scores.shape)}",
-                    kind="shape",
+                    codes.SHAPES,
                 )
         batched = any(x is not None and x.batched for x in (q, k, v, bias, mask))
         return TensorType((*q.shape[:-1], v.shape[-1]), q.dtype, batched)
@@ -407,6 +408,6 @@ def _fits(x: TensorType, scores: TensorType) -> bool:
 def _cannot(q: TensorType, k: TensorType, v: TensorType, help: str) -> Mistake:
     return Mistake(
         f"Attention cannot combine q {show(q.shape)}, k {show(k.shape)} and v {show(v.shape)}",
-        kind="shape",
+        codes.SHAPES,
         help=help,
     )

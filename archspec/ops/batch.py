@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free
 from archspec.ground.tensor import BATCH, TensorType
@@ -30,7 +31,7 @@ class Batch(Movement):
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [batch, *S]."""
         if not x.batched:
-            raise Mistake("Batch takes a tensor of each sample, not one without a batch", kind="shape")
+            raise Mistake("Batch takes a tensor of each sample, not one without a batch", codes.NO_BATCH)
         return TensorType((Free.named(BATCH), *x.shape), x.dtype, batched=False)
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, TensorType, promote, torch_name
 from archspec.ground.tensor import dtype as dtype_named
@@ -54,7 +55,7 @@ class Cast(Movement, Elementwise):
         if dtype is None or (self.dtype is not None and like is not None):
             raise Mistake(
                 "Cast takes either a dtype or a tensor that has it",
-                kind="argument",
+                codes.EXCLUSIVE,
                 help='write `x -> Cast("f32")` or `x -> Cast(like=y)`',
             )
         return replace(x, dtype=dtype)
@@ -127,7 +128,7 @@ class OneHot(Movement):
 def require_index(x: TensorType, op: Movement) -> None:
     """Mistake unless the values are whole numbers that PyTorch indexes with."""
     if x.dtype not in ("i32", "i64"):
-        raise Mistake(f"{type(op).__name__} takes indices of i32 or i64, not {x}", kind="dtype")
+        raise Mistake(f"{type(op).__name__} takes indices of i32 or i64, not {x}", codes.DTYPE)
 
 
 def cast(x: "Tensor", *, dtype: str, widens: bool) -> "Tensor":

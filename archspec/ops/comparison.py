@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, TensorType, broadcast, torch_name
 from archspec.op import Elementwise, Lowered, Movement, Op
@@ -38,7 +39,7 @@ class _Against(Op):
             what = "two tensors" if needed == 2 else f"one tensor beside {self.number}"
             raise Mistake(
                 f"{name} takes {what}, not {len(xs)}",
-                kind="shape",
+                codes.TENSORS,
                 help=f"`(a, b) -> {name}` compares two tensors, `x -> {name}(0)` one with a number",
             )
         if self.number is None:
@@ -338,7 +339,7 @@ class Where(Movement):
         if len(xs) != 3 - len(numbers):
             raise Mistake(
                 f"Where takes a condition and two values, not {len(xs)} tensors and {len(numbers)} numbers",
-                kind="shape",
+                codes.TENSORS,
                 help="`(condition, a, b) -> Where`, or a number in the place of one: `(condition, a) -> Where(other=0)`",
             )
         require_truths(xs[0], self)
@@ -395,9 +396,9 @@ class Clamp(Elementwise):
         require_numbers(x, self)
         bounds = [bound for bound in (self.min, self.max) if bound is not None]
         if not bounds:
-            raise Mistake("Clamp needs `min`, `max` or both", kind="argument")
+            raise Mistake("Clamp needs `min`, `max` or both", codes.MISSING_ARGUMENT)
         if len(bounds) == 2 and bounds[0] > bounds[1]:
-            raise Mistake(f"`min` of Clamp is {bounds[0]}, above `max`, {bounds[1]}", kind="value")
+            raise Mistake(f"`min` of Clamp is {bounds[0]}, above `max`, {bounds[1]}", codes.ARGUMENT)
         out = as_real(x) if any(isinstance(bound, float) for bound in bounds) else x
         for bound in bounds:
             require_held(out, bound)
@@ -419,7 +420,7 @@ def require_truths(x: TensorType, op: Op) -> None:
     if x.dtype != "bool":
         raise Mistake(
             f"{type(op).__name__} takes truth values, not {x.dtype}",
-            kind="dtype",
+            codes.DTYPE,
             help="compare first: `x > 0`, `x != 0`",
         )
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
+from archspec.ground import codes
 from archspec.ground.bounds import require_least
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Size
@@ -250,6 +251,7 @@ class ConvTranspose(Op):
             if o >= max(s, d):
                 raise Mistake(
                     f"`output_padding` ({o}) must be less than `stride` ({s}) or `dilation` ({d})",
+                    codes.ARGUMENT,
                     help="Pad the output instead",
                 )
             room = (size - 1) * s - 2 * p + d * (k - 1) + o + 1
@@ -339,4 +341,6 @@ def require_groups(groups: int, channels: int, out: int) -> None:
     """Mistake unless the groups divide both the input and the output channels."""
     for what, count in (("input", channels), ("output", out)):
         if count % groups:
-            raise Mistake(f"{count} {what} channels are not divisible into {groups} groups", kind="shape")
+            raise Mistake(
+                f"{count} {what} channels are not divisible into {groups} groups", codes.INDIVISIBLE
+            )

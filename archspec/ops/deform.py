@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
@@ -75,12 +76,13 @@ class DeformConv(Op):
         """x [C, H, W], offset [2 * offset_groups * prod(kernel), H', W'] -> [out, H', W']."""
         require_real(x, self)
         if x.rank != 3:
-            raise Mistake(f"DeformConv takes [C, H, W], not {show(x.shape)}", kind="shape")
+            raise Mistake(f"DeformConv takes [C, H, W], not {show(x.shape)}", codes.RANK)
         channels = channels_of(x)
         require_groups(self.groups, channels, self.out)
         if channels % self.offset_groups:
             raise Mistake(
-                f"{channels} channels are not divisible into {self.offset_groups} offset groups", kind="shape"
+                f"{channels} channels are not divisible into {self.offset_groups} offset groups",
+                codes.INDIVISIBLE,
             )
         places = self._windows().places(x.shape[1:])
         taps = self.offset_groups * prod(per_axis(self.kernel, 2, "kernel"))
@@ -159,14 +161,14 @@ def _require_type(name: str, given: TensorType, shape: Shape, x: TensorType) -> 
     if given.rank != len(shape) or not all(map(always_equal, given.shape, shape)):
         raise Mistake(
             f"`{name}` must be {show(shape)}, not {show(given.shape)}",
-            kind="shape",
+            codes.SHAPES,
             help=f"compute it by a Conv({shape[0]}, ...) with the same stride and padding",
         )
     for pair in zip(given.shape, shape, strict=True):
         use_unless_same(*pair)
     if given.dtype != x.dtype:
-        raise Mistake(f"`{name}` must be {x.dtype} like the image, not {given.dtype}", kind="shape")
+        raise Mistake(f"`{name}` must be {x.dtype} like the image, not {given.dtype}", codes.DTYPES)
     if not (given.batched and x.batched):
         raise Mistake(
-            f"the image and `{name}` must both depend on the input", kind="shape", label="has no batch"
+            f"the image and `{name}` must both depend on the input", codes.NO_BATCH, label="has no batch"
         )

@@ -1,5 +1,6 @@
 """Whole division: quotients rounded down, and what they leave."""
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType
 from archspec.op.inputs import require_numbers
@@ -52,5 +53,5 @@ def _divided(op: _Against, xs: tuple[TensorType, ...]) -> TensorType:
     for x in xs:
         require_numbers(x, op)
     if op.number == 0:
-        raise Mistake("division by zero", kind="value")
+        raise Mistake("division by zero", codes.DIVISION_BY_ZERO)
     return _Against.infer(op, *xs)

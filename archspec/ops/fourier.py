@@ -6,6 +6,7 @@ from functools import partial
 from math import ceil, log2
 from typing import TYPE_CHECKING, Literal
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use, use_unless_same
 from archspec.ground.errors import Mistake
@@ -30,7 +31,7 @@ class _Fourier(Op):
     def _axes(self, x: TensorType) -> tuple[int, int]:
         first, second = (x.axis(axis) for axis in self.axes)
         if first == second:
-            raise Mistake(f"`axes` gives an axis twice: {list(self.axes)}", kind="shape")
+            raise Mistake(f"`axes` gives an axis twice: {list(self.axes)}", codes.AXES)
         return first, second
 
     def _work(self, image: TensorType) -> int:
@@ -119,7 +120,7 @@ class IRFFT2(_Fourier):
         same = real.rank == imaginary.rank and all(map(always_equal, real.shape, imaginary.shape))
         if not same or real.dtype != imaginary.dtype or real.batched != imaginary.batched:
             raise Mistake(
-                f"IRFFT2 takes a real and an imaginary part alike, not {real} and {imaginary}", kind="shape"
+                f"IRFFT2 takes a real and an imaginary part alike, not {real} and {imaginary}", codes.SHAPES
             )
         for pair in zip(real.shape, imaginary.shape, strict=True):
             use_unless_same(*pair)
@@ -133,7 +134,7 @@ class IRFFT2(_Fourier):
         if self.size is not None and not always_equal(self.size // 2 + 1, values):
             raise Mistake(
                 f"an axis of {self.size} has a spectrum of {self.size // 2 + 1} values, not {values} as in {show(real.shape)}",
-                kind="shape",
+                codes.SHAPES,
             )
         shape = list(real.shape)
         shape[second] = size

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType
 from archspec.op import Elementwise, Lowered
@@ -222,6 +223,7 @@ class Power(Elementwise):
         if self.exponent < 0 and not out.floating:
             raise Mistake(
                 f"cannot raise {x.dtype} to the power of {self.exponent}",
+                codes.DTYPE,
                 help=f"write {float(self.exponent)} to compute real numbers",
             )
         return out

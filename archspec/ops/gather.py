@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Lowered, Movement
@@ -30,9 +31,9 @@ class Gather(Movement):
     def infer(self, table: TensorType, index: TensorType) -> TensorType:
         """[n, *S], [*I] -> [*I, *S]."""
         if index.dtype not in ("i32", "i64"):
-            raise Mistake(f"Gather takes an index of i32 or i64, not {index}", kind="shape")
+            raise Mistake(f"Gather takes an index of i32 or i64, not {index}", codes.DTYPE)
         if not table.rank:
-            raise Mistake(f"Gather takes a table with rows, not {show(table.shape)}", kind="shape")
+            raise Mistake(f"Gather takes a table with rows, not {show(table.shape)}", codes.RANK)
         shape = (*index.shape, *table.shape[1:])
         return TensorType(shape, table.dtype, table.batched or index.batched)
 

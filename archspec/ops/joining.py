@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use
 from archspec.ground.errors import Mistake
@@ -155,16 +156,16 @@ class Split(Movement):
     def _sizes(self, size: Size) -> Sequence[Size]:
         if isinstance(self.parts, int):
             if self.parts > _MOST_PARTS:
-                raise Mistake(f"cannot split into more than {_MOST_PARTS:,} parts", kind="budget")
+                raise Mistake(f"cannot split into more than {_MOST_PARTS:,} parts", codes.TOO_LARGE)
             rest = size % self.parts
             use(rest)  # PyTorch would make the last part smaller
             if rest:
-                raise Mistake(f"cannot split {size} into {self.parts} equal parts", kind="shape")
+                raise Mistake(f"cannot split {size} into {self.parts} equal parts", codes.INDIVISIBLE)
             return (size // self.parts,) * self.parts
         if not always_equal(sum(self.parts), size):
             raise Mistake(
                 f"cannot split {size} into parts of {', '.join(map(str, self.parts))}",
-                kind="shape",
+                codes.INDIVISIBLE,
                 label=f"the parts sum to {sum(self.parts)}",
             )
         return self.parts
@@ -215,7 +216,7 @@ def _mixed(xs: tuple[TensorType, ...]) -> dict[str, tuple[bool, ...]]:
 
 def _first(xs: tuple[TensorType, ...], op: Op) -> TensorType:
     if not xs:
-        raise Mistake(f"{type(op).__name__} takes at least one tensor", kind="shape")
+        raise Mistake(f"{type(op).__name__} takes at least one tensor", codes.TENSORS)
     return xs[0]
 
 
@@ -230,4 +231,4 @@ def _require_alike(xs: tuple[TensorType, ...], verb: str, *, along: int | None =
         alike = len(shape) == len(first) and all(map(always_equal, others(shape), others(first)))
         if not alike:
             place = "" if along is None else f" along axis {along}"
-            raise Mistake(f"cannot {verb} {show(first)} and {show(shape)}{place}", kind="shape")
+            raise Mistake(f"cannot {verb} {show(first)} and {show(shape)}{place}", codes.SHAPES)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType, fixed
 from archspec.op import Epsilon, Lowered, Op, Weight
@@ -140,7 +141,7 @@ class Norm(Op):
         """The axes counted from the front."""
         axes = tuple(x.axis(axis) for axis in ((self.axes,) if isinstance(self.axes, int) else self.axes))
         if not axes or len(set(axes)) < len(axes):
-            raise Mistake("`axes` must name at least one axis, and no axis twice")
+            raise Mistake("`axes` must name at least one axis, and no axis twice", codes.AXES)
         return axes
 
 

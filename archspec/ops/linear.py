@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, TensorType, fixed
 from archspec.op import Movement, NonNegativeInt, Op, PositiveInt, Weight
@@ -102,12 +103,13 @@ class Embedding(Movement):
         if x.dtype not in ("i64", "i32"):
             raise Mistake(
                 f"Embedding takes indices, i64 or i32, not {x.dtype}",
-                kind="shape",
+                codes.DTYPE,
                 help="use Linear for real numbers",
             )
         if self.padding is not None and self.padding >= self.count:
             raise Mistake(
                 f"`padding` is {self.padding}, but indices go from 0 to {self.count - 1}",
+                codes.ARGUMENT,
                 label="no such index",
             )
         return TensorType((*x.shape, self.width), "f32", x.batched)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType, broadcast, fixed, show
@@ -38,19 +39,19 @@ class MatMul(_Pairwise):
         require_numbers(a, self)
         if a.dtype != b.dtype:
             raise Mistake(
-                f"MatMul takes matrices of the same dtype, not {a.dtype} and {b.dtype}", kind="shape"
+                f"MatMul takes matrices of the same dtype, not {a.dtype} and {b.dtype}", codes.DTYPES
             )
         shapes = f"{show(a.shape)} and {show(b.shape)}"
         if min(a.rank, b.rank) < 2:
             raise Mistake(
                 f"MatMul takes matrices, not {shapes}",
-                kind="shape",
+                codes.RANK,
                 help="Reshape a vector to [1, n] or [n, 1] first",
             )
         if not always_equal(a.shape[-1], b.shape[-2]):
             raise Mistake(
                 f"cannot multiply matrices {shapes}",
-                kind="shape",
+                codes.SHAPES,
                 label=f"rows of {a.shape[-1]} do not match columns of {b.shape[-2]}",
             )
         stacks = (x.with_shape(x.shape[:-2]) for x in (a, b))

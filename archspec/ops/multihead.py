@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Op, PositiveInt, Weight
@@ -70,12 +71,12 @@ class MultiheadAttention(Op):
             if x.rank != 2:
                 raise Mistake(
                     f"MultiheadAttention takes [length, width], not {show(x.shape)}",
-                    kind="shape",
+                    codes.RANK,
                     help="Reshape first, or use Attention, which takes more axes",
                 )
         width = self._width(q)
         if width % self.heads:
-            raise Mistake(f"{self.heads} heads do not divide a width of {width}", kind="shape")
+            raise Mistake(f"{self.heads} heads do not divide a width of {width}", codes.INDIVISIBLE)
         attended = self._attention.infer(*self._in_heads(q, k, v), bias=bias, mask=mask)
         return replace(q, batched=attended.batched)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, TensorType, fixed, show
 from archspec.op import Elementwise, Epsilon, Op, PositiveInt, Probability, Weight
@@ -56,7 +57,7 @@ class BatchNorm(Elementwise):
         """[C, *S] -> [C, *S]."""
         channels_of(x)
         if x.rank > 4:
-            raise Mistake(f"BatchNorm takes [C] to [C, D, H, W], not {show(x.shape)}", kind="shape")
+            raise Mistake(f"BatchNorm takes [C] to [C, D, H, W], not {show(x.shape)}", codes.RANK)
         return super().infer(x)
 
     def weights(self, x: TensorType) -> Mapping[str, Weight]:
@@ -159,10 +160,10 @@ class LayerNorm(Op):
         if self.axes is None:
             return (x.axis(self.axis),)
         if self.axis != -1:
-            raise Mistake("LayerNorm takes either `axis` or `axes`")
+            raise Mistake("LayerNorm takes either `axis` or `axes`", codes.EXCLUSIVE)
         axes = sorted({x.axis(axis) for axis in self.axes})
         if len(axes) < len(self.axes):
-            raise Mistake(f"`axes` gives an axis twice: {list(self.axes)}", kind="shape")
+            raise Mistake(f"`axes` gives an axis twice: {list(self.axes)}", codes.AXES)
         return tuple(axes)
 
     def _sizes(self, x: TensorType) -> tuple[int, ...]:
@@ -199,11 +200,13 @@ class GroupNorm(Op):
         """[C, *S] -> [C, *S]."""
         require_real(x, self)
         if channels_of(x) % self.groups:
-            raise Mistake(f"{x.shape[0]} channels are not divisible into {self.groups} groups", kind="shape")
+            raise Mistake(
+                f"{x.shape[0]} channels are not divisible into {self.groups} groups", codes.INDIVISIBLE
+            )
         if x.shape[0] == self.groups and all(size == 1 for size in x.shape[1:]):
             raise Mistake(
                 f"GroupNorm needs more than one value per group, not {self.groups} groups of {show(x.shape)}",
-                kind="shape",
+                codes.TOO_SMALL,
                 help="use fewer groups, or remove it",
             )
         return x
@@ -270,7 +273,7 @@ class InstanceNorm(Op):
         if all(size == 1 for size in space_of(x, self)):
             raise Mistake(
                 f"InstanceNorm needs more than one value per channel, not {show(x.shape)}",
-                kind="shape",
+                codes.TOO_SMALL,
                 help="use LayerNorm(axis=0) to normalise over the channels, or remove it",
             )
         return x

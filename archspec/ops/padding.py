@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from archspec.ground import codes
 from archspec.ground.bounds import require_least
 from archspec.ground.declared import use
 from archspec.ground.errors import Mistake
@@ -60,11 +61,11 @@ class Pad(Movement):
         """[*A, n, ...] -> [*A, before + n + after, ...]."""
         pairs = self._pairs(x)
         if self.mode != "constant" and self.value:
-            raise Mistake(f'mode "{self.mode}" takes no `value`')
+            raise Mistake(f'mode "{self.mode}" takes no `value`', codes.NO_EFFECT)
         if self.mode in ("reflect", "replicate") and x.dtype == "bool":
-            raise Mistake(f'mode "{self.mode}" cannot pad bool', kind="shape", help="multiply by 1 first")
+            raise Mistake(f'mode "{self.mode}" cannot pad bool', codes.DTYPE, help="multiply by 1 first")
         if isinstance(self.value, float) and not x.floating:
-            raise Mistake(f"cannot pad {x.dtype} with {self.value}", kind="shape", help="use an integer")
+            raise Mistake(f"cannot pad {x.dtype} with {self.value}", codes.CANNOT_HOLD, help="use an integer")
         require_held(x, self.value)
         sizes = list(x.shape)
         for axis, (before, after) in zip(range(-len(pairs), 0), pairs, strict=True):
@@ -141,14 +142,14 @@ class Pad(Movement):
         if not 1 <= len(amounts) <= x.rank:
             raise Mistake(
                 f"`amounts` is given for {len(amounts)} axes, but {show(x.shape)} has {x.rank}",
-                kind="shape",
+                codes.AXES,
                 help="one number pads all axes but the first; a list of n items pads the last n axes",
             )
         pairs = tuple(amount if isinstance(amount, tuple) else (amount, amount) for amount in amounts)
         for amount in (amount for pair in pairs for amount in pair if isinstance(amount, Free)):
             require_least(amount, 0, f"cannot pad by {amount}, which is below 0")
             if self.mode != "constant":
-                raise Mistake(f'mode "{self.mode}" pads by numbers, but {amount} is free', kind="free")
+                raise Mistake(f'mode "{self.mode}" pads by numbers, but {amount} is free', codes.FREE_NUMBER)
         if self.mode == "constant":
             return pairs
         # PyTorch's other modes take all axes but the first or the first two.
@@ -156,7 +157,7 @@ class Pad(Movement):
         if len(pairs) > 3 or len(pairs) == x.rank + x.offset:
             raise Mistake(
                 f'mode "{self.mode}" cannot pad {len(pairs)} axes of {show(x.shape)}',
-                kind="shape",
+                codes.AXES,
                 help="it pads at most three axes, after one that is not padded; Reshape first",
             )
         return pairs

@@ -5,6 +5,7 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use
 from archspec.ground.errors import Mistake
@@ -91,7 +92,7 @@ class WindowReverse(Movement):
         if not (always_equal(x.shape[0], count) and always_equal(x.shape[1], prod(size))):
             raise Mistake(
                 f"{show(x.shape)} does not make an image of {self.height} x {self.width}",
-                kind="shape",
+                codes.RESHAPE,
                 label=f"needs {count} windows of {prod(size)} values",
             )
         return x.with_shape((self.height, self.width, x.shape[2]))
@@ -136,7 +137,7 @@ def _windows(sizes: Shape, size: tuple[int, ...]) -> Size:
     if any(have % window for have, window in zip(sizes, size, strict=True)):
         raise Mistake(
             f"windows of {show(size)} do not tile {show(sizes)}",
-            kind="shape",
+            codes.INDIVISIBLE,
             help="Pad to a multiple of the window first",
         )
     return prod(have // window for have, window in zip(sizes, size, strict=True))

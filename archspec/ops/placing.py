@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use, use_unless_same
 from archspec.ground.errors import Mistake
@@ -76,10 +77,10 @@ class Scatter(Op):
         """[*A, n, *B], i64[*A, n, *B] -> [*A, size, *B]."""
         require_numbers(x, self)
         if self.how == "mean" and not x.floating:
-            raise Mistake(f"cannot take the mean of {x.dtype}", kind="dtype", help="multiply by 1.0 first")
+            raise Mistake(f"cannot take the mean of {x.dtype}", codes.DTYPE, help="multiply by 1.0 first")
         axis = require_along(x, index, self.axis, self)
         if not always_equal(x.shape[axis], index.shape[axis]):
-            raise Mistake(f"Scatter takes an index of {show(x.shape)}, not {show(index.shape)}", kind="shape")
+            raise Mistake(f"Scatter takes an index of {show(x.shape)}, not {show(index.shape)}", codes.SHAPES)
         use_unless_same(x.shape[axis], index.shape[axis])
         return x.with_shape((*x.shape[:axis], self.size, *x.shape[axis + 1 :]))
 
@@ -176,13 +177,13 @@ class Expand(Movement):
         if (self.shape is None) == (like is None):
             raise Mistake(
                 "Expand takes either a shape or a tensor that has it",
-                kind="argument",
+                codes.EXCLUSIVE,
                 help="write `x -> Expand([4, -1])` or `x -> Expand(like=y)`",
             )
         shape = like.shape if like is not None else self.shape or ()
         behind = len(shape) - x.rank
         if behind < 0 or -1 in shape[: max(behind, 0)]:
-            raise Mistake(f"cannot expand {show(x.shape)} to {show(shape)}", kind="shape")
+            raise Mistake(f"cannot expand {show(x.shape)} to {show(shape)}", codes.RESHAPE)
         sizes: list[Size] = list(shape[:behind])
         for have, want in zip(x.shape, shape[behind:], strict=True):
             if want == -1:
@@ -196,7 +197,7 @@ class Expand(Movement):
             else:
                 raise Mistake(
                     f"cannot expand {show(x.shape)} to {show(shape)}",
-                    kind="shape",
+                    codes.RESHAPE,
                     label=f"only an axis of size 1 can be repeated, not one of {have}",
                 )
         return TensorType(tuple(sizes), x.dtype, x.batched or (like is not None and like.batched))
@@ -249,7 +250,7 @@ class Flip(Movement):
         """The axes counted from the front."""
         axes = tuple(x.axis(axis) for axis in ((self.axes,) if isinstance(self.axes, int) else self.axes))
         if not axes or len(set(axes)) < len(axes):
-            raise Mistake("`axes` must name at least one axis, and no axis twice")
+            raise Mistake("`axes` must name at least one axis, and no axis twice", codes.AXES)
         return axes
 
 
@@ -274,7 +275,7 @@ class Noise(Movement):
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""
         if not x.floating:
-            raise Mistake(f"Noise takes real numbers, not {x.dtype}", kind="dtype")
+            raise Mistake(f"Noise takes real numbers, not {x.dtype}", codes.DTYPE)
         return x
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
@@ -292,18 +293,18 @@ def require_along(x: TensorType, index: TensorType, axis: int, op: Op) -> int:
     """The axis counted from the front. Mistake unless the index fits the values but for the size of that axis."""
     name = type(op).__name__
     if index.dtype != "i64":
-        raise Mistake(f"{name} takes an index of i64, not {index}", kind="dtype", help='Cast("i64") first')
+        raise Mistake(f"{name} takes an index of i64, not {index}", codes.DTYPE, help='Cast("i64") first')
     at = x.axis(axis)
     others = [(a, b) for i, (a, b) in enumerate(zip(x.shape, index.shape, strict=False)) if i != at]
     if x.rank != index.rank or not all(always_equal(*pair) for pair in others):
         raise Mistake(
             f"{name} takes an index that differs from {show(x.shape)} in axis {at} alone, not {show(index.shape)}",
-            kind="shape",
+            codes.SHAPES,
         )
     if x.batched != index.batched:
         raise Mistake(
             f"{name} takes values and an index that both have samples, or neither",
-            kind="shape",
+            codes.NO_BATCH,
             help="Expand(like=x) gives a weight or a constant the samples of `x`",
         )
     for pair in others:

@@ -5,6 +5,7 @@ from fractions import Fraction
 from math import ceil, floor, prod
 from typing import TYPE_CHECKING, Any
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Size
 from archspec.ground.tensor import TensorType, fixed, show
@@ -43,11 +44,13 @@ class _Pool(Op):
             if 2 * most > k:
                 raise Mistake(
                     f"{type(self).__name__} pads by at most half its kernel, not by {most} for a kernel of {k}",
+                    codes.ARGUMENT,
                     help="use `padding=0` or another number, or Pad first",
                 )
         if self.ceil and windows.padding is None:
             raise Mistake(
                 f"{type(self).__name__} rounds up by `ceil` only where both ends are padded alike, by fixed numbers",
+                codes.ARGUMENT,
                 help="leave `ceil` out, and pad the end by more",
             )
         return x.with_shape((x.shape[0], *windows.places(space, ceil=self.ceil)))
@@ -172,7 +175,7 @@ class AvgPool(_Pool):
         if x.rank == 4 and not padded and any(size < k for size, k in zip(x.shape[1:], kernel, strict=True)):
             raise Mistake(  # PyTorch's rule, for volumes only
                 f"AvgPool takes volumes at least as large as its kernel {show(kernel)}, not {show(x.shape[1:])}",
-                kind="shape",
+                codes.TOO_SMALL,
                 help="Pad first, with `padding=0`",
             )
         return out

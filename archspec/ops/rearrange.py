@@ -6,6 +6,7 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
@@ -80,7 +81,7 @@ class Rearrange(Movement):
             if name not in flat(pattern.made) and not (name == REST and MERGED in flat(pattern.made)):
                 raise Mistake(
                     f"the axis `{plain(name)}` is on the left only",
-                    kind="shape",
+                    codes.PATTERN,
                     help="write it on the right, too; `Reduce` takes a mean, sum or extreme along it",
                 )
 
@@ -147,21 +148,21 @@ class Einsum(Op):
         if len(pattern.taken) != 2:
             raise Mistake(
                 f'the pattern "{self.pattern}" takes {len(pattern.taken)} tensor{"s" * (len(pattern.taken) != 1)}, and Einsum two',
-                kind="value",
+                codes.PATTERN,
                 help="of one, Reduce sums up; of more, multiply two first: the order decides what it costs",
             )
         for side in (*pattern.taken, pattern.made):
             if any(len(group) != 1 for group in side) or MERGED in flat(side) or pattern.numbers:
                 raise Mistake(
                     f'the pattern "{self.pattern}" has an axis that is no name',
-                    kind="value",
+                    codes.PATTERN,
                     help="Einsum only names axes: split, merge, add and drop them with Rearrange",
                 )
         for name in flat(pattern.made):
             if not any(name in flat(side) for side in pattern.taken):
                 raise Mistake(
                     f"the axis `{name}` is on the right only",
-                    kind="shape",
+                    codes.PATTERN,
                     help="Rearrange repeats a tensor along a new axis",
                 )
 
@@ -170,12 +171,12 @@ class Einsum(Op):
         require_numbers(a, self)
         if a.dtype != b.dtype:
             raise Mistake(
-                f"Einsum takes tensors of the same dtype, not {a.dtype} and {b.dtype}", kind="shape"
+                f"Einsum takes tensors of the same dtype, not {a.dtype} and {b.dtype}", codes.DTYPES
             )
         if not a.floating and a.dtype != "i64":
             raise Mistake(
                 f"Einsum takes real numbers or i64, not {a.dtype}",
-                kind="dtype",
+                codes.DTYPE,
                 help='`-> Cast("i64")` first',
             )
         names, sizes = self._names(a, b), self._sizes(a, b)
@@ -249,12 +250,12 @@ class Einsum(Op):
         if len(set(used)) > 1:
             raise Mistake(
                 f"`...` stands for {len(used[0])} axes of the one tensor and {len(used[1])} of the other",
-                kind="shape",
+                codes.PATTERN,
                 label=f"of {show(a.shape)} and {show(b.shape)}",
             )
         made = tuple(n for (name,) in pattern.made for n in (used[0] if name == REST else (name,)))
         if len({*left, *right}) > _MOST_NAMES:
-            raise Mistake(f"Einsum takes at most {_MOST_NAMES} axes", kind="shape")
+            raise Mistake(f"Einsum takes at most {_MOST_NAMES} axes", codes.PATTERN)
         return left, right, made
 
     def _sizes(self, a: TensorType, b: TensorType) -> dict[str, Size]:
@@ -266,7 +267,7 @@ class Einsum(Op):
                 if not always_equal(sizes[name], size):
                     raise Mistake(
                         f"the axis `{name}` has {sizes[name]} places in the one tensor and {size} in the other",
-                        kind="shape",
+                        codes.PATTERN,
                         label=f"of {show(a.shape)} and {show(b.shape)}",
                     )
                 use_unless_same(sizes[name], size)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal, require_place
 from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
@@ -70,11 +71,12 @@ class _Recurrent(Op):
         if self.dropout and self.layers == 1:
             raise Mistake(
                 "`dropout` acts between layers, of which there is one",
+                codes.NO_EFFECT,
                 help="add a Dropout after it, or give `layers`",
             )
         if not x.batched:
             raise Mistake(
-                f"{type(self).__name__} takes what depends on the input, not weights alone", kind="shape"
+                f"{type(self).__name__} takes what depends on the input, not weights alone", codes.NO_BATCH
             )
         for name, given in states.items():
             if given is not None:
@@ -89,12 +91,12 @@ class _Recurrent(Op):
         if given.rank != 2 or not all(map(always_equal, given.shape, wanted)):
             raise Mistake(
                 f"`{name}` must be {show(wanted)}, one row for each layer and direction, not {show(given.shape)}",
-                kind="shape",
+                codes.SHAPES,
             )
         for pair in zip(given.shape, wanted, strict=True):
             use_unless_same(*pair)
         if given.dtype != x.dtype:
-            raise Mistake(f"`{name}` must be {x.dtype} like the sequence, not {given.dtype}", kind="shape")
+            raise Mistake(f"`{name}` must be {x.dtype} like the sequence, not {given.dtype}", codes.DTYPES)
 
     @property
     def _directions(self) -> int:
@@ -229,7 +231,7 @@ class LSTM(_Recurrent):
     ) -> TensorType | tuple[TensorType, ...]:
         """[L, in] -> [L, out], and the last h and c if `state`."""
         if self.projection is not None and self.projection >= self.hidden:
-            raise Mistake(f"`projection` must be less than `hidden`, which is {self.hidden}")
+            raise Mistake(f"`projection` must be less than `hidden`, which is {self.hidden}", codes.ARGUMENT)
         return self._types(x, {"h": h, "c": c})
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import Shape, TensorType
 from archspec.op import Lowered, Op, PositiveInt
@@ -53,25 +54,27 @@ class Reduce(Op):
             if self.keep:
                 raise Mistake(
                     "`keep` goes with numbers of axes",
+                    codes.EXCLUSIVE,
                     help="a pattern keeps an axis as `1`: `c h w -> c 1 1`",
                 )
             new = set(flat(pattern.made)) - set(flat(pattern.taken[0])) - {MERGED}
             if new:
                 raise Mistake(
                     f"the axis `{plain(min(new))}` is on the right only",
-                    kind="shape",
+                    codes.PATTERN,
                     help="Rearrange repeats a tensor along a new axis",
                 )
         elif self.sizes:
             raise Mistake(
                 f"Reduce has no argument `{self.sizes[0][0]}`",
+                codes.UNKNOWN_ARGUMENT,
                 help='sizes go with a pattern: `"(h p) c -> h c"`',
             )
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S without `axes`]."""
         if self.how == "mean" and not x.floating:
-            raise Mistake(f"cannot take the mean of {x.dtype}", kind="shape", help="multiply by 1.0 first")
+            raise Mistake(f"cannot take the mean of {x.dtype}", codes.DTYPE, help="multiply by 1.0 first")
         sizes = self._left(x)
         whole = self.how == "sum" and not x.floating
         return replace(x.with_shape(sizes), dtype="i64" if whole else x.dtype)
@@ -116,7 +119,7 @@ class Reduce(Op):
         found = fitted(parsed(pattern), x, self.sizes)
         if not found.gone:
             raise Mistake(
-                f'the pattern "{pattern}" reduces no axis', kind="shape", help="Rearrange keeps all of them"
+                f'the pattern "{pattern}" reduces no axis', codes.PATTERN, help="Rearrange keeps all of them"
             )
         return found
 
@@ -130,5 +133,5 @@ class Reduce(Op):
         assert not isinstance(self.axes, str)
         axes = tuple(x.axis(axis) for axis in ((self.axes,) if isinstance(self.axes, int) else self.axes))
         if not axes or len(set(axes)) < len(axes):
-            raise Mistake("`axes` must name at least one axis, and no axis twice")
+            raise Mistake("`axes` must name at least one axis, and no axis twice", codes.AXES)
         return axes

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
@@ -139,7 +140,7 @@ class Shake(Op):
         if not alike or left.dtype != right.dtype or left.batched != right.batched:
             raise Mistake(
                 f"Shake takes two branches of the same type, not {left} and {right}",
-                kind="shape",
+                codes.SHAPES,
                 help="match their shapes with a Conv",
             )
         for pair in zip(left.shape, right.shape, strict=True):

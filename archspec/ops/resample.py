@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal, require_least
 from archspec.ground.declared import derived, number
 from archspec.ground.errors import Mistake
@@ -114,7 +115,7 @@ class Fold(Op):
         if x.shape[0] % window or not always_equal(x.shape[1], places):
             raise Mistake(
                 f"cannot fold {show(x.shape)} into {show(size)}",
-                kind="shape",
+                codes.RESHAPE,
                 label=f"needs {places} columns, each a multiple of {window} long",
             )
         return x.with_shape((x.shape[0] // window, *size))
@@ -166,7 +167,7 @@ class PixelShuffle(Movement):
         require_rank(x, 3, self, "[C, H, W]")
         channels, height, width = x.shape
         if channels % self.factor**2:
-            raise Mistake(f"{channels} channels are not divisible by {self.factor**2}", kind="shape")
+            raise Mistake(f"{channels} channels are not divisible by {self.factor**2}", codes.INDIVISIBLE)
         return x.with_shape((channels // self.factor**2, height * self.factor, width * self.factor))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
@@ -204,7 +205,7 @@ class PixelUnshuffle(Movement):
         require_rank(x, 3, self, "[C, H, W]")
         channels, height, width = x.shape
         if height % self.factor or width % self.factor:
-            raise Mistake(f"{height} x {width} pixels are not divisible by {self.factor}", kind="shape")
+            raise Mistake(f"{height} x {width} pixels are not divisible by {self.factor}", codes.INDIVISIBLE)
         return x.with_shape((channels * self.factor**2, height // self.factor, width // self.factor))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
@@ -238,7 +239,9 @@ class ChannelShuffle(Movement):
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *S]."""
         if channels_of(x) % self.groups:
-            raise Mistake(f"{x.shape[0]} channels are not divisible into {self.groups} groups", kind="shape")
+            raise Mistake(
+                f"{x.shape[0]} channels are not divisible into {self.groups} groups", codes.INDIVISIBLE
+            )
         return x
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
@@ -297,28 +300,33 @@ class Upsample(Op):
         if [self.scale, self.size, like].count(None) != 2:
             raise Mistake(
                 "Upsample takes exactly one of `scale`, `size` and `like`",
+                codes.EXCLUSIVE,
                 help="Upsample(scale=2), Upsample(size=[14, 14]), or Upsample(like=y) for the size of a tensor",
             )
         axes = _AXES.get(self.mode, len(space))
         if axes != len(space):
-            raise Mistake(f'mode "{self.mode}" takes {axes} spatial axes, not {show(space)}', kind="shape")
+            raise Mistake(f'mode "{self.mode}" takes {axes} spatial axes, not {show(space)}', codes.RANK)
         if self.align_corners and self.mode == "nearest":
-            raise Mistake('"nearest" has no corners to align', help='use `mode="bilinear"`')
+            raise Mistake('"nearest" has no corners to align', codes.NO_EFFECT, help='use `mode="bilinear"`')
         if self.antialias and self.mode not in ("bilinear", "bicubic"):
-            raise Mistake(f'mode "{self.mode}" has no `antialias`', help='use `mode="bilinear"` or "bicubic"')
+            raise Mistake(
+                f'mode "{self.mode}" has no `antialias`',
+                codes.NO_EFFECT,
+                help='use `mode="bilinear"` or "bicubic"',
+            )
         if self.size is not None:
             return x.with_shape((x.shape[0], *per_axis(self.size, len(space), "size")))
         if like is not None:
             if like.rank != x.rank:
                 raise Mistake(
                     f"Upsample takes a tensor `like` with {x.rank} axes, as {show(x.shape)} has, not {show(like.shape)}",
-                    kind="shape",
+                    codes.RANK,
                 )
             return x.with_shape((x.shape[0], *like.shape[1:]))
         scale = 1 if self.scale is None else self.scale
         scales = scale if isinstance(scale, tuple) else (scale,) * len(space)
         if len(scales) != len(space):
-            raise Mistake(f"`scale` has {len(scales)} numbers for {len(space)} axes", kind="shape")
+            raise Mistake(f"`scale` has {len(scales)} numbers for {len(space)} axes", codes.AXES)
         sizes = [_scaled(size, scale) for size, scale in zip(space, scales, strict=True)]
         for size in sizes:
             require_least(size, 1, f"scaling {show(space)} by {self.scale} leaves nothing")

@@ -5,6 +5,7 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import use
 from archspec.ground.errors import Mistake
@@ -46,7 +47,7 @@ class Flatten(Movement):
         """[*A, n, ..., m, *B] -> [*A, n * ... * m, *B]."""
         start, end = x.axis(self.start), x.axis(self.end)
         if start > end:
-            raise Mistake(f"`start` (axis {start}) comes after `end` (axis {end})")
+            raise Mistake(f"`start` (axis {start}) comes after `end` (axis {end})", codes.ARGUMENT)
         return x.with_shape((*x.shape[:start], prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
@@ -87,13 +88,13 @@ class Reshape(Movement):
         """[*S] -> shape."""
         given = [size for size in self.shape if size != -1]
         if len(given) < len(self.shape) - 1:
-            raise Mistake("only one size of `shape` may be -1")
+            raise Mistake("only one size of `shape` may be -1", codes.RESHAPE)
         have, want = _without_common(x.shape, given)
         exact = len(given) == len(self.shape)
         if not (always_equal(have, want) if exact else always_equal(have % want, 0)):
             raise Mistake(
                 f"cannot reshape {show(x.shape)} to {show(self.shape)}",
-                kind="shape",
+                codes.RESHAPE,
                 label=f"{prod(x.shape)} values do not fill {show(self.shape)}",
             )
         self._read(x, sizes_of)
@@ -190,7 +191,7 @@ class Permute(Movement):
         if sorted(order) != list(range(x.rank)):
             raise Mistake(
                 f"{list(self.axes)} does not name every axis of {show(x.shape)} exactly once",
-                kind="shape",
+                codes.AXES,
                 help="the batch is not counted: it stays in front",
             )
         return order
@@ -221,7 +222,9 @@ class Roll(Movement):
     def infer(self, x: TensorType, *, sizes_of: TensorType | None = None) -> TensorType:
         """[*S] -> [*S]."""
         if len(self.shift) != len(self.axes) or not self.axes:
-            raise Mistake(f"`shift` has {len(self.shift)} numbers, but `axes` has {len(self.axes)}")
+            raise Mistake(
+                f"`shift` has {len(self.shift)} numbers, but `axes` has {len(self.axes)}", codes.AXES
+            )
         for axis in self.axes:
             x.axis(axis)
         self._planned(x, sizes_of)

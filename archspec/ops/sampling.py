@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import TensorType, show
@@ -48,13 +49,13 @@ class GridSample(Op):
         require_rank(x, 3, self, "[C, H, W]")
         if grid.rank != 3 or not always_equal(grid.shape[2], 2):
             raise Mistake(
-                f"a grid is [H, W, 2], with x and y of each place, not {show(grid.shape)}", kind="shape"
+                f"a grid is [H, W, 2], with x and y of each place, not {show(grid.shape)}", codes.RANK
             )
         if grid.dtype != x.dtype:
-            raise Mistake(f"the grid must be {x.dtype} like the image, not {grid.dtype}", kind="shape")
+            raise Mistake(f"the grid must be {x.dtype} like the image, not {grid.dtype}", codes.DTYPES)
         if not (x.batched and grid.batched):
             raise Mistake(
-                "the image and the grid must both depend on the input", kind="shape", label="has no batch"
+                "the image and the grid must both depend on the input", codes.NO_BATCH, label="has no batch"
             )
         return x.with_shape((x.shape[0], *grid.shape[:2]))
 

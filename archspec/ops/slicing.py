@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.bounds import require_least
 from archspec.ground.declared import Declared, derived, use
 from archspec.ground.errors import Mistake
@@ -50,7 +51,7 @@ class Index(Movement):
         if len(self.at) > x.rank:
             raise Mistake(
                 f"{len(self.at)} indices are too many for {show(x.shape)}",
-                kind="shape",
+                codes.AXIS,
                 help="the batch is not counted",
             )
         sizes: list[Size] = []
@@ -146,7 +147,7 @@ class Crop(Movement):
         kept = x.rank - len(sizes)
         wrong = f"cannot crop {show(x.shape)} to {show(sizes)}"
         if not sizes or kept < 0:
-            raise Mistake(wrong, kind="shape")
+            raise Mistake(wrong, codes.TOO_SMALL)
         for have, size in zip(x.shape[kept:], sizes, strict=True):
             require_least(have - size, 0, wrong)
         return x.with_shape((*x.shape[:kept], *sizes))
@@ -171,14 +172,14 @@ class Crop(Movement):
         if (self.size is None) == (like is None):
             raise Mistake(
                 "Crop takes either a size or a tensor that has it",
-                kind="argument",
+                codes.EXCLUSIVE,
                 help="write `x -> Crop([4, 4])` or `x -> Crop(like=y)`",
             )
         if like is not None:
             if like.rank != x.rank:
                 raise Mistake(
                     f"Crop takes a tensor `like` with {x.rank} axes, as {show(x.shape)} has, not {show(like.shape)}",
-                    kind="shape",
+                    codes.RANK,
                 )
             return like.shape[1:]
         return self._known(x)
@@ -230,7 +231,7 @@ def _places(at: Slice, size: Size) -> Size:
     """How many values a slice selects."""
     start, stop, step = 0 if at[0] is None else at[0], at[1], at[2] or 1
     if step < 1 or at[2] == 0:
-        raise Mistake(f"the step of a slice must be positive, not {at[2]}")
+        raise Mistake(f"the step of a slice must be positive, not {at[2]}", codes.UNDEFINED)
     if isinstance(size, int) and isinstance(start, int) and not isinstance(stop, Free):
         left = len(range(*slice(start, stop, step).indices(size)))
         count: Size = left

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from archspec.backends.torch_modules import Network
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.passes.channels_last import channels_last
 from archspec.passes.compile_blocks import compile_network
@@ -52,7 +53,7 @@ class Inference(Network):
         """Stay in eval mode. Raises SpecError when asked to train."""
         if mode:
             raise SpecError.of(
-                "argument",
+                codes.CHANGED,
                 f"{self.meta['archspec'].name} is optimised for inference and cannot train",
                 help="load it without `optimize`",
             )

@@ -15,6 +15,7 @@ from archspec.backends.torch_aot import freezes, require_compiler
 from archspec.backends.torch_blocks import alike, lone, own_code
 from archspec.backends.torch_modules import Network
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.passes.channels_last import channels_last
 
@@ -72,13 +73,15 @@ def compile_network(network: Network, how: bool | str = True, *, freeze: bool = 
     """
     if how is not True and how not in CHOICES:
         raise SpecError.of(
-            "argument", f"`compile` is true or one of {', '.join(CHOICES)}, not {how!r}", help="true chooses"
+            codes.OPTION,
+            f"`compile` is true or one of {', '.join(CHOICES)}, not {how!r}",
+            help="true chooses",
         )
     require_compiler(network)
     plan = plan_of(network)
     if how == "regions" and not (plan.kinds or plan.lone):
         raise SpecError.of(
-            "argument",
+            codes.OPTION,
             f"{network.meta['archspec'].name} has no blocks that are alike and large enough to be compiled as regions",
             help="compile it whole, or let `compile=True` choose; what is flat or optimised has no blocks",
         )

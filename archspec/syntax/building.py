@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import isinf
 from typing import Any
 
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.source import Source, Span
 from archspec.syntax import automaton
@@ -43,22 +44,28 @@ class _Builder:
         try:
             return self.build(automaton.syntax_tree(text, start), 0)
         except RecursionError:
-            raise SpecError.of("syntax", f"{self.source.path} is nested too deeply", help=_NAMES) from None
+            raise SpecError.of(
+                codes.TOO_DEEP, f"{self.source.path} is nested too deeply", help=_NAMES
+            ) from None
         except automaton.TooDeep as found:
             message = f"brackets are nested more than {automaton.DEEPEST} deep"
-            raise self._error(message, found.start, found.start + 1, _NAMES) from None
+            place = self._place(found.start, found.start + 1)
+            raise SpecError.of(codes.TOO_DEEP, message, place, help=_NAMES) from None
         except automaton.Misindented as found:
             from archspec.syntax.unexpected import indentation_help
 
             end = text.find("\n", found.start)
             help_ = indentation_help(text, found.start)
-            raise self._error("indentation matches no line above", found.start, end, help_) from None
+            place = self._place(found.start, end)
+            message = "indentation matches no line above"
+            raise SpecError.of(codes.INDENTATION, message, place, help=help_) from None
         except automaton.Stuck as found:
             from archspec.syntax.unexpected import unexpected
 
             whole = "file" if start == "file" else "expression"
             said = unexpected(text, found.start, found.token, found.kind, found.expected, whole)
-            raise self._error(said.message, said.start, said.end, said.help) from None
+            place = self._place(said.start, said.end)
+            raise SpecError.of(said.code, said.message, place, help=said.help, instead=said.instead) from None
 
     def build(self, node: Any, depth: int) -> Any:
         if type(node) is not Node:
@@ -66,13 +73,12 @@ class _Builder:
         span = Span(self.source, self.base + max(node.start, 0), self.base + max(node.end, 0))
         if depth > _HIGHEST:
             first = Span(span.source, span.start, span.start + 1)
-            raise SpecError.of("syntax", "this is nested too deeply", first, help=_NAMES)
+            raise SpecError.of(codes.TOO_DEEP, "this is nested too deeply", first, help=_NAMES)
         method: Callable[[Span, list[Any]], Any] = getattr(self, f"make_{node.rule}")
         return method(span, [self.build(part, depth + 1) for part in node.parts])
 
-    def _error(self, message: str, start: int, end: int, help: str) -> SpecError:
-        span = Span(self.source, self.base + start, self.base + end)
-        return SpecError.of("syntax", message, span, help=help)
+    def _place(self, start: int, end: int) -> Span:
+        return Span(self.source, self.base + start, self.base + end)
 
     def _token_span(self, token: Token) -> Span:
         start = self.base + token.start
@@ -224,7 +230,7 @@ class _Builder:
             return t.Rule(self._line(span), None, None, first)
         if not isinstance(first, t.Text):
             raise SpecError.of(
-                "syntax",
+                codes.NOT_A_RULE,
                 "expected the names of weights as a string",
                 first.span,
                 help='write `"head.bias": zeros` for the weights of a name, `Conv(bias=false)` for an op',
@@ -294,7 +300,7 @@ class _Builder:
         # The span of one in brackets starts before what is in them.
         if isinstance(source, t.Conditional) and source.span.start == source.then.span.start:
             raise SpecError.of(
-                "syntax",
+                codes.AMBIGUOUS,
                 "ambiguous `->` after `else`: it would apply to the whole conditional",
                 parts[1].span,
                 help="use brackets: `a if c else (b -> layer)`, or `(a if c else b) -> layer`",
@@ -364,13 +370,13 @@ class _Builder:
     def make_int(self, span: Span, parts: list[Any]) -> t.Literal_:
         text = _digits(parts[0], span)
         if len(text) > 30:
-            raise SpecError.of("value", "the number has more than 30 digits", span)
+            raise SpecError.of(codes.NOT_FINITE, "the number has more than 30 digits", span)
         return t.Literal_(span, int(text))
 
     def make_float(self, span: Span, parts: list[Any]) -> t.Literal_:
         value = float(_digits(parts[0], span))
         if isinf(value):
-            raise SpecError.of("value", "the number is too large for a float", span)
+            raise SpecError.of(codes.NOT_FINITE, "the number is too large for a float", span)
         return t.Literal_(span, value)
 
     def make_true(self, span: Span, parts: list[Any]) -> t.Literal_:
@@ -402,7 +408,7 @@ class _Builder:
             if match.group() == "}" or close < 0:
                 brace = Span(self.source, start + match.start(), start + match.end())
                 raise SpecError.of(
-                    "syntax",
+                    codes.BRACE,
                     f"unmatched `{match.group()}` in a string",
                     brace,
                     help=f"write `{match.group() * 2}` for the brace itself",
@@ -430,7 +436,7 @@ class _Builder:
     def make_comprehended(self, span: Span, parts: list[Any]) -> t.Comprehension:
         if isinstance(parts[0].value, t.Spread):
             help_ = "nest the loops: `[item for row in rows for item in row]`"
-            raise SpecError.of("syntax", "`*` in a comprehension", parts[0].span, help=help_)
+            raise SpecError.of(codes.SYNTAX, "`*` in a comprehension", parts[0].span, help=help_)
         return t.Comprehension(span, parts[0], _kept(parts[1:]))
 
     def make_item(self, span: Span, parts: list[Any]) -> t.Item:
@@ -450,7 +456,7 @@ class _Builder:
         if isinstance(expression, t.Literal_) and type(expression.value) is int:
             return t.Text(expression.span, (str(expression.value),))
         raise SpecError.of(
-            "syntax",
+            codes.SYNTAX,
             "expected a name or a string as the name of a step",
             expression.span,
             help='write computed names as strings: `"block{i}": ...`',
@@ -483,11 +489,11 @@ def _require_outside(statement: t.Tree, where: str, help: str, *, function: bool
         node = stack.pop()
         word = node.kind if isinstance(node, t.Own) else _OF_BLOCKS.get(type(node), "")
         if word and not (function and isinstance(node, t.Return)):
-            raise SpecError.of("syntax", f"`{word}` {where}", node.span, help=help)
+            raise SpecError.of(codes.MISPLACED, f"`{word}` {where}", node.span, help=help)
         if function and isinstance(node, t.Chain):
-            raise SpecError.of("syntax", f"`->` {where}", node.span, help=help)
+            raise SpecError.of(codes.MISPLACED, f"`->` {where}", node.span, help=help)
         if function and isinstance(node, t.Output) and node.name:
-            raise SpecError.of("syntax", "a function returns values without names", node.span)
+            raise SpecError.of(codes.MISPLACED, "a function returns values without names", node.span)
         stack.extend(reversed(node.children()))
 
 
@@ -519,10 +525,10 @@ def _word(token: Token) -> Any:
 def _digits(text: str, span: Span) -> str:
     """The text of a number without its underscores. SpecError when one does not stand between two digits."""
     if not text.isascii():
-        raise SpecError.of("syntax", f"`{text}` is not a number", span, help="use the digits 0 to 9")
+        raise SpecError.of(codes.SYNTAX, f"`{text}` is not a number", span, help="use the digits 0 to 9")
     if re.search(r"_(?![0-9])", text):
         raise SpecError.of(
-            "syntax", f"`{text}` is not a number", span, help="`_` goes between two digits: `1_000`"
+            codes.SYNTAX, f"`{text}` is not a number", span, help="`_` goes between two digits: `1_000`"
         )
     return text.replace("_", "")
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass
 
+from archspec.ground import codes
+
 _STRINGS_COMMENTS_BRACKETS = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*|[()\[\]{}]', re.S
 )
@@ -19,6 +21,8 @@ class Unexpected:
     end: int
     message: str
     help: str = ""
+    code: str = codes.SYNTAX
+    instead: str | None = None  # what to write in this place, where that is sure
 
 
 def unexpected(
@@ -32,7 +36,7 @@ def unexpected(
     opened = _open_bracket(text, offset)
     if kind == "$END" or (not text[offset:].strip() and kind != "_NL"):
         if opened is not None:
-            return Unexpected(opened, opened + 1, f"unclosed `{text[opened]}`")
+            return Unexpected(opened, opened + 1, f"unclosed `{text[opened]}`", code=codes.UNCLOSED)
         end = len(text.rstrip())
         return Unexpected(end, end + 1, f"unexpected end of {whole}", _expected(expected))
     if token is None:
@@ -41,11 +45,15 @@ def unexpected(
     if expected == {"_INDENT"}:
         offset += len(text[offset:]) - len(text[offset:].lstrip())
         message = "expected an indented block after the line above"
-        return Unexpected(offset, _line_end(text, offset), message, "indent its lines by four spaces")
+        return Unexpected(
+            offset, _line_end(text, offset), message, "indent its lines by four spaces", codes.INDENTATION
+        )
     if kind == "_INDENT":
         offset += len(text[offset:]) - len(text[offset:].lstrip())
         message = "unexpected indentation"
-        return Unexpected(offset, _line_end(text, offset), message, indentation_help(text, offset))
+        return Unexpected(
+            offset, _line_end(text, offset), message, indentation_help(text, offset), codes.INDENTATION
+        )
     if kind == "_NL":
         return Unexpected(offset, offset + 1, "unexpected end of line", _expected(expected))
     return (
@@ -73,6 +81,7 @@ def _character(text: str, offset: int) -> Unexpected:
             _line_end(text, offset),
             "unterminated string",
             'close it with `"""`' if long else "close it on this line, or use triple quotes",
+            codes.UNCLOSED,
         )
     if character == "-" and text.startswith("->", offset):
         return Unexpected(offset, offset + 2, "unexpected `->`", _ARROW)
@@ -80,7 +89,7 @@ def _character(text: str, offset: int) -> Unexpected:
     help_ = _INSTEAD.get(character, "")
     if character.isalpha():
         help_ = "names consist of ASCII letters, digits and `_`"
-    return Unexpected(offset, offset + 1, f"unexpected {shown}", help_)
+    return Unexpected(offset, offset + 1, f"unexpected {shown}", help_, codes.CHARACTER, _SURE.get(character))
 
 
 def _misplaced_word(text: str, line: int, offset: int) -> Unexpected | None:
@@ -90,14 +99,16 @@ def _misplaced_word(text: str, line: int, offset: int) -> Unexpected | None:
         return None
     word, start, end = first.group(1), *first.span(1)
     if word in _PYTHON:
-        return Unexpected(start, end, f"there is no `{word}`", _PYTHON[word])
+        return Unexpected(start, end, f"there is no `{word}`", _PYTHON[word], codes.OTHER_LANGUAGE)
     if word in ("else", "elif"):
-        return Unexpected(start, end, f"`{word}` without an `if`", "indent it like its `if`")
+        return Unexpected(start, end, f"`{word}` without an `if`", "indent it like its `if`", codes.MISPLACED)
     if start == line and word in _INSIDE:
         help_ = "indent it under `block Name:` or `model Name:`"
-        return Unexpected(start, end, f"`{word}` outside of a block or model", help_)
+        return Unexpected(start, end, f"`{word}` outside of a block or model", help_, codes.MISPLACED)
     if start > line and word in _OUTSIDE:
-        return Unexpected(start, end, f"`{word}` inside of a block", "move it to the top level")
+        return Unexpected(
+            start, end, f"`{word}` inside of a block", "move it to the top level", codes.MISPLACED
+        )
     return None
 
 
@@ -105,7 +116,7 @@ def _assignment(text: str, line: int, offset: int, token: str, expected: Set[str
     """The error for `=` where `==` is meant, and for a statement without `=`."""
     first = text[line:offset].split(maxsplit=1)
     if token == "=" and first and first[0] in ("if", "elif", "require"):
-        return Unexpected(offset, offset + 1, "unexpected `=`", "write `==` to compare")
+        return Unexpected(offset, offset + 1, "unexpected `=`", "write `==` to compare", instead="==")
     own = re.fullmatch(r"\s*(weight|buffer|constant|shared)\s+(\w+)\s*", text[line:offset])
     if token == "as" and own:
         help_ = f'a key before `as` is a string: `{own[1]} "{own[2]}" as name`'
@@ -164,6 +175,9 @@ _PYTHON = {
     "while": "loops run over lists: `for i in range(n):`",
     "import": "write `from family import Name`",
 }
+_SURE = {
+    "→": "->", "⟶": "->", "⇒": "->", "×": "*", "−": "-", "“": '"', "”": '"', "‘": '"', "’": '"',
+}  # fmt: skip
 _INSIDE = {"return", "input", "shared", "weight", "buffer", "constant"}
 _OUTSIDE = {"from", "block", "model", "def", "claims"}
 _INSTEAD = {

@@ -221,7 +221,7 @@ def test_a_full_disk_is_said() -> None:
         with Path("/dev/full").open("wb") as full:
             done = start(*arguments, stdout=full)
         assert done.returncode == 1
-        assert done.stderr == b"error[file]: the output cannot be written: No space left on device\n"
+        assert done.stderr == b"error[E1008]: the output cannot be written: No space left on device\n"
 
 
 def test_where_errors_cannot_be_written_the_status_tells() -> None:
@@ -238,7 +238,7 @@ def test_a_stream_that_is_closed_takes_nothing(closed: str) -> None:
     done = subprocess.run(
         ["bash", "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False
     )
-    told = b"error[file]: the output cannot be written: Bad file descriptor\n"
+    told = b"error[E1008]: the output cannot be written: Bad file descriptor\n"
     assert (done.returncode, done.stderr) == ((1, told) if closed == "1" else (0, b""))
     assert Path("x.dot").read_text() == archspec.draw(archspec.read("m.arch")).dot
 

@@ -69,7 +69,7 @@ def run(here: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 def refused(done: Done, *said: str) -> None:
     assert done.status == 1, done.said
-    assert done.said.startswith("error[file]: "), done.said
+    assert done.said.startswith("error[E10"), done.said
     assert all(text in done.said for text in said), done.said
 
 
@@ -234,7 +234,9 @@ def test_an_open_stream_is_not_replaced(here: Path, stream: str, piped: bool) ->
         done = subprocess.run(command, env=environment, check=False, **to)  # type: ignore[call-overload]
         log.write(b"after\n")
     assert done.returncode == 1
-    assert done.stderr.decode().startswith(f"error[file]: `{stream}` cannot be written: it is an open stream")
+    assert done.stderr.decode().startswith(
+        f"error[E1008]: `{stream}` cannot be written: it is an open stream"
+    )
     assert Path("log").read_text() == "before\nafter\n"
     assert Path("log").stat().st_ino == inode
 

@@ -387,7 +387,7 @@ def test_python_is_warned_at_the_line_of_the_spec(here: Path) -> None:
         archspec.read("net.arch")
     (warning,) = caught
     assert (warning.filename, warning.lineno) == ("net.arch", 3)
-    assert str(warning.message) == "nothing uses `y` [unused-step]"
+    assert str(warning.message) == "nothing uses `y` [W0101 unused-step]"
     assert isinstance(warning.message, SpecWarning)
     assert warning.message.problem.kind == "unused-step"
     with warnings.catch_warnings():
@@ -410,7 +410,7 @@ def test_the_command_line_prints_warnings_as_errors_are_printed(here: Path) -> N
     out, said = run("check", "net.arch")
     assert out == "net.arch: ok (1 node, 72 parameters, 1 warning)\n"
     assert said.startswith(
-        "warning[unused-step]: nothing uses `y`\n --> net.arch:3:5\n  |\n3 |     y = x -> Conv(8)\n"
+        "warning[W0101]: nothing uses `y`\n --> net.arch:3:5\n  |\n3 |     y = x -> Conv(8)\n"
     )
     assert (
         run("check", "--strict", "net.arch", status=1)[0]
@@ -429,9 +429,10 @@ def test_the_command_line_lists_problems_as_json(here: Path) -> None:
     warned, wrong = json.loads(out)
     assert warned["models"] == [{"name": "Net", "nodes": 1, "parameters": 72, "claims": 0}]
     (problem,) = warned["problems"]
-    assert (problem["level"], problem["code"], problem["file"]) == ("warning", "unused-step", "net.arch")
+    assert (problem["level"], problem["code"], problem["file"]) == ("warning", "W0101", "net.arch")
+    assert problem["kind"] == "unused-step"
     assert (problem["line"], problem["column"], problem["end_line"], problem["end_column"]) == (3, 5, 3, 6)
-    assert [(p["level"], p["code"]) for p in wrong["problems"]] == [("error", "type")]
+    assert [(p["level"], p["code"]) for p in wrong["problems"]] == [("error", "E0411")]
     assert json.loads(run("check", "--format", "json", "net.arch")[0]) == [warned]
     run("check", "--format", "json", "--strict", "net.arch", status=1)
 

@@ -248,9 +248,9 @@ def test_what_cannot_run_without_numbers_runs_on_the_cpu() -> None:
 
 def test_a_mistake_of_an_op_is_told_as_it_is() -> None:
     define(
-        infer="from archspec.ground.errors import Mistake; raise Mistake('too thin', kind='shape', help='use more')"
+        infer="from archspec.ground.errors import Mistake; raise Mistake('too thin', 'E0502', help='use more')"
     )
-    with pytest.raises(SpecError, match=r"error\[shape\]: too thin") as caught:
+    with pytest.raises(SpecError, match=r"error\[E0502\]: too thin") as caught:
         archspec.read_text(SPEC)
     assert caught.value.problems[0].help == "use more"
 

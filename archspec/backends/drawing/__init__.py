@@ -9,6 +9,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 
 if TYPE_CHECKING:
@@ -43,5 +44,5 @@ def find_backend(format: str) -> Backend:
     """The backend that writes a format. Raises SpecError when none does."""
     if format not in formats():
         what = f"unknown picture format `{format}`" if format else "a picture needs a format"
-        raise SpecError.of("file", what, help=f"the formats are {', '.join(formats())}")
+        raise SpecError.of(codes.SUFFIX, what, help=f"the formats are {', '.join(formats())}")
     return formats()[format]

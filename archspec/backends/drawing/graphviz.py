@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from archspec.backends.drawing import Backend
+from archspec.ground import codes
 from archspec.ground.errors import SpecError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def render(drawing: Drawing, format: str) -> bytes:
     """The picture, laid out by Graphviz. Raises SpecError when Graphviz is missing, fails, or would take too long."""
     if drawing.rows_crossed > MOST_ROWS_CROSSED:
         raise SpecError.of(
-            "budget",
+            codes.TOO_LARGE,
             f"the picture is too large for Graphviz: its edges cross {drawing.rows_crossed:,} rows of boxes,"
             f" more than the {MOST_ROWS_CROSSED:,} that can be laid out in minutes",
             help="draw a part of it (`--focus NAME`), fewer levels of blocks (`--depth 2`), its stages (`--view overview`),\n"
@@ -42,19 +43,21 @@ def _run_dot(text: str, format: str) -> bytes:
             command, input=text.encode(), capture_output=True, quiet=True, timeout=LONGEST
         ).stdout
     except ExecutableNotFound:
-        raise SpecError.of("file", "Graphviz's `dot` is not installed", help=mend) from None
+        raise SpecError.of(codes.PROGRAM, "Graphviz's `dot` is not installed", help=mend) from None
     except subprocess.TimeoutExpired:
         raise SpecError.of(
-            "file",
+            codes.PROGRAM,
             f"Graphviz failed: `dot` timed out after {LONGEST} seconds",
             help="draw a part of it (`--focus NAME`), or write a .dot file",
         ) from None
     except CalledProcessError as error:
         said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
         reason = said[-1] if said else f"`dot` exited with status {error.returncode} and no message"
-        raise SpecError.of("file", f"Graphviz failed: {reason}", help=mend) from None
+        raise SpecError.of(codes.PROGRAM, f"Graphviz failed: {reason}", help=mend) from None
     except OSError as error:
-        raise SpecError.of("file", f"cannot run Graphviz's `dot`: {error.strerror}", help=mend) from None
+        raise SpecError.of(
+            codes.PROGRAM, f"cannot run Graphviz's `dot`: {error.strerror}", help=mend
+        ) from None
     begins, ends = _FRAMES[format]
     if not re.search(begins, data[:1000]) or not re.search(ends, data[-1000:]):
         if not data:
@@ -63,7 +66,9 @@ def _run_dot(text: str, format: str) -> bytes:
             came = f"{len(data):,} bytes, cut off"
         else:
             came = f"{len(data):,} bytes of something else"
-        raise SpecError.of("file", f"Graphviz failed: for a .{format} file, `dot` printed {came}", help=mend)
+        raise SpecError.of(
+            codes.PROGRAM, f"Graphviz failed: for a .{format} file, `dot` printed {came}", help=mend
+        )
     return data
 
 
