@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import archspec.namesake  # noqa: F401  (before typer, which may not be there beside the other distribution)
+from archspec.cli.shells import ASKED
 from archspec.version import __version__
 
 __all__ = ["invoke", "main", "program"]
@@ -78,6 +79,11 @@ def invoke(arguments: Sequence[str]) -> int:
 
     Of typer's own way, a broken pipe comes out as any error does.
     """
+    if ASKED in os.environ:
+        from archspec.cli.completion import answer
+
+        answer(os.environ[ASKED], arguments)
+        return 0
     if [*arguments] == ["--help"]:
         from archspec.cli.commands import overview
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from archspec.cli.commands import A_SPEC, SUMMARY, commands, overview
+from archspec.cli.commands import A_SPEC, OPTIONS, SUMMARY, commands, overview
 
 
 class _Commands(TyperGroup):
@@ -40,8 +40,12 @@ def load(name: str | None = None) -> typer.Typer:
 
 @app.callback(invoke_without_command=True)
 def archspec(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+    version: Annotated[bool, typer.Option("--version", help=OPTIONS["--version"], is_eager=True)] = False,
+    install_completion: Annotated[
+        bool, typer.Option("--install-completion", help=OPTIONS["--install-completion"], is_eager=True)
+    ] = False,
+    show_completion: Annotated[
+        bool, typer.Option("--show-completion", help=OPTIONS["--show-completion"], is_eager=True)
     ] = False,
 ) -> None:
     """Neural architectures as text: check them, look at them, build PyTorch modules from them."""
@@ -49,4 +53,9 @@ def archspec(
         from archspec.version import __version__
 
         typer.echo(f"archspec {__version__}")
+        raise typer.Exit
+    if install_completion or show_completion:
+        from archspec.cli.completion import completion
+
+        completion(None, install_completion)
         raise typer.Exit

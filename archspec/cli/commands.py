@@ -14,7 +14,12 @@ A_SPEC = (
     "A SPEC is the path of an .arch file, the name of a shipped spec (`archspec list`),"
     " or either with :Model behind it."
 )
-_OPTIONS = {"--version": "Print the version and leave.", "--help": "Show this message and exit."}
+OPTIONS = {
+    "--version": "Print the version and leave.",
+    "--install-completion": "Let the shell complete commands, options, specs and settings.",
+    "--show-completion": "Print the script that does so.",
+    "--help": "Show this message and exit.",
+}
 _COMMAND = re.compile(
     r'^@app\.command\((?:"(?P<name>[^"]+)")?\)\ndef (?P<function>\w+)\(.*?\) -> None:\n    """(?P<doc>.*?)(?:\n\n|""")',
     re.M | re.S,
@@ -46,7 +51,7 @@ def overview() -> str:
         (
             "Usage: archspec [OPTIONS] COMMAND [ARGS]...",
             _wrapped(SUMMARY, width),
-            "Options:\n" + _listed(_OPTIONS, width),
+            "Options:\n" + _listed(OPTIONS, width),
             "Commands:\n" + _listed({name: command.help for name, command in commands().items()}, width),
             _wrapped(A_SPEC, width),
         )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archspec.backends.drawing import find_backend, formats
 from archspec.cli.app import app
 from archspec.cli.options import (
     BUDGET,
@@ -42,6 +41,17 @@ class View(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by
     html = "html"
 
 
+FORMATS = {
+    "dot": "text for Graphviz and other programs, of any size",
+    "svg": "scalable, for documents and the web",
+    "png": "pixels",
+    "pdf": "for LaTeX and print",
+    "html": "a page to explore in a browser, offline",
+    "tex": "the stage table, in LaTeX with booktabs",
+    "md": "the stage table, in Markdown",
+    "mmd": "a Mermaid flowchart, for Markdown on GitHub",
+}
+"""What the backends write, so that only to draw imports them."""
 _FORMATS = {View.table: "md", View.html: "html"}  # of a view that is no picture, when no file says
 
 
@@ -62,7 +72,7 @@ def draw(
             "-o",
             "--output",
             help="Output file (default: NAME.svg), or folder with --all. The suffix selects the format: "
-            + "; ".join(f".{suffix} ({backend.formats[suffix]})" for suffix, backend in formats().items())
+            + "; ".join(f".{suffix} ({meaning})" for suffix, meaning in FORMATS.items())
             + ".",
             show_default=False,
         ),
@@ -100,6 +110,8 @@ def draw(
     free: Free = None,
 ) -> None:
     """Draw a network: repeats folded, shapes where they change, parameters and multiply-adds."""
+    from archspec.backends.drawing import find_backend
+
     import_plugins(plugins)
     if bool(spec) == every:
         raise typer.BadParameter("give a spec, or --all", param_hint="SPEC")

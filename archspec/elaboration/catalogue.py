@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archspec.elaboration.files import SUFFIX, read_file, shipped_names, shipped_specs
+from archspec.elaboration.files import read_file
+from archspec.ground.shipped import SUFFIX, shipped_names, shipped_specs
 from archspec.syntax.tree import Call, File, Import, Name
 
 FAMILIES = "families"

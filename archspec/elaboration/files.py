@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from errno import ENAMETOOLONG
 from functools import lru_cache
 from pathlib import Path
@@ -11,26 +11,13 @@ from pathlib import Path
 from archspec.ground import codes
 from archspec.ground.errors import SpecError, suggest
 from archspec.ground.regular import require_regular
+from archspec.ground.shipped import SUFFIX, shipped_names, shipped_specs
 from archspec.ground.source import Source, Span
 from archspec.syntax.parsing import parse_file
 from archspec.syntax.tree import File, Import
 
-SUFFIX = ".arch"
 LARGEST = 250_000  # bytes of a spec file
 _ZIP = b"PK\x03\x04"
-
-
-def shipped_specs() -> Path:
-    """The folder of the specs that come with archspec."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "specs"
-    return inside if inside.is_dir() else package.parent / "specs"
-
-
-def shipped_names() -> Iterator[tuple[str, Path]]:
-    """Name and path of every shipped model, in alphabetical order."""
-    for path in sorted(shipped_specs().glob(f"*{SUFFIX}")):
-        yield path.stem, path
 
 
 def locate(spec: str) -> tuple[Path, str | None]:
@@ -89,25 +76,10 @@ def read_file(path: Path, root: Path) -> File:
 def read_text(text: str, shown: str, name: str) -> File:
     """The tree of a spec's text. Raises SpecError when it is none."""
     require_text(text, shown)
-    text = normal(text)
+    text = text.removeprefix("\ufeff")  # the mark of Unicode's byte order, which some editors write
     if not text.strip():
         raise SpecError.of(codes.NOT_A_SPEC, f"`{shown}` is empty", help="a spec needs at least one `model`")
-    return _parsed(shown, text, name)
-
-
-def read_edited(text: str, path: Path, root: Path) -> File:
-    """The tree of a text that is being edited, as if it stood in the file. Raises SpecError when it is none."""
-    return read_text(text, _shown(path), _name(path, root))
-
-
-def edited(text: str, path: Path, root: Path) -> Source:
-    """A text that is being edited, as the source that it would be in the file."""
-    return Source(_shown(path), normal(text), _name(path, root))
-
-
-def normal(text: str) -> str:
-    """The text as it is parsed: lines end with a line feed, and the mark of Unicode's byte order, which some editors write, is left out."""
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return _parsed(shown, text.replace("\r\n", "\n").replace("\r", "\n"), name)
 
 
 def require_text(text: str, shown: str) -> None:

@@ -234,7 +234,7 @@ def test_reading_from_python_keeps_torch_out() -> None:
     assert done.stdout.strip() == "False"
 
 
-# ------------------------------------------------------------------ start-up and completion
+# ------------------------------------------------------------------ start-up
 
 HEAVY = ("typer", "pydantic", "lark", "torch")
 
@@ -246,7 +246,11 @@ HEAVY = ("typer", "pydantic", "lark", "torch")
         ("import archspec; archspec.SpecError, archspec.namesake", HEAVY),
         ("from archspec.cli import invoke; invoke(['--help'])", HEAVY),
         ("from archspec.cli import invoke; invoke(['--version'])", HEAVY),
-        ("from archspec.cli import invoke; invoke(['completion', 'bash'])", ("torch",)),
+        ("from archspec.cli import invoke; invoke(['draw', '--help'])", ("archspec.graph", "torch")),
+        (
+            "from archspec.cli.completing import complete; complete(['build', 'resnet18', '--set', ''])",
+            ("archspec.graph", "archspec.elaboration", "torch"),
+        ),
         ("from archspec.cli import invoke; invoke(['check', 'lenet5'])", ("archspec.cli.cost", "torch")),
     ],
 )
@@ -282,33 +286,3 @@ def test_public_names_are_found_when_asked_for() -> None:
     assert archspec.elaboration.__name__ == "archspec.elaboration"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         archspec.nothing  # noqa: B018
-
-
-@pytest.mark.parametrize(
-    ("words", "completed"),
-    [
-        ("ch", "check"),
-        ("check lene", "lenet5"),
-        ("check none_such", ""),
-        ("cost --form", "--format"),
-        ("cost --format m", "markdown"),
-        ("cost lenet5 --format ta", "table"),
-        ("build lenet5 --seed ", ""),
-        ("--v", "--version"),
-    ],
-)
-def test_a_shell_completes_what_is_typed(words: str, completed: str) -> None:
-    shell = (
-        'eval "$SCRIPT"; COMP_WORDS=(archspec $TYPED); '
-        '[[ $TYPED == *" " ]] && COMP_WORDS+=(""); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); '
-        '_archspec; echo "${COMPREPLY[*]}"'
-    )
-    script = run("completion", "bash").stdout
-    done = subprocess.run(
-        ["bash", "-c", shell],
-        env={**os.environ, "SCRIPT": script, "TYPED": words},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert (done.stdout.strip(), done.stderr) == (completed, "")

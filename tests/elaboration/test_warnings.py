@@ -15,8 +15,8 @@ import archspec
 from archspec import SpecWarning
 from archspec.analyses.unused_steps import Steps
 from archspec.api.checking import check_file
-from archspec.elaboration.files import shipped_specs
 from archspec.ground.errors import WARNINGS, Problem
+from archspec.ground.shipped import shipped_specs
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "model Net:\n    input x: [8, 4, 4]\n"
