@@ -45,7 +45,7 @@ def measure_models(
     """
     measured: list[Measured] = []
     problems: list[Problem] = []
-    for definition in _standing_alone(module, model):
+    for definition in standing_alone(module, model):
         try:
             measured.append(_measure_model(module, definition.name, budget, each))
         except SpecError as error:
@@ -55,9 +55,17 @@ def measure_models(
 
 def _measure_model(module: Module, model: str, budget: int, each: Callable[[Graph], None]) -> Measured:
     """A model with the verdicts on its claims. Raises SpecError with every claim that cannot be measured."""
-    spans = {span.location: span for span in module.claim_spans()}
     graph = elaborate(module, model, budget=budget)
     each(graph)
+    return graph, measure_claims(module, graph, budget, each)
+
+
+def measure_claims(module: Module, graph: Graph, budget: int, each: Callable[[Graph], None]) -> list[Verdict]:
+    """The verdicts on the claims about a model; `each` is called with every graph that is read for other settings.
+
+    Raises SpecError with every claim that cannot be measured, and when the model does not fit such settings.
+    """
+    spans = {span.location: span for span in module.claim_spans()}
     problems: list[Problem] = []
     others: dict[str, Graph] = {}
     verdicts: list[Verdict] = []
@@ -65,7 +73,7 @@ def _measure_model(module: Module, model: str, budget: int, each: Callable[[Grap
         key = str(claim.settings)
         if key not in others:
             others[key] = (
-                graph if _has(graph, claim) else elaborate(module, model, claim.settings, budget=budget)
+                graph if _has(graph, claim) else elaborate(module, graph.name, claim.settings, budget=budget)
             )
             if others[key] is not graph:
                 each(others[key])
@@ -75,7 +83,7 @@ def _measure_model(module: Module, model: str, budget: int, each: Callable[[Grap
             problems += mistake.at(spans[claim.location]).problems
     if problems:
         raise SpecError(problems)
-    return graph, verdicts
+    return verdicts
 
 
 def measure_graph(graph: Graph) -> Measured:
@@ -118,7 +126,7 @@ def wrong_claims(measured: Iterable[Measured], module: Module | None = None) -> 
                 yield Problem(codes.CLAIM, message, span, f"measured: {verdict.measured}", verdict.mend)
 
 
-def _standing_alone(module: Module, model: str | None) -> list[Definition]:
+def standing_alone(module: Module, model: str | None) -> list[Definition]:
     """The models of a file that need no arguments; of one that is named, that is asked for as it is."""
     if model is not None:
         return [pick_model(module, model)]

@@ -14,6 +14,7 @@ from archspec.elaboration.files import locate, read_file, require_text
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import Poisoned, Stopped
 from archspec.elaboration.modules import Module, Modules
+from archspec.elaboration.observing import Observer
 from archspec.elaboration.opened import USUAL_NAMES, Assumed, Opened
 from archspec.elaboration.shelf import BlockEntry, block_named, shelf
 from archspec.elaboration.values import Environment, OpLayer, is_layer
@@ -75,12 +76,15 @@ def elaborate(
     *,
     budget: int = BUDGET,
     free: tuple[str, ...] | None = None,
+    observer: Observer | None = None,
+    checked: bool = True,
 ) -> Graph:
     """The graph of a model: of the one named, or of the last in the file, with the given parameters.
 
     The usual budget is raised to what the file asks for; any other is that of whoever reads it.
     `free` are names for the last axes of the first input, which are free then; empty for the usual names. What the network
     needs of these sizes is assumed. A setting of the name of a free size is its number.
+    An `observer` is told what is done; `checked` says that the names of the file have been checked, and found right.
 
     Raises SpecError, with everything found wrong, when the model or a setting does not fit.
     """
@@ -98,7 +102,7 @@ def elaborate(
     for _ in range(_MOST_ASSUMPTIONS):
         with wishes() as wished:
             try:
-                return _elaborated(module, definition, given, most, opened)
+                return _elaborated(module, definition, given, most, opened, observer, checked)
             except Assumed as found:
                 opened = opened.assuming(found.assumption)
             except SpecError:
@@ -144,9 +148,17 @@ def _free_names(module: Module) -> set[str]:
 
 
 def _elaborated(
-    module: Module, definition: Definition, settings: dict[str, Any], budget: int, opened: Opened
+    module: Module,
+    definition: Definition,
+    settings: dict[str, Any],
+    budget: int,
+    opened: Opened,
+    observer: Observer | None = None,
+    checked: bool = True,
 ) -> Graph:
-    machine = Machine(budget, checked=True, opened=opened)
+    machine = Machine(budget, checked=checked, opened=opened, observer=observer)
+    if observer is not None:
+        observer.begins(machine.builder)
     try:
         layer = module.layer(definition)
         if settings:

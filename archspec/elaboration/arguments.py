@@ -341,7 +341,7 @@ def _is(value: Any, type_: t.TypeName) -> bool:
     raise Mistake(
         f"there is no type `{type_.name}`",
         codes.UNKNOWN_KIND,
-        help=suggest(type_.name, _TYPES) or f"the types are {', '.join(_TYPES)}",
+        help=suggest(type_.name, TYPES) or f"the types are {', '.join(TYPES)}",
     )
 
 
@@ -356,7 +356,7 @@ def settled(parameter: t.Parameter, value: Any) -> Any:
     return list(value) if isinstance(value, list | tuple) else [value, value]
 
 
-_TYPES = {
+TYPES = {
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
@@ -370,7 +370,7 @@ _TYPES = {
 def _type_words(type_: t.TypeName) -> str:
     if type_.name == "list" and type_.item is not None:
         return f"a list, each item {_type_words(type_.item)}"
-    return _TYPES[type_.name]
+    return TYPES[type_.name]
 
 
 def parameter_names(taker: BlockLayer | DefinedFunction) -> list[str]:

@@ -22,16 +22,19 @@ class Budget:
 
     def __init__(self, most: int = BUDGET) -> None:
         self.most = most
+        self.most_steps = max(most, BUDGET)  # whoever lowers it stops what is running
         self.steps = 0
         self.nodes = 0  # of functions, however often these are called
 
     def spend(self, steps: int, span: Span) -> None:
         """Count steps of evaluation. Raises SpecError past the budget."""
         self.steps += steps
-        most = max(self.most, BUDGET)
-        if self.steps > most:
+        if self.steps > self.most_steps:
             raise SpecError.of(
-                codes.BUDGET, f"evaluating the spec takes more than {most:,} steps", span, help=_LARGER
+                codes.BUDGET,
+                f"evaluating the spec takes more than {self.most_steps:,} steps",
+                span,
+                help=_LARGER,
             )
 
     def add_node(self, span: Span) -> None:

@@ -43,11 +43,14 @@ class Control(Generic[In]):
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.evaluator = machine.evaluator
+        self.observer = machine.observer
 
     def run(self, body: Iterable[t.Statement], scope: In) -> Returned | None:
         """Run statements up to a `return`. Raises SpecError at the first that is wrong."""
         for statement in body:
             returned = self.statement(statement, scope)
+            if self.observer is not None:
+                self.observer.ran(statement, scope.env.names, returned and returned.value)
             if returned is not None:
                 return returned
         return None

@@ -52,6 +52,7 @@ class Evaluator:
         self.builder = machine.builder
         self.budget = machine.budget
         self.origins = machine.origins
+        self.observer = machine.observer
         self._checked = checked
 
     def evaluate(self, expression: t.Expression, env: Environment) -> Any:
@@ -121,6 +122,8 @@ class Evaluator:
 
     def _item(self, item: t.Item, env: Environment) -> Any:
         value = self.evaluate(item.value, env)
+        if self.observer is not None:
+            value = self.observer.item(item.value.span, value)
         if item.label is None:
             return value
         if not is_layer(value):
@@ -423,7 +426,10 @@ class Evaluator:
             inputs = self.machine.layers.stream(
                 value, node.source.span if step is node.steps[0] else step.span
             )
+            first = len(self.builder.frame.steps)
             outputs = self.machine.layers.apply(layer, inputs, label, step.layer.span)
+            if self.observer is not None:
+                self.observer.applied(step.layer.span, layer, inputs, outputs, first)
             value = outputs[0] if len(outputs) == 1 and not any(getattr(outputs, "names", ())) else outputs
         return value
 

@@ -76,10 +76,25 @@ def read_file(path: Path, root: Path) -> File:
 def read_text(text: str, shown: str, name: str) -> File:
     """The tree of a spec's text. Raises SpecError when it is none."""
     require_text(text, shown)
-    text = text.removeprefix("\ufeff")  # the mark of Unicode's byte order, which some editors write
+    text = normal(text)
     if not text.strip():
         raise SpecError.of(codes.NOT_A_SPEC, f"`{shown}` is empty", help="a spec needs at least one `model`")
-    return _parsed(shown, text.replace("\r\n", "\n").replace("\r", "\n"), name)
+    return _parsed(shown, text, name)
+
+
+def read_edited(text: str, path: Path, root: Path) -> File:
+    """The tree of a text that is being edited, as if it stood in the file. Raises SpecError when it is none."""
+    return read_text(text, _shown(path), _name(path, root))
+
+
+def edited(text: str, path: Path, root: Path) -> Source:
+    """A text that is being edited, as the source that it would be in the file."""
+    return Source(_shown(path), normal(text), _name(path, root))
+
+
+def normal(text: str) -> str:
+    """The text as it is parsed: lines end with a line feed, and the mark of Unicode's byte order, which some editors write, is left out."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def require_text(text: str, shown: str) -> None:

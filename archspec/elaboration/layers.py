@@ -44,6 +44,7 @@ class Layers:
         self.machine = machine
         self.builder = machine.builder
         self.reuse = machine.reuse
+        self.observer = machine.observer
 
     def apply(self, layer: Any, inputs: Tensors, label: Label, span: Span) -> Tensors:
         """Apply an op, a block, a shared layer or a list of layers. Raises SpecError when it does not fit."""
@@ -245,7 +246,7 @@ class Layers:
                 label, layer, place = item.label, item.layer, item.span
             end = number + count
             while number < end:
-                before = stream
+                before, made = stream, len(self.builder.frame.steps)
                 name = None if isinstance(layer, SharedLayer) else label or str(number)
                 if (
                     joins
@@ -255,6 +256,8 @@ class Layers:
                 ):
                     name = None
                 stream = self.apply(layer, stream, name, place)
+                if self.observer is not None:
+                    self.observer.applied_item(layer, before, stream, made)
                 number += 1
                 if number < end and self._lengthen(before, stream, end, span):
                     number = end
@@ -332,7 +335,11 @@ class Layers:
                 trail=trail,
                 check=lambda: statements.require_fit(layer, inputs, span),
             )
-            return self.reuse.call(layer, inputs, step, body, span)
+            first = len(self.builder.frame.steps)
+            outputs: Tensors = self.reuse.call(layer, inputs, step, body, span)
+            if self.observer is not None:
+                self.observer.applied(layer.definition.span, layer, inputs, outputs, first)
+            return outputs
         env = Environment(layer.home)
         called = label.shown if isinstance(label, SharedLayer) else label or snake(shown)
         with self.machine.nesting.inside(f"{called}: {describe(layer)}", span):
@@ -343,13 +350,18 @@ class Layers:
             )  # for the step of what it stands for, not of its arguments
             meant = self.short_form(layer, env, span)
             frame.pending = pending
+            first = len(frame.steps)
             if isinstance(meant, BlockLayer):
-                return self.block(meant, inputs, label, span, shown)
-            if not isinstance(meant, list):
-                return self.apply(meant, inputs, label, span)
-            step = self.name(label, snake(shown), span)
-            body = self._list(layer.definition.layer.span, shown, statements.arguments(env.names, span))
-            return self.reuse.call(meant, inputs, step, body, span)
+                outputs = self.block(meant, inputs, label, span, shown)
+            elif isinstance(meant, list):
+                step = self.name(label, snake(shown), span)
+                body = self._list(layer.definition.layer.span, shown, statements.arguments(env.names, span))
+                outputs = self.reuse.call(meant, inputs, step, body, span)
+            else:
+                outputs = self.apply(meant, inputs, label, span)
+            if self.observer is not None:
+                self.observer.applied(layer.definition.layer.span, meant, inputs, outputs, first)
+            return outputs
 
     def _with_defaults(self, layer: BlockLayer, inputs: Tensors, trail: str, span: Span) -> BlockLayer:
         """The layer with those defaults bound that are computed from tensors: they are steps of whoever applies the block."""

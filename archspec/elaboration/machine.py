@@ -8,6 +8,7 @@ from archspec.elaboration.calls import Calls
 from archspec.elaboration.evaluator import Evaluator
 from archspec.elaboration.layers import Layers
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, Nesting
+from archspec.elaboration.observing import Observer
 from archspec.elaboration.opened import Opened
 from archspec.elaboration.origins import Origins
 from archspec.elaboration.own_functions import OwnFunctions
@@ -23,12 +24,23 @@ class Machine:
     """The parts of elaboration, and the mistakes found so far.
 
     `checked` says that every name is known to be bound somewhere, though perhaps not where it is used; `opened` what is free.
+    An `observer` is told what is done.
     """
 
-    def __init__(self, budget: int = BUDGET, *, checked: bool = False, opened: Opened | None = None) -> None:
+    def __init__(
+        self,
+        budget: int = BUDGET,
+        *,
+        checked: bool = False,
+        opened: Opened | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.observer = observer
         self.opened = opened or Opened()
         self.problems: list[Problem] = []
         self.budget = Budget(budget)
+        if observer is not None:
+            observer.spends(self.budget)
         self.nesting = Nesting()
         self.origins = Origins()
         self.builder = Builder(self.budget, self.origins)

@@ -9,11 +9,12 @@ from typing import Any
 from archspec.elaboration.binding import bound_by, names_bound
 from archspec.elaboration.budget import BUDGET, MOST_STATED
 from archspec.elaboration.control import Control, Names
-from archspec.elaboration.files import cycle, read_file, read_text, resolve_import
+from archspec.elaboration.files import cycle, read_edited, read_file, read_text, resolve_import
 from archspec.elaboration.foreign import meant_by
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, NO_RECURSION_OF_FUNCTIONS
+from archspec.elaboration.observing import Observer
 from archspec.elaboration.rules import read_rules
 from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment, plain
 from archspec.elaboration.vocabulary import WORDS, builtin, builtins
@@ -136,9 +137,20 @@ class Module:
 
 
 class Modules:
-    """Loads a spec file and its imports, each once."""
+    """Loads a spec file and its imports, each once.
 
-    def __init__(self, entry: Path) -> None:
+    `texts` are those of files that are read from there and not from the disk, by their resolved paths, with how these are shown.
+    An `observer` is told what the files' statements do.
+    """
+
+    def __init__(
+        self,
+        entry: Path,
+        texts: Mapping[Path, str] | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.texts = texts or {}
+        self.observer = observer
         self.shipped = shipped_specs()
         self.roots = (entry.parent, self.shipped)
         self.loaded: dict[Path, Module] = {}
@@ -149,17 +161,27 @@ class Modules:
         """The module of a file. Raises SpecError, with all that is wrong in it."""
         if root is None:
             root = self.shipped if path.resolve().is_relative_to(self.shipped.resolve()) else path.parent
-        return self._module(read_file(path, root), path)
+        text = self.texts.get(path.resolve()) if self.texts else None
+        return self._module(read_file(path, root) if text is None else read_edited(text, path, root), path)
 
     def load_text(self, text: str, path: str) -> Module:
         """The module of a text, as if it stood at `path` below the present folder."""
         return self._module(read_text(text, path, path), Path.cwd() / path)
 
     def _module(self, file: t.File, path: Path) -> Module:
+        module, problems = self.study(file, path)
+        if problems:
+            self.wrong[path.resolve()] = SpecError(problems)
+            raise self.wrong[path.resolve()]
+        self.loaded[path.resolve()] = module
+        return module
+
+    def study(self, file: t.File, path: Path) -> tuple[Module, list[Problem]]:
+        """The module of a file that has been parsed, and all that is wrong in it; names that have no value for that reason are poisoned."""
         module = Module(file, shipped=path.resolve().is_relative_to(self.shipped.resolve()))
         self.loading.append(path.resolve())
         problems: list[Problem] = []
-        control, scope = Control[Names](Machine()), Names(module.env)
+        control, scope = Control[Names](Machine(observer=self.observer)), Names(module.env)
         for statement in file.statements:
             try:
                 match statement:
@@ -200,10 +222,7 @@ class Modules:
         if problems:
             # Those of imported files come first, then those of this one from top to bottom.
             problems.sort(key=lambda p: p.span.start if p.span and p.span.source is file.source else -1)
-            self.wrong[path.resolve()] = SpecError(problems)
-            raise self.wrong[path.resolve()]
-        self.loaded[path.resolve()] = module
-        return module
+        return module, problems
 
     def _defaults(self, statement: t.Defaults, module: Module, machine: Machine) -> None:
         if module.env.defaults is not None:

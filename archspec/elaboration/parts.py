@@ -15,7 +15,7 @@ from archspec.ground.tensor import Shape
 
 def attribute_of(value: Any, name: str) -> Any:
     """What stands behind a dot: a fact about a tensor's shape, or an output by its name. Raises Mistake when there is none."""
-    known = _attributes(value)
+    known = attributes(value)
     if name not in known:
         help_ = suggest(name, known) or (f"it has {', '.join(known)}" if known else "")
         raise Mistake(f"{noun(value)} has no `{name}`", codes.UNKNOWN_PART, help=help_)
@@ -24,10 +24,11 @@ def attribute_of(value: Any, name: str) -> Any:
 
 def has_attribute(value: Any, name: str) -> bool:
     """Whether `attribute_of` would find the name."""
-    return name in _attributes(value)
+    return name in attributes(value)
 
 
-def _attributes(value: Any) -> dict[str, Any]:
+def attributes(value: Any) -> dict[str, Any]:
+    """What stands behind a dot of a value, by name."""
     if isinstance(value, Tensor):
         return _facts(value)
     if isinstance(value, Outputs):

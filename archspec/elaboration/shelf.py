@@ -81,19 +81,19 @@ def block_named(name: str) -> BlockEntry | None:
 def _entry(home: str, file: File, definition: Definition) -> BlockEntry:
     start = definition.span.start
     end = (
-        start + _end_of_header(file.source.text[start:])
+        start + end_of_header(file.source.text[start:])
         if definition.layer is None
         else definition.layer.span.end
     )
     signature = file.source.text[start:end]
-    doc = definition.doc or _comment_above(file, definition)
+    doc = definition.doc or comment_above(file, definition)
     example = _EXAMPLE.search(doc)
     said = " ".join(_EXAMPLE.sub("", doc).split())
     inputs = tuple(part.span.text for part in definition.body if isinstance(part, Input))
     return BlockEntry(f"{home}:{definition.name}", signature, inputs, said, example[1] if example else "")
 
 
-def _end_of_header(text: str) -> int:
+def end_of_header(text: str) -> int:
     """Where the first line of a definition ends, with its colon: behind all brackets."""
     depth = 0
     for place, character in enumerate(re.sub(r"#.*|\"[^\"]*\"", lambda part: " " * len(part[0]), text)):
@@ -103,7 +103,7 @@ def _end_of_header(text: str) -> int:
     return len(text)
 
 
-def _comment_above(file: File, definition: Definition) -> str:
+def comment_above(file: File, definition: Definition) -> str:
     """The comment in the lines right above a definition, as one text."""
     lines = file.source.text.splitlines()
     number = file.source.position(definition.span.start)[0] - 2

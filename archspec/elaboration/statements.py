@@ -164,6 +164,8 @@ class Statements(Control[Application]):
             except RecursionError:
                 self._keep(SpecError.of(codes.TOO_DEEP, "this is nested too deeply", statement.span))
             else:
+                if self.observer is not None:
+                    self.observer.ran(statement, scope.env.names, returned and returned.value)
                 if returned is not None:
                     return returned
         return None

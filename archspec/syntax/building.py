@@ -467,6 +467,8 @@ class _Builder:
         end = span.start + len(span.text.rstrip())
         if "#" in span.text:
             end = self._end_of_line(span.start, end)
+        if "\\" in span.text:  # one may stand before the line break
+            end = span.start + len(self.source.text[span.start : end].rstrip(" \t\f\r\n\\"))
         return Span(span.source, span.start, end)
 
     def _end_of_line(self, start: int, end: int) -> int:

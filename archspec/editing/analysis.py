@@ -1,0 +1,130 @@
+"""One analysis of a text that is being written, of which all that an editor asks is told; of a wrong text, what can be known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from archspec.analyses.claims import Verdict
+from archspec.analyses.measuring import measure_claims, standing_alone, wrong_claims
+from archspec.analyses.unused_steps import Steps
+from archspec.analyses.warnings import warnings_about
+from archspec.editing.names import Names
+from archspec.editing.recovering import parse_what_can_be
+from archspec.editing.seeing import Cancellation, Seen, Watcher
+from archspec.elaboration import BUDGET, Module, elaborate
+from archspec.elaboration.files import edited, require_text
+from archspec.elaboration.modules import Modules
+from archspec.graph import Graph
+from archspec.ground.errors import Problem, SpecError
+from archspec.ground.shipped import shipped_specs
+from archspec.ground.source import Location, Source, Span
+from archspec.syntax import tree as t
+
+
+@dataclass
+class Analysis:
+    """What is known of a text: its tree, its problems, and what elaboration saw.
+
+    `text` has lines that end with a line feed; `source` is the same with what cannot be parsed left blank, and `file` its tree. `problems` are errors and warnings, the same as `archspec check` finds, in order of place;
+    `graphs` are those of the models that stand alone and are right, `verdicts` those on their claims, by place.
+    """
+
+    path: Path
+    text: str
+    source: Source
+    file: t.File
+    module: Module | None = None
+    problems: list[Problem] = field(default_factory=list)
+    graphs: dict[str, Graph] = field(default_factory=dict)
+    verdicts: dict[Location, Verdict] = field(default_factory=dict)
+    seen: Seen = field(default_factory=lambda: Seen(Source("", "")))
+    imports: tuple[Path, ...] = ()
+
+    def as_of(self, text: str) -> Analysis:
+        """What is known of it, for a text that has become another since."""
+        return self if text == self.text else replace(self, text=text)
+
+    @cached_property
+    def names(self) -> Names:
+        """The names of the file: where each is bound and used."""
+        return Names(self.file)
+
+
+def analyse(
+    text: str,
+    path: Path,
+    *,
+    texts: Mapping[Path, str] | None = None,
+    budget: int = BUDGET,
+    cancellation: Cancellation | None = None,
+) -> Analysis:
+    """Analyse a text as if it stood in a file; `texts` are those of other files being edited, by their resolved paths.
+
+    Raises Cancelled when that is called off meanwhile.
+    """
+    cancellation = cancellation or Cancellation()
+    root = _root(path)
+    source = edited(text, path, root)
+    try:
+        require_text(text, source.path)
+    except SpecError as error:
+        empty = Source(source.path, "", source.name)
+        return Analysis(path, "", empty, t.File(Span(empty, 0, 0), empty, (), ()), problems=[*error.problems])
+    file, problems = parse_what_can_be(source)
+    cancellation.require()
+    analysis = Analysis(path, source.text, file.source, file, problems=problems, seen=Seen(file.source))
+    if file.statements:
+        _study(analysis, texts or {}, budget, cancellation)
+    return analysis
+
+
+def _study(analysis: Analysis, texts: Mapping[Path, str], budget: int, cancellation: Cancellation) -> None:
+    modules = Modules(analysis.path, texts, Watcher(analysis.source, cancellation))
+    module, problems = modules.study(analysis.file, analysis.path)
+    cancellation.require()
+    analysis.module, analysis.imports = module, tuple(modules.loaded) + tuple(modules.wrong)
+    whole = not analysis.problems
+    if whole:  # what follows from a line that cannot be parsed is no news
+        analysis.problems += problems
+    found: list[Problem] = []
+    steps = Steps()
+    most = module.budget if budget == BUDGET else budget
+    for definition in standing_alone(module, None):
+        watcher = Watcher(analysis.source, cancellation)
+        try:
+            graph = elaborate(
+                module, definition.name, budget=most, observer=watcher, checked=not analysis.problems
+            )
+            cancellation.require()
+            analysis.graphs[definition.name] = graph
+            steps.add(graph)
+            verdicts = measure_claims(module, graph, most, steps.add)
+            found += wrong_claims([(graph, verdicts)], module)
+            analysis.verdicts |= {verdict.claim.location: verdict for verdict in verdicts}
+        except SpecError as error:
+            cancellation.require()
+            found += error.problems
+        finally:
+            analysis.seen.add(watcher.seen)
+    if not analysis.problems:
+        analysis.problems = _each_once(found)
+    if not analysis.problems and whole:
+        analysis.problems = warnings_about(module, steps, whole=True)
+        analysis.problems = [p for p in analysis.problems if p.span and p.span.source is analysis.source]
+
+
+def _each_once(problems: list[Problem]) -> list[Problem]:
+    """The problems without those of the same place and kind, which a block has that several models apply."""
+    first: dict[object, Problem] = {}
+    for problem in problems:
+        first.setdefault((problem.kind, problem.span) if problem.span else problem, problem)
+    return list(first.values())
+
+
+def _root(path: Path) -> Path:
+    """The folder below which a file has its name."""
+    shipped = shipped_specs()
+    return shipped if path.resolve().is_relative_to(shipped.resolve()) else path.parent

@@ -1,0 +1,18 @@
+; What can be folded: bodies, and brackets and strings over several lines.
+
+[
+  (definition)
+  (function_definition)
+  (claims)
+  (defaults)
+  (if)
+  (elif)
+  (else)
+  (for)
+  (docstring)
+  (list)
+  (tuple)
+  (comprehension)
+  (parameters)
+  (call)
+] @fold
