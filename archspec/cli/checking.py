@@ -14,22 +14,29 @@ from archspec.ground.errors import MOST_PROBLEMS
 def check_all(specs: Sequence[str], budget: int = BUDGET, *, strict: bool = False) -> bool:
     """Check each of these specs, and print what came of it; whether all are right, with `strict` without a warning."""
     right = True
-    told: set[object] = set()  # a warning about a file that several specs share is printed once
+    told: set[object] = set()
     for spec in specs:
-        checked = check_models(spec, budget)
-        if checked.error is not None:
-            print(f"{checked.error}\n", file=sys.stderr, flush=True)
-        new = [warning for warning in checked.warnings if (warning.kind, warning.span) not in told]
-        told.update((warning.kind, warning.span) for warning in new)
-        for warning in new[:MOST_PROBLEMS]:
-            print(f"{warning.render()}\n", file=sys.stderr, flush=True)
-        if len(new) > MOST_PROBLEMS:
-            print(f"These are the first {MOST_PROBLEMS} warnings.\n", file=sys.stderr, flush=True)
-        failed = strict and bool(checked.warnings)
-        for line in _lines(spec, checked, "not ok" if failed else "ok"):
-            print(line, flush=True)
-        right = right and checked.error is None and not failed
+        right = report(spec, check_models(spec, budget), told, strict=strict) and right
     return right
+
+
+def report(spec: str, checked: Checked, told: set[object], *, strict: bool = False) -> bool:
+    """Print what came of checking a spec; whether it is right, with `strict` without a warning.
+
+    `told` are the warnings printed so far, to which its own are added: one about a file that several specs share is printed once.
+    """
+    if checked.error is not None:
+        print(f"{checked.error}\n", file=sys.stderr, flush=True)
+    new = [warning for warning in checked.warnings if (warning.kind, warning.span) not in told]
+    told.update((warning.kind, warning.span) for warning in new)
+    for warning in new[:MOST_PROBLEMS]:
+        print(f"{warning.render()}\n", file=sys.stderr, flush=True)
+    if len(new) > MOST_PROBLEMS:
+        print(f"These are the first {MOST_PROBLEMS} warnings.\n", file=sys.stderr, flush=True)
+    failed = strict and bool(checked.warnings)
+    for line in _lines(spec, checked, "not ok" if failed else "ok"):
+        print(line, flush=True)
+    return checked.error is None and not failed
 
 
 def _lines(spec: str, checked: Checked, ok: str) -> Iterator[str]:

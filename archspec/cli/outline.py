@@ -15,20 +15,25 @@ if TYPE_CHECKING:
 
 def echo_outline(graph: Graph) -> None:
     """Print name, inputs, outputs, parameters and multiply-adds."""
-    from archspec.analyses.formulas import formula
-    from archspec.analyses.multiply_adds import macs
-
-    try:
-        multiply_adds = f"{macs(graph):,}" if graph.is_sized else formula(graph, macs)
-    except Mistake as mistake:
-        multiply_adds = mistake.message
+    counted = multiply_adds(graph)
     typer.echo(f"{graph.name}  {_first_sentence(graph.doc)}".rstrip())
     for i, given in enumerate(graph.inputs):
         typer.echo(f"  {'inputs' if i == 0 else '':<14} {given.name} {given.type}")
     for i, (name, type_) in enumerate(zip(graph.returns, graph.result_types, strict=True)):
         typer.echo(f"  {'outputs' if i == 0 else '':<14} {f'{name} {type_}'.strip()}")
     typer.echo(f"  parameters     {graph.parameters:,}")
-    typer.echo(f"  multiply-adds  {multiply_adds}")
+    typer.echo(f"  multiply-adds  {counted if isinstance(counted, str) else f'{counted:,}'}")
+
+
+def multiply_adds(graph: Graph) -> int | str:
+    """The multiply-adds of a graph; of free sizes a formula, and where they cannot be counted the reason."""
+    from archspec.analyses.formulas import formula
+    from archspec.analyses.multiply_adds import macs
+
+    try:
+        return macs(graph) if graph.is_sized else formula(graph, macs)
+    except Mistake as mistake:
+        return mistake.message
 
 
 def cost_lines(summary: Summary) -> list[str]:

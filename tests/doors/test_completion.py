@@ -308,7 +308,10 @@ def test_a_shell_completes_what_is_typed(terminal: pexpect.spawn) -> None:
         terminal.send("\x18d")
         terminal.expect(r"LINE<(.*)>\r?\n")
         found = terminal.match[1]
-        assert (shlex.split(found), found[-1:]) == (shlex.split(completed), completed[-1:])  # quoted as the shell likes
+        assert (shlex.split(found), found[-1:]) == (
+            shlex.split(completed),
+            completed[-1:],
+        )  # quoted as the shell likes
         assert "Traceback" not in terminal.before
         assert "not found" not in terminal.before
         terminal.send("\x15")  # Ctrl-U: nothing is typed any more
