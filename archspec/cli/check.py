@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+from enum import Enum
 from typing import Annotated
 
 import typer
 
 from archspec.cli.app import app
-from archspec.cli.options import BUDGET, Budget, Format, Plugins, import_plugins
+from archspec.cli.options import BUDGET, Budget, Plugins, import_plugins
+
+
+class CheckFormat(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by value)
+    """How problems are printed."""
+
+    text = "text"
+    json = "json"
+    github = "github"
+    sarif = "sarif"
 
 
 @app.command()
@@ -19,18 +29,33 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with status 1 if there are warnings.")
     ] = False,
-    format: Annotated[Format, typer.Option("--format", help="How to print what was found.")] = Format.text,
+    format: Annotated[
+        CheckFormat,
+        typer.Option(
+            "--format",
+            help="How to print what was found: for people, as JSON, as annotations in GitHub Actions, or as a SARIF log.",
+        ),
+    ] = CheckFormat.text,
 ) -> None:
     """Check names and shapes of specs, and their claims to the printed digit; warn of what nothing uses. Fast: never imports torch."""
-    from archspec.cli.checking import as_records, check_all
+    from archspec.api.checking import check_models
+    from archspec.cli.checking import as_record, check_all
 
     import_plugins(plugins)
-    if format is Format.json:
-        records = as_records(specs, budget)
-        typer.echo(json.dumps(records, indent=2))
-        levels = {problem["level"] for record in records for problem in record["problems"]}
-        right = "error" not in levels and not (strict and levels)
-    else:
+    if format is CheckFormat.text:
         right = check_all(specs, budget, strict=strict)
+    else:
+        from archspec.cli.annotations import github, problems_of, sarif
+
+        found = [check_models(spec, budget) for spec in specs]
+        problems = problems_of(found)
+        right = not any(problem.level == "error" or strict for problem in problems)
+        if format is CheckFormat.github:
+            for problem in problems:
+                typer.echo(github(problem))
+        elif format is CheckFormat.sarif:
+            typer.echo(json.dumps(sarif(problems), indent=2))
+        else:
+            typer.echo(json.dumps([as_record(*each) for each in zip(specs, found, strict=True)], indent=2))
     if not right:
         raise typer.Exit(1)

@@ -57,22 +57,16 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
-def as_records(specs: Sequence[str], budget: int) -> list[dict[str, Any]]:
-    """What came of checking each of these specs, as JSON holds it."""
-    records: list[dict[str, Any]] = []
-    for spec in specs:
-        checked = check_models(spec, budget)
-        problems = [*(checked.error.problems if checked.error else ()), *checked.warnings]
-        models = [
-            {
-                "name": graph.name,
-                "nodes": graph.sizes[-1],
-                "parameters": graph.parameters,
-                "claims": len(verdicts),
-            }
-            for graph, verdicts in checked.models
-        ]
-        records.append(
-            {"spec": spec, "models": models, "problems": [problem.as_record() for problem in problems]}
-        )
-    return records
+def as_record(spec: str, checked: Checked) -> dict[str, Any]:
+    """What came of checking a spec, as JSON holds it."""
+    problems = [*(checked.error.problems if checked.error else ()), *checked.warnings]
+    models = [
+        {
+            "name": graph.name,
+            "nodes": graph.sizes[-1],
+            "parameters": graph.parameters,
+            "claims": len(verdicts),
+        }
+        for graph, verdicts in checked.models
+    ]
+    return {"spec": spec, "models": models, "problems": [problem.as_record() for problem in problems]}
