@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from archspec.analyses.claims import Verdict, check_claims, unmeasured
-from archspec.elaboration import BUDGET, Module, elaborate, pick_model
+from archspec.elaboration import BUDGET, Module, changes_nothing, elaborate, pick_model
 from archspec.graph import Claim, Graph
 from archspec.ground import codes
 from archspec.ground.errors import Mistake, Problem, SpecError
@@ -72,9 +72,8 @@ def measure_claims(module: Module, graph: Graph, budget: int, each: Callable[[Gr
     for claim in graph.claims:
         key = str(claim.settings)
         if key not in others:
-            others[key] = (
-                graph if _has(graph, claim) else elaborate(module, graph.name, claim.settings, budget=budget)
-            )
+            same = _has(graph, claim) or changes_nothing(module, graph.name, claim.settings)
+            others[key] = graph if same else elaborate(module, graph.name, claim.settings, budget=budget)
             if others[key] is not graph:
                 each(others[key])
         try:

@@ -22,7 +22,7 @@ def lsp(
     from archspec.ground.errors import SpecError
 
     try:
-        from archspec.editing.server import serve
+        from archspec.editing.serving import serve
     except ModuleNotFoundError as error:
         if error.name not in ("pygls", "lsprotocol"):
             raise

@@ -60,10 +60,11 @@ def analyse(
     texts: Mapping[Path, str] | None = None,
     budget: int = BUDGET,
     cancellation: Cancellation | None = None,
+    shallow: bool = False,
 ) -> Analysis:
     """Analyse a text as if it stood in a file; `texts` are those of other files being edited, by their resolved paths.
 
-    Raises Cancelled when that is called off meanwhile.
+    A `shallow` analysis knows names and imports, and elaborates nothing. Raises Cancelled when that is called off meanwhile.
     """
     cancellation = cancellation or Cancellation()
     root = _root(path)
@@ -77,15 +78,19 @@ def analyse(
     cancellation.require()
     analysis = Analysis(path, source.text, file.source, file, problems=problems, seen=Seen(file.source))
     if file.statements:
-        _study(analysis, texts or {}, budget, cancellation)
+        modules = Modules(path, texts, Watcher(analysis.source, cancellation))
+        analysis.module, problems = modules.study(file, path)
+        cancellation.require()
+        analysis.imports = tuple(modules.loaded) + tuple(modules.wrong)
+        if not shallow:
+            _study(analysis, analysis.module, problems, budget, cancellation)
     return analysis
 
 
-def _study(analysis: Analysis, texts: Mapping[Path, str], budget: int, cancellation: Cancellation) -> None:
-    modules = Modules(analysis.path, texts, Watcher(analysis.source, cancellation))
-    module, problems = modules.study(analysis.file, analysis.path)
-    cancellation.require()
-    analysis.module, analysis.imports = module, tuple(modules.loaded) + tuple(modules.wrong)
+def _study(
+    analysis: Analysis, module: Module, problems: list[Problem], budget: int, cancellation: Cancellation
+) -> None:
+    """Elaborate the models of a file that stand alone, and measure what is claimed of them."""
     whole = not analysis.problems
     if whole:  # what follows from a line that cannot be parsed is no news
         analysis.problems += problems

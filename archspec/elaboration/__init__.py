@@ -41,6 +41,7 @@ __all__ = [
     "Module",
     "block_named",
     "catalogue",
+    "changes_nothing",
     "elaborate",
     "locate",
     "module_from_text",
@@ -183,6 +184,18 @@ def _elaborated(
     except Mistake as mistake:
         raise mistake.at(definition.span) from None
     return graph
+
+
+def changes_nothing(module: Module, model: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a model is the same with these settings as without, told without elaborating it; False where that is not sure."""
+    machine = Machine(checked=True)
+    definition = pick_model(module, model)
+    layer = module.layer(definition)
+    try:
+        given = machine.calls.call(layer, [], settings_of(settings), definition.span)
+        return machine.meaning(layer) is not None and machine.meaning(layer) == machine.meaning(given)
+    except (Mistake, SpecError, Poisoned, Stopped):
+        return False  # elaborating it will say what is wrong
 
 
 def module_from_text(text: str, path: str = "spec.arch") -> Module:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from archspec.elaboration.budget import BUDGET, Budget
 from archspec.elaboration.builder import Builder
 from archspec.elaboration.calls import Calls
 from archspec.elaboration.evaluator import Evaluator
+from archspec.elaboration.handing import Handing
 from archspec.elaboration.layers import Layers
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, Nesting
 from archspec.elaboration.observing import Observer
@@ -18,6 +21,7 @@ from archspec.elaboration.statements import Statements
 from archspec.elaboration.values import BlockLayer, Environment
 from archspec.ground import codes
 from archspec.ground.errors import Problem, SpecError
+from archspec.syntax.tree import Definition
 
 
 class Machine:
@@ -84,3 +88,19 @@ class Machine:
         raise SpecError.of(
             codes.RECURSION, f"the definition of the model {shown} is circular", span, help=NO_RECURSION
         )
+
+    def meaning(self, layer: BlockLayer) -> Hashable:
+        """What the graph of a model follows from: the blocks that it stands for, and the values of the last one's parameters.
+
+        Raises SpecError when it is no model that can be run.
+        """
+        chain: list[Definition] = []
+        while layer.definition.layer is not None and len(chain) < DEEPEST:
+            chain.append(layer.definition)
+            meant = self.layers.short_form(layer, Environment(layer.home), layer.definition.span)
+            if not isinstance(meant, BlockLayer):
+                return None
+            layer = meant
+        env = Environment(layer.home)
+        self.parameters.bind(layer, env)
+        return (*chain, layer.definition), Handing().key(sorted(env.names.items()))

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 import archspec
+from archspec.analyses.measuring import standing_alone
+from archspec.elaboration import changes_nothing, elaborate, locate, module_from_text, read_module
 from archspec.ground.errors import SpecError
 
 CLAIMED = """
@@ -50,3 +52,23 @@ def test_a_network_that_was_changed_is_measured_as_it_is() -> None:
     claim = next(claim for claim in graph.claims if claim.quantity == "params" and not claim.settings)
     other = graph.model_copy(update={"claims": (claim.model_copy(update={"figure": "1"}),)})
     assert [verdict.finding for verdict in archspec.claims(other)[0][1]] == ["wrong"]
+
+
+def test_settings_that_change_nothing_are_known_without_elaborating_again() -> None:
+    names = ("efficientnet_b3", "efficientnet_b0", "resnet50", "se_vgg16", "wrn28_10_cifar", "swin_t")
+    alike = 0
+    for name in names:
+        module = read_module(locate(name)[0])
+        for definition in standing_alone(module, None):
+            graph = elaborate(module, definition.name)
+            for settings in [claim.settings for claim in graph.claims if claim.settings]:
+                same = changes_nothing(module, definition.name, settings)
+                other = elaborate(module, definition.name, settings)
+                assert same <= (other.functions == graph.functions)  # where it is sure, it is right
+                alike += same
+    assert alike > 0
+    module = module_from_text(CLAIMED)
+    assert changes_nothing(module, "M", {"width": 4})
+    assert not changes_nothing(module, "M", {"width": 8})
+    assert not changes_nothing(module, "M", {"width": 4.0})
+    assert not changes_nothing(module, "M", {"wide": 4})

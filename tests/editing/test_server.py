@@ -341,10 +341,19 @@ def _end(text: str) -> types.Position:
 
 async def test_torch_is_never_imported() -> None:
     probe = (
-        "import sys\nfrom pathlib import Path\nfrom archspec.editing import server\n"
+        "import sys\nfrom pathlib import Path\nfrom archspec.editing import serving\n"
         "from archspec.editing.analysis import analyse\nfrom archspec.editing.hints import hints\n"
         "a = analyse(Path(sys.argv[1]).read_text(), Path(sys.argv[1]))\nassert hints(a)\n"
         "from archspec.editing.completing import completions\nassert completions(a, len(a.text))\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", probe, str(SPECS / "resnet50.arch")], check=True)
+
+
+async def test_what_is_missing_is_told_with_the_command_that_installs_it(tmp_path: Path) -> None:
+    (tmp_path / "pygls.py").write_text("raise ModuleNotFoundError('no pygls', name='pygls')\n")
+    probe = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from archspec.cli import invoke; sys.exit(invoke(['lsp']))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'archspec-nn[lsp]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,247 @@
+"""What an editor asks across files: where a name comes from, where it is used, what it can be called instead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+from lsprotocol import types
+from pygls import uris
+from pygls.exceptions import JsonRpcInvalidParams
+
+from archspec.editing.analysis import Analysis, analyse
+from archspec.editing.linking import (
+    Refused,
+    Target,
+    definition,
+    renameable,
+    require_possible,
+    target_at,
+    uses,
+)
+from archspec.editing.outline import Entry, outline
+from archspec.editing.positions import Positions
+from archspec.editing.server import Server, guarded, server
+from archspec.elaboration.files import read_file
+from archspec.ground.errors import SpecError
+from archspec.ground.shipped import SUFFIX
+from archspec.ground.source import Source, Span
+
+_MOST_FILES = 2000
+_MOST_SYMBOLS = 500
+_UNREAD = {"node_modules", "__pycache__", "site-packages"}
+
+
+class Files:
+    """The specs in the folders that are open in an editor, as far as names and imports go, those being edited as they are."""
+
+    def __init__(self, ls: Server) -> None:
+        self.open = {
+            document.path.resolve(): document.analysis
+            for document in ls.documents.open.values()
+            if document.analysis is not None
+        }
+        self._texts = {document.path.resolve(): document.text for document in ls.documents.open.values()}
+        self._folders = [Path(path) for folder in ls.workspace.folders if (path := uris.to_fs_path(folder))]
+        if not self._folders and ls.workspace.root_path:
+            self._folders = [Path(ls.workspace.root_path)]
+
+    def paths(self) -> Iterator[Path]:
+        """The resolved paths of the specs, those being edited first."""
+        seen = set(self.open)
+        yield from self.open
+        for folder in self._folders:
+            for path in _specs_below(folder):
+                resolved = path.resolve()
+                if resolved not in seen:
+                    seen.add(resolved)
+                    yield resolved
+                if len(seen) >= _MOST_FILES:
+                    return
+
+    def analysis(self, path: Path) -> Analysis | None:
+        """What is known of a file; None where it cannot be read."""
+        if path not in self.open:
+            try:
+                text = read_file(path, path.parent).source.text
+            except SpecError:
+                return None
+            self.open[path] = analyse(text, path, texts=self._texts, shallow=True)
+        return self.open[path]
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file is one of the editor's own: in its folders, or open."""
+        return path in self.open or any(path.is_relative_to(folder.resolve()) for folder in self._folders)
+
+    def of(self, target: Target) -> Iterator[Analysis]:
+        """The files in which a target may stand: its own, and those that name it."""
+        for path in [target.path, *(path for path in self.paths() if path != target.path)]:
+            if target.symbol is not None and path != target.path:
+                return
+            analysis = self.analysis(path)
+            if analysis is not None and (path == target.path or target.name in analysis.text):
+                yield analysis
+
+
+def _specs_below(folder: Path) -> Iterator[Path]:
+    """The specs below a folder, without those in hidden folders and in those of packages."""
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            found = sorted(here.iterdir())
+        except OSError:
+            continue
+        for path in found:
+            if path.suffix == SUFFIX and path.is_file():
+                yield path
+            elif path.is_dir() and not path.is_symlink() and path.name[0] != "." and path.name not in _UNREAD:
+                waiting.append(path)
+
+
+def _location(ls: Server, path: Path, span: Span, text: str | None = None) -> types.Location:
+    for document in ls.documents.open.values():
+        if document.path.resolve() == path.resolve():
+            return types.Location(document.uri, ls.positions(document.text).range(span))
+    positions = Positions(span.source.text if text is None else text, ls.encoding)
+    return types.Location(uris.from_fs_path(str(path)) or "", positions.range(span))
+
+
+@server.feature(types.TEXT_DOCUMENT_DEFINITION)
+@guarded
+async def defined(ls: Server, params: types.DefinitionParams) -> types.Location | None:
+    """Where a name comes from."""
+    asked = await ls.asked(params.text_document.uri)
+    if asked is None:
+        return None
+    analysis, positions = asked
+    found = definition(analysis, positions.offset(params.position))
+    return _location(ls, found.path, found.span) if found else None
+
+
+@server.feature(types.TEXT_DOCUMENT_REFERENCES)
+@guarded
+async def referred(ls: Server, params: types.ReferenceParams) -> list[types.Location] | None:
+    """Where a name is used, in its file and those of the folder."""
+    asked = await ls.asked(params.text_document.uri)
+    if asked is None:
+        return None
+    analysis, positions = asked
+    target = target_at(analysis, positions.offset(params.position))
+    if target is None:
+        return None
+    files = Files(ls)
+    analyses = await asyncio.to_thread(lambda: list(files.of(target)))
+    return [
+        _location(ls, each.path, use.span, each.text)
+        for each in analyses
+        for use in uses(each, target)
+        if params.context.include_declaration or not use.binds
+    ]
+
+
+@server.feature(types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)
+@guarded
+async def highlighted(
+    ls: Server, params: types.DocumentHighlightParams
+) -> list[types.DocumentHighlight] | None:
+    """Where the name stands elsewhere in the document."""
+    asked = await ls.asked(params.text_document.uri)
+    if asked is None:
+        return None
+    analysis, positions = asked
+    occurrence = analysis.names.at(positions.offset(params.position))
+    if occurrence is None or occurrence.of:
+        return None
+    return [
+        types.DocumentHighlight(
+            positions.range(other.span),
+            types.DocumentHighlightKind.Write if other.binds else types.DocumentHighlightKind.Read,
+        )
+        for other in analysis.names.of(occurrence.symbol)
+    ]
+
+
+# ------------------------------------------------------------------ rename
+
+
+@server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
+@guarded
+async def prepared(ls: Server, params: types.PrepareRenameParams) -> types.Range | None:
+    """The name that can be called otherwise."""
+    asked = await ls.asked(params.text_document.uri)
+    if asked is None:
+        return None
+    analysis, positions = asked
+    span = renameable(analysis, positions.offset(params.position))
+    return positions.range(span) if span else None
+
+
+@server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
+async def renamed(ls: Server, params: types.RenameParams) -> types.WorkspaceEdit | None:
+    """The edits that give something another name, in all files of the folder. Refuses what would mean something else."""
+    asked = await ls.asked(params.text_document.uri)
+    if asked is None:
+        return None
+    analysis, positions = asked
+    try:
+        target = target_at(analysis, positions.offset(params.position))
+        if target is None:
+            raise Refused("only names that specs define can be renamed")
+        files = Files(ls)
+        if not files.holds(target.path):
+            raise Refused(
+                f"`{target.name}` is defined in {target.path.name}, outside of this folder: import it `as` another name"
+            )
+        analyses = await asyncio.to_thread(lambda: list(files.of(target)))
+        require_possible(target, analyses, params.new_name)
+    except Refused as refused:
+        raise JsonRpcInvalidParams(str(refused)) from None
+    changes: dict[str, list[types.TextEdit]] = {}
+    for each in analyses:
+        for use in uses(each, target):
+            if not use.aliased:
+                place = _location(ls, each.path, use.span, each.text)
+                changes.setdefault(place.uri, []).append(types.TextEdit(place.range, params.new_name))
+    return types.WorkspaceEdit(changes=changes)
+
+
+# ------------------------------------------------------------------ symbols of the workspace
+
+
+@server.feature(types.WORKSPACE_SYMBOL)
+@guarded
+async def symbols(ls: Server, params: types.WorkspaceSymbolParams) -> list[types.WorkspaceSymbol]:
+    """The blocks, models, functions and values of all specs whose name holds the letters asked for, in their order."""
+    files = Files(ls)
+    wanted = params.query.lower()
+
+    def found() -> list[tuple[Path, Entry, Source]]:
+        entries = []
+        for path in files.paths():
+            analysis = files.analysis(path)
+            for entry in outline(analysis.file) if analysis else ():
+                if analysis and entry.kind != "claims" and _has_letters(entry.name.lower(), wanted):
+                    entries.append((path, entry, analysis.source))
+        return entries
+
+    kinds = {
+        "model": types.SymbolKind.Class,
+        "block": types.SymbolKind.Struct,
+        "function": types.SymbolKind.Function,
+        "value": types.SymbolKind.Variable,
+    }
+    matching = await asyncio.to_thread(found)
+    matching.sort(key=lambda each: (not each[1].name.lower().startswith(wanted), each[1].name))
+    return [
+        types.WorkspaceSymbol(
+            _location(ls, path, entry.place), entry.name, kinds[entry.kind], container_name=source.name
+        )
+        for path, entry, source in matching[:_MOST_SYMBOLS]
+    ]
+
+
+def _has_letters(name: str, letters: str) -> bool:
+    rest = iter(name)
+    return all(letter in rest for letter in letters)

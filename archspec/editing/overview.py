@@ -1,0 +1,95 @@
+"""What an editor asks about a document as a whole: its outline, what can be folded, what words are, what models cost."""
+
+from __future__ import annotations
+
+from lsprotocol import types
+
+from archspec.editing.lenses import lenses
+from archspec.editing.outline import Entry, folds, outline
+from archspec.editing.server import Server, guarded, server
+from archspec.editing.tokens import MODIFIERS, TYPES, tokens
+
+_SYMBOLS = {
+    "model": types.SymbolKind.Class,
+    "block": types.SymbolKind.Struct,
+    "function": types.SymbolKind.Function,
+    "value": types.SymbolKind.Variable,
+    "input": types.SymbolKind.Interface,
+    "weight": types.SymbolKind.Array,
+    "step": types.SymbolKind.Field,
+    "claims": types.SymbolKind.Event,
+}
+
+
+@server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
+@guarded
+async def outlined(ls: Server, params: types.DocumentSymbolParams) -> list[types.DocumentSymbol] | None:
+    """The outline of a document."""
+    asked = await ls.asked(params.text_document.uri)
+    if asked is None:
+        return None
+    analysis, positions = asked
+
+    def symbol(entry: Entry) -> types.DocumentSymbol:
+        return types.DocumentSymbol(
+            entry.name or "_",
+            _SYMBOLS[entry.kind],
+            positions.range(entry.whole),
+            positions.range(entry.place),
+            detail=entry.detail,
+            children=[symbol(inner) for inner in entry.inner],
+        )
+
+    return [symbol(entry) for entry in outline(analysis.file)]
+
+
+_FOLDS = {
+    "comment": types.FoldingRangeKind.Comment,
+    "imports": types.FoldingRangeKind.Imports,
+    "region": types.FoldingRangeKind.Region,
+}
+
+
+@server.feature(types.TEXT_DOCUMENT_FOLDING_RANGE)
+@guarded
+async def folded(ls: Server, params: types.FoldingRangeParams) -> list[types.FoldingRange] | None:
+    """What can be folded."""
+    asked = await ls.asked(params.text_document.uri)
+    if asked is None:
+        return None
+    return [
+        types.FoldingRange(fold.first - 1, fold.last - 1, kind=_FOLDS[fold.kind])
+        for fold in folds(asked[0].file)
+    ]
+
+
+@server.feature(types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, types.SemanticTokensLegend([*TYPES], [*MODIFIERS]))
+@guarded
+async def coloured(ls: Server, params: types.SemanticTokensParams) -> types.SemanticTokens | None:
+    """What the words are, each by its distance from the one before."""
+    asked = await ls.asked(params.text_document.uri)
+    if asked is None:
+        return None
+    analysis, positions = asked
+    data: list[int] = []
+    line = column = 0
+    for token in tokens(analysis):
+        place = positions.position(token.start)
+        data += [place.line - line, place.character - (column if place.line == line else 0)]
+        data += [positions.length(token.start, token.end), TYPES.index(token.type)]
+        data.append(sum(1 << MODIFIERS.index(modifier) for modifier in set(token.modifiers)))
+        line, column = place.line, place.character
+    return types.SemanticTokens(data)
+
+
+@server.feature(types.TEXT_DOCUMENT_CODE_LENS)
+@guarded
+async def measured(ls: Server, params: types.CodeLensParams) -> list[types.CodeLens] | None:
+    """What models cost, and whether what is claimed holds."""
+    asked = await ls.asked(params.text_document.uri)
+    if asked is None:
+        return None
+    analysis, positions = asked
+    return [
+        types.CodeLens(positions.range(lens.span), types.Command(lens.title, "")) for lens in lenses(analysis)
+    ]
