@@ -36,6 +36,7 @@ NUMBERS = (
     float("inf"),
     1e-320,
 )
+MOST_PLACES = 10_000  # of a tree that is changed once more: a list in place of each number makes it a thousand times larger
 
 
 def hostile(draw: random.Random) -> Any:
@@ -90,7 +91,7 @@ def mutate(tree: Any, draw: random.Random) -> Any:
     tree = json.loads(json.dumps(tree))
     for _ in range(draw.choice([1, 1, 1, 2, 3])):
         known = places(tree)
-        if not known:
+        if not known or len(known) > MOST_PLACES:
             return tree
         part, key = draw.choice(known)
         other, another = draw.choice(known)

@@ -29,7 +29,10 @@ def initial_weights(graph: Graph, seed: int | None = None) -> dict[str, torch.Te
     _require_room(graph)
     if seed is None:
         seed = int(torch.randint(2**63 - 1, ()).item())
-    tensors = empty(graph)
+    try:
+        tensors = empty(graph)
+    except RuntimeError:  # less memory may be allowed to a process than there is
+        raise SpecError.of(codes.TOO_LARGE, f"there is no memory for the weights of {graph.name}") from None
     large, generator = [], torch.Generator()
     for name, weight in graph.weights.items():
         if not weight.saved:

@@ -6,17 +6,16 @@ import atexit
 import gc
 import io
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from types import FrameType
 from typing import Any, NoReturn
 
 import archspec.namesake  # noqa: F401  (before typer, which may not be there beside the other distribution)
 from archspec.cli.shells import ASKED
+from archspec.ground.leaving import leave_on_signals
 from archspec.version import __version__
 
 __all__ = ["invoke", "main", "program"]
@@ -27,16 +26,13 @@ _UNREAD = 141  # as a shell tells of a program that SIGPIPE ended: nobody reads 
 def main() -> NoReturn:
     """Run the command, and leave.
 
-    Exit status 0; 1 for what is wrong with a spec or a file, 2 for wrong usage; and as shells have it, 128 and the number of
-    the signal that ended it: 130 for an interrupt, 141 when what reads the output has left, as `head` does.
+    Exit status 0; 1 for what is wrong with a spec or a file, 2 for wrong usage; 141 when what reads the output has left, as
+    `head` does. A signal ends it as such, of which shells show 128 and its number: 130 for an interrupt.
     """
     # A command makes many objects and leaves few cycles: looking for these takes a tenth of a check.
     gc.disable()
     _take_streams()
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _leave)
+    leave_on_signals()
     status = _run()
     gc.freeze()  # the interpreter collects once more at its end, which takes as long as parsing does
     sys.exit(status)
@@ -70,8 +66,6 @@ def _run() -> int:
         with suppress(OSError):  # where errors cannot be written either, the status has to do
             print(f"error[E1008]: the output cannot be written: {error.strerror or error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -161,8 +155,3 @@ def _drop_output() -> None:
     """Let nothing be written any more that could not be before: the interpreter would try, and complain, at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
-
-
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    """End as a signal asks to, but through what still has to be tidied up."""
-    sys.exit(128 + number)

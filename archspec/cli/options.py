@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,5 +157,10 @@ def progress() -> Iterator[Any]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status("starting") as status:
+    from archspec.ground.leaving import tidied
+
+    with (
+        tidied(partial(os.write, 2, b"\r\x1b[K\x1b[?25h")),
+        Console(stderr=True).status("starting") as status,
+    ):
         yield status.update

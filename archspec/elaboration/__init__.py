@@ -200,7 +200,7 @@ def changes_nothing(module: Module, model: str, settings: Mapping[str, Any]) -> 
 
 def module_from_text(text: str, path: str = "spec.arch") -> Module:
     """A spec written in a string, as if it stood at `path`; imports look beside it. Raises SpecError when it is wrong."""
-    return Modules(Path.cwd() / path).load_text(text, path)
+    return Modules(Path(path)).load_text(text, path)
 
 
 def read_value(text: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from archspec.ground import codes
 from archspec.ground.errors import SpecError, suggest
-from archspec.ground.regular import require_regular
+from archspec.ground.regular import kind_of, require_regular
 from archspec.ground.shipped import SUFFIX, shipped_names, shipped_specs
 from archspec.ground.source import Source, Span
 from archspec.syntax.parsing import parse_file
@@ -18,6 +18,7 @@ from archspec.syntax.tree import File, Import
 
 LARGEST = 250_000  # bytes of a spec file
 _ZIP = b"PK\x03\x04"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def locate(spec: str) -> tuple[Path, str | None]:
@@ -67,9 +68,9 @@ def read_file(path: Path, root: Path) -> File:
     except OSError as error:
         raise SpecError.of(codes.UNREADABLE, f"`{shown}` cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise SpecError.of(
-            codes.NOT_A_SPEC, f"`{shown}` is not text: byte {error.start} is not UTF-8"
-        ) from None
+        help_ = "save it as UTF-8; it looks like UTF-16" if data.startswith(_UTF_16) else "save it as UTF-8"
+        message = f"`{shown}` is not text: byte {error.start} is not UTF-8"
+        raise SpecError.of(codes.NOT_A_SPEC, message, help=help_) from None
     return read_text(text, shown, _name(path, root))
 
 
@@ -127,26 +128,51 @@ def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -
     Looked up beside the importing file, then below each root. Raises SpecError when there is none,
     or when a link leads out of the folder that it was found in.
     """
-    relative = Path(*statement.path).with_suffix(SUFFIX)
+    relative, name = Path(*statement.path).with_suffix(SUFFIX), ".".join(statement.path)
     near: set[str] = set()
-    for root in dict.fromkeys((importer.parent.resolve(), *(root.resolve() for root in roots))):
+    for root in dict.fromkeys((resolved(importer.parent), *map(resolved, roots))):
         path = root / relative
         if _is_file(path):
-            if not path.resolve().is_relative_to(root):
+            if not resolved(path).is_relative_to(root):
                 raise SpecError.of(
                     codes.OUTSIDE,
-                    f"`{'.'.join(statement.path)}` is a link out of the folder it was found in",
+                    f"`{name}` is a link out of the folder it was found in",
                     statement.span,
                     help="imports stay below the file's own folder and the shipped specs; remove the link",
                 )
             return path, root
-        near |= {path.stem for path in path.parent.glob(f"*{SUFFIX}")} - {importer.stem}
+        if kind := _kind(path):
+            raise SpecError.of(
+                codes.NOT_A_SPEC, f"`{name}` is {kind}, not a spec", statement.span, label=_shown(path)
+            )
+        near |= _specs_in(path.parent) - {importer.stem}
     help_ = suggest(statement.path[-1], near)
     if not help_:
         help_ = f"looked for {relative.as_posix()} beside the importing file and among the shipped specs"
-    raise SpecError.of(
-        codes.NO_SPEC, f"there is no spec `{'.'.join(statement.path)}`", statement.span, help=help_
-    )
+    raise SpecError.of(codes.NO_SPEC, f"there is no spec `{name}`", statement.span, help=help_)
+
+
+def resolved(path: Path) -> Path:
+    """The path with its links followed; as it is where it cannot be told, as when the present folder was removed."""
+    try:
+        return Path(os.path.realpath(path))
+    except OSError:
+        return path
+
+
+def _kind(path: Path) -> str:
+    """What is at a path that is no file; empty where nothing is."""
+    try:
+        return kind_of(path.lstat().st_mode)
+    except OSError:
+        return ""
+
+
+def _specs_in(folder: Path) -> set[str]:
+    try:
+        return {path.stem for path in folder.glob(f"*{SUFFIX}")}
+    except OSError:
+        return set()
 
 
 def _exists(path: Path) -> bool:
@@ -172,15 +198,22 @@ def cycle(files: Iterable[Path], span: Span) -> SpecError:
 def _shown(path: Path) -> str:
     """The path as seen from here when it lies below, else whole."""
     try:
-        return Path(os.path.abspath(path)).relative_to(Path.cwd()).as_posix()  # noqa: PTH100 (keeps links)
-    except ValueError:
+        return _absolute(path).relative_to(Path.cwd()).as_posix()
+    except (ValueError, OSError):
         return str(path)
 
 
 def _name(path: Path, root: Path) -> str:
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100
-    root = root.resolve()
-    for candidate in (absolute, path.resolve()):
+    root = resolved(root)
+    for candidate in (_absolute(path), resolved(path)):
         if candidate.is_relative_to(root):
             return candidate.relative_to(root).as_posix()
     return path.name
+
+
+def _absolute(path: Path) -> Path:
+    """The whole path, its links kept; as it is where the present folder was removed."""
+    try:
+        return Path(os.path.abspath(path))  # noqa: PTH100 (keeps links)
+    except OSError:
+        return path

@@ -9,7 +9,7 @@ from typing import Any
 from archspec.elaboration.binding import bound_by, names_bound
 from archspec.elaboration.budget import BUDGET, MOST_STATED
 from archspec.elaboration.control import Control, Names
-from archspec.elaboration.files import cycle, read_edited, read_file, read_text, resolve_import
+from archspec.elaboration.files import cycle, read_edited, read_file, read_text, resolve_import, resolved
 from archspec.elaboration.foreign import meant_by
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped
@@ -157,29 +157,37 @@ class Modules:
         self.loading: list[Path] = []
         self.wrong: dict[Path, SpecError] = {}
 
-    def load(self, path: Path, root: Path | None = None) -> Module:
+    def load(self, path: Path) -> Module:
         """The module of a file. Raises SpecError, with all that is wrong in it."""
-        if root is None:
-            root = self.shipped if path.resolve().is_relative_to(self.shipped.resolve()) else path.parent
-        text = self.texts.get(path.resolve()) if self.texts else None
-        return self._module(read_file(path, root) if text is None else read_edited(text, path, root), path)
+        key = resolved(path)
+        root = self.shipped if self._is_shipped(key) else path.parent
+        return self._module(self._tree(path, root, key), path, key)
 
     def load_text(self, text: str, path: str) -> Module:
         """The module of a text, as if it stood at `path` below the present folder."""
-        return self._module(read_text(text, path, path), Path.cwd() / path)
+        return self._module(read_text(text, path, path), Path(path), resolved(Path(path)))
 
-    def _module(self, file: t.File, path: Path) -> Module:
-        module, problems = self.study(file, path)
+    def _tree(self, path: Path, root: Path, key: Path) -> t.File:
+        text = self.texts.get(key)
+        return read_file(path, root) if text is None else read_edited(text, path, root)
+
+    def _is_shipped(self, key: Path) -> bool:
+        return key.is_relative_to(resolved(self.shipped))
+
+    def _module(self, file: t.File, path: Path, key: Path) -> Module:
+        """The module of a tree. `key` is its path with links followed, once: files may change meanwhile."""
+        module, problems = self.study(file, path, key)
         if problems:
-            self.wrong[path.resolve()] = SpecError(problems)
-            raise self.wrong[path.resolve()]
-        self.loaded[path.resolve()] = module
+            self.wrong[key] = SpecError(problems)
+            raise self.wrong[key]
+        self.loaded[key] = module
         return module
 
-    def study(self, file: t.File, path: Path) -> tuple[Module, list[Problem]]:
+    def study(self, file: t.File, path: Path, key: Path | None = None) -> tuple[Module, list[Problem]]:
         """The module of a file that has been parsed, and all that is wrong in it; names that have no value for that reason are poisoned."""
-        module = Module(file, shipped=path.resolve().is_relative_to(self.shipped.resolve()))
-        self.loading.append(path.resolve())
+        key = resolved(path) if key is None else key
+        module = Module(file, shipped=self._is_shipped(key))
+        self.loading.append(key)
         problems: list[Problem] = []
         control, scope = Control[Names](Machine(observer=self.observer)), Names(module.env)
         for statement in file.statements:
@@ -232,7 +240,7 @@ class Modules:
 
     def _import(self, statement: t.Import, module: Module, path: Path) -> None:
         found, root = resolve_import(statement, path, self.roots)
-        key = found.resolve()
+        key = resolved(found)
         if key in self.loading:
             raise cycle((*self.loading[self.loading.index(key) :], key), statement.span)
         if len(self.loading) > DEEPEST:
@@ -240,8 +248,8 @@ class Modules:
         if key in self.wrong:
             raise self.wrong[key]
         if key not in self.loaded:
-            shared_root = next((r for r in self.roots if key.is_relative_to(r.resolve())), root)
-            self.load(found, shared_root)
+            shared_root = next((r for r in self.roots if key.is_relative_to(resolved(r))), root)
+            self._module(self._tree(found, shared_root, key), found, key)
         imported = self.loaded[key]
         module.imports.append(imported)
         module.budget = max(module.budget, imported.budget)

@@ -9,11 +9,13 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
+from archspec.ground.leaving import tidied
 from archspec.ground.regular import kind_of
 
 _SOURCE = ".arch"
@@ -31,20 +33,22 @@ def replacing(path: Path, *, sources: Iterable[Path] = ()) -> Iterator[IO[bytes]
     temporary = target.parent / f".archspec-{secrets.token_hex(8)}.tmp"
     try:
         _make_folder(target.parent)
-        try:
-            handle = os.open(
-                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-            )
-            with os.fdopen(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            if target.exists():
-                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        remove = partial(temporary.unlink, missing_ok=True)
+        with tidied(remove):
+            try:
+                handle = os.open(
+                    temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+                )
+                with os.fdopen(handle, "wb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                if target.exists():
+                    temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+                temporary.replace(target)
+            except BaseException:
+                remove()
+                raise
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
 

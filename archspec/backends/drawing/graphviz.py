@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from archspec.backends.drawing import Backend
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
+from archspec.ground.leaving import tidied
 
 if TYPE_CHECKING:
     from archspec.backends.picture import Drawing
@@ -32,17 +33,21 @@ def render(drawing: Drawing, format: str) -> bytes:
 
 def _run_dot(text: str, format: str) -> bytes:
     """The output of `dot`. Raises SpecError when it is missing, fails, takes too long, or prints something else."""
-    from graphviz import CalledProcessError, ExecutableNotFound
-    from graphviz.backend import dot_command, execute
+    from graphviz.backend import dot_command
 
     mend = "install Graphviz (`apt install graphviz`, `brew install graphviz`), or write a .dot file"
-    command = dot_command.command("dot", format)
     try:
-        # `Source.pipe` takes no time limit.
-        data: bytes = execute.run_check(
-            command, input=text.encode(), capture_output=True, quiet=True, timeout=LONGEST
-        ).stdout
-    except ExecutableNotFound:
+        # The library's own way, `Source.pipe`, takes no time limit, and shows no process that could be ended.
+        process = subprocess.Popen(
+            dot_command.command("dot", format), stdin=_PIPE, stdout=_PIPE, stderr=_PIPE
+        )
+        with process, tidied(process.kill):
+            try:
+                data, said = process.communicate(text.encode(), timeout=LONGEST)
+            except BaseException:
+                process.kill()
+                raise
+    except FileNotFoundError:
         raise SpecError.of(codes.PROGRAM, "Graphviz's `dot` is not installed", help=mend) from None
     except subprocess.TimeoutExpired:
         raise SpecError.of(
@@ -50,14 +55,12 @@ def _run_dot(text: str, format: str) -> bytes:
             f"Graphviz failed: `dot` timed out after {LONGEST} seconds",
             help="draw a part of it (`--focus NAME`), or write a .dot file",
         ) from None
-    except CalledProcessError as error:
-        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-        reason = said[-1] if said else f"`dot` exited with status {error.returncode} and no message"
-        raise SpecError.of(codes.PROGRAM, f"Graphviz failed: {reason}", help=mend) from None
     except OSError as error:
-        raise SpecError.of(
-            codes.PROGRAM, f"cannot run Graphviz's `dot`: {error.strerror}", help=mend
-        ) from None
+        raise SpecError.of(codes.PROGRAM, f"cannot run Graphviz's `dot`: {error.strerror}", help=mend) from None
+    if process.returncode:
+        lines = said.decode(errors="replace").strip().splitlines()
+        reason = lines[-1] if lines else f"`dot` exited with status {process.returncode} and no message"
+        raise SpecError.of(codes.PROGRAM, f"Graphviz failed: {reason}", help=mend)
     begins, ends = _FRAMES[format]
     if not re.search(begins, data[:1000]) or not re.search(ends, data[-1000:]):
         if not data:
@@ -71,6 +74,8 @@ def _run_dot(text: str, format: str) -> bytes:
         )
     return data
 
+
+_PIPE = subprocess.PIPE
 
 _FRAMES = {
     "svg": (rb"<svg\b", rb"</svg>\s*\Z"),
