@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 import zipfile
 import zlib
@@ -15,7 +16,7 @@ from typing import BinaryIO
 from archspec.ground import codes
 from archspec.ground.atomic import replacing
 from archspec.ground.errors import SpecError
-from archspec.ground.regular import require_regular
+from archspec.ground.regular import open_regular
 
 GRAPH, WEIGHTS, MANIFEST = "graph.json", "weights.safetensors", "manifest.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry, so that equal contents are equal bytes
@@ -60,16 +61,15 @@ def read_archive(path: Path) -> tuple[dict[str, bytes], memoryview]:
     """The manifest and the graph, and the weights as they lie in the file."""
     if path.is_dir():
         raise SpecError.of(codes.UNREADABLE, f"`{path}` is a folder, not a built module")
-    require_regular(path)
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             names = {info.filename: info for info in archive.infolist()}
             if len(names) < len(archive.infolist()):
                 raise not_whole(path, "holds a file twice")
             missing = [name for name in (MANIFEST, GRAPH, WEIGHTS) if name not in names]
             if missing:
                 raise not_whole(path, f"lacks `{missing[0]}`")
-            if names[WEIGHTS].file_size > path.stat().st_size:
+            if names[WEIGHTS].file_size > os.fstat(file.fileno()).st_size:
                 raise not_whole(path, "has weights larger than itself")
             if names[WEIGHTS].compress_type != zipfile.ZIP_STORED:
                 raise not_whole(path, "has compressed weights")

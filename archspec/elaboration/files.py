@@ -10,7 +10,7 @@ from pathlib import Path
 
 from archspec.ground import codes
 from archspec.ground.errors import SpecError, suggest
-from archspec.ground.regular import kind_of, require_regular
+from archspec.ground.regular import kind_of, open_regular
 from archspec.ground.shipped import SUFFIX, shipped_names, shipped_specs
 from archspec.ground.source import Source, Span
 from archspec.syntax.parsing import parse_file
@@ -53,8 +53,7 @@ def read_file(path: Path, root: Path) -> File:
     try:
         if path.is_dir():
             raise SpecError.of(codes.UNREADABLE, f"`{shown}` is a folder, not a spec")
-        require_regular(path, shown)
-        with path.open("rb") as file:
+        with open_regular(path, shown) as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise _too_large(shown)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
@@ -41,5 +43,28 @@ def require_regular(path: Path, shown: str = "") -> None:
         raise SpecError.of(codes.UNREADABLE, "a path cannot contain a NUL character") from None
     except OSError as error:
         raise SpecError.of(codes.UNREADABLE, f"`{shown or path}` cannot be read: {error.strerror}") from None
+    _require(mode, shown or path)
+
+
+def open_regular(path: Path, shown: str = "") -> BinaryIO:
+    """A regular file, open to be read. Raises SpecError as `require_regular` does, and OSError as `open`.
+
+    What is found once it is open counts: another file may have taken its place since, and a FIFO must not be waited for.
+    """
+    require_regular(path, shown)  # to open a device may be to do something
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  (`Path.open` has no opener)
+    try:
+        _require(os.fstat(file.fileno()).st_mode, shown or path)
+    except SpecError:
+        file.close()
+        raise
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+
+
+def _require(mode: int, shown: str | Path) -> None:
     if not stat.S_ISREG(mode):
-        raise SpecError.of(codes.UNREADABLE, f"`{shown or path}` is {kind_of(mode)}, not a regular file")
+        raise SpecError.of(codes.UNREADABLE, f"`{shown}` is {kind_of(mode)}, not a regular file")

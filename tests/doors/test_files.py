@@ -1,7 +1,6 @@
 """What commands read and write: regular files or new ones, whole or not at all, and never what they are made from."""
 
 import os
-import signal
 import socket
 import stat
 import subprocess
@@ -278,56 +277,6 @@ def test_a_plugin_that_is_no_regular_file_is_refused(here: Path, run: Run) -> No
     done = run("draw", "x.dot", "--plugin", "pipe.py")
     assert done.status == 2
     assert "`pipe.py` is not a Python file" in done.said
-
-
-# ------------------------------------------------------------------ ended from outside
-
-HELD = """
-import os, signal, sys
-
-signal.signal(signal.SIGINT, signal.default_int_handler)
-for name in ("SIGTERM", "SIGHUP"):  # which who started the tests may have ignored, as nohup does
-    signal.signal(getattr(signal, name), signal.SIG_DFL)
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
-from archspec import cli
-from archspec.ground import atomic as writing
-from archspec.cli import main
-
-real = os.fsync
-def held(handle):  # all is written, and nothing has taken its place yet
-    real(handle)
-    print("written", flush=True)
-    sys.stdin.read()
-writing.os.fsync = held
-sys.argv = ["archspec", "draw", "m.arch", "-o", "m.dot"]
-main()
-"""
-
-
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-@pytest.mark.parametrize("existing", [False, True])
-def test_a_signal_leaves_nothing_behind(here: Path, name: str, existing: bool) -> None:
-    if existing:
-        Path("m.dot").write_text("old")
-    before = sorted(path.name for path in here.iterdir())
-    number = getattr(signal, name)
-    with subprocess.Popen(
-        [sys.executable, "-c", HELD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
-        assert process.stdout.readline() == "written\n"
-        assert len(list(here.iterdir())) == len(before) + 1
-        process.send_signal(number)
-        assert process.wait() == 128 + number
-        assert "Traceback" not in process.stderr.read()
-    assert sorted(path.name for path in here.iterdir()) == before
-    assert not existing or Path("m.dot").read_text() == "old"
 
 
 def test_a_thread_may_write_while_others_make_files(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ messages anew; review them by reading.
 
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -20,7 +19,6 @@ from hypothesis import strategies as st
 
 import archspec
 from archspec import SpecError
-from archspec.elaboration import shipped_specs
 from archspec.graph import Graph
 
 ERRORS = Path(__file__).parent / "errors"
@@ -322,10 +320,10 @@ def test_a_file_without_permission_is_told(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "net.arch"
     path.write_text(net("return x"))
 
-    def refuse(self: Path, *arguments: object) -> None:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path: str, *arguments: object) -> int:
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Path, "open", refuse)  # a superuser may read everything
+    monkeypatch.setattr(os, "open", refuse)  # a superuser may read everything
     with pytest.raises(SpecError, match="cannot be read: Permission denied"):
         archspec.read(path)
 
@@ -449,7 +447,7 @@ def test_an_import_is_a_path_of_names(project: Path, path: str) -> None:
 
 def test_an_import_of_a_pipe_is_not_waited_for(project: Path) -> None:
     os.mkfifo(project / "parts" / "stem.arch")
-    with pytest.raises(SpecError, match=r"there is no spec `parts\.stem`"):
+    with pytest.raises(SpecError, match=r"`parts\.stem` is a FIFO, not a spec"):
         archspec.read("net.arch")
 
 
@@ -537,7 +535,6 @@ def test_a_graph_changed_by_hand_is_told(path: tuple[str | int, ...], value: obj
 
 # ------------------------------------------------------------------ any text at all
 
-SHIPPED = sorted(shipped_specs().rglob("*.arch"))
 VISIBLE = """
     ( ) [ ] { } , : = == != < <= > >= + - * / // % ** @ -> .. . # " ' \\ 0 1 -1 10**30 1e999 3.5 x C free
     input return if else elif for in not and or block model weight buffer constant shared require claims at
@@ -577,39 +574,6 @@ def test_any_text_reads_or_is_told(text: str) -> None:
 def test_any_words_of_the_language_read_or_are_told(words: list[str]) -> None:
     reads_or_says_why(net(" ".join(words), "return x"))
     reads_or_says_why(net("return x -> " + " ".join(words)))
-
-
-def mutated(text: str, draw: random.Random) -> str:
-    """The text with a few words dropped, doubled, swapped or replaced."""
-    words = re.findall(r"\w+|\s+|[^\w\s]", text)
-    for _ in range(draw.randint(1, 4)):
-        at, other = draw.randrange(len(words)), draw.randrange(len(words))
-        match draw.randrange(5):
-            case 0:
-                words[at] = ""
-            case 1:
-                words[at] *= 2
-            case 2:
-                words[at], words[other] = words[other], words[at]
-            case 3:
-                words[at] = words[other]
-            case 4:
-                words[at] = draw.choice(
-                    ["0", "-1", "10**9", "x", "(", "]", "none", "\n", "    ", "3.5", '"', "->", "*"]
-                )
-    return "".join(words)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(shipped_specs())))
-def test_any_change_of_a_shipped_spec_reads_or_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(shipped_specs())
-    draw = random.Random(path.name)
-    text = path.read_text(encoding="utf-8")
-    for _ in range(12):
-        graph = reads_or_says_why(mutated(text, draw))
-        if graph is not None:
-            assert Graph.from_json(graph.to_json()) == graph
 
 
 def layers() -> st.SearchStrategy[str]:

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import random
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 import hostile
 from mutations import MUTATIONS, WORDS
 
@@ -312,3 +314,12 @@ DOORS = {
     "archmod": Door(_load_built, _built, _changed_archive, 60_000),
     "set": Door(_set, _settings, _changed_text, 500, tuple(WORDS)),
 }
+
+
+if __name__ == "__main__":
+    import time
+
+    for name in sys.argv[2:]:
+        begun = time.process_time()
+        taken = DOORS[sys.argv[1]].attempt(Path(name).read_bytes())
+        print(f"{name}: {'taken' if taken else 'told'} in {time.process_time() - begun:.1f} s")

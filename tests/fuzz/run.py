@@ -112,8 +112,9 @@ def main() -> None:
 
         usual = [
             f"-max_len={watch.door.longest}",
-            f"-dict={dictionary}",
+            *([f"-dict={dictionary}"] if watch.door.words else []),
             "-timeout=120",
+            "-rss_limit_mb=0",  # of which libFuzzer would end: it is watched here
             "-print_final_stats=1",
         ]
         atheris.Setup([sys.argv[0], str(corpus), *usual, *options], watch, custom_mutator=change)

@@ -56,7 +56,9 @@ def _run_dot(text: str, format: str) -> bytes:
             help="draw a part of it (`--focus NAME`), or write a .dot file",
         ) from None
     except OSError as error:
-        raise SpecError.of(codes.PROGRAM, f"cannot run Graphviz's `dot`: {error.strerror}", help=mend) from None
+        raise SpecError.of(
+            codes.PROGRAM, f"cannot run Graphviz's `dot`: {error.strerror}", help=mend
+        ) from None
     if process.returncode:
         lines = said.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"`dot` exited with status {process.returncode} and no message"

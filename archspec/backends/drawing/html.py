@@ -22,7 +22,7 @@ from archspec.elaboration.files import LARGEST
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 from archspec.ground.literals import written
-from archspec.ground.regular import require_regular
+from archspec.ground.regular import open_regular
 from archspec.ground.source import Location
 
 if TYPE_CHECKING:
@@ -168,8 +168,7 @@ class _Model:
     def texts(self, name: str) -> Iterator[str]:
         for folder in self.folders:
             try:
-                require_regular(folder / name)
-                with (folder / name).open("rb") as file:
+                with open_regular(folder / name) as file:
                     data = file.read(LARGEST)
             except (OSError, ValueError, SpecError):
                 continue
