@@ -95,6 +95,7 @@ def invoke(arguments: Sequence[str]) -> int:
     import typer.main
 
     from archspec.cli.app import load
+    from archspec.cli.printing import style_of
     from archspec.ground.errors import SpecError
 
     usage_error: Any = typer.BadParameter.__base__  # of typer's copy of click, or of click itself, by version
@@ -110,7 +111,7 @@ def invoke(arguments: Sequence[str]) -> int:
         error.show()
         return int(error.exit_code)
     except SpecError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(error.report(style_of(sys.stderr)), err=True)
         return 1
     finally:
         warnings.showwarning = plain
@@ -119,10 +120,11 @@ def invoke(arguments: Sequence[str]) -> int:
 
 def _show_warning(plain: Callable[..., None], message: Warning | str, *place: Any, **more: Any) -> None:
     """Print a warning about a spec as errors are printed, and others as they were."""
+    from archspec.cli.printing import print_problem
     from archspec.ground.errors import SpecWarning
 
     if isinstance(message, SpecWarning):
-        print(f"{message.problem.render()}\n", file=sys.stderr, flush=True)
+        print_problem(message.problem)
     else:
         plain(message, *place, **more)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archspec.api.checking import Checked, check_models
+from archspec.cli.printing import print_error, print_problem
 from archspec.elaboration import BUDGET
 from archspec.ground.errors import MOST_PROBLEMS
 
@@ -26,11 +27,11 @@ def report(spec: str, checked: Checked, told: set[object], *, strict: bool = Fal
     `told` are the warnings printed so far, to which its own are added: one about a file that several specs share is printed once.
     """
     if checked.error is not None:
-        print(f"{checked.error}\n", file=sys.stderr, flush=True)
+        print_error(checked.error)
     new = [warning for warning in checked.warnings if (warning.kind, warning.span) not in told]
     told.update((warning.kind, warning.span) for warning in new)
     for warning in new[:MOST_PROBLEMS]:
-        print(f"{warning.render()}\n", file=sys.stderr, flush=True)
+        print_problem(warning)
     if len(new) > MOST_PROBLEMS:
         print(f"These are the first {MOST_PROBLEMS} warnings.\n", file=sys.stderr, flush=True)
     failed = strict and bool(checked.warnings)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from textwrap import fill
 from typing import NamedTuple
+
+from archspec.cli.printing import terminal_width
 
 SUMMARY = "Neural architectures as text: check them, look at them, build PyTorch modules from them."
 A_SPEC = (
@@ -46,7 +48,7 @@ def commands() -> dict[str, Command]:
 
 def overview() -> str:
     """What `archspec --help` prints."""
-    width = max(50, min(80, _columns()) - 2)
+    width = max(50, min(80, terminal_width(sys.stdout) or 80) - 2)
     return "\n\n".join(
         (
             "Usage: archspec [OPTIONS] COMMAND [ARGS]...",
@@ -56,17 +58,6 @@ def overview() -> str:
             _wrapped(A_SPEC, width),
         )
     )
-
-
-def _columns() -> int:
-    """How wide the terminal is, as `shutil.get_terminal_size` tells it."""
-    told = os.environ.get("COLUMNS", "")
-    if told.isdecimal() and int(told) > 0:
-        return int(told)
-    try:
-        return os.get_terminal_size(1).columns or 80
-    except OSError:
-        return 80
 
 
 def _wrapped(text: str, width: int) -> str:

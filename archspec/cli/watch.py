@@ -12,6 +12,7 @@ import typer
 
 from archspec.cli.app import app
 from archspec.cli.options import BUDGET, Budget, Plugins, import_plugins
+from archspec.cli.printing import print_error
 from archspec.ground.errors import SpecError
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class _Watcher:
         try:
             draw(graph).save(self.picture, folders=[path.parent], sources=self.state())
         except SpecError as error:
-            print(f"{error}\n", file=sys.stderr, flush=True)
+            print_error(error)
         else:
             print(f"  written to {self.picture}", flush=True)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
-from unicodedata import combining, east_asian_width
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import archspec.namesake  # noqa: F401  (nearly every module imports this one)
 from archspec.ground import codes
 from archspec.ground.source import Span
+
+if TYPE_CHECKING:
+    from archspec.ground.rendering import Style
 
 MOST_PROBLEMS = 20
 
@@ -102,36 +104,11 @@ class Problem:
         """What sort of thing is wrong, in a word (`shape`, `name` ...); of a warning, the name by which it is allowed."""
         return codes.kind_of(self.code)
 
-    def render(self) -> str:
-        """The problem as a person reads it: message, place, underlined line, trail and help."""
-        lines = [f"{self.level}[{self.code}]: {_printable(self.message)}"]
-        margin = " "
-        if self.span is not None:
-            number, column = self.span.source.position(self.span.start)
-            text = self.span.source.line(number)
-            margin = " " * len(str(number))
-            length = max(1, min(self.span.end - self.span.start, len(text) - column + 1))
-            before, marked, after = _window(text, column - 1, length)
-            underline = " " * _columns(before) + "^" * max(1, _columns(marked))
-            lines += [
-                f"{margin}--> {_printable(self.span.place)}",
-                f"{margin} |",
-                f"{number} | {before}{marked}{after}".rstrip(),
-                f"{margin} | {underline} {_printable(self.label)}".rstrip(),
-            ]
-        beside = [f"{_printable(span.place)}: {_printable(text)}" for text, span in self.places]
-        notes = [f"in {_printable(text)}, called at {_printable(span.place)}" for text, span in self.trail]
-        if len(notes) > _LONGEST_TRAIL:
-            left_out = len(notes) - _LONGEST_TRAIL + 1
-            notes[_LONGEST_TRAIL - 3 : -2] = [f"... {left_out} more blocks ..."]
-        if self.help:
-            first, *rest = self.help.splitlines()
-            notes += [f"help: {_printable(first)}", *(f"      {_printable(line)}" for line in rest)]
-        notes = beside + notes
-        if notes and self.span is not None:
-            lines.append(f"{margin} |")
-        lines += [f"{margin} = {note}".rstrip() for note in notes]
-        return "\n".join(lines)
+    def render(self, style: Style | None = None) -> str:
+        """The problem as a person reads it: message, place, underlined line, trail and help; plain unless a style is given."""
+        from archspec.ground.rendering import PLAIN, render  # which a spec without mistakes does not need
+
+        return render(self, style or PLAIN)
 
     def as_record(self) -> dict[str, Any]:
         """The problem as JSON holds it: places in lines and columns counted from 1, an end behind the last letter."""
@@ -159,36 +136,6 @@ def _record_of(span: Span | None) -> dict[str, str | int | None]:
     return record | {"line": start[0], "column": start[1], "end_line": end[0], "end_column": end[1]}
 
 
-_LONGEST_TRAIL = 8
-_LONGEST_TEXT = 400
-_WIDEST = 160
-
-
-def _printable(text: str) -> str:
-    """The text with whatever could command a terminal written as an escape, and cut where it is very long."""
-    if len(text) > _LONGEST_TEXT:
-        text = f"{text[: _LONGEST_TEXT - 100]} ... {text[-90:]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _window(text: str, start: int, length: int) -> tuple[str, str, str]:
-    """A line in three parts, the middle one underlined; of a long line, only what stands around that.
-
-    Tabs and control characters would shift the underline or worse, so each is shown as one blank.
-    """
-    left = 0
-    if len(text) > _WIDEST:
-        left = max(0, min(start - 40, len(text) - _WIDEST))
-    shown = "".join(c if c.isprintable() else " " for c in text[left : left + _WIDEST])
-    start -= left
-    return shown[:start], shown[start : start + length], shown[start + length :]
-
-
-def _columns(text: str) -> int:
-    """How many columns of a terminal the text takes: wide characters take two, combining ones none."""
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
-
-
 class SpecError(Exception):
     """A spec is wrong, or cannot be read. Carries every problem found, each with its place.
 
@@ -202,10 +149,15 @@ class SpecError(Exception):
             first.setdefault((problem.code, problem.span) if problem.span else problem, problem)
         found = list(first.values())
         self.problems = tuple(found[:MOST_PROBLEMS])
-        report = [problem.render() for problem in self.problems]
-        if len(found) > MOST_PROBLEMS:
+        self.complete = len(found) <= MOST_PROBLEMS
+        super().__init__(self.report())
+
+    def report(self, style: Style | None = None) -> str:
+        """All problems as `Problem.render` prints them."""
+        report = [problem.render(style) for problem in self.problems]
+        if not self.complete:
             report.append(f"There may be more errors; these are the first {MOST_PROBLEMS}.")
-        super().__init__("\n\n".join(report))
+        return "\n\n".join(report)
 
     @classmethod
     def of(
