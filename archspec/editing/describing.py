@@ -66,9 +66,11 @@ def head(definition: Scope) -> str:
 
 
 def said_of(file: t.File, definition: Scope) -> str:
-    """The docstring of a definition, or the comment above it."""
+    """The docstring of a definition, or the comment above it; of a model without either, what its file says of itself."""
     found = next((s.text for s in definition.body if isinstance(s, t.Docstring)), "")
-    return found or (comment_above(file, definition) if isinstance(definition, t.Definition) else "")
+    if found or not isinstance(definition, t.Definition):
+        return found
+    return comment_above(file, definition) or (file.doc if definition.kind == "model" else "")
 
 
 def documentation(cls: type[Called]) -> str:

@@ -23,7 +23,14 @@ from archspec.editing.tokens import tokens
 from archspec.elaboration import shipped_specs
 
 SPECS = shipped_specs()
-NAMES = ["resnet50", "families/mobilenet", "families/swin", "families/unet", "blocks/recurrent", "transformer_base"]
+NAMES = [
+    "resnet50",
+    "families/mobilenet",
+    "families/swin",
+    "families/unet",
+    "blocks/recurrent",
+    "transformer_base",
+]
 LETTERS = "()[]{}=:,.->\"'# \n\tab1_𝔸模\\*"
 
 
