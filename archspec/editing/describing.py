@@ -81,7 +81,7 @@ def documentation(cls: type[Called]) -> str:
 
 def code(text: str) -> str:
     """A piece of a spec, as Markdown."""
-    return f"```archspec\n{text}\n```"
+    return f"```arch\n{text}\n```"
 
 
 def about_builtin(value: Any) -> str:

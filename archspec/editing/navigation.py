@@ -27,6 +27,7 @@ from archspec.elaboration.files import read_file
 from archspec.ground.errors import SpecError
 from archspec.ground.shipped import SUFFIX
 from archspec.ground.source import Source, Span
+from archspec.syntax import tree as t
 
 _MOST_FILES = 2000
 _MOST_SYMBOLS = 500
@@ -60,15 +61,18 @@ class Files:
                 if len(seen) >= _MOST_FILES:
                     return
 
-    def analysis(self, path: Path) -> Analysis | None:
-        """What is known of a file; None where it cannot be read."""
-        if path not in self.open:
-            try:
-                text = read_file(path, path.parent).source.text
-            except SpecError:
-                return None
-            self.open[path] = analyse(text, path, texts=self._texts, shallow=True)
-        return self.open[path]
+    def tree(self, path: Path) -> t.File | None:
+        """The tree of a file; None where it cannot be read."""
+        if path in self.open:
+            return self.open[path].file
+        try:
+            return read_file(path, path.parent)
+        except SpecError:
+            return None
+
+    def analysis(self, path: Path, text: str) -> Analysis:
+        """What is known of a file with this text."""
+        return self.open.get(path) or analyse(text, path, texts=self._texts, shallow=True)
 
     def holds(self, path: Path) -> bool:
         """Whether a file is one of the editor's own: in its folders, or open."""
@@ -79,9 +83,9 @@ class Files:
         for path in [target.path, *(path for path in self.paths() if path != target.path)]:
             if target.symbol is not None and path != target.path:
                 return
-            analysis = self.analysis(path)
-            if analysis is not None and (path == target.path or target.name in analysis.text):
-                yield analysis
+            file = self.tree(path)
+            if file is not None and target.name in file.source.text:
+                yield self.analysis(path, file.source.text)
 
 
 def _specs_below(folder: Path) -> Iterator[Path]:
@@ -220,10 +224,10 @@ async def symbols(ls: Server, params: types.WorkspaceSymbolParams) -> list[types
     def found() -> list[tuple[Path, Entry, Source]]:
         entries = []
         for path in files.paths():
-            analysis = files.analysis(path)
-            for entry in outline(analysis.file) if analysis else ():
-                if analysis and entry.kind != "claims" and _has_letters(entry.name.lower(), wanted):
-                    entries.append((path, entry, analysis.source))
+            file = files.tree(path)
+            for entry in outline(file) if file else ():
+                if file and entry.kind != "claims" and _has_letters(entry.name.lower(), wanted):
+                    entries.append((path, entry, file.source))
         return entries
 
     kinds = {

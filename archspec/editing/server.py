@@ -48,10 +48,10 @@ class Server(LanguageServer):
         return Positions(normal(text), self.encoding, marked=text.startswith("\ufeff"))
 
     async def asked(self, uri: str) -> tuple[Analysis, Positions] | None:
-        """The analysis of a document, and the positions of its text; None where there is none."""
+        """The analysis of a document, and the positions of its text; None where there is none of the text as it is."""
         analysis = await self.documents.analysis(uri)
         document = self.documents.open.get(uri)
-        if analysis is None or document is None:
+        if analysis is None or document is None or not document.current:
             return None
         return analysis, Positions(analysis.text, self.encoding, marked=document.text.startswith("\ufeff"))
 

@@ -285,6 +285,23 @@ async def test_paths_with_blanks_and_letters_of_all_kinds(editor: Editor, tmp_pa
     assert "⟨[3, 8, 8]⟩" in await editor.hinted(uri)
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file:///c%3A/my%20nets/net.arch",
+        "file://server/share/net.arch",
+        "untitled:Untitled-1",
+        "git:/a/net.arch?ref",
+        "x",
+    ],
+)
+async def test_documents_that_are_no_files_here(editor: Editor, uri: str) -> None:
+    assert await editor.problems_come(await editor.open(uri, NET)) == []
+    assert "⟨[8, 16, 16]⟩" in await editor.hinted(uri)
+    (found,) = await editor.write(uri, NET.replace("Linear", "Lin"))
+    assert editor.under(uri, found.range) == "Lin"
+
+
 async def test_an_import_is_read_from_the_editor_where_it_is_open(editor: Editor, tmp_path: Path) -> None:
     part, whole = tmp_path / "part.arch", tmp_path / "whole.arch"
     part.write_text("block Part(n: int):\n    input x: [C, H, W]\n    return x -> Conv(n)\n")
