@@ -31,6 +31,7 @@ from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.source import Span
 from archspec.op import Op
+from archspec.op.inference import require_count
 from archspec.op.run_time import SIZES_OF
 
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ class Layers:
         """The optional tensors of an op, and one from which free sizes in its arguments are read that its inputs do not show."""
         if SIZES_OF not in op.sized_by or SIZES_OF in options:
             return options
+        require_count(op, inputs)
         types = [tensor.type for tensor in inputs]
         sizes = op.sizes_read(*types)
         found = self.builder.showing(sizes, [type_.shape for type_ in types]) if sizes else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import replace
 
 from archspec.ground import codes
@@ -21,17 +21,8 @@ Inferred = tuple[tuple[TensorType, ...], Mapping[str, Weight]]
 
 def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorType]) -> Inferred:
     """The types that an op returns and the weights it owns. Raises Mistake if the tensors do not fit."""
-    name, signature = type(op).__name__, op.signature()
-    if not signature.variadic and len(types) != len(signature.required):
-        raise Mistake(
-            f"{name} takes {tensors(len(signature.required))}, not {len(types)}",
-            codes.TENSORS,
-            help=f"pass ({', '.join(signature.required)}), in this order"
-            if len(signature.required) > 1
-            else "",
-        )
-    if signature.variadic and not types:
-        raise Mistake(f"{name} takes at least one tensor", codes.TENSORS)
+    require_count(op, types)
+    name = type(op).__name__
     alone = bool(types) and not op.without_batch and not any(type_.batched for type_ in types)
     if alone and not (op.one_sample and len(types) == 1 and set(options) <= {*op.sized_by}):
         raise Mistake(
@@ -54,6 +45,21 @@ def infer(op: Op, types: tuple[TensorType, ...], options: Mapping[str, TensorTyp
             )
         require_start(weight, subject)
     return outputs, weights
+
+
+def require_count(op: Op, given: Sized) -> None:
+    """Mistake if an op does not take so many tensors."""
+    name, signature = type(op).__name__, op.signature()
+    if signature.variadic and not given:
+        raise Mistake(f"{name} takes at least one tensor", codes.TENSORS)
+    if not signature.variadic and len(given) != len(signature.required):
+        raise Mistake(
+            f"{name} takes {tensors(len(signature.required))}, not {len(given)}",
+            codes.TENSORS,
+            help=f"pass ({', '.join(signature.required)}), in this order"
+            if len(signature.required) > 1
+            else "",
+        )
 
 
 def require_start(weight: Weight, subject: str) -> None:
