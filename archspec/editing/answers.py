@@ -62,7 +62,8 @@ async def changed(ls: Server, params: types.DidChangeTextDocumentParams) -> None
     """A document has another text."""
     uri = params.text_document.uri
     text = ls.workspace.get_text_document(uri).source
-    ls.documents.set(uri, ls.path(uri), text, params.text_document.version)
+    if ls.documents.set(uri, ls.path(uri), text, params.text_document.version):
+        ls.refresh()
 
 
 @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)

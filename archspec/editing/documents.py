@@ -53,8 +53,8 @@ class Documents:
         self._failed = failed
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="analysis")
 
-    def set(self, uri: str, path: Path, text: str, version: int | None) -> None:
-        """A document was opened, or has another text: it is analysed, and so are those that import it."""
+    def set(self, uri: str, path: Path, text: str, version: int | None) -> bool:
+        """A document was opened, or has another text: it is analysed, and so are those that import it; whether there are any."""
         document = self.open.get(uri)
         if document is None or document.path != path:
             document = self.open[uri] = Document(uri, path, text, version)
@@ -62,9 +62,12 @@ class Documents:
             document.text, document.version = text, version
         self.study(document, pause=_PAUSE if document.analysis is not None else 0)
         resolved = path.resolve()
-        for other in self.open.values():
-            if other is not document and other.analysis is not None and resolved in other.analysis.imports:
-                self.study(other, pause=10 * _PAUSE)
+        importing = [
+            other for other in self.open.values() if other.analysis and resolved in other.analysis.imports
+        ]
+        for other in importing:
+            self.study(other, pause=10 * _PAUSE)
+        return bool(importing)
 
     def close(self, uri: str) -> None:
         """A document was closed."""

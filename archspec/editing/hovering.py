@@ -22,6 +22,7 @@ from archspec.editing.looking_up import NOTHING, home_of, home_of_value, importe
 from archspec.editing.names import Occurrence
 from archspec.editing.places import Scope, path_to, word_at
 from archspec.editing.seeing import Sighting
+from archspec.elaboration.parts import attributes
 from archspec.elaboration.values import BlockLayer, DefinedFunction, Function, Labelled, OpLayer
 from archspec.elaboration.vocabulary import builtin
 from archspec.ground.source import Span
@@ -122,9 +123,20 @@ def _of_word(analysis: Analysis, offset: int) -> list[str]:
     for node in reversed(path_to(analysis.file, offset)):
         if isinstance(node, t.Import):
             found = imported_file(analysis, node)
-            if found is not None and found[1].doc:
-                return [found[1].doc]
+            return [found[1].doc] if found is not None and found[1].doc else []
+        if isinstance(node, t.Attribute):
+            return _of_attribute(analysis, node, offset)
     return []
+
+
+def _of_attribute(analysis: Analysis, node: t.Attribute, offset: int) -> list[str]:
+    """What stands behind the dot of a name, if that is a fact about a tensor or an output."""
+    base = analysis.names.at(node.value.span.start) if isinstance(node.value, t.Name) else None
+    if base is None or offset < node.span.end - len(node.name):
+        return []
+    given = value_of(analysis, base.symbol, base.span.start)
+    facts = attributes(given) if given is not NOTHING else {}
+    return [code(f"{node.span.text} = {value(facts[node.name])}")] if node.name in facts else []
 
 
 def _of_name(analysis: Analysis, occurrence: Occurrence) -> str:

@@ -110,6 +110,8 @@ class Server(LanguageServer):
         capabilities = self.client_capabilities.workspace
         if capabilities and capabilities.inlay_hint and capabilities.inlay_hint.refresh_support:
             self.workspace_inlay_hint_refresh(None)
+        if capabilities and capabilities.code_lens and capabilities.code_lens.refresh_support:
+            self.workspace_code_lens_refresh(None)
 
 
 def guarded(handler: Handler[Answer]) -> Handler[Answer]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,14 @@ def make_client() -> pytest_lsp.LanguageClient:
         client.problems[params.uri, params.version] = list(params.diagnostics)
 
     client.protocol.fm.features[types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS] = publish
+    client.refreshed = []
+    for method in (types.WORKSPACE_INLAY_HINT_REFRESH, types.WORKSPACE_CODE_LENS_REFRESH):
+        client.feature(method)(partial(_refreshed, client, method))
     return client
+
+
+def _refreshed(client: pytest_lsp.LanguageClient, method: str, params: None) -> None:
+    client.refreshed.append(method)
 
 
 class Editor:
@@ -40,6 +48,7 @@ class Editor:
         assert capabilities.general is not None and capabilities.workspace is not None
         capabilities.general.position_encodings = [encoding]
         capabilities.workspace.did_change_watched_files = None
+        capabilities.workspace.inlay_hint = types.InlayHintWorkspaceClientCapabilities(refresh_support=True)
         uri = folder.as_uri()
         await client.initialize_session(
             types.InitializeParams(

@@ -79,6 +79,8 @@ async def test_hover_tells_of_names(editor: Editor) -> None:
     assert "A small net." in await editor.hover(uri, "model N|et")
     assert "stride=1" in await editor.hover(uri, "str|ide=2")
     assert await editor.hover(uri, '"A sm|all') == ""
+    uri = await editor.open("untitled:facts", NET.replace("2 * width", "2 * x.channels"))
+    assert "x.channels = 8" in await editor.hover(uri, "x.chan|nels")
 
 
 async def test_hover_looks_into_shipped_files(editor: Editor) -> None:
@@ -321,6 +323,7 @@ async def test_an_import_is_read_from_the_editor_where_it_is_open(editor: Editor
         types.DidChangeWatchedFilesParams([types.FileEvent(other, types.FileChangeType.Changed)])
     )
     assert "Part(4) ⟨[12, 8, 8]⟩" in await editor.hinted(uri)
+    assert types.WORKSPACE_INLAY_HINT_REFRESH in editor.client.refreshed
 
 
 # ------------------------------------------------------------------ typing
