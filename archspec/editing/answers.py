@@ -9,13 +9,15 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 from archspec.editing.completing import Completion, completions
-from archspec.editing.diagnosing import fixes
+from archspec.editing.diagnosing import fix_of_all, fixes
 from archspec.editing.hints import hints
 from archspec.editing.hovering import hover
 from archspec.editing.places import word_at
+from archspec.editing.positions import Positions
 from archspec.editing.server import Server, guarded, server
 from archspec.editing.signatures import signature_help
 from archspec.ground.shipped import SUFFIX
+from archspec.ground.source import Source
 
 _KINDS = {
     "op": types.CompletionItemKind.Class,
@@ -176,16 +178,29 @@ def _item(found: Completion, word: types.Range) -> types.CompletionItem:
     )
 
 
-@server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions([types.CodeActionKind.QuickFix]))
+@server.feature(
+    types.TEXT_DOCUMENT_CODE_ACTION,
+    types.CodeActionOptions([types.CodeActionKind.QuickFix, types.CodeActionKind.SourceFixAll]),
+)
 @guarded
 async def mended(ls: Server, params: types.CodeActionParams) -> list[types.CodeAction] | None:
-    """The edits that fix what is wrong in a range."""
+    """The edits that fix what is wrong in a range, and those that fix all."""
     asked = await ls.asked(params.text_document.uri)
     if asked is None:
         return None
     analysis, positions = asked
     start, end = positions.offset(params.range.start), positions.offset(params.range.end)
-    return fixes(analysis, positions, lambda source: ls.located(analysis, source), start, end)
+    only = [str(getattr(kind, "value", kind)) for kind in params.context.only or ()]
+
+    def wanted(kind: types.CodeActionKind) -> bool:
+        return not only or any(f"{kind.value}.".startswith(f"{general}.") for general in only)
+
+    def locate(source: Source) -> tuple[str, Positions]:
+        return ls.located(analysis, source)
+
+    found = fixes(analysis, positions, locate, start, end) if wanted(types.CodeActionKind.QuickFix) else []
+    every = fix_of_all(analysis, locate) if wanted(types.CodeActionKind.SourceFixAll) else None
+    return [*found, every] if every else found
 
 
 @server.feature(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lsprotocol import types
@@ -10,7 +10,7 @@ from lsprotocol import types
 import archspec
 from archspec.editing.analysis import Analysis
 from archspec.editing.positions import Positions
-from archspec.ground.errors import Problem
+from archspec.ground.errors import Edit, Problem
 from archspec.ground.source import Source, Span
 from archspec.syntax import tree as t
 
@@ -56,11 +56,7 @@ def fixes(
         place = _place(analysis, problem)
         if problem.fix is None or place is None or place.end < start or end < place.start:
             continue
-        changes: dict[str, list[types.TextEdit]] = {}
-        for edit in problem.fix.edits:
-            uri, there = locate(edit.span.source)
-            changes.setdefault(uri, []).append(types.TextEdit(there.range(edit.span), edit.text))
-        title = problem.fix.title
+        title, changes = problem.fix.title, _changes(locate, problem.fix.edits)
         found.append(
             types.CodeAction(
                 title[:1].upper() + title[1:],
@@ -71,6 +67,31 @@ def fixes(
             )
         )
     return found
+
+
+def fix_of_all(analysis: Analysis, locate: Locate) -> types.CodeAction | None:
+    """The edits that fix all that can be fixed; of two that meet, the first. None where there are none."""
+    edits: list[Edit] = []
+    for problem in analysis.problems:
+        wanted = problem.fix.edits if problem.fix else ()
+        if not any(_meet(edit.span, other.span) for edit in wanted for other in edits):
+            edits += wanted
+    if not edits:
+        return None
+    edit = types.WorkspaceEdit(changes=_changes(locate, edits))
+    return types.CodeAction("Fix all problems that can be", kind=types.CodeActionKind.SourceFixAll, edit=edit)
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one.source is other.source and one.start <= other.end and other.start <= one.end
+
+
+def _changes(locate: Locate, edits: Iterable[Edit]) -> dict[str, list[types.TextEdit]]:
+    changes: dict[str, list[types.TextEdit]] = {}
+    for edit in edits:
+        uri, positions = locate(edit.span.source)
+        changes.setdefault(uri, []).append(types.TextEdit(positions.range(edit.span), edit.text))
+    return changes
 
 
 def _description(code: str) -> types.CodeDescription | None:

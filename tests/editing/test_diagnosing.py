@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from archspec.editing.analysis import analyse
-from archspec.editing.diagnosing import diagnostics, fixes
+from archspec.editing.diagnosing import diagnostics, fix_of_all, fixes
 from archspec.editing.positions import Positions
 from archspec.ground import codes
 from archspec.ground.errors import Edit, Fix, Problem
@@ -32,6 +32,9 @@ def test_a_fix_is_offered_where_its_problem_stands() -> None:
     (edit,) = action.edit.changes["untitled:net"]
     assert (positions.offset(edit.range.start), positions.offset(edit.range.end)) == (start, start + 4)
     assert fixes(analysis, positions, locate, 0, 5) == []
+    every = fix_of_all(analysis, locate)
+    assert every is not None and every.edit is not None
+    assert every.edit.changes == action.edit.changes
     (found,) = diagnostics(analysis, positions, locate)
     assert found.related_information is not None
     assert found.related_information[0].message == "bound here"
