@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 
 _TOKENS = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*|[()\[\]{},=:]|\n', re.S
+    r'"""(?:[^\\]|\\.)*?(?:"""|\Z)|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*|[()\[\]{},=:]|\n', re.S
 )
 _FARTHEST = 10_000  # letters that are looked at
+_LONGEST = 500  # of what is called
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ def open_call(text: str, offset: int) -> OpenCall | None:
     if not opened or opened[-1][0] != "(":
         return None
     bracket = opened[-1][1]
-    callee = re.search(r"([A-Za-z_]\w*)\s*$", text[:bracket])
+    line_start = text.rfind("\n", 0, bracket) + 1
+    before = text[max(line_start, bracket - _LONGEST) : bracket]
+    callee = re.search(r"([A-Za-z_]\w*)\s*$", before)
     if callee is None:
         return None
     pieces, start = [], bracket + 1
@@ -54,6 +57,5 @@ def open_call(text: str, offset: int) -> OpenCall | None:
         start = comma + 1
     names = [re.match(r"\s*([A-Za-z_]\w*)\s*=(?!=)", piece) for piece in pieces]
     named = frozenset(name[1] for name in names if name)
-    line = text[text.rfind("\n", 0, callee.start()) + 1 : callee.start()]
-    is_head = bool(re.fullmatch(r"\s*(?:model|block|def)\s+", line))
+    is_head = bool(re.fullmatch(r"\s*(?:model|block|def)\s+", before[: callee.start()]))
     return OpenCall(callee[1], bracket, len(pieces) - 1, named, names[-1][1] if names[-1] else "", is_head)

@@ -44,6 +44,9 @@ Kind = Literal[
 ]
 
 
+_FARTHEST = 1000  # letters before a place that are looked at: some searches take their square
+
+
 @dataclass(frozen=True)
 class Completion:
     """A word that can come next; `detail` stands beside it, `documentation` is Markdown.
@@ -71,7 +74,7 @@ def _completions(analysis: Analysis, offset: int) -> Iterator[Completion]:
     text = analysis.text
     start = word_at(text, offset)[0]
     line_start = text.rfind("\n", 0, start) + 1
-    before = text[line_start:start]
+    before = text[max(line_start, start - _FARTHEST) : start]
     if _within_text(text, start):
         call = open_call(text, start - 1) if text[start - 1 : start] in ("'", '"') else None
         if call is not None:
@@ -183,7 +186,7 @@ def _names_in(analysis: Analysis, dotted: str) -> Iterator[Completion]:
 
 def _behind_dot(analysis: Analysis, text: str, start: int) -> Iterator[Completion]:
     """The facts about a tensor, the steps of a block that was applied, the weights of a shared layer."""
-    match = re.search(r"([A-Za-z_]\w*)((?:\.\w+)*)\.$", text[:start])
+    match = re.search(r"([A-Za-z_]\w*)((?:\.\w+)*)\.$", text[max(0, start - _FARTHEST) : start])
     if match is None:
         return
     scope = scope_at(analysis.file, start)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin
 
@@ -62,7 +61,8 @@ def _strings(annotation: Any) -> Iterable[str]:
 def head(definition: Scope) -> str:
     """The first line of a definition, with all its parameters."""
     source, start, _ = definition.span
-    return re.sub(r"\s*\n\s*", " ", source.text[start : end_of_head(definition)])
+    lines = source.text[start : end_of_head(definition)].split("\n")
+    return " ".join(line.strip() for line in lines)
 
 
 def said_of(file: t.File, definition: Scope) -> str:

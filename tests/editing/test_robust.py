@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,3 +113,16 @@ def test_every_place_of_a_right_spec_has_an_answer() -> None:
 def test_odd_texts(text: str, tmp_path: Path) -> None:
     analysis = analyse(text, tmp_path / "odd.arch")
     ask_all(analysis, len(analysis.text) // 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 200_000, "x" * 200_000 + " (", "=" * 100_000 + ",", "a " * 100_000 + "(", '"""' * 60_000, " " * 200_000 + "(x",
+     "a." * 100_000, "model M(" + "x: int, " * 20_000, "((" * 50_000, "#" * 200_000, "x = [" + "Conv(8), " * 20_000 + "]\n"],
+)  # fmt: skip
+def test_no_question_takes_the_square_of_a_text(text: str, tmp_path: Path) -> None:
+    analysis = analyse(text, tmp_path / "long.arch")
+    began = time.process_time()
+    ask_all(analysis, len(text))
+    ask_all(analysis, len(text) // 2)
+    assert time.process_time() - began < 60  # the square takes hours
