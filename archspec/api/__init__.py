@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from archspec.api.checking import check, claims
     from archspec.api.counting import cost, diff, scale
     from archspec.api.drawing import draw
+    from archspec.api.formatting import format_text
     from archspec.api.loading import load, load_aot
     from archspec.api.loading import torch_dtype as torch_dtype
     from archspec.api.networks import blocks as blocks
@@ -26,6 +27,7 @@ __all__ = [
     "diff",
     "draw",
     "dynamic_shapes",
+    "format_text",
     "graph_of",
     "load",
     "load_aot",
@@ -43,6 +45,7 @@ _HOMES = {
     "checking": ("check", "claims"),
     "counting": ("cost", "diff", "scale"),
     "drawing": ("draw",),
+    "formatting": ("format_text",),
     "loading": ("load", "load_aot", "torch_dtype"),
     "networks": ("blocks", "dynamic_shapes", "graph_of", "repeated_blocks", "resize_positions"),
     "reading": ("BUILT", "models", "parse", "parse_value", "read", "read_text", "shipped", "shipped_blocks"),

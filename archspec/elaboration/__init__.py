@@ -10,7 +10,7 @@ from archspec.elaboration.binding import free_sizes
 from archspec.elaboration.budget import BUDGET
 from archspec.elaboration.catalogue import Entry, catalogue
 from archspec.elaboration.checks import DEEPEST_VALUE, within_reason
-from archspec.elaboration.files import locate, read_file, require_text
+from archspec.elaboration.files import LARGEST, decoded, locate, read_file, require_text, text_of
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import Poisoned, Stopped
 from archspec.elaboration.modules import Module, Modules
@@ -35,6 +35,7 @@ from archspec.syntax.tree import Definition, Input, Name
 
 __all__ = [
     "BUDGET",
+    "LARGEST",
     "SUFFIX",
     "BlockEntry",
     "Entry",
@@ -42,6 +43,7 @@ __all__ = [
     "block_named",
     "catalogue",
     "changes_nothing",
+    "decoded",
     "elaborate",
     "locate",
     "module_from_text",
@@ -50,10 +52,12 @@ __all__ = [
     "read_file",
     "read_module",
     "read_value",
+    "require_text",
     "shelf",
     "shipped_names",
     "shipped_specs",
     "source_files",
+    "text_of",
 ]
 
 

@@ -50,27 +50,37 @@ def locate(spec: str) -> tuple[Path, str | None]:
 def read_file(path: Path, root: Path) -> File:
     """The tree of a spec file; its name is its path below `root`. Raises SpecError when it is none."""
     shown = _shown(path)
+    return read_text(text_of(path, shown), shown, _name(path, root))
+
+
+def text_of(path: Path, shown: str) -> str:
+    """What a spec file holds, as it is. Raises SpecError, in which it is called `shown`, when it cannot be read or is no text."""
     try:
         if path.is_dir():
             raise SpecError.of(codes.UNREADABLE, f"`{shown}` is a folder, not a spec")
         with open_regular(path, shown) as file:
             data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise _too_large(shown)
-        if data.startswith(_ZIP):
+        if data.startswith(_ZIP) and len(data) <= LARGEST:
             raise SpecError.of(
                 codes.NOT_A_SPEC,
                 f"`{shown}` is a zip file, not a spec",
                 help="if it is a built module, name it .archmod and load it with `archspec.load`",
             )
-        text = data.decode()
+        return decoded(data, shown)
     except OSError as error:
         raise SpecError.of(codes.UNREADABLE, f"`{shown}` cannot be read: {error.strerror}") from None
+
+
+def decoded(data: bytes, shown: str) -> str:
+    """The text of a spec's bytes. Raises SpecError when they are too many, or no text."""
+    if len(data) > LARGEST:
+        raise _too_large(shown)
+    try:
+        return data.decode()
     except UnicodeDecodeError as error:
         help_ = "save it as UTF-8; it looks like UTF-16" if data.startswith(_UTF_16) else "save it as UTF-8"
         message = f"`{shown}` is not text: byte {error.start} is not UTF-8"
         raise SpecError.of(codes.NOT_A_SPEC, message, help=help_) from None
-    return read_text(text, shown, _name(path, root))
 
 
 def read_text(text: str, shown: str, name: str) -> File:

@@ -61,6 +61,16 @@ def syntax_tree(text: str, start: str) -> Node | Token:
     return _Run(text, start).tree()
 
 
+def tokens(text: str, start: str) -> list[tuple[str, int, int]]:
+    """The tokens of a text that is what the rule `start` says: the grammar's names of them, and where each starts and ends.
+
+    Line breaks that end something (`_NL`), and the starts and ends of blocks (`_INDENT`, `_DEDENT`), are among them.
+    """
+    run = _Recorded(text, start)
+    run.tree()
+    return run.taken
+
+
 @cache
 def _automaton() -> tuple[Tables, re.Pattern[str], re.Pattern[str]]:
     """The tables, how all tokens look, and how figures do, which look like numbers and stand elsewhere."""
@@ -237,3 +247,15 @@ class _Run:
             states.append(self.rows[states[-1]][rule])
             if kind == "$END" and states[-1] == self.end:
                 return True
+
+
+class _Recorded(_Run):
+    """One that keeps the tokens which it took."""
+
+    def __init__(self, text: str, start: str) -> None:
+        super().__init__(text, start)
+        self.taken: list[tuple[str, int, int]] = []
+
+    def feed(self, kind: str, start: int, end: int) -> None:
+        super().feed(kind, start, end)
+        self.taken.append((kind, start, end))

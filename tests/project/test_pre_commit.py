@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = ROOT / ".pre-commit-hooks.yaml"
 HOOKS = yaml.safe_load(MANIFEST.read_text())
 RIGHT = "model Net:\n    input x: [4]\n    return x -> ReLU\n"
-WRONG = {"archspec-check": RIGHT.replace("ReLU", "ReLO")}
+WRONG = {"archspec-check": RIGHT.replace("ReLU", "ReLO"), "archspec-fmt": RIGHT.replace(" -> ", "->")}
 
 
 def git(*arguments: str, folder: Path) -> str:
