@@ -287,6 +287,23 @@ async def test_paths_with_blanks_and_letters_of_all_kinds(editor: Editor, tmp_pa
     assert "⟨[3, 8, 8]⟩" in await editor.hinted(uri)
 
 
+async def test_a_renamed_folder(editor: Editor, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    (old / "part.arch").write_text("block Part:\n    input x: [C, H, W]\n    return x -> Conv(5)\n")
+    (old / "net.arch").write_text(
+        "from part import Part\nmodel Net:\n    input x: [3, 8, 8]\n    return x -> Part\n"
+    )
+    before = await editor.open(old / "net.arch")
+    old.rename(new)
+    editor.client.text_document_did_close(
+        types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(before))
+    )
+    after = await editor.open(new / "net.arch")
+    assert await editor.problems_come(after) == []
+    assert "Part ⟨[5, 8, 8]⟩" in await editor.hinted(after)
+
+
 @pytest.mark.parametrize(
     "uri",
     [
