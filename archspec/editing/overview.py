@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from lsprotocol import types
 
+from archspec.editing.changes import changes
 from archspec.editing.lenses import lenses
 from archspec.editing.outline import Entry, folds, outline
 from archspec.editing.server import Server, guarded, server
 from archspec.editing.tokens import MODIFIERS, TYPES, tokens
+from archspec.ground.errors import SpecError
+from archspec.syntax.formatting import format_text
 
 _SYMBOLS = {
     "model": types.SymbolKind.Class,
@@ -80,6 +83,24 @@ async def coloured(ls: Server, params: types.SemanticTokensParams) -> types.Sema
         data.append(sum(1 << MODIFIERS.index(modifier) for modifier in set(token.modifiers)))
         line, column = place.line, place.character
     return types.SemanticTokens(data)
+
+
+@server.feature(types.TEXT_DOCUMENT_FORMATTING)
+@guarded
+async def formatted(ls: Server, params: types.DocumentFormattingParams) -> list[types.TextEdit] | None:
+    """The edits that bring a document into the canonical style; none of a text that is wrong."""
+    document = ls.documents.open.get(params.text_document.uri)
+    if document is None:
+        return None
+    positions = ls.positions(document.text)
+    try:
+        after = format_text(positions.text, document.path.name)
+    except SpecError:
+        return None
+    return [
+        types.TextEdit(positions.between(change.start, change.end), change.text)
+        for change in changes(positions.text, after)
+    ]
 
 
 @server.feature(types.TEXT_DOCUMENT_CODE_LENS)

@@ -6,8 +6,10 @@ import pytest
 from editor import Editor
 from lsprotocol import types
 
+from archspec.editing.changes import changes
 from archspec.editing.tokens import MODIFIERS, TYPES
 from archspec.elaboration import shipped_specs
+from archspec.syntax.formatting import format_text
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -153,3 +155,44 @@ async def test_the_signature_of_what_is_called(
     shown = [parameter.label for parameter in signature.parameters or []]
     active = found.active_parameter or 0
     assert (shown[active] if active < len(shown) else None) == argument
+
+
+async def test_formatting_is_that_of_fmt(editor: Editor) -> None:
+    text = "model  Net( width:int=8 ):\n  input x:[3,8,8]\n  # what it is\n  y=x->Conv( width,3 )   ->ReLU\n\n\n\n  return y\n"
+    uri = await editor.open("untitled:unformatted", text)
+    options = types.FormattingOptions(4, True)
+
+    async def formatted() -> str:
+        edits = await editor.client.text_document_formatting_async(
+            types.DocumentFormattingParams(types.TextDocumentIdentifier(uri), options)
+        )
+        lines = editor.texts[uri].splitlines(keepends=True)
+        for edit in reversed(edits or []):
+            assert edit.range.start.character == edit.range.end.character == 0
+            lines[edit.range.start.line : edit.range.end.line] = [edit.new_text]
+        return "".join(lines)
+
+    once = await formatted()
+    assert once == format_text(text)
+    await editor.write(uri, once)
+    assert await formatted() == once
+    await editor.write(uri, "model (")
+    assert await formatted() == "model ("
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("a\nb\nc\n", "a\nc\n"),
+        ("a\nb", "a\nb\n"),
+        ("", "a\n"),
+        ("a\n" * 4000, "b\n"),
+        ("a\nb\n", "x\na\ny\nb\nz"),
+    ],
+)
+async def test_changes_make_one_text_of_another(before: str, after: str) -> None:
+    text = before
+    for change in reversed([*changes(before, after)]):
+        text = text[: change.start] + change.text + text[change.end :]
+    assert text == after
