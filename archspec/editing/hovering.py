@@ -45,7 +45,8 @@ def hover(analysis: Analysis, offset: int) -> Hover | None:
     """What to say of the word at an offset; None where there is nothing."""
     start, end = word_at(analysis.text, offset)
     span = Span(analysis.source, start, end)
-    parts = [*_of_step(analysis, offset), *_of_word(analysis, offset)]
+    step = _of_step(analysis, offset)
+    parts = [*step, *_of_word(analysis, offset, sized=not step)]
     if not parts:
         parts = _of_claim(analysis, offset)
     return Hover(span, "\n\n---\n\n".join(parts)) if parts and start < end else None
@@ -105,10 +106,11 @@ def of_sighting(analysis: Analysis, span: Span, sighting: Sighting) -> str:
 # ------------------------------------------------------------------ names
 
 
-def _of_word(analysis: Analysis, offset: int) -> list[str]:
+def _of_word(analysis: Analysis, offset: int, *, sized: bool) -> list[str]:
+    """What is said of the name that stands there; with its sizes, unless a step has said these already."""
     occurrence = analysis.names.at(offset)
     if occurrence is not None:
-        said = _of_argument(analysis, occurrence) if occurrence.of else _of_name(analysis, occurrence)
+        said = _of_argument(analysis, occurrence) if occurrence.of else _of_name(analysis, occurrence, sized)
         return [said] if said else []
     imported = analysis.names.imported_at(offset)
     if imported is not None:
@@ -139,7 +141,7 @@ def _of_attribute(analysis: Analysis, node: t.Attribute, offset: int) -> list[st
     return [code(f"{node.span.text} = {value(facts[node.name])}")] if node.name in facts else []
 
 
-def _of_name(analysis: Analysis, occurrence: Occurrence) -> str:
+def _of_name(analysis: Analysis, occurrence: Occurrence, sized: bool) -> str:
     symbol = occurrence.symbol
     if symbol.owner is None:
         home = home_of(analysis, symbol.name)
@@ -149,7 +151,8 @@ def _of_name(analysis: Analysis, occurrence: Occurrence) -> str:
                 f"{code(f'{symbol.name} = {value(given)}')}\n\n{_of_definition(home.file, home.definition)}"
             )
         if home is not None:
-            return _of_definition(home.file, home.definition) + _sizes(analysis, home.definition)
+            sizes = _sizes(analysis, home.definition) if sized else ""
+            return _of_definition(home.file, home.definition) + sizes
     given = value_of(analysis, symbol, occurrence.span.start)
     if given is NOTHING:
         return ""

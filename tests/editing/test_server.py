@@ -98,6 +98,10 @@ async def test_a_block_of_many_shapes_shows_the_first_and_names_the_others(edito
     assert isinstance(hint.tooltip, types.MarkupContent)
     assert "first of several shapes" in hint.tooltip.value
     assert "[64, 284, 284] → [128, 282, 282]" in hint.tooltip.value
+    for needle in ("block Twi|ce", "bottom: Twi|ce"):
+        said = await editor.hover(uri, needle)
+        assert "Two 3x3 convolutions" in said
+        assert said.count("multiply-adds") == 1
 
 
 WRONG = {
