@@ -14,6 +14,8 @@ The kinds of code block, by the words after the three backticks:
 - `console`: commands behind `$ `, each with what it prints; `...` stands for any lines.
 - `text`, `json`: only shown.
 
+Specs that are right are formatted, too.
+
 `pytest tests/project/test_docs.py --bless` writes the tables anew.
 """
 
@@ -32,6 +34,7 @@ from functools import cache
 from importlib import import_module, invalidate_caches
 from itertools import groupby
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 from warnings import catch_warnings, simplefilter
 
@@ -149,6 +152,19 @@ def test_specs_are_right(block: Block, folder: Path) -> None:
             simplefilter("error", SpecWarning)
         checked = check(path)
     assert checked or block.file, "no model stands alone"
+
+
+@pytest.mark.parametrize("block", SPECS, ids=name_of)
+def test_specs_are_formatted(block: Block) -> None:
+    assert block.text == formatted(block)
+
+
+def formatted(block: Block) -> str:
+    """The block as `archspec fmt` writes it, a fragment as the lines of a model."""
+    if "fragment" not in block.info:
+        return archspec.format_text(block.text)
+    head = "model Example:\n"
+    return dedent(archspec.format_text(head + indent(block.text, "    ")).removeprefix(head))
 
 
 @pytest.mark.parametrize(("block", "message"), MISTAKES, ids=name_of)
