@@ -9,7 +9,9 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import log2
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, Inexact
+from functools import reduce
+from math import log2, log10
 from typing import Generic, TypeVar
 
 from archspec.graph import Apply, Function, Graph, Ref
@@ -17,9 +19,10 @@ from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.op import Op
 
-MOST_BITS = 2**32  # of the one number that holds what is counted
+MOST_BITS = 2**22  # of the number of paths
+MOST_DIGITS = 10_000_000  # of the one number that holds those of all lengths
 
-Number = TypeVar("Number", int, float)
+Number = TypeVar("Number", int, float, Decimal)
 
 
 def path_count(graph: Graph) -> int:
@@ -27,26 +30,26 @@ def path_count(graph: Graph) -> int:
 
     Raises SpecError when it has too many digits, as that of a trillion blocks.
     """
-    _require_room(graph, _path_bits(graph))
+    _require_room(graph, _path_bits(graph), MOST_BITS, "bits")
     return sum(_to_outputs(graph, _Paths(1, operator.add, operator.mul, 1)))
 
 
 def path_lengths(graph: Graph) -> dict[int, int]:
     """The number of paths of each length, shortest first; lengths are in weighted layers.
 
-    Exact, in one walk: the counts of all lengths are packed into one big integer, with room for the count of all paths
-    in each digit, so that one addition or product does for all of them. Raises SpecError when it has too many digits.
+    Exact, in one walk: the counts of all lengths are packed into one long number, with room for the count of all paths
+    in each place, so that one addition or product does for all of them. Of numbers of millions of digits, `decimal` has the
+    faster product, in n log n. Raises SpecError when it has too many digits.
     """
-    _require_room(graph, _path_bits(graph) * (depth(graph) + 1))
-    width = path_count(graph).bit_length()
-    packed = sum(_to_outputs(graph, _Paths(1, operator.add, operator.mul, 1 << width)))
-    lengths, length, mask = {}, 0, (1 << width) - 1
-    while packed:
-        if packed & mask:
-            lengths[length] = packed & mask
-        packed >>= width
-        length += 1
-    return lengths
+    width = int(path_count(graph).bit_length() * log10(2)) + 1
+    _require_room(graph, width * (depth(graph) + 1), MOST_DIGITS, "digits")
+    exact = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact])
+    one = Decimal(1)
+    paths = _Paths(one, exact.add, exact.multiply, one.scaleb(width, exact))
+    digits = format(reduce(exact.add, _to_outputs(graph, paths), Decimal(0)), "f")
+    digits = digits.zfill(-(-len(digits) // width) * width)
+    found = (int(Decimal(digits[at : at + width])) for at in range(len(digits) - width, -1, -width))
+    return {length: count for length, count in enumerate(found) if count}
 
 
 def depth(graph: Graph) -> int:
@@ -65,12 +68,10 @@ def _log_of_sum(left: float, right: float) -> float:
     return high + log2(1 + 2.0 ** max(low - high, -1000.0))
 
 
-def _require_room(graph: Graph, bits: float) -> None:
-    if bits > MOST_BITS:
+def _require_room(graph: Graph, needed: float, most: int, unit: str) -> None:
+    if needed > most:
         message = f"the paths of {graph.name} are too many to count"
-        raise SpecError.of(
-            codes.TOO_LARGE, f"{message}: their number would be longer than {MOST_BITS:,} bits"
-        )
+        raise SpecError.of(codes.TOO_LARGE, f"{message}: it would take more than {most:,} {unit}")
 
 
 # ------------------------------------------------------------------ what leads from inputs to outputs

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from archspec.analyses.formatting import short, short_bytes, short_seconds
+from archspec.ground.errors import SpecError
 
 if TYPE_CHECKING:  # the command line reads this table to describe itself, and should not wait for ops
     from archspec.analyses.cost import Applied
     from archspec.analyses.summary import Summary
     from archspec.ground.tensor import DType
     from archspec.op import Weight
+
+Counted = TypeVar("Counted")
 
 Place = Literal["tree", "comparison", "sweep", "plot", "scale", "diff"]
 """Where a quantity is shown. JSON and CSV contain all of them."""
@@ -228,15 +231,23 @@ def depth(summary: Summary) -> int:
 
 
 @whole("paths", "paths from input to output", shown="comparison")
-def paths(summary: Summary) -> int:
+def paths(summary: Summary) -> int | None:
     """Paths from the inputs to the outputs."""
-    return summary.paths
+    return _counted(lambda: summary.paths)
 
 
 @whole("paths by length", "paths by length")
-def path_lengths(summary: Summary) -> dict[int, int]:
+def path_lengths(summary: Summary) -> dict[int, int] | None:
     """Paths of each length in weighted layers."""
-    return summary.path_lengths
+    return _counted(lambda: summary.path_lengths)
+
+
+def _counted(count: Callable[[], Counted]) -> Counted | None:
+    """What is counted; None where it is too much to count, which leaves all else as it is."""
+    try:
+        return count()
+    except SpecError:
+        return None
 
 
 @whole("device", "device")

@@ -38,11 +38,14 @@ def multiply_adds(graph: Graph) -> int | str:
 
 def cost_lines(summary: Summary) -> list[str]:
     """The costs of a whole network in a few lines."""
+    from archspec.analyses import quantities
     from archspec.analyses.formatting import plural, short, short_bytes, short_seconds
     from archspec.analyses.receptive_field import seen_by_outputs
 
     total, graph = summary.total, summary.graph
     kept = " + ".join(f"{short_bytes(size)} {name}" for name, size in summary.weight_bytes.items())
+    counted = quantities.paths.of_network(summary)
+    paths = "too many paths to count" if counted is None else f"{short(counted)} {plural(counted, 'path')}"
     lines = [
         f"parameters       {total.params:,} trained, {total.buffers:,} in buffers: {kept}",
         f"multiply-adds    {total.macs:,}; {total.flops:,} FLOPs",
@@ -51,7 +54,7 @@ def cost_lines(summary: Summary) -> list[str]:
         + f"; {short_bytes(summary.saved)} kept for a backward pass",
         f"memory traffic   {short_bytes(total.moved)}, {total.intensity:.1f} FLOPs a byte",
         f"depth            {summary.depth} weighted {plural(summary.depth, 'layer')}; "
-        f"{short(summary.paths)} {plural(summary.paths, 'path')} from input to output",
+        f"{paths} from input to output",
     ]
     for given in graph.inputs:
         lines.append(f"receptive field  {seen_by_outputs(summary.receptive_fields, graph, given.name)}")

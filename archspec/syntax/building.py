@@ -165,6 +165,9 @@ class _Builder:
         quantity, subject, value, known, reason = parts
         shape = value if isinstance(value, tuple) else None
         figure = None if shape is not None else str(value)
+        for written in (value, known):
+            if isinstance(written, Token):
+                _digits(written, self._token_span(written))
         return t.Claim(
             self._line(span),
             str(quantity),

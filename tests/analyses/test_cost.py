@@ -243,6 +243,27 @@ def test_paths_stay_exact_when_there_are_more_than_numbers_hold() -> None:
     assert path_lengths(graph)[1 + 2 * 750] == comb(1500, 750)
 
 
+def test_paths_of_thousands_of_blocks_are_counted() -> None:
+    """With Python's integers, the product of numbers of so many digits would take a minute."""
+    lengths = path_lengths(residual(3_000))
+    assert lengths[1 + 2 * 1500] == comb(3_000, 1_500)
+    assert sum(lengths.values()) == 2**3_000
+
+
+def test_what_is_too_much_to_count_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("archspec.analyses.paths.MOST_DIGITS", 100)
+    figures = archspec.cost(residual(20)).figures()
+    assert figures["paths"] == 2**20
+    assert "path_lengths" not in figures
+    monkeypatch.setattr("archspec.analyses.paths.MOST_BITS", 10)
+    assert "paths" not in archspec.cost(residual(20)).figures()
+    for arguments in (["lenet5"], ["resnet50"], ["resnet50", "resnet18"], ["resnet50", "--format", "json"]):
+        assert invoke(["cost", *arguments]) == 0
+    assert "50 weighted layers; too many paths to count from input to output" in capsys.readouterr().out
+
+
 def test_paths_go_through_blocks_of_several_inputs_and_outputs() -> None:
     """Of `a` and `b` comes `a` and `a + b`, so that what leads to each is what leads to the two before."""
     graph = archspec.read_text("""
