@@ -9,6 +9,7 @@ from archspec.api.arguments import checked, path_or_graph, told
 from archspec.api.reading import opened, refuse_late
 from archspec.api.warning import warn_all
 from archspec.elaboration import BUDGET
+from archspec.elaboration.mistakes import in_order
 from archspec.graph import Graph
 from archspec.ground.errors import Problem, SpecError
 
@@ -67,17 +68,18 @@ def check_models(spec: str | os.PathLike[str], budget: int) -> Checked:
 
     steps = Steps()
     try:
-        module, model = opened(spec)
-        measured, problems = measure_models(module, model, budget=budget, each=steps.add)
+        module, model = opened(spec, right=False)
+        measured, found = measure_models(module, model, budget=budget, each=steps.add)
     except SpecError as error:
         return Checked([], error, [])
+    problems = [*module.problems, *found]
     right: Measured = []
     for each in measured:
         wrong = list(wrong_claims([each], module))
         problems += wrong
         right += [] if wrong else [each]
     if problems:
-        return Checked(right, SpecError(problems), [])
+        return Checked(right, SpecError(in_order(problems, module.file.source)), [])
     return Checked(right, None, warnings_about(module, steps, whole=model is None))
 
 

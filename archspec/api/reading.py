@@ -20,6 +20,7 @@ from archspec.elaboration import (
     elaborate,
     locate,
     module_from_text,
+    open_module,
     parameters_of,
     pick_model,
     read_module,
@@ -138,7 +139,7 @@ class Request:
         if isinstance(spec, Graph):
             self.refuse_all(f"{spec.name} is a graph already: its model and settings are fixed")
             return spec
-        module, model = opened(spec, self.model)
+        module, model = opened(spec, self.model, right=False)
         return self.elaborated(module, model)
 
     def elaborated(self, module: Module, model: str | None = None) -> Graph:
@@ -215,14 +216,19 @@ def refuse_late(why: str, names: Iterable[str]) -> None:
         raise SpecError.of(codes.LATE, f"{why}, and {listed} would have no effect", help=help_)
 
 
-def opened(spec: str | os.PathLike[str], model: str | None = None) -> tuple[Module, str | None]:
-    """A spec that has been read, and the model picked: `model`, or what the spec's own name says."""
+def opened(
+    spec: str | os.PathLike[str], model: str | None = None, *, right: bool = True
+) -> tuple[Module, str | None]:
+    """A spec that has been read, and the model picked: `model`, or what the spec's own name says.
+
+    Raises SpecError when it is wrong; unless it has to be `right`, what is wrong in it is raised when a model is elaborated.
+    """
     path, picked = locate(str(spec))
     if is_built(path):
         raise SpecError.of(
             codes.NOT_A_SPEC, f"`{path}` is a built module, not a spec", help="`archspec.load` loads it"
         )
-    return read_module(path), model or picked
+    return (read_module if right else open_module)(path), model or picked
 
 
 def is_built(spec: str | os.PathLike[str]) -> bool:

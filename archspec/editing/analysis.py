@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,23 +12,24 @@ from archspec.analyses.measuring import measure_claims, standing_alone, wrong_cl
 from archspec.analyses.unused_steps import Steps
 from archspec.analyses.warnings import warnings_about
 from archspec.editing.names import Names
-from archspec.editing.recovering import parse_what_can_be
 from archspec.editing.seeing import Cancellation, Seen, Watcher
 from archspec.elaboration import BUDGET, Module, elaborate
 from archspec.elaboration.files import edited, require_text
+from archspec.elaboration.mistakes import in_order
 from archspec.elaboration.modules import Modules
 from archspec.graph import Graph
 from archspec.ground.errors import Problem, SpecError
 from archspec.ground.shipped import shipped_specs
 from archspec.ground.source import Location, Source, Span
 from archspec.syntax import tree as t
+from archspec.syntax.parsing import parse_what_can_be
 
 
 @dataclass
 class Analysis:
     """What is known of a text: its tree, its problems, and what elaboration saw.
 
-    `text` has lines that end with a line feed; `source` is the same with what cannot be parsed left blank, and `file` its tree. `problems` are errors and warnings, the same as `archspec check` finds, in order of place;
+    `text` has lines that end with a line feed; `file` is its tree, in which what cannot be parsed is broken. `problems` are errors and warnings, the same as `archspec check` finds, in order of place;
     `graphs` are those of the models that stand alone and are right, `verdicts` those on their claims, by place.
     """
 
@@ -73,36 +74,31 @@ def analyse(
         require_text(text, source.path)
     except SpecError as error:
         empty = Source(source.path, "", source.name)
-        return Analysis(path, "", empty, t.File(Span(empty, 0, 0), empty, (), ()), problems=[*error.problems])
-    file, problems = parse_what_can_be(source)
+        return Analysis(
+            path, "", empty, t.File(Span(empty, 0, 0), empty, (), (), ()), problems=[*error.problems]
+        )
+    file = parse_what_can_be(source)
     cancellation.require()
-    analysis = Analysis(path, source.text, file.source, file, problems=problems, seen=Seen(file.source))
+    analysis = Analysis(path, source.text, source, file, problems=[*file.problems], seen=Seen(source))
     if file.statements:
         modules = Modules(path, texts, Watcher(analysis.source, cancellation))
-        analysis.module, problems = modules.study(file, path)
+        analysis.module = modules.study(file, path)
         cancellation.require()
-        analysis.imports = tuple(modules.loaded) + tuple(modules.wrong)
+        analysis.imports = tuple(modules.loaded)
         if not shallow:
-            _study(analysis, analysis.module, problems, budget, cancellation)
+            _study(analysis, analysis.module, budget, cancellation)
     return analysis
 
 
-def _study(
-    analysis: Analysis, module: Module, problems: list[Problem], budget: int, cancellation: Cancellation
-) -> None:
+def _study(analysis: Analysis, module: Module, budget: int, cancellation: Cancellation) -> None:
     """Elaborate the models of a file that stand alone, and measure what is claimed of them."""
-    whole = not analysis.problems
-    if whole:  # what follows from a line that cannot be parsed is no news
-        analysis.problems += problems
-    found: list[Problem] = []
+    found = [*module.problems]
     steps = Steps()
     most = module.budget if budget == BUDGET else budget
     for definition in standing_alone(module, None):
         watcher = Watcher(analysis.source, cancellation)
         try:
-            graph = elaborate(
-                module, definition.name, budget=most, observer=watcher, checked=not analysis.problems
-            )
+            graph = elaborate(module, definition.name, budget=most, observer=watcher)
             cancellation.require()
             analysis.graphs[definition.name] = graph
             steps.add(graph)
@@ -114,18 +110,17 @@ def _study(
             found += error.problems
         finally:
             analysis.seen.add(watcher.seen)
+    analysis.problems = _each_once(in_order(found, analysis.source))
     if not analysis.problems:
-        analysis.problems = _each_once(found)
-    if not analysis.problems and whole:
         analysis.problems = warnings_about(module, steps, whole=True)
         analysis.problems = [p for p in analysis.problems if p.span and p.span.source is analysis.source]
 
 
-def _each_once(problems: list[Problem]) -> list[Problem]:
+def _each_once(problems: Iterable[Problem]) -> list[Problem]:
     """The problems without those of the same place and kind, which a block has that several models apply."""
     first: dict[object, Problem] = {}
     for problem in problems:
-        first.setdefault((problem.kind, problem.span) if problem.span else problem, problem)
+        first.setdefault((problem.code, problem.span) if problem.span else problem, problem)
     return list(first.values())
 
 

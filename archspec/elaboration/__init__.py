@@ -12,7 +12,7 @@ from archspec.elaboration.catalogue import Entry, catalogue
 from archspec.elaboration.checks import DEEPEST_VALUE, within_reason
 from archspec.elaboration.files import LARGEST, decoded, locate, read_file, require_text, text_of
 from archspec.elaboration.machine import Machine
-from archspec.elaboration.mistakes import Poisoned, Stopped
+from archspec.elaboration.mistakes import Poisoned, Stopped, in_order
 from archspec.elaboration.modules import Module, Modules
 from archspec.elaboration.observing import Observer
 from archspec.elaboration.opened import USUAL_NAMES, Assumed, Opened
@@ -22,7 +22,7 @@ from archspec.graph import Graph
 from archspec.ground import codes
 from archspec.ground.bounds import Assumption, wishes
 from archspec.ground.collection import uncollected
-from archspec.ground.errors import Mistake, SpecError, suggest
+from archspec.ground.errors import Mistake, Problem, SpecError, suggest
 from archspec.ground.literals import of_python
 from archspec.ground.shipped import SUFFIX, shipped_names, shipped_specs
 from archspec.ground.size import Size
@@ -47,6 +47,7 @@ __all__ = [
     "elaborate",
     "locate",
     "module_from_text",
+    "open_module",
     "parameters_of",
     "pick_model",
     "read_file",
@@ -63,13 +64,20 @@ __all__ = [
 
 def read_module(path: Path) -> Module:
     """A spec file with all that it imports, its names looked up. Raises SpecError when it is wrong."""
+    module = open_module(path)
+    module.require_right()
+    return module
+
+
+def open_module(path: Path) -> Module:
+    """As `read_module`, but what is wrong is among the module's problems, which `elaborate` raises with those of a model."""
     return Modules(path).load(path)
 
 
 def source_files(path: Path) -> list[Path]:
     """The spec file and every file that it imports. Raises SpecError when one is wrong."""
     modules = Modules(path)
-    modules.load(path)
+    modules.load(path).require_right()
     return list(modules.loaded)
 
 
@@ -82,19 +90,20 @@ def elaborate(
     budget: int = BUDGET,
     free: tuple[str, ...] | None = None,
     observer: Observer | None = None,
-    checked: bool = True,
 ) -> Graph:
     """The graph of a model: of the one named, or of the last in the file, with the given parameters.
 
     The usual budget is raised to what the file asks for; any other is that of whoever reads it.
     `free` are names for the last axes of the first input, which are free then; empty for the usual names. What the network
     needs of these sizes is assumed. A setting of the name of a free size is its number.
-    An `observer` is told what is done; `checked` says that the names of the file have been checked, and found right.
+    An `observer` is told what is done.
 
     Raises SpecError, with everything found wrong, when the model or a setting does not fit.
     """
     definition = pick_model(module, model)
     given = settings_of(settings or {})
+    if module.problems:
+        raise SpecError(_problems(module, definition, given, budget, observer))
     free_names = _free_names(module) | {*(free or (("L", "D", "H", "W") if free is not None else ()))}
     known = {
         name: given.pop(name)
@@ -107,7 +116,7 @@ def elaborate(
     for _ in range(_MOST_ASSUMPTIONS):
         with wishes() as wished:
             try:
-                return _elaborated(module, definition, given, most, opened, observer, checked)
+                return _elaborated(module, definition, given, most, opened, observer)
             except Assumed as found:
                 opened = opened.assuming(found.assumption)
             except SpecError:
@@ -118,6 +127,25 @@ def elaborate(
     raise SpecError.of(
         codes.FREE_ASSUMPTION, f"{definition.name} needs too much of its free sizes", definition.span
     )
+
+
+def _problems(
+    module: Module,
+    definition: Definition,
+    settings: dict[str, Any],
+    budget: int,
+    observer: Observer | None,
+) -> tuple[Problem, ...]:
+    """What is wrong in a file and in a model of it, in the order of their places."""
+    found = list(module.problems)
+    if not any(problem.code in (codes.RECURSION, codes.TOO_DEEP, codes.BUDGET) for problem in found):
+        try:
+            _elaborated(module, definition, settings, budget, Opened(None, {}), observer)
+        except SpecError as error:
+            found += error.problems
+        except Assumed:
+            pass
+    return in_order(found, module.file.source)
 
 
 def _own_sizes(
@@ -159,9 +187,9 @@ def _elaborated(
     budget: int,
     opened: Opened,
     observer: Observer | None = None,
-    checked: bool = True,
 ) -> Graph:
-    machine = Machine(budget, checked=checked, opened=opened, observer=observer)
+    machine = Machine(budget, checked=True, opened=opened, observer=observer)
+    machine.problems += module.problems
     if observer is not None:
         observer.begins(machine.builder)
     try:
@@ -203,7 +231,10 @@ def changes_nothing(module: Module, model: str, settings: Mapping[str, Any]) -> 
 
 
 def module_from_text(text: str, path: str = "spec.arch") -> Module:
-    """A spec written in a string, as if it stood at `path`; imports look beside it. Raises SpecError when it is wrong."""
+    """A spec written in a string, with its problems, as if it stood at `path`; imports look beside it.
+
+    Raises SpecError when it is no text of a spec.
+    """
     return Modules(Path(path)).load_text(text, path)
 
 
@@ -265,6 +296,8 @@ def _value(name: str, value: Any, depth: int = 0) -> Any:
 def pick_model(module: Module, model: str | None = None) -> Definition:
     """The model of that name, or the last one of the file. Raises SpecError when there is none."""
     models = [d for d in module.file.definitions if d.kind == "model"]
+    if not any(model in (None, definition.name) for definition in models):
+        module.require_right()  # it may be one that is wrong
     if model is None:
         if not models:
             raise SpecError.of(

@@ -109,6 +109,8 @@ def bindings(node: t.Tree) -> Iterator[tuple[str, t.Expression | None]]:
     match node:
         case t.Assign(target=target, value=value) | t.For(target=target, iterable=value):
             yield from ((name, value) for name in targets(target))
+        case t.Broken(names=names):
+            yield from ((name, None) for name in names)
         case t.Clause(target=target):
             yield from ((name, None) for name in targets(target))
         case t.Imported(alias=name):

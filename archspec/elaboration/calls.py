@@ -76,7 +76,13 @@ class Calls:
         for argument in node.arguments:
             if argument.name is not None:
                 if argument.name in named:
-                    raise SpecError.of(codes.GIVEN_TWICE, f"`{argument.name}` is given twice", argument.span)
+                    first = next(a.span for a in node.arguments if a.name == argument.name)
+                    raise SpecError.of(
+                        codes.GIVEN_TWICE,
+                        f"`{argument.name}` is given twice",
+                        argument.span,
+                        places=(("it is given here", first),),
+                    )
                 named[argument.name] = self.evaluator.evaluate(argument.value, env)
             elif named:
                 raise SpecError.of(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
+from archspec.elaboration.mistakes import Poisoned
 from archspec.elaboration.values import Environment
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
@@ -65,6 +66,8 @@ class Control(Generic[In]):
                 return self.returned(statement, env)
             case t.Require():
                 self._require(statement, env)
+            case t.Broken():
+                raise Poisoned
             case t.If(branches=branches, other=other):
                 for branch in branches:
                     if self.evaluator.truth(branch.test, env):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,8 @@ class Evaluator:
             raise Poisoned
         if value is None and not env.has(node.name):
             if self._checked:
+                if any(problem.span == node.span for problem in self.machine.problems):
+                    raise Poisoned
                 help_ = "it is assigned further down, or in a branch that is not taken"
                 raise SpecError.of(codes.NO_VALUE, f"`{node.name}` has no value here", node.span, help=help_)
             known = env.known() | builtins() | WORDS
@@ -419,8 +422,31 @@ class Evaluator:
     # -------------------------------------------------------------- steps
 
     def _chain(self, node: t.Chain, env: Environment) -> Any:
+        waiting = deque(node.steps)
+        try:
+            return self._streamed(node, waiting, env)
+        except (SpecError, Poisoned) as stopped:
+            raise self._with_rest(stopped, (step.layer for step in waiting), env) from None
+
+    def _with_rest(
+        self, stopped: SpecError | Poisoned, rest: Iterable[t.Expression], env: Environment
+    ) -> SpecError | Poisoned:
+        """A mistake, with those in the layers behind it, to which no tensor comes any more."""
+        problems = [*stopped.problems] if isinstance(stopped, SpecError) else []
+        for expression in rest:
+            try:
+                self.evaluate(expression, env)
+            except SpecError as error:
+                problems += error.problems
+            except Poisoned:
+                pass
+        return SpecError(problems) if problems else stopped
+
+    def _streamed(self, node: t.Chain, waiting: deque[t.Step], env: Environment) -> Any:
+        """What comes out of a chain; its steps are taken from those waiting."""
         value = self.evaluate(node.source, env)
-        for step in node.steps:
+        while waiting:
+            step = waiting.popleft()
             layer = self.evaluate(step.layer, env)
             label = self.label(step.label, env) if step.label else None
             inputs = self.machine.layers.stream(

@@ -13,7 +13,7 @@ from archspec.ground.errors import SpecError, suggest
 from archspec.ground.regular import kind_of, open_regular
 from archspec.ground.shipped import SUFFIX, shipped_names, shipped_specs
 from archspec.ground.source import Source, Span
-from archspec.syntax.parsing import parse_file
+from archspec.syntax.parsing import parse_what_can_be
 from archspec.syntax.tree import File, Import
 
 LARGEST = 250_000  # bytes of a spec file
@@ -49,8 +49,19 @@ def locate(spec: str) -> tuple[Path, str | None]:
 
 def read_file(path: Path, root: Path) -> File:
     """The tree of a spec file; its name is its path below `root`. Raises SpecError when it is none."""
+    return _whole(open_file(path, root))
+
+
+def _whole(file: File) -> File:
+    if file.problems:
+        raise SpecError(file.problems)
+    return file
+
+
+def open_file(path: Path, root: Path) -> File:
+    """As `read_file`, but what is wrong in the text is in the file's problems. Raises SpecError when it is no text of a spec."""
     shown = _shown(path)
-    return read_text(text_of(path, shown), shown, _name(path, root))
+    return open_text(text_of(path, shown), shown, _name(path, root))
 
 
 def text_of(path: Path, shown: str) -> str:
@@ -83,8 +94,8 @@ def decoded(data: bytes, shown: str) -> str:
         raise SpecError.of(codes.NOT_A_SPEC, message, help=help_) from None
 
 
-def read_text(text: str, shown: str, name: str) -> File:
-    """The tree of a spec's text. Raises SpecError when it is none."""
+def open_text(text: str, shown: str, name: str) -> File:
+    """The tree of a spec's text, with its problems. Raises SpecError when it is empty or no text of a spec."""
     require_text(text, shown)
     text = normal(text)
     if not text.strip():
@@ -92,9 +103,9 @@ def read_text(text: str, shown: str, name: str) -> File:
     return _parsed(shown, text, name)
 
 
-def read_edited(text: str, path: Path, root: Path) -> File:
-    """The tree of a text that is being edited, as if it stood in the file. Raises SpecError when it is none."""
-    return read_text(text, _shown(path), _name(path, root))
+def open_edited(text: str, path: Path, root: Path) -> File:
+    """The tree of a text that is being edited, with its problems, as if it stood in the file. Raises SpecError as `open_text` does."""
+    return open_text(text, _shown(path), _name(path, root))
 
 
 def edited(text: str, path: Path, root: Path) -> Source:
@@ -128,7 +139,7 @@ def _too_large(shown: str) -> SpecError:
 @lru_cache(maxsize=256)
 def _parsed(path: str, text: str, name: str) -> File:
     """The tree of a text; families and library files are read again for every spec that imports them."""
-    return parse_file(Source(path, text, name))
+    return parse_what_can_be(Source(path, text, name))
 
 
 def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -> tuple[Path, Path]:

@@ -38,7 +38,7 @@ class Frame:
     longest: int = 0  # letters of the longest name in it
     taken: dict[str, Span | None] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    groups: set[str] = field(default_factory=set)
+    groups: dict[str, Span] = field(default_factory=dict)  # with the place of the first step in each
     rows: list[tuple[int, int, Span]] = field(
         default_factory=list
     )  # first and last number of each row of calls
@@ -86,12 +86,14 @@ class Frame:
             parts = label.split(".")
             for group in (".".join(parts[:i]) for i in range(1, len(parts))):
                 if group in self.taken:
+                    first = self.taken[group]
                     raise SpecError.of(
                         codes.NAME_TAKEN,
                         f"`{group}` is already a step, so no step can be named `{label}`",
                         span,
+                        places=((f"`{group}` is named here", first),) if first else (),
                     )
-                self.groups.add(group)
+                self.groups.setdefault(group, span)
         self.taken[label] = span
 
     def has(self, label: str) -> bool:
@@ -101,12 +103,12 @@ class Frame:
     def require_new(self, label: str, span: Span) -> None:
         """SpecError when a step here has that name already."""
         if self.has(label):
-            first = self._row_of(label) or self.taken.get(label)
+            first = self._row_of(label) or self.taken.get(label) or self.groups.get(label)
             raise SpecError.of(
                 codes.NAME_TAKEN,
                 f"two steps are named `{label}` here",
                 span,
-                label=f"first given at {first.place}" if first else "",
+                places=((f"`{label}` is first given here", first),) if first else (),
                 help="each name is a key of the state_dict"
                 + ("; name the lists: `-> name: [...]`" if label.isdigit() else ""),
             )
@@ -132,7 +134,9 @@ class Frame:
     def declare(self, name: str, span: Span) -> int:
         """Take a name for a shared layer; gives its place among the layers."""
         if name in self.taken or name in self.groups:
-            raise SpecError.of(codes.NAME_TAKEN, f"there is already a step named `{name}`", span)
+            first = self.taken.get(name) or self.groups[name]
+            message = f"there is already a step named `{name}`"
+            raise SpecError.of(codes.NAME_TAKEN, message, span, places=(("it is named here", first),))
         self._take(name, span)
         check_length(name, span)
         self.layers.append(name)

@@ -18,8 +18,9 @@ from archspec.graph import Input, Use
 from archspec.ground import codes
 from archspec.ground.bounds import always_equal, require_name_of_size, require_place
 from archspec.ground.declared import Declared, same_always
-from archspec.ground.errors import SpecError
+from archspec.ground.errors import Edit, Fix, Places, Problem, SpecError
 from archspec.ground.size import Free, Size
+from archspec.ground.source import Span
 from archspec.ground.tensor import BATCH, DType, TensorType, dtype, show
 from archspec.op.inference import require_possible, tensors
 from archspec.syntax import tree as t
@@ -45,12 +46,16 @@ class Application:
     inputs: list[Tensor] = field(default_factory=list)
     late: list[t.Parameter] = field(default_factory=list)
     arguments: dict[str, Any] = field(default_factory=dict)
+    bound: dict[str, Span] = field(default_factory=dict)  # where shapes of inputs bind names of sizes
 
     @property
     def ordered_arguments(self) -> dict[str, Any]:
         """The arguments in the order of the parameters."""
         names = (parameter.name for parameter in self.layer.definition.parameters)
         return {name: self.arguments[name] for name in names if name in self.arguments}
+
+
+_BATCHES = ("b", "n", "bs", "batch", "batch_size", "batchsize")
 
 
 class Inputs:
@@ -63,7 +68,7 @@ class Inputs:
         self.origins = machine.origins
         self.evaluator = machine.evaluator
         self.declared: list[Input] = []  # by the model
-        self._names: set[str] = set()  # of these
+        self._names: dict[str, Span] = {}  # of these, with their places
         self._axes: dict[tuple[str, int], int] = {}  # of the sizes of inputs, the origins that declare them
 
     # -------------------------------------------------------------- inputs
@@ -169,15 +174,19 @@ class Inputs:
                 help=f"write `input {statement.name}: [3, 224, 224]`",
             )
         if name in self._names:
-            raise SpecError.of(codes.NAME_TAKEN, f"two inputs are named `{name}`", statement.span)
+            first = (("the first is here", self._names[name]),)
+            message = f"two inputs are named `{name}`"
+            raise SpecError.of(codes.NAME_TAKEN, message, statement.span, places=first)
         frame = self.builder.frame
         if name in frame.taken or name in frame.groups:
-            raise SpecError.of(codes.NAME_TAKEN, f"there is already a step named `{name}`", statement.span)
+            first = (("it is named here", frame.taken.get(name) or frame.groups[name]),)
+            message = f"there is already a step named `{name}`"
+            raise SpecError.of(codes.NAME_TAKEN, message, statement.span, places=first)
         check_length(name, statement.span)
         with at(statement.span):
             require_possible(tuple(sizes))
         type_ = TensorType(tuple(sizes), dtype_)
-        self._names.add(name)
+        self._names[name] = statement.span
         self.declared.append(
             Input.unchecked(name=name, type=plain_type(type_), location=statement.span.location, uses=None)
         )
@@ -202,18 +211,25 @@ class Inputs:
                     require_name_of_size(free.name)
                 env.names.setdefault(free.name, self.opened.size(free.name))
             if isinstance(part, t.RestSizes | t.Name) and not env.has(part.name):
-                raise SpecError.of(
-                    codes.SIZE,
-                    f"the size `{part.name}` of the model's input is not known",
-                    part.span,
-                    help=f"write a number, a parameter of the model, or `free {part.name}`",
-                )
+                raise self._unknown_size(part, pattern)
             elif isinstance(part, t.RestSizes):
                 sizes = self.evaluator.evaluate(t.Name(part.span, part.name), env)
                 with at(part.span):
                     yield from ((part, size) for size in items(sizes, f"`*{part.name}`"))
             else:
                 yield part, self.evaluator.evaluate(part, env)
+
+    @staticmethod
+    def _unknown_size(part: t.Name | t.RestSizes, pattern: tuple[t.PatternSize, ...]) -> SpecError:
+        """The error for a size of a model's input that is none; one in front of a whole image is likely the batch."""
+        message = f"the size `{part.name}` of the model's input is not known"
+        help_ = f"write a number, a parameter of the model, or `free {part.name}`"
+        if part is pattern[0] and len(pattern) > 1 and part.name.lower() in _BATCHES:
+            rest = Span(part.span.source, part.span.start, pattern[1].span.start)
+            fix = Fix(f"remove `{part.name}`", (Edit(rest, ""),))
+            help_ = f"leave `{part.name}` out if it is the batch, which every tensor has in front; or {help_}"
+            return SpecError([Problem(codes.SIZE, message, part.span, help=help_, fix=fix)])
+        return SpecError.of(codes.SIZE, message, part.span, help=help_)
 
     def finished(self) -> tuple[Input, ...]:
         """The model's inputs, with the sizes that were used as numbers; for a finished graph."""
@@ -251,6 +267,7 @@ class Inputs:
                 known = application.env.names.get(part.name)
                 if known is None:
                     application.env.names[part.name] = size
+                    application.bound[part.name] = part.span
                     continue
                 wanted_size = known
                 if isinstance(part, t.RestSizes):
@@ -278,7 +295,18 @@ class Inputs:
                     f"`{statement.name}` of {application.layer.name} does not fit {show(type_.shape)}",
                     part.span,
                     label=f"expected {describe(wanted_size)}, got {describe(size)}",
+                    places=self._bound(part, wanted_size, application),
                 )
+
+    @staticmethod
+    def _bound(part: t.PatternSize, size: Any, application: Application) -> Places:
+        """Where the names in a size of a shape are bound that another shape, or another part of this one, binds."""
+        whole = isinstance(part, t.Name | t.FreeSize | t.RestSizes)
+        return tuple(
+            (f"`{name}` was bound to {describe(size)} here" if whole else f"`{name}` was bound here", span)
+            for name, span in application.bound.items()
+            if name in names_in(part) and span != part.span
+        )
 
 
 def parted(pattern: tuple[t.PatternSize, ...], sizes: list[Any]) -> list[tuple[t.PatternSize, Any]]:

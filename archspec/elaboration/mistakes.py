@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from archspec.ground.errors import Mistake
-from archspec.ground.source import Span
+from archspec.ground.errors import Mistake, Problem
+from archspec.ground.source import Source, Span
 
 POISON = object()  # the value of what could not be evaluated; its mistake is reported already
 
@@ -17,6 +17,16 @@ class Poisoned(Exception):  # noqa: N818  (no new error)
 
 class Stopped(Exception):  # noqa: N818  (the mistakes are kept already)
     """A mistake after which there is no point in going on."""
+
+
+def in_order(problems: Iterable[Problem], source: Source) -> tuple[Problem, ...]:
+    """Problems in the order of the places of a file, at which those in other files come up; those that have none come first."""
+
+    def place(problem: Problem) -> int:
+        places = (problem.span, *(span for _, span in problem.trail))
+        return next((span.start for span in places if span and span.source is source), -1)
+
+    return tuple(sorted(problems, key=place))
 
 
 @contextmanager

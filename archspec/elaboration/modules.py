@@ -9,10 +9,10 @@ from typing import Any
 from archspec.elaboration.binding import bound_by, names_bound
 from archspec.elaboration.budget import BUDGET, MOST_STATED
 from archspec.elaboration.control import Control, Names
-from archspec.elaboration.files import cycle, read_edited, read_file, read_text, resolve_import, resolved
+from archspec.elaboration.files import cycle, open_edited, open_file, open_text, resolve_import, resolved
 from archspec.elaboration.foreign import meant_by
 from archspec.elaboration.machine import Machine
-from archspec.elaboration.mistakes import POISON, Poisoned, Stopped
+from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, in_order
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, NO_RECURSION_OF_FUNCTIONS
 from archspec.elaboration.observing import Observer
 from archspec.elaboration.rules import read_rules
@@ -21,7 +21,7 @@ from archspec.elaboration.vocabulary import WORDS, builtin, builtins
 from archspec.graph import FORMAT, Claim, Graph
 from archspec.graph.rewriting import called
 from archspec.ground import codes
-from archspec.ground.errors import MOST_PROBLEMS, Problem, SpecError, suggest
+from archspec.ground.errors import MOST_PROBLEMS, Places, Problem, SpecError, suggest
 from archspec.ground.shipped import shipped_specs
 from archspec.ground.source import Span
 from archspec.syntax import tree as t
@@ -35,8 +35,16 @@ class Module:
         self.shipped = shipped
         self.env = Environment()
         self.imports: list[Module] = []
+        self.problems: tuple[
+            Problem, ...
+        ] = ()  # what is wrong in it and in what it imports; its models are not run for these
         self.budget = BUDGET  # or more, where this file or one that it imports asks for it
-        self._states_budget = False
+        self._stated: dict[type, Span] = {}
+
+    def require_right(self) -> None:
+        """SpecError with what is wrong in the file, its models not looked into."""
+        if self.problems:
+            raise SpecError(self.problems)
 
     def layer(self, definition: t.Definition) -> BlockLayer:
         """A block or model of this file, nothing bound yet."""
@@ -44,8 +52,7 @@ class Module:
 
     def state_budget(self, statement: t.Budget) -> None:
         """Keep the budget that the file asks for. SpecError when it is more than a spec may ask for, or the second."""
-        if self._states_budget:
-            raise SpecError.of(codes.STATED_TWICE, "the budget is stated twice", statement.span)
+        self.require_first(statement, "the budget is stated twice")
         if not 1 <= statement.most <= MOST_STATED:
             raise SpecError.of(
                 codes.BUDGET,
@@ -53,7 +60,14 @@ class Module:
                 statement.span,
                 help="whoever reads it can allow more: `archspec.read(..., budget=...)`, `--budget`",
             )
-        self._states_budget, self.budget = True, max(self.budget, statement.most)
+        self.budget = max(self.budget, statement.most)
+
+    def require_first(self, statement: t.Statement, message: str, *, help: str = "") -> None:
+        """SpecError when the file has a statement of this sort already."""
+        first = self._stated.setdefault(type(statement), statement.span)
+        if first != statement.span:
+            places = (("it is stated here", first),)
+            raise SpecError.of(codes.STATED_TWICE, message, statement.span, help=help, places=places)
 
     def claims(self, model: str) -> Iterator[Claim]:
         """The claims about a model, in order. Raises SpecError when a setting has no value."""
@@ -155,40 +169,33 @@ class Modules:
         self.roots = (entry.parent, self.shipped)
         self.loaded: dict[Path, Module] = {}
         self.loading: list[Path] = []
-        self.wrong: dict[Path, SpecError] = {}
 
     def load(self, path: Path) -> Module:
-        """The module of a file. Raises SpecError, with all that is wrong in it."""
+        """The module of a file, with its problems. Raises SpecError when it is no text of a spec."""
         key = resolved(path)
         root = self.shipped if self._is_shipped(key) else path.parent
-        return self._module(self._tree(path, root, key), path, key)
+        return self.study(self._tree(path, root, key), path, key)
 
     def load_text(self, text: str, path: str) -> Module:
-        """The module of a text, as if it stood at `path` below the present folder."""
-        return self._module(read_text(text, path, path), Path(path), resolved(Path(path)))
+        """The module of a text, with its problems, as if it stood at `path` below the present folder."""
+        return self.study(open_text(text, path, path), Path(path), resolved(Path(path)))
 
     def _tree(self, path: Path, root: Path, key: Path) -> t.File:
         text = self.texts.get(key)
-        return read_file(path, root) if text is None else read_edited(text, path, root)
+        return open_file(path, root) if text is None else open_edited(text, path, root)
 
     def _is_shipped(self, key: Path) -> bool:
         return key.is_relative_to(resolved(self.shipped))
 
-    def _module(self, file: t.File, path: Path, key: Path) -> Module:
-        """The module of a tree. `key` is its path with links followed, once: files may change meanwhile."""
-        module, problems = self.study(file, path, key)
-        if problems:
-            self.wrong[key] = SpecError(problems)
-            raise self.wrong[key]
-        self.loaded[key] = module
-        return module
+    def study(self, file: t.File, path: Path, key: Path | None = None) -> Module:
+        """The module of a tree, with all that is wrong in it; names that have no value for that reason are poisoned.
 
-    def study(self, file: t.File, path: Path, key: Path | None = None) -> tuple[Module, list[Problem]]:
-        """The module of a file that has been parsed, and all that is wrong in it; names that have no value for that reason are poisoned."""
+        `key` is its path with links followed, once: files may change meanwhile.
+        """
         key = resolved(path) if key is None else key
         module = Module(file, shipped=self._is_shipped(key))
         self.loading.append(key)
-        problems: list[Problem] = []
+        problems = [*file.problems]
         control, scope = Control[Names](Machine(observer=self.observer)), Names(module.env)
         for statement in file.statements:
             try:
@@ -196,9 +203,13 @@ class Modules:
                     case t.Import():
                         self._import(statement, module, path)
                     case t.Definition() | t.FunctionDefinition():
-                        if isinstance(module.env.names.get(statement.name), BlockLayer | DefinedFunction):
+                        first = module.env.names.get(statement.name)
+                        if isinstance(first, BlockLayer | DefinedFunction):
                             raise SpecError.of(
-                                codes.DEFINED_TWICE, f"`{statement.name}` is defined twice", statement.span
+                                codes.DEFINED_TWICE,
+                                f"`{statement.name}` is defined twice",
+                                statement.span,
+                                places=(("it is first defined here", first.definition.span),),
                             )
                         module.env.names[statement.name] = (
                             module.layer(statement)
@@ -227,15 +238,12 @@ class Modules:
                 break
         self.loading.pop()
         problems += _Names(module).problems
-        if problems:
-            # Those of imported files come first, then those of this one from top to bottom.
-            problems.sort(key=lambda p: p.span.start if p.span and p.span.source is file.source else -1)
-        return module, problems
+        module.problems = in_order(problems, file.source)
+        self.loaded[key] = module
+        return module
 
     def _defaults(self, statement: t.Defaults, module: Module, machine: Machine) -> None:
-        if module.env.defaults is not None:
-            message = "a file states its defaults once"
-            raise SpecError.of(codes.STATED_TWICE, message, statement.span, help="put all rules in one")
+        module.require_first(statement, "a file states its defaults once", help="put all rules in one")
         module.env.defaults = read_rules(statement, machine, module.env)
 
     def _import(self, statement: t.Import, module: Module, path: Path) -> None:
@@ -245,12 +253,11 @@ class Modules:
             raise cycle((*self.loading[self.loading.index(key) :], key), statement.span)
         if len(self.loading) > DEEPEST:
             raise SpecError.of(codes.TOO_DEEP, f"imports are nested more than {DEEPEST} deep", statement.span)
-        if key in self.wrong:
-            raise self.wrong[key]
         if key not in self.loaded:
             shared_root = next((r for r in self.roots if key.is_relative_to(resolved(r))), root)
-            self._module(self._tree(found, shared_root, key), found, key)
+            self.study(self._tree(found, shared_root, key), found, key)
         imported = self.loaded[key]
+        imported.require_right()
         module.imports.append(imported)
         module.budget = max(module.budget, imported.budget)
         for name in statement.names:
@@ -287,17 +294,20 @@ class _Names:
                 )
         self._recursion(uses)
 
-    def _say(self, code: str, message: str, span: Span, help: str = "") -> None:
-        self.problems.append(Problem(code, message, span, help=help))
+    def _say(self, code: str, message: str, span: Span, help: str = "", places: Places = ()) -> None:
+        self.problems.append(Problem(code, message, span, help=help, places=places))
 
     def _definition(self, definition: t.Definition | t.FunctionDefinition) -> list[tuple[str, Span]]:
         """Check the names in a definition; gives those of this file's blocks and functions that it uses."""
         local = {parameter.name for parameter in definition.parameters}
-        seen: set[str] = set()
+        seen: dict[str, Span] = {}
         for parameter in definition.parameters:
-            if parameter.name in seen:
-                self._say(codes.DEFINED_TWICE, f"two parameters are named `{parameter.name}`", parameter.span)
-            seen.add(parameter.name)
+            first = seen.setdefault(parameter.name, parameter.span)
+            if first != parameter.span:
+                message = f"two parameters are named `{parameter.name}`"
+                self._say(
+                    codes.DEFINED_TWICE, message, parameter.span, places=(("the first is here", first),)
+                )
         local |= {name for name, _ in bound_by(definition.nodes)}
         used: list[tuple[str, Span]] = []
         for node in definition.nodes:

@@ -9,10 +9,12 @@ from archspec.elaboration.arguments import ArgumentMistake, by_position, given_o
 from archspec.elaboration.budget import NEW_CALL
 from archspec.elaboration.control import Control, Names
 from archspec.elaboration.handing import Handing
+from archspec.elaboration.mistakes import Poisoned
 from archspec.elaboration.values import DefinedFunction, Environment, describe, noun
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.source import Span
+from archspec.syntax import tree as t
 
 if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
@@ -54,6 +56,10 @@ class OwnFunctions(Control[Names]):
             self.parameters.bind(bound, scope.env)
             returned = self.run(function.definition.body, scope)
             if returned is None:
+                if any(
+                    isinstance(node, t.Broken) for node in function.definition.nodes
+                ):  # it may have been one
+                    raise Poisoned
                 raise SpecError.of(
                     codes.NO_RETURN,
                     f"{name} returns nothing",

@@ -127,6 +127,8 @@ class Statements(Control[Application]):
         definition = application.layer.definition
         returned = self.run(definition.body, application)
         if returned is None:
+            if any(isinstance(node, t.Broken) for node in definition.nodes):  # it may have been one
+                raise Poisoned
             raise SpecError.of(
                 codes.NO_RETURN,
                 f"{application.layer.name} returns nothing",
@@ -183,7 +185,8 @@ class Statements(Control[Application]):
     def _poison(self, statement: t.Statement, application: Application) -> None:
         for name in names_bound(statement):
             application.env.names[name] = POISON
-        if isinstance(statement, t.Return | t.Input) or not self.machine.problems:
+        ends = isinstance(statement, t.Return | t.Input | t.Require)
+        if ends or (isinstance(statement, t.Broken) and statement.ends) or not self.machine.problems:
             raise Poisoned
 
     def statement(self, statement: t.Statement, scope: Application) -> Returned | None:
@@ -250,10 +253,10 @@ class Statements(Control[Application]):
     def _defaults(self, statement: t.Defaults, env: Environment) -> None:
         frame = self.builder.frame
         if frame.stated or frame.steps or frame.layers != [""] * len(frame.layers):
-            first = f"first given at {frame.stated.place}" if frame.stated else ""
+            first = (("they are stated here", frame.stated),) if frame.stated else ()
             message = "a block states its defaults once" if first else "defaults stand above the first step"
             help_ = "put all rules in one" if first else "they hold for all steps and weights of the block"
-            raise SpecError.of(codes.STATED_TWICE, message, statement.span, label=first, help=help_)
+            raise SpecError.of(codes.STATED_TWICE, message, statement.span, places=first, help=help_)
         frame.stated = statement.span
         frame.defaults = frame.defaults.within(read_rules(statement, self.machine, env))
 

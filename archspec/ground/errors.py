@@ -70,7 +70,7 @@ class Fix(NamedTuple):
 
 def replaced(span: Span, text: str) -> Fix:
     """The fix that writes a text in the place of another."""
-    return Fix(f"write `{text}`" if text else f"remove `{span.text}`", (Edit(span, text),))
+    return Fix(f"write `{text.strip()}`" if text else f"remove `{span.text}`", (Edit(span, text),))
 
 
 Places = tuple[tuple[str, Span], ...]

@@ -32,28 +32,38 @@ def render(problem: Problem, style: Style = PLAIN) -> str:
     strong = _STRONG[problem.level]
     head = _painted(f"{problem.level}[{problem.code}]", strong, style)
     lines = [head + _painted(f": {_printable(problem.message)}", "1", style)]
-    margin = " "
-    if problem.span is not None:
-        margin = " " * len(str(problem.span.source.position(problem.span.start)[0]))
-        lines += _place(problem.span, _printable(problem.label), margin, strong, style)
+    places = ((problem.label, problem.span), *problem.places) if problem.span is not None else ()
+    numbers = [span.source.position(span.start)[0] for _, span in places]
+    margin = " " * len(str(max(numbers, default=0)))
+    before: Span | None = None
+    for label, span in places:
+        lines += _place(span, _printable(label), margin, strong, style, before)
+        before = span
     notes = [*_notes(problem, margin, style)]
     if notes and problem.span is not None:
         lines.append(_painted(f"{margin} |", _FRAME, style))
     return "\n".join([*lines, *notes])
 
 
-def _place(span: Span, label: str, margin: str, strong: str, style: Style) -> Iterator[str]:
-    """Where the problem is: the place, its line, and below it what is underlined, with the label."""
+def _place(
+    span: Span, label: str, margin: str, strong: str, style: Style, shown: Span | None
+) -> Iterator[str]:
+    """Where the problem is: the place, its line, and below it what is underlined, with the label.
+
+    A second place, behind what has been `shown`, is underlined otherwise.
+    """
+    sign, arrow, strong = ("^", "-->", strong) if shown is None else ("-", ":::", _FRAME)
     number, column = span.source.position(span.start)
     text = span.source.line(number)
     length = max(1, min(span.end - span.start, len(text) - column + 1))
     most = _WIDEST if style.width is None else max(_NARROWEST, style.width - len(margin) - 3)
     before, marked, after = _window(text, column - 1, length, most)
     bar = _painted(f"{margin} |", _FRAME, style)
-    yield f"{_painted(f'{margin}-->', _FRAME, style)} {_printable(span.place)}"
+    if shown is None or span.source is not shown.source:
+        yield f"{_painted(f'{margin}{arrow}', _FRAME, style)} {_printable(span.place)}"
     yield bar
-    yield f"{_painted(f'{number} |', _FRAME, style)} {before}{marked}{after}".rstrip()
-    start, caret = columns(before), "^" * max(1, columns(marked))
+    yield f"{_painted(f'{number:>{len(margin)}} |', _FRAME, style)} {before}{marked}{after}".rstrip()
+    start, caret = columns(before), sign * max(1, columns(marked))
     if style.width is None or start + len(caret) + 1 + columns(label) <= most:
         yield f"{bar} {' ' * start}{_painted(f'{caret} {label}'.rstrip(), strong, style)}"
         return
@@ -62,12 +72,11 @@ def _place(span: Span, label: str, margin: str, strong: str, style: Style) -> It
 
 
 def _notes(problem: Problem, margin: str, style: Style) -> Iterator[str]:
-    """Second places, the blocks that led there, and how to mend it."""
+    """The blocks that led there, and how to mend it."""
     notes = [f"in {_printable(text)}, called at {_printable(span.place)}" for text, span in problem.trail]
     if len(notes) > _LONGEST_TRAIL:
         left_out = len(notes) - _LONGEST_TRAIL + 1
         notes[_LONGEST_TRAIL - 3 : -2] = [f"... {left_out} more blocks ..."]
-    notes = [f"{_printable(span.place)}: {_printable(text)}" for text, span in problem.places] + notes
     sign = _painted(f"{margin} =", _FRAME, style)
     most = None if style.width is None else max(_NARROWEST, style.width - len(margin) - 3)
     for note in notes:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from archspec.syntax.tables import Tables, tables
 
 DEEPEST = 64  # brackets within brackets
+NAMES_HELP = "give parts of it names"  # what to do about what is nested too deeply
 _TAB = 8  # columns
 
 
@@ -38,6 +39,7 @@ class Stuck(Exception):  # noqa: N818  (becomes a SpecError)
     def __init__(self, start: int, token: str | None, kind: str, expected: set[str]) -> None:
         super().__init__(start, token, kind)
         self.start, self.token, self.kind, self.expected = start, token, kind, expected
+        self.since = 0  # where reading was taken up, behind the fault before
 
 
 class Misplaced(Exception):  # noqa: N818
@@ -56,6 +58,15 @@ class TooDeep(Misplaced):
     """The bracket there is one within too many."""
 
 
+Fault = Stuck | Misplaced
+
+MOST_FAULTS = 20
+_STATEMENT = "docstring"  # what stands wherever a statement does, at the top of a file too
+_GOES_ON = re.compile(
+    r"[)\]}]|[-+*/%@<>]|[=!]=|(?:and|or)\b"
+)  # the start of a line that ends the statement above
+
+
 def syntax_tree(text: str, start: str) -> Node | Token:
     """The tree of a text that is what the rule `start` says. Raises Stuck, Misindented or TooDeep where it is none."""
     return _Run(text, start).tree()
@@ -69,6 +80,34 @@ def tokens(text: str, start: str) -> list[tuple[str, int, int]]:
     run = _Recorded(text, start)
     run.tree()
     return run.taken
+
+
+def syntax_tree_of_file(text: str) -> tuple[Node, list[Fault]]:
+    """The tree of a whole file, and each place where it departs from the grammar.
+
+    A statement in which it does is a node `broken`, with the lines below it that are indented more.
+    """
+    run, at = _Run(text, "file"), 0
+    faults: list[Fault] = []
+    while True:
+        try:
+            made = run.tree(at)
+        except (Stuck, Misplaced) as fault:
+            if isinstance(fault, Stuck):
+                fault.since = at
+            faults.append(fault)
+            last = len(faults) == MOST_FAULTS or _never_ends(text, fault)
+            at = run.recover(
+                fault.start, last=last, bare=isinstance(fault, Stuck) and fault.expected == {"_INDENT"}
+            )
+        else:
+            assert isinstance(made, Node)
+            return made, faults
+
+
+def _never_ends(text: str, fault: Fault) -> bool:
+    """Whether what starts there is a string of many lines that is not closed, so that all below is part of it."""
+    return isinstance(fault, Stuck) and fault.token is None and text.startswith('"""', fault.start)
 
 
 @cache
@@ -89,6 +128,15 @@ _passed: dict[tuple[int, str, str], int] = {}
 made, and the token that follows."""
 
 
+_DEFINES = re.compile(r"(?:block|model|def)\b")
+_DEFINES_BELOW = re.compile(r"^(?:block|model|def|from|claims)\b", re.M)
+_BLANK = re.compile(r"[ \t]*")
+
+
+def _columns(blank: str) -> int:
+    return blank.count(" ") + blank.count("\t") * _TAB
+
+
 class _Run:
     """One text on its way through the automaton."""
 
@@ -102,10 +150,17 @@ class _Run:
         self.values: list[Node | Token | list[Node | Token | None] | None] = []
         self.starts: list[int] = []
         self.ends: list[int] = []
+        # Of each block that is open: in which column its lines start, and how many states there were when it did.
+        self.indents = [(0, 0)]
 
-    def tree(self) -> Node | Token:
+    def tree(self, at: int = 0) -> Node | Token:
+        """The tree of the whole, read on from an offset at which a line begins."""
         text, match, words = self.text, self.looks.match, self.tables.words
-        indents, depth, at, start, end = [0], 0, 0, 0, 0
+        depth, start, end = 0, at, at
+        if at and at < len(text):
+            end = at + len(text[at:]) - len(text[at:].lstrip(" \t"))
+            self.indent(at, end)
+            at = end
         while at < len(text):
             found = match(text, at)
             if found is None:
@@ -119,7 +174,7 @@ class _Run:
                 at = end
                 if not depth:
                     self.feed("_NL", start, end)
-                    self.indent(indents, start, end)
+                    self.indent(start, end)
                 continue
             row = self.rows[self.states[-1]]
             if kind == "FREE":
@@ -145,26 +200,77 @@ class _Run:
             elif kind in ("RPAR", "RSQB", "RBRACE"):
                 depth -= 1
             at = end
-        for _ in indents[1:]:
+        while len(self.indents) > 1:
             self.feed("_DEDENT", start, end)
+            self.indents.pop()
         self.feed("$END", start, end)
         made = self.values[-1]
         assert isinstance(made, Node | Token)
         return made
 
-    def indent(self, indents: list[int], start: int, end: int) -> None:
-        """Open or close blocks, as the line that follows a line break from `start` to `end` is indented."""
-        blank = self.text[self.text.rfind("\n", start, end) + 1 : end]
-        columns = blank.count(" ") + blank.count("\t") * _TAB
-        if columns > indents[-1]:
-            indents.append(columns)
+    def indent(self, start: int, end: int) -> None:
+        """Open or close blocks, as the line is indented that begins between `start` and `end`, where its first token is."""
+        columns = _columns(self.text[max(start, self.text.rfind("\n", start, end) + 1) : end])
+        if columns > self.indents[-1][0]:
             self.feed("_INDENT", start, end)
+            self.indents.append((columns, len(self.states)))
             return
-        while columns < indents[-1]:
-            indents.pop()
+        while columns < self.indents[-1][0]:
             self.feed("_DEDENT", start, end)
-        if columns != indents[-1]:
+            self.indents.pop()
+        if columns != self.indents[-1][0]:
             raise Misindented(end)
+
+    def recover(self, start: int, *, last: bool, bare: bool) -> int:
+        """Put a `broken` node in the place of the statement in which a fault is, and give where the next statement begins.
+
+        With `last`, all that follows is part of it. A definition that is `bare`, nothing below it being indented, goes on up to
+        the next one.
+        """
+        self.settle()
+        states, rows = self.states, self.rows
+        begin = start
+        while _STATEMENT not in rows[states[-1]]:
+            states.pop()
+            self.values.pop()
+            self.ends.pop()
+            first = self.starts.pop()
+            begin = min(begin, first) if first >= 0 else begin
+        while self.indents[-1][1] > len(states):
+            self.indents.pop()
+        border = len(self.text) if last else self.border(begin, self.indents[-1][0])
+        if bare and _DEFINES.match(self.text, begin):
+            following = None if last else _DEFINES_BELOW.search(self.text, border)
+            border = following.start() if following else len(self.text)
+        self.values.append(Node("broken", begin, len(self.text[:border].rstrip()), []))
+        self.starts.append(begin)
+        self.ends.append(border)
+        states.append(rows[states[-1]][_STATEMENT])
+        return border
+
+    def settle(self) -> None:
+        """Reduce what is whole if a statement follows, so that nothing before it is taken as part of what is broken."""
+        states = [*self.states]
+        while (action := self.rows[states[-1]].get("NAME")) is not None and action < 0:
+            _, rule, size, _ = self.tables.rules[~action]
+            del states[len(states) - size :]
+            states.append(self.rows[states[-1]][rule])
+        if action is not None and _STATEMENT in self.rows[states[-1]]:
+            self.feed("NAME", 0, 0)
+            del self.states[-1], self.values[-1], self.starts[-1], self.ends[-1]
+
+    def border(self, begin: int, column: int) -> int:
+        """The start of the first line behind the one of an offset that begins a statement in a column or further left."""
+        text, at = self.text, begin
+        while (at := text.find("\n", at) + 1) and at < len(text):
+            blank = _BLANK.match(text, at)
+            assert blank is not None
+            first = blank.end()
+            if text[first : first + 1] in ("\n", "#", "") or _columns(blank.group()) > column:
+                continue
+            if not _GOES_ON.match(text, first):
+                return at
+        return len(text)
 
     def feed(self, kind: str, start: int, end: int) -> None:
         """Take the next token: reduce by what ends before it, and shift it. Raises Stuck where it cannot stand."""

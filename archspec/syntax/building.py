@@ -8,11 +8,11 @@ from math import isinf
 from typing import Any
 
 from archspec.ground import codes
-from archspec.ground.errors import SpecError
+from archspec.ground.errors import Problem, SpecError
 from archspec.ground.source import Source, Span
 from archspec.syntax import automaton
 from archspec.syntax import tree as t
-from archspec.syntax.automaton import Node, Token
+from archspec.syntax.automaton import NAMES_HELP, Misplaced, Node, Stuck, Token
 
 _LINE_PARTS = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
@@ -22,12 +22,16 @@ _LINE_PARTS = re.compile(
 _HOLE = re.compile(r"\{\{|\}\}|\{|\}")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "\n": ""}
 _HIGHEST = 200  # rules within rules
-_NAMES = "give parts of it names"
 
 
 def read(source: Source, base: int, text: str, start: str) -> Any:
     """What the rule `start` makes of a text that stands at `base` in the source. Raises SpecError where the text is wrong."""
     return _Builder(source, base).read(text, start)
+
+
+def read_file(source: Source, text: str) -> tuple[tuple[t.Statement, ...], tuple[Problem, ...]]:
+    """The statements of a file whose text this is, and its problems: a statement that is wrong is `Broken`."""
+    return _Builder(source, 0).read_file(text)
 
 
 class _Builder:
@@ -39,33 +43,51 @@ class _Builder:
     def __init__(self, source: Source, base: int) -> None:
         self.source = source
         self.base = base
+        self.problems: list[Problem] | None = None  # those of a file, where a wrong statement is not the end
 
     def read(self, text: str, start: str) -> Any:
         try:
             return self.build(automaton.syntax_tree(text, start), 0)
         except RecursionError:
-            raise SpecError.of(
-                codes.TOO_DEEP, f"{self.source.path} is nested too deeply", help=_NAMES
-            ) from None
-        except automaton.TooDeep as found:
-            message = f"brackets are nested more than {automaton.DEEPEST} deep"
-            place = self._place(found.start, found.start + 1)
-            raise SpecError.of(codes.TOO_DEEP, message, place, help=_NAMES) from None
-        except automaton.Misindented as found:
-            from archspec.syntax.unexpected import indentation_help
+            raise self._too_deep() from None
+        except (Stuck, Misplaced) as fault:
+            from archspec.syntax.broken import error_of
 
-            end = text.find("\n", found.start)
-            help_ = indentation_help(text, found.start)
-            place = self._place(found.start, end)
-            message = "indentation matches no line above"
-            raise SpecError.of(codes.INDENTATION, message, place, help=help_) from None
-        except automaton.Stuck as found:
-            from archspec.syntax.unexpected import unexpected
+            raise error_of(fault, self.source, self.base, text, "expression") from None
 
-            whole = "file" if start == "file" else "expression"
-            said = unexpected(text, found.start, found.token, found.kind, found.expected, whole)
-            place = self._place(said.start, said.end)
-            raise SpecError.of(said.code, said.message, place, help=said.help, instead=said.instead) from None
+    def read_file(self, text: str) -> tuple[tuple[t.Statement, ...], tuple[Problem, ...]]:
+        """The statements of a file, with what is wrong in those that are broken."""
+        made, faults = automaton.syntax_tree_of_file(text)
+        problems: list[Problem] = []
+        if faults:
+            from archspec.syntax.broken import error_of
+
+            for fault in faults:
+                problems += error_of(fault, self.source, self.base, text, "file").problems
+        self.problems = problems
+        try:
+            statements = self.build(made, 0)
+        except RecursionError:
+            raise self._too_deep() from None
+        return statements, tuple(problems)
+
+    def _too_deep(self) -> SpecError:
+        return SpecError.of(codes.TOO_DEEP, f"{self.source.path} is nested too deeply", help=NAMES_HELP)
+
+    def statement(self, node: Node, depth: int, *, at_top: bool) -> Any:
+        """What is made of a statement of a file or a block; one in which something is wrong is broken."""
+        try:
+            made = self.build(node, depth)
+            if at_top and isinstance(made, t.If | t.For):
+                _require_outside(made, "outside of a block or model", _AT_TOP)
+            return made
+        except SpecError as error:
+            from archspec.syntax.broken import broken
+
+            if self.problems is None:
+                raise
+            self.problems += error.problems
+            return broken(self._place(node.start, node.end))
 
     def build(self, node: Any, depth: int) -> Any:
         if type(node) is not Node:
@@ -73,8 +95,11 @@ class _Builder:
         span = Span(self.source, self.base + max(node.start, 0), self.base + max(node.end, 0))
         if depth > _HIGHEST:
             first = Span(span.source, span.start, span.start + 1)
-            raise SpecError.of(codes.TOO_DEEP, "this is nested too deeply", first, help=_NAMES)
+            raise SpecError.of(codes.TOO_DEEP, "this is nested too deeply", first, help=NAMES_HELP)
         method: Callable[[Span, list[Any]], Any] = getattr(self, f"make_{node.rule}")
+        if node.rule in ("file", "suite"):
+            at_top = node.rule == "file"
+            return method(span, [self.statement(part, depth + 1, at_top=at_top) for part in node.parts])  # type: ignore[arg-type]
         return method(span, [self.build(part, depth + 1) for part in node.parts])
 
     def _place(self, start: int, end: int) -> Span:
@@ -87,12 +112,12 @@ class _Builder:
     # -------------------------------------------------------------- top level
 
     def make_file(self, span: Span, parts: list[Any]) -> tuple[t.Statement, ...]:
-        for statement in parts:
-            if isinstance(statement, t.If | t.For):
-                _require_outside(
-                    statement, "outside of a block or model", "indent it under `block Name:` or `model Name:`"
-                )
         return tuple(parts)
+
+    def make_broken(self, span: Span, parts: list[Any]) -> t.Broken:
+        from archspec.syntax.broken import broken
+
+        return broken(span)
 
     def make_docstring(self, span: Span, parts: list[Any]) -> t.Docstring:
         token = parts[0]
@@ -458,11 +483,16 @@ class _Builder:
             return expression
         if isinstance(expression, t.Literal_) and type(expression.value) is int:
             return t.Text(expression.span, (str(expression.value),))
+        text = expression.span.text
+        sure = f'"{text}"' if re.fullmatch(r"\w+(?:\.\w+)+", text) else None
         raise SpecError.of(
             codes.SYNTAX,
             "expected a name or a string as the name of a step",
             expression.span,
-            help='write computed names as strings: `"block{i}": ...`',
+            help=f"write it as a string: `{sure}: ...`"
+            if sure
+            else 'write computed names as strings: `"block{i}": ...`',
+            instead=sure,
         )
 
     def _line(self, span: Span) -> Span:
@@ -502,6 +532,7 @@ def _require_outside(statement: t.Tree, where: str, help: str, *, function: bool
         stack.extend(reversed(node.children()))
 
 
+_AT_TOP = "indent it under `block Name:` or `model Name:`"
 _FUNCTION = (
     "a function computes numbers, strings, lists and layers; write `block Name:` for what takes tensors"
 )

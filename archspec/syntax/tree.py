@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
+from archspec.ground.errors import Problem
 from archspec.ground.source import Source, Span
 
 
@@ -244,6 +245,16 @@ class Statement(Tree):
     """A line, or a line with the lines indented under it."""
 
 
+class Broken(Statement):
+    """Lines that are no statement. `names` are those that they would have bound, as far as can be told.
+
+    `ends` says whether they hold a `return` or an `input`, without which a block cannot go on.
+    """
+
+    names: tuple[str, ...]
+    ends: bool
+
+
 class Docstring(Statement):
     """A string that stands alone."""
 
@@ -476,11 +487,15 @@ class Comment(Tree):
 
 
 class File(Tree):
-    """A whole spec file: its statements in order, and its comments in order beside them."""
+    """A whole spec file: its statements in order, and its comments in order beside them.
+
+    `problems` are those of its syntax; where there are any, some statements are `Broken`, and comments are left out.
+    """
 
     source: Source
     statements: tuple[Statement, ...]
     comments: tuple[Comment, ...]
+    problems: tuple[Problem, ...]
 
     @property
     def doc(self) -> str:

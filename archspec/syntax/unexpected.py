@@ -7,6 +7,8 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from archspec.ground import codes
+from archspec.syntax.automaton import Stuck
+from archspec.syntax.other_languages import construct_at
 
 _STRINGS_COMMENTS_BRACKETS = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*|[()\[\]{}]', re.S
@@ -25,23 +27,27 @@ class Unexpected:
     instead: str | None = None  # what to write in this place, where that is sure
 
 
-def unexpected(
-    text: str, offset: int, token: str | None, kind: str, expected: Set[str], whole: str
-) -> Unexpected:
-    """The error for the first place where a text departs from the grammar.
-
-    `token` is the word found there, None for a character that starts none; `kind` is the grammar's name for it, `expected`
-    the names of the tokens that could follow instead. `whole` is what the text is: file, or expression.
-    """
-    opened = _open_bracket(text, offset)
+def unexpected(text: str, fault: Stuck, whole: str) -> Unexpected:
+    """The error for a place where a text, a `whole` file or expression, departs from the grammar."""
+    offset, token, kind, expected = fault.start, fault.token, fault.kind, fault.expected
+    opened = _open_bracket(text, fault.since, offset)
     if kind == "$END" or (not text[offset:].strip() and kind != "_NL"):
         if opened is not None:
             return Unexpected(opened, opened + 1, f"unclosed `{text[opened]}`", code=codes.UNCLOSED)
         end = len(text.rstrip())
         return Unexpected(end, end + 1, f"unexpected end of {whole}", _expected(expected))
+    line = text.rfind("\n", 0, offset) + 1
+    if found := construct_at(text, line, _line_end(text, offset), offset):
+        start, end, construct = found
+        return Unexpected(
+            start, end, construct.message, construct.help, codes.OTHER_LANGUAGE, construct.instead
+        )
     if token is None:
         return _character(text, offset)
-    line = text.rfind("\n", 0, offset) + 1
+    if opened is not None and opened < line and _indentation(text, line) <= _indentation(text, opened):
+        number = text.count("\n", 0, offset) + 1
+        help_ = f"`{token}` in line {number} cannot stand in it" if token.strip() else ""
+        return Unexpected(opened, opened + 1, f"unclosed `{text[opened]}`", help_, codes.UNCLOSED)
     if expected == {"_INDENT"}:
         offset += len(text[offset:]) - len(text[offset:].lstrip())
         message = "expected an indented block after the line above"
@@ -55,9 +61,12 @@ def unexpected(
             offset, _line_end(text, offset), message, indentation_help(text, offset), codes.INDENTATION
         )
     if kind == "_NL":
-        return Unexpected(offset, offset + 1, "unexpected end of line", _expected(expected))
+        help_ = _expected(expected) or _missing(text[line:offset])
+        sure = ":\n" if "COLON" in expected and re.match(_WITH_COLON, text[line:offset]) else None
+        return Unexpected(offset, offset + 1, "unexpected end of line", help_, instead=sure)
     return (
         _misplaced_word(text, line, offset)
+        or _side_by_side(text, line, offset, token)
         or _assignment(text, line, offset, token, expected)
         or _other(text, line, offset, token, expected, opened)
     )
@@ -86,10 +95,12 @@ def _character(text: str, offset: int) -> Unexpected:
     if character == "-" and text.startswith("->", offset):
         return Unexpected(offset, offset + 2, "unexpected `->`", _ARROW)
     shown = f"`{character}`" if character.isprintable() else f"character U+{ord(character):04X}"
-    help_ = _INSTEAD.get(character, "")
+    help_, sure = _INSTEAD.get(character, ""), _SURE.get(character)
+    if character == ";" and not text[offset + 1 : _line_end(text, offset)].split("#")[0].strip():
+        help_, sure = "a statement ends with its line", ""
     if character.isalpha():
         help_ = "names consist of ASCII letters, digits and `_`"
-    return Unexpected(offset, offset + 1, f"unexpected {shown}", help_, codes.CHARACTER, _SURE.get(character))
+    return Unexpected(offset, offset + 1, f"unexpected {shown}", help_, codes.CHARACTER, sure)
 
 
 def _misplaced_word(text: str, line: int, offset: int) -> Unexpected | None:
@@ -98,8 +109,6 @@ def _misplaced_word(text: str, line: int, offset: int) -> Unexpected | None:
     if first is None or first.end() != offset:
         return None
     word, start, end = first.group(1), *first.span(1)
-    if word in _PYTHON:
-        return Unexpected(start, end, f"there is no `{word}`", _PYTHON[word], codes.OTHER_LANGUAGE)
     if word in ("else", "elif"):
         return Unexpected(start, end, f"`{word}` without an `if`", "indent it like its `if`", codes.MISPLACED)
     if start == line and word in _INSIDE:
@@ -109,6 +118,17 @@ def _misplaced_word(text: str, line: int, offset: int) -> Unexpected | None:
         return Unexpected(
             start, end, f"`{word}` inside of a block", "move it to the top level", codes.MISPLACED
         )
+    return None
+
+
+def _side_by_side(text: str, line: int, offset: int, token: str) -> Unexpected | None:
+    """The error for two words between which something is missing or too much."""
+    before = text[line:offset]
+    for looks_before, looks_here, said in _SIDE_BY_SIDE:
+        if re.search(looks_before, before) and re.match(looks_here, token):
+            match = re.search(r"(\w+)\s*=?\Z", before)
+            help_ = said.format(before=match[1] if match else "", here=token)
+            return Unexpected(offset, offset + len(token), f"unexpected `{token}`", help_)
     return None
 
 
@@ -135,6 +155,9 @@ def _other(
     help_ = _expected(expected)
     if token == ">" and text.startswith("->", offset - 1):
         offset, token, help_ = offset - 1, "->", _ARROW
+    elif token == ">" and (parted := re.search(r"-[ \t]+\Z", text[line:offset])):
+        start = line + parted.start()
+        return Unexpected(start, offset + 1, "unexpected `>`", "write `->` in one", instead="->")
     elif token == "->":
         help_ = _ARROW
     elif opened is not None and opened < line:
@@ -143,15 +166,21 @@ def _other(
     return Unexpected(offset, offset + len(token), f"unexpected `{token}`", help_)
 
 
-def _open_bracket(text: str, offset: int) -> int | None:
-    """The offset of the innermost bracket that is open at an offset."""
+def _open_bracket(text: str, start: int, offset: int) -> int | None:
+    """The offset of the innermost bracket that is open at an offset, of those behind `start`."""
     opened: list[int] = []
-    for match in _STRINGS_COMMENTS_BRACKETS.finditer(text, 0, offset):
+    for match in _STRINGS_COMMENTS_BRACKETS.finditer(text, start, offset):
         if match.group() in ("(", "[", "{"):
             opened.append(match.start())
         elif match.group() in (")", "]", "}") and opened:
             opened.pop()
     return opened[-1] if opened else None
+
+
+def _indentation(text: str, offset: int) -> int:
+    """In which column the line of an offset starts."""
+    start = text.rfind("\n", 0, offset) + 1
+    return next((at for at in range(start, len(text)) if text[at] != " "), len(text)) - start
 
 
 def _line_end(text: str, offset: int) -> int:
@@ -168,20 +197,42 @@ def _expected(expected: Set[str]) -> str:
     return f"expected {', '.join(others)} or {last}" if others else f"expected {last}"
 
 
+def _missing(before: str) -> str:
+    """What a line lacks that ends too soon."""
+    if before.rstrip().endswith("->"):
+        return "a layer follows `->`: `x -> ReLU`"
+    if before.rstrip().endswith(","):
+        return "remove the comma, or write what follows it"
+    return "a value is missing" if before.strip() else ""
+
+
+_SIDE_BY_SIDE = (
+    (r"->[^:]*\)?\s\Z", "as\\Z", "the name of a step comes first: `x -> name: Layer`"),
+    (
+        r"\A\s*\w+\s*\Z",
+        ":\\Z",
+        "values have no types: `{before} = 3`; an input is `input {before}: [3, 32, 32]`",
+    ),
+    (r"\A\s*\w+\s*=\Z", "=\\Z", "one `=` assigns, two compare: `{before} = 3`"),
+    (r"\A\s*input\s+\w+\s*:[^\[]*\Z", ",\\Z", "a shape stands in brackets: `[3, 32, 32]`"),
+    (r"''\Z", "'", 'long strings stand between `"""`'),
+    (r"\(\s*\w+\s*\Z", ":\\Z", "the name of a step stands behind `->` or in a list: `[{before}: ReLU]`"),
+    (r"\d\Z", r"\.\.\Z", "numbers in a row are `range(1, 4)`: 1, 2 and 3"),
+    (r"(?<![\w.])\d+\Z", "[A-Za-z_]", "write `{before} * {here}`; a name does not begin with a digit"),
+    (r"\b[A-Z]\w*\s+\Z", r"\d|[\"']", "arguments stand in brackets: `{before}({here})`"),
+    (r"[\w)\]]\s+\Z", "[A-Z]\\w*\\Z", "write `->` between a tensor and a layer: `{before} -> {here}`"),
+)
+"""Of a word that cannot stand there: what is before it, how it looks, and what to write."""
+_WITH_COLON = re.compile(r"\s*(?:if|elif|else|for|block|model|def|defaults|claims)\b")
 _OUTPUTS = "name every output, as in `return a=x, b=y`, or none"
 _ARROW = "`->` takes a tensor and a layer: `x -> ReLU`"
-_PYTHON = {
-    "class": "write `block Name:` for what is used again",
-    "while": "loops run over lists: `for i in range(n):`",
-    "import": "write `from family import Name`",
-}
 _SURE = {
     "→": "->", "⟶": "->", "⇒": "->", "×": "*", "−": "-", "“": '"', "”": '"', "‘": '"', "’": '"',
 }  # fmt: skip
 _INSIDE = {"return", "input", "shared", "weight", "buffer", "constant"}
 _OUTSIDE = {"from", "block", "model", "def", "claims"}
 _INSTEAD = {
-    "&": "write `and`", "|": "write `or`", "!": "write `not`, or `!=`", "^": "write `**` for powers",
+    "&": "write `and`", "|": "write `or`", "^": "write `**` for powers",
     "→": "write `->`", "⟶": "write `->`", "⇒": "write `->`", "×": "write `*`", "−": "write `-`",
     "“": 'write straight quotes, `"`', "”": 'write straight quotes, `"`', "‘": 'write straight quotes, `"`',
     "’": 'write straight quotes, `"`', ";": "start a new line for each statement",

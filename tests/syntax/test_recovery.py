@@ -1,0 +1,129 @@
+"""All mistakes of a file are told in one run, in the order of their places, and nothing that follows from one."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+import archspec
+from archspec import SpecError
+from archspec.elaboration import shipped_specs
+from archspec.ground.source import Source
+from archspec.syntax.parsing import parse_file, parse_what_can_be
+
+SPECS = sorted(shipped_specs().rglob("*.arch"))
+
+
+def lines_of(text: str) -> list[int]:
+    """Where the mistakes in a spec are told, each by its line."""
+    with pytest.raises(SpecError) as caught:
+        archspec.read_text(text)
+    return [
+        problem.span.source.position(problem.span.start)[0]
+        for problem in caught.value.problems
+        if problem.span
+    ]
+
+
+def breakable(path: Path) -> list[int]:
+    """The lines of a spec that are a statement of their own, whose loss nothing around them notices in its syntax."""
+    text = path.read_text(encoding="utf-8")
+    statements = [
+        node for node in parse_file(Source(path.name, text)).nodes if type(node).__name__ == "Assign"
+    ]
+    lines = text.splitlines()
+    found = {text.count("\n", 0, node.span.start) for node in statements if "\n" not in node.span.text}
+    return sorted(
+        n
+        for n in found
+        if re.fullmatch(r" *\w+ = .*", lines[n]) and not re.match(r" *[-+]", "".join(lines[n + 1 : n + 2]))
+    )
+
+
+def broken_at(source: Source) -> list[int]:
+    return [p.span.source.position(p.span.start)[0] - 1 for p in parse_what_can_be(source).problems if p.span]
+
+
+@pytest.mark.parametrize("wrong", [")", "+ ,", "-> -> x", "?"])
+@pytest.mark.parametrize("path", SPECS[::9], ids=lambda path: path.stem)
+def test_each_broken_line_is_told_once_and_no_other(path: Path, wrong: str) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    choice = random.Random(path.stem + wrong)
+    able = breakable(path)
+    chosen = sorted(choice.sample(able, min(len(able), 6)))
+    for n in chosen:
+        lines[n] = lines[n].split("#")[0].rstrip() + " " + wrong
+    assert broken_at(Source(path.name, "\n".join(lines) + "\n")) == chosen
+
+
+def test_mistakes_of_all_sorts_are_told_in_the_order_of_their_places() -> None:
+    text = (
+        "from blocks.attention import SqueezeExcte\n"  # no such name; its use is no mistake more
+        "block Branch:\n"
+        "    input x: [C, H, W]\n"
+        "    y = x -> SqueezeExcte(C)\n"
+        "    return y + (\n"  # unclosed
+        "block Stem(width):\n"
+        "    input x: [C, H, W]\n"
+        "    y = x -> Conv(width, strid=2) -> Conv(8, kernl=3)\n"  # two arguments that are not there
+        "    return y -> BatchNrm\n"  # no such op
+        "model Net:\n"
+        "    input x: [3, 32, 32]\n"
+        "    a = x -> Stem(8) -> Branch\n"
+        "    b = x -> Conv(2.5)\n"  # a type
+        "    return x -> Conv(8) + x\n"  # a shape
+    )
+    assert lines_of(text) == [1, 5, 8, 8, 9, 13, 14]
+
+
+def test_a_definition_without_indented_lines_is_one_mistake() -> None:
+    assert lines_of(
+        "block B:\ninput x: [C]\nreturn x\nmodel Net:\n    input x: [3]\n    return x -> B\n"
+    ) == [2]
+
+
+def test_a_broken_header_is_one_mistake() -> None:
+    text = "block B(:\n    input x: [C]\n    y = x -> Linear(C)\n    return y\nmodel Net:\n    input x: [3]\n    return x -> B\n"
+    assert lines_of(text) == [1]
+
+
+def test_a_string_that_is_not_closed_ends_the_search() -> None:
+    assert lines_of('model Net:\n    """What it is.\n    input x: [3]\n    return x -> )\n') == [2]
+
+
+def test_what_a_requirement_implies_is_not_told() -> None:
+    text = (
+        "block Heads(count):\n"
+        "    input x: [L, D]\n"
+        '    require D % count == 0, "the heads divide the width"\n'
+        "    return x -> MultiheadAttention(count)\n"
+        "model Net:\n    input x: [4, 10]\n    return x -> Heads(3)\n"
+    )
+    assert lines_of(text) == [3]
+
+
+def test_a_mistake_in_a_model_does_not_hide_those_in_another(tmp_path: Path) -> None:
+    (tmp_path / "two.arch").write_text(
+        "model One:\n    input x: [3]\n    return x -> Linear(2, strid=1)\n"
+        "model Two:\n    input x: [3]\n    return x -> Conv(8) -> nothing\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        archspec.check(tmp_path / "two.arch")
+    assert [p.code for p in caught.value.problems] == ["E0401", "E0502", "E0201"]
+
+
+def test_there_is_an_end_to_mistakes() -> None:
+    text = "".join(f"y{i} = )\n" for i in range(10_000))
+    assert lines_of(text) == list(range(1, 21))
+
+
+def test_second_places_are_told() -> None:
+    text = "block B:\n    input x: [C, H, H]\n    return x\nmodel Net:\n    input x: [3, 4, 5]\n    return x -> B\n"
+    with pytest.raises(SpecError) as caught:
+        archspec.read_text(text)
+    (problem,) = caught.value.problems
+    assert [(label, span.text, span.start) for label, span in problem.places] == [
+        ("`H` was bound to 4 here", "H", text.index("H, H]"))
+    ]
+    assert "2 |     input x: [C, H, H]\n  |                  - `H` was bound to 4 here" in problem.render()
