@@ -220,7 +220,7 @@ def _require_same(before: t.File, result: str, path: str) -> None:
     if after is None or not same(before, after):
         message = f"{path} cannot be formatted: the result would say something else"
         raise SpecError.of(
-            "syntax", message, help="this is a mistake in archspec: please report it with the file"
+            codes.SYNTAX, message, help="this is a mistake in archspec: please report it with the file"
         )
 
 
