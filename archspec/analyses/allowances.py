@@ -8,12 +8,17 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from archspec.analyses.unused_steps import Steps
+from archspec.elaboration.mending import without_comment
 from archspec.ground import codes
-from archspec.ground.errors import WARNINGS, Problem, suggest
+from archspec.ground.errors import WARNINGS, Fix, Problem, suggest
 from archspec.ground.source import Span
 from archspec.syntax import tree as t
 
-_KIND = r"[a-z]+-[a-z]+"
+_KIND = r"[a-z]+(?:-[a-z]+)+"
+# Those that the text alone shows, whether its blocks are applied or not.
+_OF_TEXT = frozenset(
+    {"unused-value", "unused-input", "unused-parameter", "unused-import", "hidden-name", "unused-allow"}
+)
 _ALLOW = re.compile(rf"#\s*allow\s+(?P<kinds>{_KIND}(?:\s*,\s*{_KIND})*)\s*(?P<reason>:.*)?")
 
 
@@ -24,6 +29,7 @@ class Allowance(NamedTuple):
     reason: str
     span: Span
     line: int
+    alone: bool
 
 
 def allowed(file: t.File, warnings: list[Problem], steps: Steps | None) -> Iterator[Problem]:
@@ -62,7 +68,7 @@ def _allowances(file: t.File) -> Iterator[Allowance]:
             line += 1
         reason = (match["reason"] or "").removeprefix(":").strip()
         for kind in kinds:
-            yield Allowance(kind, reason, comment.span, line)
+            yield Allowance(kind, reason, comment.span, line, len(kinds) == 1)
 
 
 def _idle(file: t.File, allowances: Iterable[Allowance], steps: Steps | None) -> Iterator[Problem]:
@@ -71,16 +77,15 @@ def _idle(file: t.File, allowances: Iterable[Allowance], steps: Steps | None) ->
     applied = {bisect_right(starts, line) for line in (steps.lines(file.source) if steps else ())}
     for allowance in allowances:
         message = help = ""
+        fix: Fix | None = None
         if allowance.kind not in WARNINGS:
             message = f"there is no warning `{allowance.kind}`"
             help = suggest(allowance.kind, WARNINGS) or f"the kinds are {', '.join(WARNINGS)}"
         elif not allowance.reason:
             message = f"`{allowance.kind}` is allowed without a reason"
             help = f"say why: `# allow {allowance.kind}: ...`"
-        elif (
-            allowance.kind not in ("unused-step", "unused-default")
-            or bisect_right(starts, allowance.line) in applied
-        ):
+        elif allowance.kind in _OF_TEXT or bisect_right(starts, allowance.line) in applied:
             message, help = f"there is no `{allowance.kind}` to allow here", "remove the comment"
+            fix = without_comment(allowance.span) if allowance.alone else None
         if message:
-            yield Problem(codes.UNUSED_ALLOW, message, allowance.span, help=help)
+            yield Problem(codes.UNUSED_ALLOW, message, allowance.span, help=help, fix=fix)

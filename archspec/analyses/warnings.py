@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import replace
 
+from archspec.analyses.doubtful_steps import Doubt, held
 from archspec.analyses.unused_steps import Steps, Unused
 from archspec.elaboration import Module
 from archspec.elaboration.unused import Finding, findings, warning
 from archspec.ground import codes
 from archspec.ground.errors import Problem
+from archspec.ground.source import Location, Span
 from archspec.syntax import tree as t
 
 _MOST_NAMES = 4
@@ -26,11 +29,19 @@ def warnings_about(module: Module, steps: Steps, *, whole: bool) -> list[Problem
     unused_in: dict[str, list[Unused]] = {}
     for step in steps.unused():
         unused_in.setdefault(step.location.file, []).append(step)
+    names = {each.file.source.name or each.file.source.path for each in modules}
+    doubts_in: dict[str, list[tuple[Location, Doubt]]] = {}
+    for place, doubt in steps.doubts.found(lambda place: place.file in names):
+        doubts_in.setdefault(place.file, []).append((place, doubt))
     found: list[Problem] = []
     for each in modules:
         file = each.file
         own = [f for f in findings(file) if (id(each), f.exported) not in imported]
-        warnings = _with_steps(file, own, unused_in.get(file.source.name or file.source.path, []))
+        name = file.source.name or file.source.path
+        warnings = _with_steps(file, own, unused_in.get(name, []))
+        if name in doubts_in:
+            warnings += _doubts(file, doubts_in[name])
+            warnings.sort(key=_place)
         if "defaults" in file.source.text:
             from archspec.analyses.unused_defaults import unused_defaults  # which few specs need
 
@@ -42,7 +53,7 @@ def warnings_about(module: Module, steps: Steps, *, whole: bool) -> list[Problem
         if "allow" in file.source.text:
             from archspec.analyses.allowances import allowed  # which few specs need
 
-            warnings = list(allowed(file, warnings, steps if whole else None))
+            warnings = list(allowed(file, warnings, steps if whole and each is module else None))
         found += warnings
     return found
 
@@ -58,9 +69,7 @@ def _with_steps(file: t.File, own: list[Finding], steps: list[Unused]) -> list[P
     others = [finding.warning for finding in own if finding.warning.code == codes.HIDDEN_NAME]
     statements = _statements(file) if steps else []
     for step in steps:
-        start = file.source.line_starts[step.location.line - 1] + step.location.column - 1
-        at = bisect_right(statements, start, key=lambda statement: statement.span.start) - 1
-        statement = statements[at] if at >= 0 else file
+        statement, start = _written(file, statements, step.location)
         label = _label(step)
         if statement in found:
             if not found[statement].label:
@@ -68,6 +77,32 @@ def _with_steps(file: t.File, own: list[Finding], steps: list[Unused]) -> list[P
         else:
             found[statement] = replace(_unused_step(statement, start, step), label=label)
     return sorted([*found.values(), *others], key=_place)
+
+
+def _doubts(file: t.File, doubts: list[tuple[Location, Doubt]]) -> Iterator[Problem]:
+    """The warnings about steps that are hardly meant so."""
+    from archspec.elaboration.mending import mending  # which few specs need
+
+    statements = _statements(file)
+    for place, doubt in doubts:
+        statement, start = _written(file, statements, place)
+        problem = warning(doubt.code, doubt.message, _span(statement, start), doubt.mend)
+        yield replace(problem, label=doubt.label, fix=mending(doubt.code, doubt.op, statement, start))
+
+
+def _written(file: t.File, statements: list[t.Tree], place: Location) -> tuple[t.Tree, int]:
+    """The statement in which a place is, and its offset in the text."""
+    start = file.source.line_starts[place.line - 1] + place.column - 1
+    at = bisect_right(statements, start, key=lambda statement: statement.span.start) - 1
+    return statements[at] if at >= 0 else file, start
+
+
+def _span(statement: t.Tree, start: int) -> Span:
+    """What is written at an offset, without what the next arrows lead to."""
+    spans = [
+        node.span for node in statement.below() if node.span.start == start and not isinstance(node, t.Chain)
+    ]
+    return max(spans, key=lambda span: span.end, default=statement.span)
 
 
 def _place(warning: Problem) -> int:
@@ -79,9 +114,7 @@ def _unused_step(statement: t.Tree, start: int, step: Unused) -> Problem:
     match statement:
         case t.Assign(target=t.Target(name=str(name), span=span), value=value) if start == _start(value):
             return warning(codes.UNUSED_STEP, f"nothing uses this `{name}`", span)
-    spans = [node.span for node in statement.below() if node.span.start == start]
-    span = max(spans, key=lambda span: span.end, default=statement.span)
-    return warning(codes.UNUSED_STEP, f"nothing uses the result of `{step.name}`", span)
+    return warning(codes.UNUSED_STEP, f"nothing uses the result of `{step.name}`", _span(statement, start))
 
 
 def _start(value: t.Expression) -> int:
@@ -96,7 +129,9 @@ def _label(step: Unused) -> str:
     if left_out > 1:
         names[_MOST_NAMES - 1 : -1] = [f"{left_out} more"]
     listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1] if names else "its step")))
-    return f"{listed} {'are' if len(names) > 1 else 'is'} in the network all the same"
+    several = len(names) > 1
+    holding = f", and {'hold' if several else 'holds'} {held(step.parameters)}" if step.parameters else ""
+    return f"{listed} {'are' if several else 'is'} in the network all the same{holding}"
 
 
 def _statements(file: t.File) -> list[t.Tree]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -50,17 +51,7 @@ def findings(file: t.File) -> tuple[Finding, ...]:
     for statement in file.statements:
         match statement:
             case t.Import(names=names):
-                found += (
-                    _unused(
-                        codes.UNUSED_IMPORT,
-                        f"nothing uses the import `{name.alias}`",
-                        name.span,
-                        name,
-                        name.alias,
-                    )
-                    for name in names
-                    if name.alias not in used
-                )
+                found += (_unused_import(statement, name) for name in names if name.alias not in used)
     return tuple(sorted(found, key=lambda finding: finding.warning.span.start if finding.warning.span else 0))
 
 
@@ -190,6 +181,13 @@ def _hidden(name: str, span: Span, meaning: str, node: t.Tree) -> Finding:
 
 def _unused(code: str, message: str, span: Span, node: t.Tree, exported: str = "") -> Finding:
     return Finding(warning(code, message, span), node, exported)
+
+
+def _unused_import(statement: t.Import, name: t.Imported) -> Finding:
+    from archspec.elaboration.mending import without_import  # which few specs need
+
+    told = warning(codes.UNUSED_IMPORT, f"nothing uses the import `{name.alias}`", name.span)
+    return Finding(replace(told, fix=without_import(statement, name)), name, name.alias)
 
 
 def warning(code: str, message: str, span: Span, mend: str = "use it or remove it") -> Problem:

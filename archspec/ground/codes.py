@@ -172,6 +172,10 @@ UNUSED_IMPORT: Final = "W0105"
 UNUSED_DEFAULT: Final = "W0106"
 UNUSED_ALLOW: Final = "W0107"
 HIDDEN_NAME: Final = "W0201"
+BIAS_BEFORE_NORM: Final = "W0301"
+REPEATED_ACTIVATION: Final = "W0302"
+LAST_AXIS: Final = "W0303"
+SOFTMAX_OUTPUT: Final = "W0304"
 
 NAMES: Final = {
     UNUSED_STEP: "unused-step",
@@ -182,6 +186,10 @@ NAMES: Final = {
     UNUSED_DEFAULT: "unused-default",
     UNUSED_ALLOW: "unused-allow",
     HIDDEN_NAME: "hidden-name",
+    BIAS_BEFORE_NORM: "bias-before-norm",
+    REPEATED_ACTIVATION: "repeated-activation",
+    LAST_AXIS: "last-axis",
+    SOFTMAX_OUTPUT: "softmax-output",
 }
 """The names of warnings, by which a comment allows them: `# allow unused-step: why`."""
 

@@ -21,7 +21,7 @@ SPECS = shipped_specs()
 NET = """model Net(width: int = 8, classes: int = 10):
     "A small net."
     input image: [3, 32, 32]
-    x = image -> stem: Conv(width, 3, stride=2) -> BatchNorm -> ReLU
+    x = image -> stem: Conv(width, 3, stride=2) -> GroupNorm(2) -> ReLU
     y = x -> Conv(2 * width, 3)
           -> ReLU
     return x + (y -> proj: Conv(width)) -> GlobalAvgPool -> head: Linear(classes)
@@ -51,7 +51,7 @@ async def test_shapes_stand_behind_steps(editor: Editor) -> None:
         == """model Net(width: int = 8, classes: int = 10): ⟨[3, 32, 32] → [10] · 1.634K parameters⟩
     "A small net."
     input image: [3, 32, 32]
-    x = image -> stem: Conv(width, 3, stride=2) ⟨[8, 16, 16]⟩ -> BatchNorm -> ReLU ⟨[8, 16, 16]⟩
+    x = image -> stem: Conv(width, 3, stride=2) ⟨[8, 16, 16]⟩ -> GroupNorm(2) -> ReLU ⟨[8, 16, 16]⟩
     y = x -> Conv(2 * width, 3) ⟨[16, 16, 16]⟩
           -> ReLU ⟨[16, 16, 16]⟩
     return x + (y -> proj: Conv(width) ⟨[8, 16, 16]⟩) -> GlobalAvgPool ⟨[8]⟩ -> head: Linear(classes) ⟨[10]⟩

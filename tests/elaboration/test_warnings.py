@@ -13,6 +13,7 @@ from work import calls
 
 import archspec
 from archspec import SpecWarning
+from archspec.analyses.formatting import short
 from archspec.analyses.unused_steps import Steps
 from archspec.api.checking import check_file
 from archspec.ground.errors import WARNINGS, Problem
@@ -49,12 +50,42 @@ def body(*lines: str, before: str = "") -> str:
 
 
 def test_a_step_that_nothing_uses_is_told_with_those_that_lead_to_it() -> None:
-    text = body("y = x -> conv1: Conv(8, 3) -> bn1: BatchNorm -> ReLU", "return x -> conv2: Conv(8, 3)")
+    layers = "conv1: Conv(8, 3, bias=false) -> bn1: BatchNorm -> ReLU"
+    text = body(f"y = x -> {layers}", "return x -> conv2: Conv(8, 3)")
     (problem,) = problems(text)
     assert (problem.kind, problem.message) == ("unused-step", "nothing uses `y`")
-    assert problem.label == "`conv1`, `bn1` and `relu` are in the network all the same"
+    assert (
+        problem.label == "`conv1`, `bn1` and `relu` are in the network all the same, and hold 592 parameters"
+    )
     assert problem.span is not None
     assert problem.span.place == "spec.arch:3:5"
+
+
+@pytest.mark.parametrize("layer", ["2 * [Pair]", "[Pair, Twice]", "Shared"])
+def test_what_a_step_holds_in_vain_is_what_no_gradient_reaches(layer: str) -> None:
+    """Counted by autograd, also in blocks that are applied several times, and of layers that are shared."""
+    blocks = """
+block Pair:
+    input x: [C, H, W]
+    y = x -> a: Conv(C) -> [Conv(C, 3), PReLU]
+    return x -> b: Conv(C)
+
+block Twice:
+    input x: [C, H, W]
+    return x -> 3 * [Pair]
+
+block Shared:
+    input x: [C, H, W]
+    shared pair = Pair
+    return x -> pair -> pair
+
+"""
+    text = body(f"return x -> {layer}", before=blocks)
+    (problem,) = problems(text)
+    net = archspec.load(archspec.read_text(text), seed=0)
+    net(torch.randn(1, 8, 4, 4)).sum().backward()
+    idle = sum(weight.numel() for weight in net.parameters() if weight.grad is None)
+    assert problem.label.endswith(f", and hold {short(idle)} parameters")
 
 
 def test_of_many_names_only_their_number_is_told() -> None:
@@ -306,7 +337,7 @@ def test_a_name_that_hides_another_is_told(text: str, kind: str, meaning: str) -
         body("return x -> U", before="C = 8\nblock U:\n    input x: [C, H, W]\n    return x\n"),
         body("x = x -> Conv(8)", "return x"),
         body("normal = x + x", "return normal"),
-        body("return x -> relu: ReLU -> sum: ReLU"),
+        body("return x -> relu: ReLU -> sum: Conv(8)"),
         body("return sum=x"),
         body("return x -> U(width=3)", before="width = 3\nblock U(out: int = width, width: int = width) = [Conv(out), Conv(width)]\n"),
     ],
@@ -324,7 +355,7 @@ def test_a_name_that_hides_nothing_is_not_told(text: str) -> None:
         ("y = x -> Conv(8)  # allow unused-step: kept for old checkpoints", "return x"),
         ("# allow unused-step: kept for old checkpoints", "y = x -> Conv(8)", "return x"),
         ("# allow unused-step: kept", "# for old checkpoints", "y = x -> Conv(8)", "return x"),
-        ("y = x -> Conv(8)  # allow unused-step: kept", "  -> BatchNorm", "return x"),
+        ("y = x -> Conv(8)  # allow unused-step: kept", "  -> ReLU", "return x"),
         ("sum = x + x  # allow hidden-name, unused-value: both", "return x"),
         ("#allow unused-value:why", "y = 3", "return x"),
     ],

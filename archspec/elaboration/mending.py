@@ -1,0 +1,88 @@
+"""Edits that mend what a warning tells of, where a network is sure to compute the same after them."""
+
+from __future__ import annotations
+
+import re
+
+from archspec.ground import codes
+from archspec.ground.errors import Edit, Fix
+from archspec.ground.source import Span
+from archspec.op import Op
+from archspec.syntax import tree as t
+
+IDEMPOTENT = frozenset({"ReLU", "ReLU6"})
+"""The activations that change nothing a second time."""
+
+_ARROW = re.compile(r"\s*->\s*")
+
+
+def mending(code: str, op: Op, statement: t.Tree, start: int) -> Fix | None:
+    """The edit for a doubt about a step that applies an op and is written in a statement, at an offset."""
+    if code == codes.BIAS_BEFORE_NORM:
+        return _without_bias(op, statement, start)
+    if code == codes.REPEATED_ACTIVATION and type(op).__name__ in IDEMPOTENT:
+        return _without_step(op, statement, start)
+    return None
+
+
+def without_import(statement: t.Import, name: t.Imported) -> Fix:
+    """The edit that removes a name from an import, and its line with the last one."""
+    at = statement.names.index(name)
+    span = name.span
+    if len(statement.names) == 1:
+        span = _line(statement.span)
+    elif at:
+        span = Span(span.source, statement.names[at - 1].span.end, span.end)
+    else:
+        span = Span(span.source, span.start, statement.names[1].span.start)
+    return Fix(f"remove `{name.span.text}`", (Edit(span, ""),))
+
+
+def without_comment(comment: Span) -> Fix:
+    """The edit that removes a comment, and its line if nothing else stands there."""
+    line = _line(comment)
+    before = line.source.text[line.start : comment.start]
+    start = line.start + len(before.rstrip())
+    span = Span(comment.source, start, comment.end) if before.strip() else line
+    return Fix("remove the comment", (Edit(span, ""),))
+
+
+def _line(span: Span) -> Span:
+    """The lines of a span, whole, with the line feed at the end."""
+    source = span.source
+    start = source.text.rfind("\n", 0, span.start) + 1
+    end = source.text.find("\n", span.end)
+    return Span(source, start, end + 1 if end >= 0 else len(source.text))
+
+
+def _without_bias(op: Op, statement: t.Tree, start: int) -> Fix | None:
+    for node in statement.below():
+        if isinstance(node, t.Call) and node.span.start == start and _names(node.callee, op):
+            names = {argument.name for argument in node.arguments}
+            if not names or "bias" in names:
+                return None
+            source, end = node.span.source, node.arguments[-1].span.end
+            return Fix("add `bias=false`", (Edit(Span(source, end, end), ", bias=false"),))
+    return None
+
+
+def _without_step(op: Op, statement: t.Tree, start: int) -> Fix | None:
+    for node in statement.below():
+        if not isinstance(node, t.Chain):
+            continue
+        before: t.Tree = node.source
+        for step in node.steps:
+            layer = step.layer
+            if layer.span.start == start and _names(layer, op) and step.label is None:
+                span = Span(layer.span.source, before.span.end, layer.span.end)
+                arrow = Span(span.source, span.start, layer.span.start).text
+                # Between them may be brackets, which would lose one, or a comment.
+                return (
+                    Fix(f"remove `{layer.span.text}`", (Edit(span, ""),)) if _ARROW.fullmatch(arrow) else None
+                )
+            before = step
+    return None
+
+
+def _names(expression: t.Expression, op: Op) -> bool:
+    return isinstance(expression, t.Name) and expression.name == type(op).__name__
