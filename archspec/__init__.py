@@ -16,17 +16,21 @@ __distribution__ = "archspec-nn"
 if TYPE_CHECKING:
     from archspec.api import *  # noqa: F403
     from archspec.graph import Graph as Graph
+    from archspec.ground.errors import InputError as InputError
     from archspec.ground.errors import Problem as Problem
     from archspec.ground.errors import SpecError as SpecError
     from archspec.ground.errors import SpecWarning as SpecWarning
+    from archspec.ground.errors import StepError as StepError
     from archspec.op import Op as Op
 
 _HOMES = {
     "Graph": "graph",
+    "InputError": "ground.errors",
     "Op": "op",
     "Problem": "ground.errors",
     "SpecError": "ground.errors",
     "SpecWarning": "ground.errors",
+    "StepError": "ground.errors",
 }
 
 

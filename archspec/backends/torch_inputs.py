@@ -13,7 +13,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from archspec.graph import Graph, Input
 from archspec.ground import codes
-from archspec.ground.bounds import assumed_of, linear
+from archspec.ground.bounds import Assumption, assumed_of, linear, written
 from archspec.ground.errors import InputError
 from archspec.ground.size import Free
 from archspec.ground.tensor import DType, torch_name
@@ -67,7 +67,9 @@ def as_declared(
         )
     if not isinstance(x, Tensor):
         raise InputError.of(
-            codes.INPUT_TYPE, f"`{name}` is a tensor, not of Python's type `{type(x).__name__}`"
+            codes.INPUT_TYPE,
+            f"`{name}` is a tensor, not of Python's type `{type(x).__name__}`",
+            help=f"`torch.as_tensor({name})` makes one of an array, a list or a number",
         )
     sizes = x.shape
     if len(sizes) != len(shape) + 1:
@@ -166,7 +168,7 @@ def _settings(
     settings: dict[str, Any] = {
         "name": given.name,
         "dtype": given.type.dtype,
-        "shape": tuple(size if isinstance(size, int) else str(size) for size in given.type.shape),
+        "shape": tuple(size if isinstance(size, int) else str(written(size)) for size in given.type.shape),
     }
     if given.uses:
         settings["fixed"] = tuple((use.axis, str(use.location)) for use in given.uses)
@@ -199,11 +201,9 @@ def _refuse_size(
 def _refuse_step(
     name: str, shape: tuple[int | str, ...], axis: int, factor: int, offset: int, came: tuple[int, ...]
 ) -> NoReturn:
-    wanted = f"at least {factor + offset}"
-    if factor > 1:
-        wanted = (
-            f"a multiple of {factor}, {wanted}" if offset % factor == 0 else f"{shape[axis - 1]}, {wanted}"
-        )
+    wanted = Assumption("", 1 if offset % factor else factor, factor + offset).needed
+    if offset % factor and factor > 1:
+        wanted = f"{shape[axis - 1]}, {wanted}"
     raise InputError.of(
         codes.INPUT_SIZES,
         f"`{name}` is {_shown(shape)} behind the batch, and {_shown(came[1:])} came: axis {axis - 1} must be {wanted},"

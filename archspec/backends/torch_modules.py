@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-import linecache
-import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from keyword import iskeyword
-from types import TracebackType
 from typing import Any, ClassVar, cast
 
+import torch
 from torch import Tensor, nn
 from torch.fx import Graph as FxGraph
 from torch.fx import GraphModule
@@ -124,8 +122,14 @@ class Network(GraphModule):
         try:
             return super().__call__(*args, **kwargs)
         except Exception as error:
-            _note_place(error, error.__traceback__)
-            raise
+            if torch.compiler.is_compiling():
+                raise
+            from archspec.backends.torch_errors import explained
+
+            found = explained(self, error, args, kwargs)
+            if found is error:
+                raise
+            raise found from error
 
     def get_submodule(self, target: str) -> nn.Module:
         """The module of that name, also where a GraphModule has the name for something else, as `graph`."""
@@ -330,35 +334,3 @@ def target(module: nn.Module, path: str) -> str:
         names.append(attribute(module, key) if ours else key)
         module = module._modules.get(key) or module
     return ".".join(names)
-
-
-# -------------------------------------------------------------- errors
-
-
-def _note_place(error: BaseException, traceback: TracebackType | None) -> None:
-    """Add to an error the lines of the spec whose code it passed through, innermost last."""
-    if any("in the spec" in note for note in getattr(error, "__notes__", ())):
-        return
-    while traceback is not None:
-        for name, place in _step_of(traceback):
-            error.add_note(f"in the spec: {place}, at {name}")
-        traceback = traceback.tb_next
-
-
-def _step_of(traceback: TracebackType) -> Iterator[tuple[str, Location]]:
-    """The name and the place of the step that was running in a frame, if it is one of a block's or a network's."""
-    frame = traceback.tb_frame
-    module = frame.f_locals.get("self")
-    if frame.f_code.co_name != "forward":
-        return
-    if isinstance(module, Chain):
-        for name, child in module._modules.items():
-            if child is frame.f_locals.get("module") and name in module._places:
-                yield name, module._places[name]
-    elif isinstance(module, Block | Network):
-        program = module.graph if isinstance(module, Network) else module._program
-        line = linecache.getline(frame.f_code.co_filename, traceback.tb_lineno)
-        match = re.match(r"\s*(\w+) = ", line)
-        for node in program.nodes if match and program is not None else ():
-            if node.name == match[1] and "location" in node.meta:  # type: ignore[index]
-                yield str(node.target) if node.op == "call_module" else node.name, node.meta["location"]

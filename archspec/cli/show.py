@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archspec.analyses.fitting import accepted
 from archspec.cli.app import app
 from archspec.cli.options import (
     BUDGET,
@@ -25,6 +26,7 @@ from archspec.cli.options import (
     parse_settings,
 )
 from archspec.cli.outline import echo_outline
+from archspec.ground.bounds import Assumption
 
 if TYPE_CHECKING:
     from archspec.elaboration.shelf import BlockEntry
@@ -65,7 +67,7 @@ def show(
         typer.echo(graph.to_json(indent=2))
         return
     for given in graph.inputs:
-        typer.echo(f"{given.name}: {given.type}{_taken(given)}")
+        typer.echo(f"{given.name}: {given.type}{_taken(graph, given)}")
     for assumption in graph.accepts:
         if assumption != replace(assumption, multiple=1, least=1, most=None):
             typer.echo(f"  where {assumption}")
@@ -127,19 +129,30 @@ def _show_block(block: BlockEntry, format: Format) -> None:
     typer.echo("\n".join(lines))
 
 
-def _taken(given: Input) -> str:
-    """Which sizes of an input are fixed, if others run."""
+def _taken(graph: Graph, given: Input) -> str:
+    """Which sizes of an input are fixed, if others run, and what the ops need of those."""
     if given.uses is None:
         return ""
     fixed = sorted(use.axis for use in given.uses)
     known = [axis for axis, size in enumerate(given.type.shape) if isinstance(size, int)]
     if fixed == known:
         return ", at this size only" if known and len(known) == given.type.rank else ""
-    if not fixed:
-        return ", or any other size"
-    return (
-        f", or any other size but for ax{'is' if len(fixed) == 1 else 'es'} {' and '.join(map(str, fixed))}"
-    )
+    needed = accepted(graph)
+    if needed is None:
+        return ", or other sizes that fit all steps" + (f", but for {_axes(fixed)}" if fixed else "")
+    but = f" but for {_axes(fixed)}" if fixed else ""
+    kinds: dict[str, list[int]] = {}
+    for (index, axis), assumed in needed.items():
+        if graph.inputs[index] is given and assumed != Assumption(assumed.name):
+            kinds.setdefault(f"{assumed.needed}{'' if assumed.exact else ' (others may do)'}", []).append(
+                axis
+            )
+    rest = "; ".join(f"{_axes(axes)} {what}" for what, axes in kinds.items())
+    return f", or any other size{but}" + (f": {rest}" if rest else "")
+
+
+def _axes(axes: list[int]) -> str:
+    return f"ax{'is' if len(axes) == 1 else 'es'} {' and '.join(map(str, axes))}"
 
 
 def _lines(graph: Graph) -> Iterator[str]:

@@ -37,10 +37,15 @@ class Assumption:
         return size % self.multiple == 0 and size >= self.least and (self.most is None or size <= self.most)
 
     def __str__(self) -> str:
+        return f"{self.name} is {self.needed}"
+
+    @property
+    def needed(self) -> str:
+        """What the size has to be, in words."""
         parts = [f"a multiple of {self.multiple}"] * (self.multiple > 1)
         parts += [f"at least {self.least}"] * (self.least > self.multiple)
         parts += [] if self.most is None else [f"at most {self.most}"]
-        return f"{self.name} is {' and '.join(parts) or 'at least 1'}"
+        return " and ".join(parts) or "at least 1"
 
     @property
     def condition(self) -> str:
@@ -143,6 +148,28 @@ def assumed_of(name: str) -> Assumption:
     return Assumption(
         root[1], multiple, multiple * (int(root[3] or 0) + 1), int(root[4]) if root[4] else None
     )
+
+
+def written(size: Size) -> Size:
+    """A size as a polynomial of the names that people gave: `2*S`, where `4*S_2` is meant of an even S."""
+    if not isinstance(size, Free):
+        return size
+    found: Size = 0
+    for names, factor in size.terms:
+        term: Size = factor
+        for name in names:
+            if name in QUOTIENTS:
+                above, below = QUOTIENTS[name]
+                term = term * (written(above) // below)
+                continue
+            assumed = assumed_of(name)
+            root, before = Free.named(assumed.name), assumed.before
+            if isinstance(term, int) and term % assumed.multiple == 0:
+                term = (root - before * assumed.multiple) * (term // assumed.multiple)
+            else:
+                term = term * (root // assumed.multiple - before)
+        found = found + term
+    return found
 
 
 def require_name_of_size(name: str) -> None:

@@ -148,6 +148,7 @@ INPUTS: Final = "E1301"
 INPUT_TYPE: Final = "E1302"
 INPUT_SIZES: Final = "E1303"
 INPUT_DTYPE: Final = "E1304"
+STEP: Final = "E1305"
 
 # ------------------------------------------------------------------ from Python and the shell: E14
 

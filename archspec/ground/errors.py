@@ -159,6 +159,9 @@ class SpecError(Exception):
             report.append(f"There may be more errors; these are the first {MOST_PROBLEMS}.")
         return "\n\n".join(report)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems,)
+
     @classmethod
     def of(
         cls,
@@ -197,6 +200,18 @@ class SpecWarning(UserWarning):
 
 class InputError(SpecError, ValueError):
     """A network was given tensors that its spec does not allow."""
+
+
+class StepError(InputError, RuntimeError):
+    """A step of a network failed at run time, on tensors that its op does not take.
+
+    `step` is the step's full name, and `__cause__` the error that PyTorch raised; `except` clauses for that one's class still hold.
+    """
+
+    step = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StepError, (self.problems,), {"step": self.step}
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -55,6 +55,10 @@ def _place(
     sign, arrow, strong = ("^", "-->", strong) if shown is None else ("-", ":::", _FRAME)
     number, column = span.source.position(span.start)
     text = span.source.line(number)
+    if text.isspace():  # a place in a text that is not at hand
+        yield f"{_painted(f'{margin}{arrow}', _FRAME, style)} {_printable(span.place)}"
+        yield from [f"{_painted(f'{margin} =', _FRAME, style)} {label}"] if label else []
+        return
     length = max(1, min(span.end - span.start, len(text) - column + 1))
     most = _WIDEST if style.width is None else max(_NARROWEST, style.width - len(margin) - 3)
     before, marked, after = _window(text, column - 1, length, most)

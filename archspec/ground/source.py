@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 
 class Location(NamedTuple):
@@ -46,7 +47,9 @@ class Source:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the text as UTF-8, in hexadecimal."""
-        return sha256(self.text.encode()).hexdigest()
+        found = sha256(self.text.encode()).hexdigest()
+        _KNOWN[found] = self
+        return found
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column, counted from 1, of a character offset."""
@@ -93,3 +96,26 @@ class Span(NamedTuple):
     def to(self, other: Span) -> Span:
         """From the start of this span to the end of another in the same source."""
         return Span(self.source, self.start, max(self.end, other.end))
+
+
+_KNOWN: WeakValueDictionary[str, Source] = WeakValueDictionary()
+"""The sources in memory whose digest was asked for, as those of every graph are."""
+
+_MOST_LETTERS = 300_000  # more than a spec has
+
+
+def span_at(location: Location, digest: str = "") -> Span | None:
+    """The word at a place that a graph kept, in the text with that digest if it is still in memory; else no more than the place.
+
+    None where no spec could have such a place.
+    """
+    file, line, column = location
+    source = _KNOWN.get(digest)
+    if source is not None and line <= len(source.line_starts) and column <= len(source.line(line)):
+        start = source.line_starts[line - 1] + column - 1
+        word = re.compile(r"[\w.]*").match(source.text, start)
+        return Span(source, start, max(start + 1, word.end() if word else 0))
+    if not (line >= 1 and column >= 1 and line + column <= _MOST_LETTERS):
+        return None
+    blank = Source(file, "\n" * (line - 1) + " " * column, file)
+    return Span(blank, line + column - 2, line + column - 1)
