@@ -216,6 +216,7 @@ _GROUPS = {
 }
 _OWN_GROUPS = {
     REQUIRED: "require",
+    ARGUMENT_TYPE: "type",
     TOO_DEEP: "recursion",
     RECURSION: "recursion",
     NO_SPEC: "import",
