@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from archspec.api.arguments import checked, path_or_graph, told
@@ -51,6 +53,11 @@ class Checked(NamedTuple):
     error: SpecError | None
     warnings: list[Problem]
 
+    @property
+    def problems(self) -> list[Problem]:
+        """Errors and warnings."""
+        return [*(self.error.problems if self.error else ()), *self.warnings]
+
 
 def check_file(spec: str | os.PathLike[str], budget: int) -> tuple[Measured, list[Problem]]:
     """What `check` gives for a spec, and the warnings about it. Raises SpecError as `check` does."""
@@ -60,15 +67,17 @@ def check_file(spec: str | os.PathLike[str], budget: int) -> tuple[Measured, lis
     return models, warnings
 
 
-def check_models(spec: str | os.PathLike[str], budget: int) -> Checked:
-    """Check each model of a spec, whatever is wrong with the others."""
+def check_models(
+    spec: str | os.PathLike[str], budget: int, texts: Mapping[Path, str] | None = None
+) -> Checked:
+    """Check each model of a spec, whatever is wrong with the others; `texts` stand for what files hold, by resolved paths."""
     from archspec.analyses.measuring import measure_models, wrong_claims
     from archspec.analyses.unused_steps import Steps
     from archspec.analyses.warnings import warnings_about
 
     steps = Steps()
     try:
-        module, model = opened(spec, right=False)
+        module, model = opened(spec, right=False, texts=texts)
         measured, found = measure_models(module, model, budget=budget, each=steps.add)
     except SpecError as error:
         return Checked([], error, [])

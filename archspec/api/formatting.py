@@ -28,8 +28,8 @@ def format_text(text: str, path: str = "spec.arch") -> str:
     return formatted(text, path)
 
 
-class Formatted(NamedTuple):
-    """A spec before and after it is formatted."""
+class Rewritten(NamedTuple):
+    """A spec file before and after its text is changed."""
 
     path: str
     before: str
@@ -37,7 +37,7 @@ class Formatted(NamedTuple):
 
     @property
     def changes(self) -> bool:
-        """Whether to format it changes anything."""
+        """Whether that changes anything."""
         return self.before != self.after
 
     @property
@@ -55,13 +55,13 @@ class Formatted(NamedTuple):
             file.write(self.after.encode())
 
 
-def format_file(path: str) -> Formatted:
+def format_file(path: str) -> Rewritten:
     """A spec file formatted, but not written. Raises SpecError where it cannot be read, or its syntax is wrong."""
     if not os.path.lexists(path):
         help_ = "`archspec fmt` takes paths of files and folders, and `-`"
         raise SpecError.of(codes.NO_FILE, f"there is no file `{path}`", help=help_)
     before = text_of(Path(path), path)
-    return Formatted(path, before, format_text(before, path))
+    return Rewritten(path, before, format_text(before, path))
 
 
 def spec_files(path: str) -> list[str]:

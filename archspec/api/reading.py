@@ -23,7 +23,6 @@ from archspec.elaboration import (
     open_module,
     parameters_of,
     pick_model,
-    read_module,
     read_value,
     shelf,
 )
@@ -217,18 +216,26 @@ def refuse_late(why: str, names: Iterable[str]) -> None:
 
 
 def opened(
-    spec: str | os.PathLike[str], model: str | None = None, *, right: bool = True
+    spec: str | os.PathLike[str],
+    model: str | None = None,
+    *,
+    right: bool = True,
+    texts: Mapping[Path, str] | None = None,
 ) -> tuple[Module, str | None]:
     """A spec that has been read, and the model picked: `model`, or what the spec's own name says.
 
     Raises SpecError when it is wrong; unless it has to be `right`, what is wrong in it is raised when a model is elaborated.
+    `texts` stand for what files hold, by their resolved paths.
     """
     path, picked = locate(str(spec))
     if is_built(path):
         raise SpecError.of(
             codes.NOT_A_SPEC, f"`{path}` is a built module, not a spec", help="`archspec.load` loads it"
         )
-    return (read_module if right else open_module)(path), model or picked
+    module = open_module(path, texts)
+    if right:
+        module.require_right()
+    return module, model or picked
 
 
 def is_built(spec: str | os.PathLike[str]) -> bool:

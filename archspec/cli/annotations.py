@@ -19,7 +19,7 @@ def problems_of(found: Iterable[Checked]) -> list[Problem]:
     """Errors and warnings, each once, also where several specs import the file that they are about."""
     first: dict[object, Problem] = {}
     for checked in found:
-        for problem in (*(checked.error.problems if checked.error else ()), *checked.warnings):
+        for problem in checked.problems:
             first.setdefault((problem.code, problem.span) if problem.span else problem, problem)
     return list(first.values())
 

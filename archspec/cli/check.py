@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import Enum
 from typing import Annotated
 
@@ -29,6 +30,15 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with status 1 if there are warnings.")
     ] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help="First mend what is sure, in the specs' files and those that they import, in place."
+        ),
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Write nothing; print what --fix would change as a unified diff.")
+    ] = False,
     format: Annotated[
         CheckFormat,
         typer.Option(
@@ -41,7 +51,20 @@ def check(
     from archspec.api.checking import check_models
     from archspec.cli.checking import as_record, check_all
 
+    if diff and format is not CheckFormat.text:
+        raise typer.BadParameter("a diff is text", param_hint="--format")
     import_plugins(plugins)
+    if diff:
+        from archspec.cli.fixing import diff_all
+
+        if not diff_all(specs, budget, strict=strict):
+            raise typer.Exit(1)
+        return
+    written = True
+    if fix:
+        from archspec.cli.fixing import fix_all
+
+        written = fix_all(specs, budget, sys.stdout if format is CheckFormat.text else sys.stderr)
     if format is CheckFormat.text:
         right = check_all(specs, budget, strict=strict)
     else:
@@ -57,5 +80,5 @@ def check(
             typer.echo(json.dumps(sarif(problems), indent=2))
         else:
             typer.echo(json.dumps([as_record(*each) for each in zip(specs, found, strict=True)], indent=2))
-    if not right:
+    if not (right and written):
         raise typer.Exit(1)

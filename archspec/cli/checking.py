@@ -60,7 +60,6 @@ def _counted(count: int, what: str) -> str:
 
 def as_record(spec: str, checked: Checked) -> dict[str, Any]:
     """What came of checking a spec, as JSON holds it."""
-    problems = [*(checked.error.problems if checked.error else ()), *checked.warnings]
     models = [
         {
             "name": graph.name,
@@ -70,4 +69,4 @@ def as_record(spec: str, checked: Checked) -> dict[str, Any]:
         }
         for graph, verdicts in checked.models
     ]
-    return {"spec": spec, "models": models, "problems": [problem.as_record() for problem in problems]}
+    return {"spec": spec, "models": models, "problems": [problem.as_record() for problem in checked.problems]}

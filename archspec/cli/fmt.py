@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from archspec.api.formatting import Formatted, format_file, format_text, spec_files
+from archspec.api.formatting import Rewritten, format_file, format_text, spec_files
 from archspec.cli.app import app
 from archspec.elaboration import LARGEST, decoded
 from archspec.ground.errors import SpecError
@@ -58,7 +58,7 @@ def fmt(
         raise typer.Exit(1)
 
 
-def _each(specs: list[str]) -> Iterator[Formatted | SpecError]:
+def _each(specs: list[str]) -> Iterator[Rewritten | SpecError]:
     """Each spec formatted, or what is wrong with it."""
     for spec in specs:
         try:
@@ -73,7 +73,7 @@ def _each(specs: list[str]) -> Iterator[Formatted | SpecError]:
                 yield error
 
 
-def _input() -> Formatted:
+def _input() -> Rewritten:
     """What standard input holds, formatted."""
     before = decoded(sys.stdin.buffer.read(LARGEST + 1), "standard input")
-    return Formatted(_STANDARD, before, format_text(before, "standard input"))
+    return Rewritten(_STANDARD, before, format_text(before, "standard input"))

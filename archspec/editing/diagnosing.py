@@ -8,6 +8,7 @@ from pathlib import Path
 from lsprotocol import types
 
 import archspec
+from archspec.api.fixing import apart
 from archspec.editing.analysis import Analysis
 from archspec.editing.positions import Positions
 from archspec.ground.errors import Edit, Problem
@@ -71,19 +72,11 @@ def fixes(
 
 def fix_of_all(analysis: Analysis, locate: Locate) -> types.CodeAction | None:
     """The edits that fix all that can be fixed; of two that meet, the first. None where there are none."""
-    edits: list[Edit] = []
-    for problem in analysis.problems:
-        wanted = problem.fix.edits if problem.fix else ()
-        if not any(_meet(edit.span, other.span) for edit in wanted for other in edits):
-            edits += wanted
+    edits = [edit for fix in apart(analysis.problems) for edit in fix.edits]
     if not edits:
         return None
     edit = types.WorkspaceEdit(changes=_changes(locate, edits))
     return types.CodeAction("Fix all problems that can be", kind=types.CodeActionKind.SourceFixAll, edit=edit)
-
-
-def _meet(one: Span, other: Span) -> bool:
-    return one.source is other.source and one.start <= other.end and other.start <= one.end
 
 
 def _changes(locate: Locate, edits: Iterable[Edit]) -> dict[str, list[types.TextEdit]]:

@@ -69,9 +69,12 @@ def read_module(path: Path) -> Module:
     return module
 
 
-def open_module(path: Path) -> Module:
-    """As `read_module`, but what is wrong is among the module's problems, which `elaborate` raises with those of a model."""
-    return Modules(path).load(path)
+def open_module(path: Path, texts: Mapping[Path, str] | None = None) -> Module:
+    """As `read_module`, but what is wrong is among the module's problems, which `elaborate` raises with those of a model.
+
+    `texts` stand for what files hold, by their resolved paths.
+    """
+    return Modules(path, texts).load(path)
 
 
 def source_files(path: Path) -> list[Path]:
