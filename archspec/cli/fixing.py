@@ -27,7 +27,9 @@ def fix_all(specs: Sequence[str], budget: int, stream: TextIO) -> bool:
             written = False
         else:
             if fixed.mended:
-                print(f"{spec}: {_counted(fixed.mended)} fixed, {_left(fixed.after)}", file=stream, flush=True)
+                print(
+                    f"{spec}: {_counted(fixed.mended)} fixed, {_left(fixed.after)}", file=stream, flush=True
+                )
     return written
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.elaboration import operators
 from archspec.elaboration.checks import number as require_number
 from archspec.elaboration.checks import whole
-from archspec.elaboration.foreign import meant_by
+from archspec.elaboration.foreign import meant_by, surely
 from archspec.elaboration.frames import check_label
 from archspec.elaboration.mistakes import POISON, Poisoned, at
 from archspec.elaboration.operators import EXACT, SMALL
@@ -82,6 +82,7 @@ class Evaluator:
                 f"there is no `{node.name}`",
                 node.span,
                 help=meant_by(node.name) or suggest(node.name, known),
+                instead=surely(node.name),
             )
         return value
 

@@ -10,18 +10,18 @@ from archspec.elaboration.binding import bound_by, names_bound
 from archspec.elaboration.budget import BUDGET, MOST_STATED
 from archspec.elaboration.control import Control, Names
 from archspec.elaboration.files import cycle, open_edited, open_file, open_text, resolve_import, resolved
-from archspec.elaboration.foreign import meant_by
+from archspec.elaboration.foreign import meant_by, surely
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, in_order
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, NO_RECURSION_OF_FUNCTIONS
 from archspec.elaboration.observing import Observer
 from archspec.elaboration.rules import read_rules
-from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment, plain
+from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment, Function, OpLayer, plain
 from archspec.elaboration.vocabulary import WORDS, builtin, builtins
 from archspec.graph import FORMAT, Claim, Graph
 from archspec.graph.rewriting import called
 from archspec.ground import codes
-from archspec.ground.errors import MOST_PROBLEMS, Places, Problem, SpecError, suggest
+from archspec.ground.errors import MOST_PROBLEMS, Fix, Places, Problem, SpecError, replaced, suggest
 from archspec.ground.shipped import shipped_specs
 from archspec.ground.source import Span
 from archspec.syntax import tree as t
@@ -294,8 +294,16 @@ class _Names:
                 )
         self._recursion(uses)
 
-    def _say(self, code: str, message: str, span: Span, help: str = "", places: Places = ()) -> None:
-        self.problems.append(Problem(code, message, span, help=help, places=places))
+    def _say(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        help: str = "",
+        places: Places = (),
+        fix: Fix | None = None,
+    ) -> None:
+        self.problems.append(Problem(code, message, span, help=help, places=places, fix=fix))
 
     def _definition(self, definition: t.Definition | t.FunctionDefinition) -> list[tuple[str, Span]]:
         """Check the names in a definition; gives those of this file's blocks and functions that it uses."""
@@ -319,8 +327,14 @@ class _Names:
                     used.append((node.name, node.span))
                 elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
                     known = local | set(self.module.env.names) | builtins() | WORDS
-                    help_ = meant_by(node.name) or suggest(node.name, known)
-                    self._say(codes.UNKNOWN_NAME, f"there is no `{node.name}`", node.span, help_)
+                    sure = surely(node.name)
+                    self._say(
+                        codes.UNKNOWN_NAME,
+                        f"there is no `{node.name}`",
+                        node.span,
+                        _of_step(node.name, definition) or meant_by(node.name) or suggest(node.name, known),
+                        fix=None if sure is None else replaced(node.span, sure),
+                    )
         return used
 
     def _recursion(self, uses: Mapping[str, list[tuple[str, Span]]]) -> None:
@@ -343,13 +357,31 @@ class _Names:
                 if callee in path:
                     ring = [*path[path.index(callee) :], callee]
                     message = f"`{callee}` uses itself" + (": " + " -> ".join(ring) if len(ring) > 2 else "")
-                    function = isinstance(self.module.env.names.get(callee), DefinedFunction)
+                    help_ = NO_RECURSION
+                    if hidden := _hidden(callee):
+                        help_ = f"it hides the {hidden} `{callee}`: give it another name"
+                    elif isinstance(self.module.env.names.get(callee), DefinedFunction):
+                        help_ = NO_RECURSION_OF_FUNCTIONS
                     self._say(
                         codes.RECURSION,
                         message,
                         span,
-                        NO_RECURSION_OF_FUNCTIONS if function else NO_RECURSION,
+                        help_,
                     )
                 elif callee in uses and callee not in done:
                     path.append(callee)
                     stack.append((callee, iter(uses[callee])))
+
+
+def _of_step(name: str, definition: t.Definition | t.FunctionDefinition) -> str:
+    """The help for a name that a step of the definition has, which is no name of a value."""
+    labels = (node.label for node in definition.nodes if isinstance(node, t.Step))
+    if not any(label is not None and label.literal == name for label in labels):
+        return ""
+    return f"`{name}` names a step, no value: bind what the step gives, `y = x -> {name}: ...`"
+
+
+def _hidden(name: str) -> str:
+    """What there would be of a name if no definition hid it: an op, or a function."""
+    value = builtin(name)
+    return "op" if isinstance(value, OpLayer) else "function" if isinstance(value, Function) else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.elaboration.checks import LONGEST, items, number, short_enough, weigh, whole, within_reason
 from archspec.elaboration.functions import prod
-from archspec.elaboration.values import Tensor, is_layer, noun, same
+from archspec.elaboration.values import Tensor, describe, is_layer, noun, same
 from archspec.ground import codes
 from archspec.ground.declared import Declared, same_always
 from archspec.ground.errors import Mistake
@@ -120,9 +120,25 @@ def keeps_origins(sign: str, left: Any, right: Any) -> bool:
     )
 
 
+def _counts(left: Any, right: Any) -> bool:
+    """Whether these are a layer and how often it is meant to be applied."""
+    times = right if is_layer(left) else left
+    return (is_layer(left) or is_layer(right)) and type(times) is int and times > 0
+
+
 def _undefined(sign: str, left: Any, right: Any) -> Mistake:
     help_ = ""
-    if is_layer(left) or is_layer(right):
+    if is_layer(left) and is_layer(right):
+        first, second = describe(left), describe(right)
+        help_ = f"apply the layers first: `(x -> first) {sign} (x -> second)`"
+        if sign == "+":
+            help_ = (
+                f"one after the other they are `[{first}, {second}]`; to add what they give, apply them first"
+            )
+    elif sign == "*" and _counts(left, right):
+        layer = describe(left if is_layer(left) else right)
+        help_ = f"a list is repeated: `{left if is_layer(right) else right} * [{layer}]`"
+    elif is_layer(left) or is_layer(right):
         help_ = "apply the layer first: `x -> layer`"
     elif isinstance(left, str) or isinstance(right, str):
         help_ = 'a number goes into a string in braces: `"block{i}"`'

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from archspec.elaboration.checks import SIZE_NEEDED, whole
+from archspec.elaboration.foreign import method
 from archspec.elaboration.values import Outputs, Tensor, noun
 from archspec.ground import codes
 from archspec.ground.errors import Mistake, suggest
@@ -17,7 +18,8 @@ def attribute_of(value: Any, name: str) -> Any:
     """What stands behind a dot: a fact about a tensor's shape, or an output by its name. Raises Mistake when there is none."""
     known = attributes(value)
     if name not in known:
-        help_ = suggest(name, known) or (f"it has {', '.join(known)}" if known else "")
+        help_ = method(name) if isinstance(value, Tensor) else ""
+        help_ = help_ or suggest(name, known) or (f"it has {', '.join(known)}" if known else "")
         raise Mistake(f"{noun(value)} has no `{name}`", codes.UNKNOWN_PART, help=help_)
     return known[name]
 

@@ -5,7 +5,8 @@ import re
 import pytest
 
 import archspec
-from archspec.elaboration.foreign import FOREIGN, meant_by
+from archspec.api.fixing import edited
+from archspec.elaboration.foreign import FOREIGN, NOTES, OF_TENSORS, meant_by, method, surely
 
 NET = """
 {imported}
@@ -15,6 +16,7 @@ model Net:
     first = ReLU
     second = ReLU
     axis = 0
+    layers = [ReLU]
     return {form}
 """
 
@@ -22,18 +24,36 @@ model Net:
 @pytest.mark.filterwarnings("ignore::archspec.SpecWarning")
 @pytest.mark.parametrize(
     "form",
-    sorted({form for name in FOREIGN for form in re.findall("`(.*?)`", meant_by(name))} - {"nn.", "torch."}),
+    sorted(
+        {
+            form
+            for said in (*map(meant_by, (*FOREIGN, *NOTES)), *map(method, OF_TENSORS))
+            for form in re.findall("`(.*?)`", said)
+        }
+    ),
 )
 def test_the_form_is_one_that_reads(form: str) -> None:
     imported, applied = "", form
     if form.startswith("from "):
         imported, applied = form, form.rpartition(" ")[2]
-    if not re.match(r"x\b|-\(|concat", applied):
+    if applied in ("true", "false", "none", "pi", "sqrt(2)"):
+        applied = (
+            f"x -> Scale({applied if applied in ('pi', 'sqrt(2)') else f'1 if {applied} == none else 2'})"
+        )
+    elif re.fullmatch(r"x\.\w+", applied):
+        applied = f"x -> Scale({applied if applied == 'x.rank' else f'{applied}[0]'})"
+    elif not re.match(r"x\b|-?\(|concat", applied):
         required = {
             "Conv": "Conv(8)",
             "Linear": "Linear(8)",
             "Upsample": "Upsample(scale=2)",
             "Pad": "Pad(1)",
+            "AvgPool": "AvgPool(2)",
+            "MaxPool": "MaxPool(2)",
+            "ConvTranspose": "ConvTranspose(8, 2)",
+            "DropPath": "DropPath(0.1)",
+            "Mlp": "Mlp(2)",
+            "ConvBN": "ConvBN(8)",
         }
         required |= {
             "Permute": "Permute([1, 2, 0])",
@@ -51,6 +71,69 @@ def test_the_form_is_one_that_reads(form: str) -> None:
 
 
 def test_a_name_that_is_here_needs_no_other() -> None:
-    for name in FOREIGN:
+    for name in (*FOREIGN, *NOTES):
         with pytest.raises(archspec.SpecError, match="there is no"):
             archspec.read_text(f"model Net:\n    input x: [3, 8, 8]\n    return x -> {name}\n")
+
+
+def wrong(text: str) -> archspec.SpecError:
+    with pytest.raises(archspec.SpecError) as caught:
+        archspec.read_text(text)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("x -> Swish", "x -> SiLU"),
+        ("x -> Dense(8)", "x -> Linear(8)"),
+        ("x -> Conv(8, bias=False)", "x -> Conv(8, bias=false)"),
+    ],
+)
+@pytest.mark.parametrize("place", ["model Net:\n    input x: [3, 8, 8]\n    return {}\n", None])
+def test_a_name_that_is_sure_is_a_fix(said: str, meant: str, place: str | None) -> None:
+    if place is None:  # at the top, names are looked up when they are used
+        said, meant = said.removeprefix("x -> "), meant.removeprefix("x -> ")
+        place = "layer = {}\nmodel Net:\n    input x: [3, 8, 8]\n    return x -> layer\n"
+    text = place.format(said)
+    (problem,) = wrong(text).problems
+    assert problem.fix is not None
+    assert edited(text, problem.fix.edits) == place.format(meant)
+    archspec.read_text(edited(text, problem.fix.edits))
+
+
+def test_layers_whose_arguments_differ_are_no_fix() -> None:
+    (problem,) = wrong("model Net:\n    input x: [3, 8, 8]\n    return x -> Conv2d(3, 64, 3)\n").problems
+    assert problem.help == "write `Conv`"
+    assert problem.fix is None
+    assert all(surely(name) in (None, FOREIGN[name]) for name in FOREIGN)
+
+
+@pytest.mark.parametrize(
+    ("said", "help"),
+    [
+        ("x.flatten(1)", "write `x -> Flatten`"),
+        ("x.size", "write `x.shape`"),
+        ("x.chanels", "did you mean `channels`?"),
+        ("x -> 2 * ReLU", "a list is repeated: `2 * [ReLU]`"),
+        ("x -> ReLU * 2", "a list is repeated: `2 * [ReLU]`"),
+        ("x -> Conv(8) + ReLU", "one after the other they are `[Conv(8), ReLU]`; to add what they give, apply them first"),
+        ("x -> Conv(8) * ReLU", "apply the layers first: `(x -> first) * (x -> second)`"),
+        ("conv", "`conv` names a step, no value: bind what the step gives, `y = x -> conv: ...`"),
+    ],
+)  # fmt: skip
+def test_what_is_meant_is_told(said: str, help: str) -> None:
+    text = f"model Net:\n    input x: [3, 8, 8]\n    y = x -> conv: ReLU\n    return {said}\n"
+    assert [problem.help for problem in wrong(text).problems] == [help]
+
+
+@pytest.mark.parametrize(
+    ("text", "help"),
+    [
+        ("block ReLU:\n    input x: [*S]\n    return x -> ReLU\n", "it hides the op `ReLU`: give it another name"),
+        ("def round(n):\n    return round(n)\n", "it hides the function `round`: give it another name"),
+        ("block Part:\n    input x: [*S]\n    return x -> Part\n", "blocks cannot recur; repeat with a list: `n * [Block]`"),
+    ],
+)  # fmt: skip
+def test_a_definition_that_hides_what_it_uses_is_told(text: str, help: str) -> None:
+    assert [problem.help for problem in wrong(text).problems] == [help]
