@@ -35,7 +35,7 @@ def page(folder: Path) -> str:
         "# What messages mean",
         "Every message has a code, which does not change. `archspec explain E0504` prints what stands here. A warning has a name"
         " besides, by which a comment allows it in its place, with the reason: `# allow unused-step: kept for the next stage`.",
-        "This page is made from `archspec/ground/codes.toml`; the tests run its examples.",
+        "This page is made from `archspec/ground/codes.toml`; the tests run those of its examples that are specs.",
     ]
     for group, title in GROUPS.items():
         parts.append(f"## {title}")
