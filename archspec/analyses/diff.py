@@ -39,6 +39,11 @@ class Difference:
     cost: dict[str, tuple[int, int] | None]  # None where it depends on a free size
     weights: Weights
 
+    def __repr__(self) -> str:
+        """The two networks, and how much differs between them."""
+        found = f"{len(self.added)} added, {len(self.removed)} removed, {len(self.changed)} changed"
+        return f"<Difference {self.left.name} -> {self.right.name}: {found}, {len(self.renamed)} renamed>"
+
     @property
     def same(self) -> bool:
         """Whether the two are one network, names and all."""

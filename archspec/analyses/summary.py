@@ -36,6 +36,16 @@ class Summary:
         # Where samples are an axis of a tensor, there are as many as the batch has.
         object.__setattr__(self, "graph", of_batch(self.graph, self.batch))
 
+    def __repr__(self) -> str:
+        """The network and its totals, where they do not depend on free sizes."""
+        from archspec.analyses.formatting import short
+
+        said = f"{short(self.graph.parameters)} parameters"
+        if self.graph.is_sized:
+            total = self.total
+            said += f", {short(total.macs)} multiply-adds, {short(total.flops)} FLOPs"
+        return f"<Summary {self.graph.name}: {said}, batch {self.batch}>"
+
     @cached_property
     def counts(self) -> Counts:
         """The costs of functions and of their steps."""

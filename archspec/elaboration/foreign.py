@@ -94,7 +94,32 @@ FOREIGN = {
 """What stands between backquotes in the help: a form of the language, or several with words in between."""
 
 
+_NONE = "there is no such op: write it with others, or add one (docs/adding-an-op.md)"
 NOTES = {
+    "AlphaDropout": _NONE,
+    "Bilinear": _NONE,
+    "CELU": _NONE,
+    "EmbeddingBag": _NONE,
+    "FractionalMaxPool2d": _NONE,
+    "Hardshrink": _NONE,
+    "LPPool2d": _NONE,
+    "MaxUnpool2d": _NONE,
+    "RReLU": _NONE,
+    "Softmin": _NONE,
+    "Softshrink": _NONE,
+    "Softsign": _NONE,
+    "Tanhshrink": _NONE,
+    "Threshold": _NONE,
+    "Container": "a block has that part: see the manual on blocks and models",
+    "Module": "a block has that part: see the manual on blocks and models",
+    "ModuleDict": "write a list of named layers: `[a: ReLU, b: ReLU]`",
+    "GRUCell": "it is a block of blocks.recurrent, which is imported",
+    "LSTMCell": "it is a block of blocks.recurrent, which is imported",
+    "ReflectionPad2d": 'write `Pad(1, mode="reflect")`',
+    "ReplicationPad2d": 'write `Pad(1, mode="replicate")`',
+    "Unflatten": "write `Reshape([3, 8, 8])`",
+    "UpsamplingNearest2d": "write `Upsample(scale=2)`",
+    "UpsamplingBilinear2d": 'write `Upsample(scale=2, mode="bilinear", align_corners=true)`',
     "F": "layers stand alone: `x -> ReLU`",
     "keras": "layers stand alone: `x -> ReLU`",
     "math": "functions stand alone: `sqrt(2)`, `pi`",
@@ -132,7 +157,7 @@ OF_TENSORS = {
 
 # Names alone: `Conv2d(3, 64, 3)` is no `Conv(3, 64, 3)`, which would be another layer without a word.
 _SURE = {
-    "Dense", "Dropout2d", "Elu", "False", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "None", "PRelu", "Relu", "Relu6",
+    "Dense", "Dropout2d", "Elu", "False", "Gelu", "HardSwish", "LeakyRelu", "PRelu", "Relu", "Relu6",
     "Silu", "SpatialDropout2D", "Swish", "True",
 }  # fmt: skip
 

@@ -27,6 +27,9 @@ MOST_NODES = 1_000_000  # in the flat view
 Answer = TypeVar("Answer")
 
 
+_MOST_SHOWN = 4  # inputs and outputs in a line about a network
+
+
 class Graph(Record):
     """A network as functions, callees first; the last one is the model.
 
@@ -48,6 +51,15 @@ class Graph(Record):
     returns: Several[str]
     claims: Several[Claim]
     sources: dict[str, str]
+
+    def __repr__(self) -> str:
+        """The network in a line: its inputs, outputs and parameters."""
+        inputs = ", ".join(f"{given.name}: {given.type}" for given in self.inputs[:_MOST_SHOWN])
+        outputs = ", ".join(map(str, self.result_types[:_MOST_SHOWN]))
+        more = [", ..." if len(all_) > _MOST_SHOWN else "" for all_ in (self.inputs, self.result_types)]
+        return f"<Graph {self.name}: {inputs}{more[0]} -> {outputs}{more[1]}, {self.parameters:,} parameters>"
+
+    __str__ = __repr__
 
     def _repr_svg_(self) -> str | None:
         """The overview, for notebooks; imported here, since drawing is a layer above."""
