@@ -17,6 +17,7 @@ _DEFINITIONS = ("KIND", "DEF", "CLAIMS")
 _HEADERS = ("IF", "ELIF", "FOR")
 _ALLOW = re.compile(r"#\s*allow\s")
 _ANY = 10**9
+_MOST_ROUNDS = 5
 
 
 def format_text(text: str, path: str = "spec.arch") -> str:
@@ -30,7 +31,7 @@ def format_text(text: str, path: str = "spec.arch") -> str:
         return mark
     before = parse_file(Source(path, plain))
     try:
-        result = _formatted(plain if plain.endswith("\n") else plain + "\n")
+        result = _settled(plain if plain.endswith("\n") else plain + "\n")
     except RecursionError:
         raise SpecError.of(
             codes.TOO_DEEP, f"{path} is nested too deeply", help="give parts of it names"
@@ -39,6 +40,16 @@ def format_text(text: str, path: str = "spec.arch") -> str:
     if text.count("\r\n") * 2 > text.count("\n"):
         result = result.replace("\n", "\r\n")
     return mark + result
+
+
+def _settled(text: str) -> str:
+    """The text formatted until it stays: a line that is broken may bring a comment below it to another place."""
+    for _ in range(_MOST_ROUNDS):
+        result = _formatted(text)
+        if result == text:
+            break
+        text = result
+    return text
 
 
 def _formatted(text: str) -> str:

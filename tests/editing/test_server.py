@@ -186,7 +186,7 @@ async def test_what_is_right_above_and_below_a_mistake_is_known(editor: Editor) 
         "untitled:misfit", NET.replace("Conv(2 * width, 3)", "Conv(2 * width, 99, padding=0)")
     )
     assert [d.code for d in await editor.problems_come(uri)] == [codes.TOO_SMALL]
-    assert "⟨[8, 16, 16]⟩ -> BatchNorm -> ReLU ⟨[8, 16, 16]⟩" in await editor.hinted(uri)
+    assert "⟨[8, 16, 16]⟩ -> GroupNorm(2) -> ReLU ⟨[8, 16, 16]⟩" in await editor.hinted(uri)
 
 
 # ------------------------------------------------------------------ completion

@@ -75,7 +75,7 @@ def require_formatted(text: str) -> str:
 
 def relaid(text: str, draw: Random, chance: float, *, breaks: bool) -> str:
     """The same spec with other blanks between its tokens; with `breaks`, other line breaks and comments too."""
-    made, end, depth = [], 0, 0
+    made, end, depth, before = [], 0, 0, ""
     for kind, start, stop in automaton.tokens(text, "file"):
         gap = text[end:start]
         if kind in ("_NL", "_INDENT", "_DEDENT", "$END") or start < end:
@@ -87,7 +87,9 @@ def relaid(text: str, draw: Random, chance: float, *, breaks: bool) -> str:
         if "\n" not in gap and made and made[-1][-1:] not in ("", "\n", " ") and draw.random() < chance:
             words = gap and re.match(r"\w", text[start:])
             others = [" ", "   ", "\t", gap] if words else [" ", "   ", gap]
-            if breaks and depth:
+            if before == "FREE":  # `free S` is on one line
+                others = [" ", "   "]
+            elif breaks and depth:
                 others += ["\n", "\n\n\n  ", " # said\n", "\n   #one\n\n  # two\n ", "\\\n"]
             elif breaks and CONTINUING.match(text, start):
                 others += ["\n  ", "  #said\n", "\n# one\n\n    "]
@@ -95,13 +97,14 @@ def relaid(text: str, draw: Random, chance: float, *, breaks: bool) -> str:
                 others += [" \\\n"]
             gap = draw.choice(others)
         made += [gap, text[start:stop]]
+        before = kind
         depth += kind in OPENING
         end = stop
     return "".join(made) + text[end:]
 
 
 @given(st.sampled_from(SPECS), st.randoms(use_true_random=False), st.sampled_from([0.02, 0.2, 0.7]))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_any_layout_is_formatted_to_the_same_meaning(text: str, draw: Random, chance: float) -> None:
     try:
         before = tree(text)
@@ -113,7 +116,7 @@ def test_any_layout_is_formatted_to_the_same_meaning(text: str, draw: Random, ch
 
 
 @given(st.sampled_from(SPECS), st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_blanks_between_tokens_make_no_difference(text: str, draw: Random) -> None:
     try:
         formatted = archspec.format_text(text)
@@ -123,7 +126,7 @@ def test_blanks_between_tokens_make_no_difference(text: str, draw: Random) -> No
 
 
 @given(st.randoms(use_true_random=False), st.integers(0, 4), st.integers(1, 12))
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_the_graph_of_a_program_stays(draw: Random, blocks: int, statements: int) -> None:
     text = program(draw, blocks, statements).text
     formatted = require_formatted(relaid(text, draw, 0.2, breaks=True))
