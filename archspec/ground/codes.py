@@ -217,6 +217,7 @@ _GROUPS = {
 _OWN_GROUPS = {
     REQUIRED: "require",
     ARGUMENT_TYPE: "type",
+    OUT_OF_DOMAIN: "value",
     TOO_DEEP: "recursion",
     RECURSION: "recursion",
     NO_SPEC: "import",
