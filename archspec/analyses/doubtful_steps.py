@@ -8,21 +8,12 @@ from typing import NamedTuple
 from archspec.analyses.formatting import plural, short
 from archspec.analyses.image_axes import along_last_axis
 from archspec.analyses.meetings import Meeting, meetings
-from archspec.elaboration.mending import IDEMPOTENT
 from archspec.graph import Graph
 from archspec.graph.function import Apply
 from archspec.ground import codes
 from archspec.ground.source import Location
 from archspec.ground.tensor import fixed, show
 from archspec.op import Op
-
-# By name, so that a spec without them does not import them.
-_BIASED = frozenset({"Conv", "WSConv", "ConvTranspose", "DeformConv", "Linear"})
-_NORMS = frozenset({"BatchNorm", "GroupNorm", "InstanceNorm"})
-_UNBOUNDED = frozenset({"ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "GELU", "SiLU", "Mish", "Hardswish"})
-_ACTIVATIONS = _UNBOUNDED | {"Sigmoid", "Tanh", "Hardsigmoid"}
-_MATTER = _BIASED | _NORMS | _ACTIVATIONS | {"Softmax"}
-
 
 Written = tuple[Location, str]
 """Where a step is written; and its number in a list, whose unnamed layers are written where the list is applied."""
@@ -92,7 +83,7 @@ class Doubts:
 
     def _bias(self, meeting: Meeting) -> None:
         maker, takers = meeting.maker, meeting.takers
-        if maker is None or type(maker.op).__name__ not in _BIASED or not getattr(maker.op, "bias", False):
+        if maker is None or not _has_bias(maker):
             return
         cancelled = not takers.others and all(_cancels(step, maker) for step in takers.steps.values())
         if not cancelled or meeting.end == "output":
@@ -132,7 +123,7 @@ class Doubts:
             if not places:
                 continue
             op, before = type(second.op).__name__, type(first.op).__name__
-            same = op == before and op in IDEMPOTENT
+            same = op == before and second.op.idempotent
             what = f"`{op}` after `{op}` changes nothing" if same else f"`{op}` directly after `{before}`"
             yield Doubt(
                 codes.REPEATED_ACTIVATION,
@@ -166,9 +157,8 @@ class Doubts:
         if not of_image:
             self._fine.add((codes.LAST_AXIS, _written(step)))
             return
-        stated = [
-            place for name, place in step.defaults.items() if name[0].isupper()
-        ]  # that it stands for another op
+        # Where it is said that it stands for another op.
+        stated = [place for name, place in step.defaults.items() if name[0].isupper()]
         kind = type(step.op).__name__
         if kind == "Linear":
             verb, mend = "mixes", "to mix channels, use Conv; to take all values, Flatten before it"
@@ -202,16 +192,23 @@ def _is(step: Apply, name: str) -> bool:
 
 
 def _activates(step: Apply) -> bool:
-    return type(step.op).__name__ in _ACTIVATIONS
+    return step.op.activates
+
+
+def _has_bias(step: Apply) -> bool:
+    return step.op.bias_axis is not None and bool(getattr(step.op, "bias", False))
 
 
 def _matters(step: Apply) -> bool:
-    return type(step.op).__name__ in _MATTER
+    return (
+        step.op.activates
+        or step.op.bias_axis is not None
+        or _is(step, "Softmax")
+        or step.op.centres(step.types[0])
+    )
 
 
 def _cancels(norm: Apply, layer: Apply) -> bool:
     """Whether a norm subtracts the mean of each channel to which a layer adds its bias."""
-    kind, shape = type(norm.op).__name__, norm.types[0].shape
-    if type(layer.op).__name__ == "Linear" and len(shape) > 1:  # whose bias is along the last axis
-        return False
-    return kind in ("BatchNorm", "InstanceNorm") or (kind == "GroupNorm" and norm.op.groups == shape[0])  # type: ignore[attr-defined]
+    axis, given = layer.op.bias_axis, norm.types[0]
+    return axis is not None and axis % given.rank == 0 and norm.op.centres(given)

@@ -10,13 +10,6 @@ from archspec.graph.function import Apply, Call, Function
 from archspec.graph.records import Ref
 from archspec.ground.source import Location
 from archspec.ground.tensor import TensorType
-from archspec.op import Elementwise, family
-
-_KEEP = frozenset({"Add", "Mul", "Maximum", "Minimum", "Sub", "Div", "Concat", "Clamp", "Where"})
-_IMAGES = frozenset({"conv", "deform", "pooling", "resample"})  # families
-_NOT_IMAGES = frozenset({"Unfold", "GlobalAvgPool", "GlobalMaxPool"})
-_NORMS = frozenset({"BatchNorm", "GroupNorm", "InstanceNorm", "LocalResponseNorm", "ChannelDropout"})
-_LAST = frozenset({"Linear", "LayerNorm", "RMSNorm"})
 
 
 class Mixing(NamedTuple):
@@ -43,14 +36,8 @@ def along_last_axis(graph: Graph) -> Iterator[Mixing]:
 
 
 def _mixes(step: Apply) -> bool:
-    name = type(step.op).__name__
-    if name not in _LAST or len(step.types[0].shape) < 3:
-        return False
-    if name == "Linear":
-        return True
-    axes = getattr(step.op, "axes", None)
-    axis = getattr(step.op, "axis", -1)
-    return axes is None and axis in (-1, len(step.types[0].shape) - 1)
+    taken = step.types[0]
+    return taken.rank > 2 and step.op.feature_axis(taken) == taken.rank - 1
 
 
 def _is_picture(type_: TensorType) -> bool:
@@ -88,21 +75,16 @@ class _Walk:
                 continue
             if _mixes(step):
                 self.found.append(Mixing(step, taken[0], calls))
-            if len(step.types[0].shape) > 2 and _gives_image(step, taken, function):
+            if step.types[0].rank > 2 and _gives_image(step, taken, function):
                 images.add(Ref(step.name))
         return tuple(ref in images for ref in function.outputs)
 
 
 def _gives_image(step: Apply, taken: tuple[bool, ...], function: Function) -> bool:
-    name = type(step.op).__name__
-    if name in _NORMS or (family(type(step.op)) in _IMAGES and name not in _NOT_IMAGES):
-        return True
-    if isinstance(step.op, Elementwise) or name in _LAST:
-        return taken[0]
-    if name in _KEEP:
-        shape = step.types[0].shape
-        return any(
-            image and len(function.types[ref].shape) == len(shape)
-            for ref, image in zip(step.inputs, taken, strict=True)
+    rank = step.types[0].rank
+    return step.op.image == "made" or (
+        step.op.image == "kept"
+        and any(
+            image and function.types[ref].rank == rank for ref, image in zip(step.inputs, taken, strict=True)
         )
-    return False
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from archspec.elaboration.files import edited, require_text
 from archspec.elaboration.mistakes import in_order
 from archspec.elaboration.modules import Modules
 from archspec.graph import Graph
-from archspec.ground.errors import Problem, SpecError
+from archspec.ground.errors import Problem, SpecError, each_once
 from archspec.ground.shipped import shipped_specs
 from archspec.ground.source import Location, Source, Span
 from archspec.syntax import tree as t
@@ -110,18 +110,10 @@ def _study(analysis: Analysis, module: Module, budget: int, cancellation: Cancel
             found += error.problems
         finally:
             analysis.seen.add(watcher.seen)
-    analysis.problems = _each_once(in_order(found, analysis.source))
+    analysis.problems = each_once(in_order(found, analysis.source))
     if not analysis.problems:
         analysis.problems = warnings_about(module, steps, whole=True)
         analysis.problems = [p for p in analysis.problems if p.span and p.span.source is analysis.source]
-
-
-def _each_once(problems: Iterable[Problem]) -> list[Problem]:
-    """The problems without those of the same place and kind, which a block has that several models apply."""
-    first: dict[object, Problem] = {}
-    for problem in problems:
-        first.setdefault((problem.code, problem.span) if problem.span else problem, problem)
-    return list(first.values())
 
 
 def _root(path: Path) -> Path:

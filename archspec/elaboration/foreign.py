@@ -94,6 +94,8 @@ FOREIGN = {
 """What stands between backquotes in the help: a form of the language, or several with words in between."""
 
 
+_BLOCK = "what is used again is a block (docs/language.md, Blocks and models)"
+_RECURRENT = "it is a block that comes with archspec: import it from blocks.recurrent"
 _NONE = "there is no such op: write it with others, or add one (docs/adding-an-op.md)"
 NOTES = {
     "AlphaDropout": _NONE,
@@ -110,11 +112,11 @@ NOTES = {
     "Softsign": _NONE,
     "Tanhshrink": _NONE,
     "Threshold": _NONE,
-    "Container": "a block has that part: see the manual on blocks and models",
-    "Module": "a block has that part: see the manual on blocks and models",
+    "Container": _BLOCK,
+    "Module": _BLOCK,
     "ModuleDict": "write a list of named layers: `[a: ReLU, b: ReLU]`",
-    "GRUCell": "it is a block of blocks.recurrent, which is imported",
-    "LSTMCell": "it is a block of blocks.recurrent, which is imported",
+    "GRUCell": _RECURRENT,
+    "LSTMCell": _RECURRENT,
     "ReflectionPad2d": 'write `Pad(1, mode="reflect")`',
     "ReplicationPad2d": 'write `Pad(1, mode="replicate")`',
     "Unflatten": "write `Reshape([3, 8, 8])`",

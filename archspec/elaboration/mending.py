@@ -10,9 +10,6 @@ from archspec.ground.source import Span
 from archspec.op import Op
 from archspec.syntax import tree as t
 
-IDEMPOTENT = frozenset({"ReLU", "ReLU6"})
-"""The activations that change nothing a second time."""
-
 _ARROW = re.compile(r"\s*->\s*")
 
 
@@ -20,7 +17,7 @@ def mending(code: str, op: Op, statement: t.Tree, start: int) -> Fix | None:
     """The edit for a doubt about a step that applies an op and is written in a statement, at an offset."""
     if code == codes.BIAS_BEFORE_NORM:
         return _without_bias(op, statement, start)
-    if code == codes.REPEATED_ACTIVATION and type(op).__name__ in IDEMPOTENT:
+    if code == codes.REPEATED_ACTIVATION and op.idempotent:
         return _without_step(op, statement, start)
     return None
 

@@ -35,9 +35,8 @@ class Module:
         self.shipped = shipped
         self.env = Environment()
         self.imports: list[Module] = []
-        self.problems: tuple[
-            Problem, ...
-        ] = ()  # what is wrong in it and in what it imports; its models are not run for these
+        # What is wrong in it and in what it imports, as far as that can be told without running its models.
+        self.problems: tuple[Problem, ...] = ()
         self.budget = BUDGET  # or more, where this file or one that it imports asks for it
         self._stated: dict[type, Span] = {}
 

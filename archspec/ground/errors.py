@@ -136,6 +136,14 @@ def _record_of(span: Span | None) -> dict[str, str | int | None]:
     return record | {"line": start[0], "column": start[1], "end_line": end[0], "end_column": end[1]}
 
 
+def each_once(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems, of those with one code and place the first: a block used in many ways may be wrong in each."""
+    first: dict[object, Problem] = {}
+    for problem in problems:
+        first.setdefault((problem.code, problem.span) if problem.span else problem, problem)
+    return list(first.values())
+
+
 class SpecError(Exception):
     """A spec is wrong, or cannot be read. Carries every problem found, each with its place.
 
@@ -143,11 +151,7 @@ class SpecError(Exception):
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        first: dict[object, Problem] = {}
-        for problem in problems:
-            # A block used in many ways may be wrong in each: one report of the place is enough.
-            first.setdefault((problem.code, problem.span) if problem.span else problem, problem)
-        found = list(first.values())
+        found = each_once(problems)
         self.problems = tuple(found[:MOST_PROBLEMS])
         self.complete = len(found) <= MOST_PROBLEMS
         super().__init__(self.report())

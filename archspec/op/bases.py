@@ -2,7 +2,7 @@
 
 # Annotations here are evaluated, not kept as strings, as in `contract`.
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from archspec.ground.tensor import TensorType
 from archspec.op.contract import Op
@@ -16,6 +16,7 @@ class Elementwise(Op):
     An op that takes other dtypes, or returns another type, overrides `infer`.
     """
 
+    image: ClassVar[Literal["made", "kept"] | None] = "kept"
     flops_per_value: ClassVar[int] = 1
 
     def infer(self, x: TensorType) -> TensorType:

@@ -11,7 +11,7 @@ from importlib import import_module
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -99,6 +99,14 @@ class Op(Called):
     """Whether it returns its input unchanged at inference."""
     stops_gradients: ClassVar[bool] = False
     """Whether no gradient flows back through it."""
+    activates: ClassVar[bool] = False
+    """Whether it is a nonlinearity as networks put one behind a layer, where a second would hardly be meant."""
+    idempotent: ClassVar[bool] = False
+    """Whether it changes nothing a second time."""
+    bias_axis: ClassVar[int | None] = None
+    """The axis of its output along which its argument `bias` adds a number for each place."""
+    image: ClassVar[Literal["made", "kept"] | None] = None
+    """Whether its output is an image, [C, *space]: always, or where an input is one of as many axes."""
     sized_by: ClassVar[tuple[str, ...]] = ()
     """The optional tensors of which it takes the sizes alone: neither their values nor their dtype."""
     takes_truths: ClassVar[bool] = False
@@ -236,6 +244,14 @@ class Op(Called):
         module are replaced by those of `weights`, which have the same names.
         """
         raise NotImplementedError
+
+    def centres(self, *inputs: Any) -> bool:
+        """Whether it subtracts the mean of each channel in training, so that a number added to a whole channel has no effect."""
+        return False
+
+    def feature_axis(self, *inputs: Any) -> int | None:
+        """The axis along which it takes rows of features, as Linear takes the last; None where it takes none, or several."""
+        return None
 
     @classmethod
     def find(cls, name: str) -> "type[Op]":

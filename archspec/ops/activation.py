@@ -20,6 +20,7 @@ class _Activation(Elementwise):
     """A PyTorch module of the same name, with the same arguments."""
 
     without_batch = True
+    activates = True
 
     def lower(self, x: TensorType) -> "nn.Module":
         """The module of that name."""
@@ -46,6 +47,7 @@ class ReLU(_Activation):
     examples = ("f32[8, 4, 4] -> ReLU -> f32[8, 4, 4]", "f32[5] -> ReLU -> f32[5]")
     flops_per_value = 1  # the larger
     overwrites = True
+    idempotent = True
     saves = ("outputs",)
 
 
@@ -62,6 +64,7 @@ class ReLU6(_Activation):
     examples = ("f32[8, 4, 4] -> ReLU6 -> f32[8, 4, 4]", "f32[5] -> ReLU6 -> f32[5]")
     flops_per_value = 2  # the larger, the smaller
     overwrites = True
+    idempotent = True
 
 
 class LeakyReLU(_Activation):
@@ -270,6 +273,7 @@ class Softplus(_Activation):
     positional = ("beta",)
     pytorch = arguments(beta="beta", threshold="threshold")
 
+    activates = False  # Mish is made of it and Tanh
     examples = (
         "f32[8, 4, 4] -> Softplus -> f32[8, 4, 4]",
         "f32[5] -> Softplus(2.0, threshold=10.0) -> f32[5]",
@@ -283,6 +287,8 @@ class _AlongAxis(_Activation):
     axis: int = -1
 
     saves = ("outputs",)
+
+    activates = False
 
     def infer(self, x: TensorType) -> TensorType:
         """[*S] -> [*S]."""

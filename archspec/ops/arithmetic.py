@@ -27,6 +27,8 @@ class _Pairwise(Op):
     without_batch = True
     overwritable = True
 
+    image = "kept"
+
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         """[*S], [*S'] -> both shapes broadcast."""
         return broadcast(a, b, verb=self.verb)

@@ -70,6 +70,8 @@ class _Against(Op):
 class _Extreme(_Against):
     """The largest or smallest of two values or more, or of a value and a number."""
 
+    image = "kept"
+
     def _both(self, xs: tuple[TensorType, ...]) -> TensorType:
         """As for two; without a number, there may be more."""
         return broadcast(*xs, verb=self.verb) if self.number is None and len(xs) > 2 else super()._both(xs)
@@ -322,6 +324,7 @@ class Where(Movement):
 
     pytorch = arguments(condition=FROM_INPUT, input=FROM_INPUT, other="other")
 
+    image = "kept"
     examples = (
         "(bool[4, 8], f32[4, 8], f32[4, 8]) -> Where -> f32[4, 8]",
         "(bool[4, 1], f32[8], f32[]) -> Where -> f32[4, 8]",

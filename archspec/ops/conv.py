@@ -51,6 +51,9 @@ class _Conv(Op):
     one_sample = True
     overwritable = True
 
+    image = "made"
+    bias_axis = 0
+
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [out, *S']."""
         space = space_of(x, self)
@@ -231,6 +234,8 @@ class ConvTranspose(Op):
         padding_mode=PAD_BEFORE,
     )
 
+    image = "made"
+    bias_axis = 0
     examples = (
         "f32[8, 16, 16] -> ConvTranspose(4, 2, stride=2) -> f32[4, 32, 32]",
         "f32[8, 10] -> ConvTranspose(4, 3, stride=2, padding=1, output_padding=1, groups=4) -> f32[4, 20]",

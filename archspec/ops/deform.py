@@ -62,6 +62,8 @@ class DeformConv(Op):
         bias="bias",
     )
 
+    image = "made"
+    bias_axis = 0
     examples = (
         "(f32[4, 8, 9], f32[18, 8, 9]) -> DeformConv(6) -> f32[6, 8, 9]",
         "(f32[4, 8, 8], f32[36, 4, 4]) -> DeformConv(6, stride=2, groups=2, offset_groups=2) -> f32[6, 4, 4]",

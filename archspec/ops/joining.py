@@ -33,6 +33,7 @@ class Concat(Movement):
 
     pytorch = arguments(dim="axis")
 
+    image = "kept"
     examples = (
         "(f32[3, 8, 8], f32[5, 8, 8]) -> Concat -> f32[8, 8, 8]",
         "(f32[4, 2], f32[4, 1], f32[4, 3]) -> Concat(axis=-1) -> f32[4, 6]",

@@ -35,6 +35,7 @@ class RMSNorm(Op):
     pytorch = arguments(normalized_shape=FROM_INPUT, eps="eps", elementwise_affine="affine")
     positional = ()
 
+    image = "kept"
     examples = (
         "f32[49, 16] -> RMSNorm -> f32[49, 16]",
         "f32[16] -> RMSNorm(eps=1e-5, affine=false) -> f32[16]",
@@ -60,6 +61,10 @@ class RMSNorm(Op):
         """A square, a sum and a product for each value; a quotient and a root for each row, and 1 per value when affine."""
         width = self._width(x)
         return 3 * x.values + 2 * (x.values // width) + self.affine * x.values
+
+    def feature_axis(self, x: TensorType) -> int | None:
+        """The one that it normalises."""
+        return x.axis(self.axis)
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """The input, and of each row what it is multiplied by; when affine also the product."""

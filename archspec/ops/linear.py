@@ -33,6 +33,8 @@ class Linear(Op):
 
     pytorch = arguments(in_features=FROM_INPUT, out_features="out", bias="bias")
 
+    bias_axis = -1
+    image = "kept"
     examples = (
         "f32[16] -> Linear(10) -> f32[10]",
         "f32[49, 16] -> Linear(48, bias=false) -> f32[49, 48]",
@@ -59,6 +61,10 @@ class Linear(Op):
     def flops(self, x: TensorType) -> int:
         """2 MACs; 1 per output value with a bias."""
         return 2 * self.macs(x) + self.bias * self.infer(x).values
+
+    def feature_axis(self, x: TensorType) -> int | None:
+        """The last."""
+        return x.rank - 1
 
     def reach(self, x: TensorType) -> tuple[Reach, ...]:
         """Each value depends on the whole of the last axis."""

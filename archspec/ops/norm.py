@@ -43,6 +43,7 @@ class BatchNorm(Elementwise):
         track_running_stats="is always true here",
     )
 
+    image = "made"
     examples = (
         "f32[8, 4, 4] -> BatchNorm -> f32[8, 4, 4]",
         "f32[8] -> BatchNorm(eps=1e-3, momentum=0.01) -> f32[8]",
@@ -73,6 +74,10 @@ class BatchNorm(Elementwise):
             "running_var": buffer(ones()),
             "num_batches_tracked": Weight(shape=(), init=zeros(), dtype="i64", trainable=False),
         }
+
+    def centres(self, x: TensorType) -> bool:
+        """It does."""
+        return True
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """The input, and for each channel the mean and the deviation over the batch."""
@@ -105,6 +110,7 @@ class LayerNorm(Op):
 
     pytorch = arguments(normalized_shape=FROM_INPUT, eps="eps", elementwise_affine="affine", bias="bias")
 
+    image = "kept"
     examples = (
         "f32[49, 16] -> LayerNorm -> f32[49, 16]",
         "f32[16, 7, 7] -> LayerNorm(eps=1e-6, axis=0) -> f32[16, 7, 7]",
@@ -134,6 +140,15 @@ class LayerNorm(Op):
         """5 n + 3 for each n values; 1 for each value and each of `weight` and `bias`."""
         size = prod(self._sizes(x))
         return standardising(x.values // size, size) + len(self.weights(x)) * x.values
+
+    def centres(self, x: TensorType) -> bool:
+        """Where it normalises within each channel."""
+        return 0 not in self._axes(x)
+
+    def feature_axis(self, x: TensorType) -> int | None:
+        """The one that it normalises, if it is one."""
+        axes = self._axes(x)
+        return axes[0] if len(axes) == 1 else None
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """The input, and the mean and the deviation of each n values."""
@@ -187,6 +202,7 @@ class GroupNorm(Op):
 
     pytorch = arguments(num_groups="groups", num_channels=FROM_INPUT, eps="eps", affine="affine")
 
+    image = "made"
     examples = (
         "f32[8, 4, 4] -> GroupNorm(2) -> f32[8, 4, 4]",
         "f32[8] -> GroupNorm(4, eps=1e-6) -> f32[8]",
@@ -218,6 +234,10 @@ class GroupNorm(Op):
     def flops(self, x: TensorType) -> int:
         """5 n + 3 for each group of n values; 2 for each value when affine."""
         return standardising(self.groups, x.values // self.groups) + 2 * self.affine * x.values
+
+    def centres(self, x: TensorType) -> bool:
+        """With a group for each channel."""
+        return bool(self.groups == x.shape[0])
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """The input, and the mean and the deviation of each group."""
@@ -259,6 +279,7 @@ class InstanceNorm(Op):
         affine="affine",
     )
 
+    image = "made"
     examples = (
         "f32[8, 4, 4] -> InstanceNorm -> f32[8, 4, 4]",
         "f32[8, 20] -> InstanceNorm(eps=1e-6, affine=true) -> f32[8, 20]",
@@ -286,6 +307,10 @@ class InstanceNorm(Op):
         """5 n + 3 for each channel of n values; 2 for each value when affine."""
         channels = channels_of(x)
         return standardising(channels, x.values // channels) + 2 * self.affine * x.values
+
+    def centres(self, x: TensorType) -> bool:
+        """It does."""
+        return True
 
     def saved(self, x: TensorType) -> tuple[str | TensorType, ...]:
         """The input, and the mean and the deviation of each channel."""
@@ -319,6 +344,7 @@ class LocalResponseNorm(Op):
 
     pytorch = arguments(size="size", alpha="alpha", beta="beta", k="k")
 
+    image = "made"
     examples = (
         "f32[8, 4, 4] -> LocalResponseNorm(5) -> f32[8, 4, 4]",
         "f32[8, 20] -> LocalResponseNorm(4, k=2.0) -> f32[8, 20]",

@@ -30,6 +30,8 @@ class _Pool(Op):
 
     one_sample = True
 
+    image = "made"
+
     @property
     def _dilation(self) -> Window:
         """The distance between neighbouring values of a window."""
@@ -297,6 +299,8 @@ class _AdaptivePool(Op):
 
     size: Window
     one_sample = True
+
+    image = "made"
 
     def infer(self, x: TensorType) -> TensorType:
         """[C, *S] -> [C, *size]."""

@@ -71,6 +71,7 @@ class ChannelDropout(_Noise):
     positional = ("p",)
     pytorch = arguments(p="p", inplace=INPLACE)
 
+    image = "made"
     examples = (
         "f32[8, 20] -> ChannelDropout -> f32[8, 20]",
         "f32[8, 4, 4] -> ChannelDropout(0.1) -> f32[8, 4, 4]",

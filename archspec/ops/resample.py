@@ -96,6 +96,7 @@ class Fold(Op):
         stride="stride",
     )
 
+    image = "made"
     examples = (
         "f32[27, 36] -> Fold(8, 3) -> f32[3, 8, 8]",
         "f32[24, 8] -> Fold([8, 8], [2, 4], stride=[2, 4]) -> f32[3, 8, 8]",
@@ -156,6 +157,7 @@ class PixelShuffle(Movement):
 
     pytorch = arguments(upscale_factor="factor")
 
+    image = "made"
     examples = (
         "f32[12, 4, 5] -> PixelShuffle(2) -> f32[3, 8, 10]",
         "f32[9, 2, 2] -> PixelShuffle(3) -> f32[1, 6, 6]",
@@ -194,6 +196,7 @@ class PixelUnshuffle(Movement):
 
     pytorch = arguments(downscale_factor="factor")
 
+    image = "made"
     examples = (
         "f32[3, 8, 10] -> PixelUnshuffle(2) -> f32[12, 4, 5]",
         "f32[1, 6, 6] -> PixelUnshuffle(3) -> f32[9, 2, 2]",
@@ -230,6 +233,7 @@ class ChannelShuffle(Movement):
 
     groups: PositiveInt
 
+    image = "made"
     examples = (
         "f32[6, 4, 5] -> ChannelShuffle(3) -> f32[6, 4, 5]",
         "f32[8] -> ChannelShuffle(2) -> f32[8]",
@@ -278,6 +282,7 @@ class Upsample(Op):
 
     pytorch = arguments(size="size", scale_factor="scale", mode="mode", align_corners="align_corners")
 
+    image = "made"
     examples = (
         "f32[3, 4, 5] -> Upsample(scale=2) -> f32[3, 8, 10]",
         'f32[3, 4, 5] -> Upsample(size=[7, 9], mode="bilinear", align_corners=true) -> f32[3, 7, 9]',
