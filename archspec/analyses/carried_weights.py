@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from archspec.analyses.formatting import short
 from archspec.graph import Graph, Node
+from archspec.ground.brief import brief
 from archspec.ground.tensor import show
 from archspec.op import trained_values
 
@@ -23,6 +25,13 @@ class Weights:
     right_only: tuple[str, ...]
     filled: int  # trained values of the right network that come from the left one
     params: int  # trained values of the right network
+
+    def __repr__(self) -> str:
+        lists = ("kept", "renamed", "reshaped", "left_only", "right_only")
+        counted = ", ".join(f"{len(getattr(self, name))} {name}" for name in lists)
+        return brief(
+            self, f"{counted}: {short(self.filled)} of {short(self.params)} trained values carry over"
+        )
 
 
 def carried_weights(left: Graph, right: Graph, pairs: list[tuple[Node, Node]]) -> Weights:

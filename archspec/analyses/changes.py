@@ -6,8 +6,10 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from archspec.analyses.formatting import short
 from archspec.analyses.matching import Member, name_of
 from archspec.graph import Graph, Node, Ref
+from archspec.ground.brief import brief
 from archspec.ground.literals import written
 from archspec.op import trained_values
 
@@ -31,6 +33,12 @@ class Change:
     names: tuple[str, ...]
     follows: bool
 
+    def __repr__(self) -> str:
+        names = self.names[0] if len(self.names) == 1 else f"{len(self.names)} steps"
+        what = [f"{name}: {old} -> {new}" for name, (old, new) in self.arguments.items()]
+        what += [f"reads {self.rewired[1]} instead of {self.rewired[0]}"] if self.rewired else []
+        return brief(self, f"{names}: {self.kind}, {', '.join(what)}")
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -40,6 +48,9 @@ class Piece:
     kind: str
     nodes: int
     params: int
+
+    def __repr__(self) -> str:
+        return brief(self, f"{self.name}: {self.kind}, {self.nodes} nodes, {short(self.params)} params")
 
 
 def piece_of(graph: Graph, member: Member) -> Piece:

@@ -11,6 +11,7 @@ from archspec.analyses.multiply_adds import macs
 from archspec.analyses.paths import depth
 from archspec.graph import Claim, Graph
 from archspec.ground import codes
+from archspec.ground.brief import brief
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.tensor import TensorType, show
 
@@ -50,6 +51,10 @@ class Verdict:
     measured: str
     finding: Literal["printed", "differs", "wrong", "unmeasured"]
     mend: str = ""
+
+    def __repr__(self) -> str:
+        measured = f"{self.measured}, " if self.measured else ""
+        return brief(self, f"{self.claim.quantity} {self.claimed}: {measured}{self.finding}")
 
     @property
     def holds(self) -> bool:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from archspec.analyses.formatting import power_of_ten, short
 from archspec.analyses.multiply_adds import macs as macs
 from archspec.analyses.quantities import SUMMED, OfSteps, OfWeights
 from archspec.graph import Apply, Call, Function, Graph, Node
+from archspec.ground.brief import brief
 from archspec.ground.errors import Mistake
 from archspec.ground.guarding import at_step
 from archspec.ground.tensor import DType, TensorType, fixed
@@ -40,7 +42,12 @@ class Cost:
         return [*object.__dir__(self), *_POSITIONS]
 
     def __repr__(self) -> str:
-        return f"Cost({', '.join(f'{key}={number}' for key, number in self.as_dict().items())})"
+        return f"Cost({', '.join(f'{key}={_exact(number)}' for key, number in self.as_dict().items())})"
+
+    @property
+    def brief(self) -> str:
+        """The costs that tables show first: `25.56M params, 4.089G macs`."""
+        return f"{short(self.params)} params, {short(self.macs)} macs"
 
     def __add__(self, other: Cost) -> Cost:
         return total((self, other))
@@ -56,6 +63,11 @@ class Cost:
     def intensity(self) -> float:
         """FLOPs for each byte moved; 0 where nothing is moved."""
         return self.flops / self.moved if self.moved else 0.0
+
+
+def _exact(number: int) -> str:
+    """All digits, but of a number that no one would read."""
+    return str(number) if number < 10**24 else power_of_ten(number)
 
 
 # ------------------------------------------------------------------ one step
@@ -122,6 +134,9 @@ class Counts:
 
     def __init__(self, graph: Graph, batch: int = 1, dtype: DType | None = None) -> None:
         self.graph, self.batch, self.dtype = graph, batch, dtype
+
+    def __repr__(self) -> str:
+        return brief(self, f"{self.graph.name}, batch {self.batch}")
 
     @cached_property
     def functions(self) -> tuple[Cost, ...]:

@@ -19,6 +19,7 @@ from archspec.analyses.matching import Matching
 from archspec.analyses.quantities import shown_in
 from archspec.analyses.summary import Summary
 from archspec.graph import Graph
+from archspec.ground.brief import brief
 from archspec.ground.errors import Mistake
 
 
@@ -42,7 +43,15 @@ class Difference:
     def __repr__(self) -> str:
         """The two networks, and how much differs between them."""
         found = f"{len(self.added)} added, {len(self.removed)} removed, {len(self.changed)} changed"
-        return f"<Difference {self.left.name} -> {self.right.name}: {found}, {len(self.renamed)} renamed>"
+        names = f"{self.left.name} -> {self.right.name}"
+        return brief(
+            self, f"{names}: {'the same network' if self.same else f'{found}, {len(self.renamed)} renamed'}"
+        )
+
+    def _repr_html_(self) -> str:
+        from archspec.analyses.notebook import difference_table
+
+        return difference_table(self)
 
     @property
     def same(self) -> bool:

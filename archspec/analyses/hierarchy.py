@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from archspec.analyses.cost import Cost, Counts, total
 from archspec.analyses.rows import Shortened, shortened, whole
 from archspec.graph import Graph, Node, Ref
+from archspec.ground.brief import brief
 from archspec.ground.tensor import TensorType
 
 
@@ -34,6 +35,10 @@ class Part:
     open: Callable[[], tuple[Part, ...]]
     members: int = 1
     span: int = 1
+
+    def __repr__(self) -> str:
+        count = f"{self.count} x " if self.count > 1 else ""
+        return brief(self, f"{self.name}: {count}{self.kind}, {self.cost.brief}")
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archspec.analyses.cost import Cost, Counts, weight_bytes
+from archspec.analyses.formatting import short
 from archspec.analyses.formulas import of_batch
 from archspec.analyses.hierarchy import Part, hierarchy
 from archspec.analyses.memory import Peak, peak_memory, saved_memory
@@ -14,6 +16,8 @@ from archspec.analyses.paths import depth, path_count, path_lengths
 from archspec.analyses.quantities import QUANTITIES
 from archspec.analyses.roofline import Device, estimated_seconds, find_device
 from archspec.graph import Graph, Ref
+from archspec.ground.brief import brief
+from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.tensor import DType
 
 if TYPE_CHECKING:
@@ -38,13 +42,15 @@ class Summary:
 
     def __repr__(self) -> str:
         """The network and its totals, where they do not depend on free sizes."""
-        from archspec.analyses.formatting import short
-
         said = f"{short(self.graph.parameters)} parameters"
-        if self.graph.is_sized:
-            total = self.total
-            said += f", {short(total.macs)} multiply-adds, {short(total.flops)} FLOPs"
-        return f"<Summary {self.graph.name}: {said}, batch {self.batch}>"
+        with suppress(Mistake, SpecError):  # they depend on a free size, or an op cannot tell
+            said += f", {short(self.total.macs)} multiply-adds, {short(self.total.flops)} FLOPs"
+        return brief(self, f"{self.graph.name}: {said}, batch {self.batch}")
+
+    def _repr_html_(self) -> str:
+        from archspec.analyses.notebook import cost_table
+
+        return cost_table(self)
 
     @cached_property
     def counts(self) -> Counts:

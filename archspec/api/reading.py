@@ -50,8 +50,9 @@ def read(
 ) -> Graph:
     """The graph of a model, with every shape known. Never imports torch.
 
-    `spec` is the path of an `.arch` file or the name of a shipped spec, either with `:Model` appended; `model` picks
-    one of several in a file (default: the last). `budget` is the most nodes the graph may have.
+    `spec` is the path of an `.arch` file, the name of a shipped spec, or `package.folder:name` for one in an installed
+    Python package, which is not imported; each with `:Model` appended, or `model` picks one of several in a file
+    (default: the last). `budget` is the most nodes the graph may have.
 
     Set the model's parameters by name, `read("resnet50", classes=10)`, or with a mapping, `settings={"classes": 10}`.
     A parameter that shares its name with an argument of this function can only be set through the mapping; the

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archspec.elaboration.files import read_file
+from archspec.ground.brief import brief
 from archspec.ground.shipped import SUFFIX, shipped_names, shipped_specs
 from archspec.syntax.tree import Call, File, Import, Name
 
@@ -27,6 +28,9 @@ class Entry:
     family: str
     family_summary: str
     family_year: int
+
+    def __repr__(self) -> str:
+        return brief(self, f"{self.name}: {self.summary}")
 
 
 def catalogue() -> Iterator[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from errno import ENAMETOOLONG
 from functools import lru_cache
@@ -22,7 +23,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def locate(spec: str) -> tuple[Path, str | None]:
-    """The file that a user means by `path`, `name`, `path:Model` or `name:Model`, and the model.
+    """The file that a user means by `path`, `name` or `package.folder:name`, each perhaps with `:Model`; and the model.
 
     What has neither folder nor suffix is the name of a shipped spec where there is one: a file or
     folder of that name beside it is meant by `./name`. Raises SpecError when there is no such file, with the nearest shipped name.
@@ -40,11 +41,51 @@ def locate(spec: str) -> tuple[Path, str | None]:
             return shipped, model
         if _exists(path):
             return path, model
+    for text, model in candidates:
+        if found := _packaged(text):
+            return found, model
     text = candidates[-1][0]
     help_ = suggest(Path(text).stem, (name for name, _ in shipped_names()))
     raise SpecError.of(
         codes.NO_FILE, f"there is no file `{text}`", help=help_ or "`archspec list` shows the shipped specs"
     )
+
+
+def _packaged(text: str) -> Path | None:
+    """The spec `name` in an installed package, `package.folder:name`; None for what names no package.
+
+    The package is found as Python finds it, but none of its code runs: below its own folders, folders are looked up, not modules.
+    Raises SpecError when it has no such spec, or is not on disk.
+    """
+    from importlib.util import find_spec  # which few specs need
+
+    named = _IN_PACKAGE.fullmatch(text)
+    if named is None:
+        return None
+    package, name = named.groups()
+    top, *folders = package.split(".")
+    try:
+        found = find_spec(top)
+    except ValueError:  # a module that runs as a program says nothing of where it is
+        return None
+    if found is None or found.submodule_search_locations is None:
+        return None
+    places = [Path(place, *folders) for place in found.submodule_search_locations]
+    for place in places:
+        if _is_file(place / f"{name}{SUFFIX}"):
+            return place / f"{name}{SUFFIX}"
+    if not any(_exists(Path(place)) for place in found.submodule_search_locations):
+        raise SpecError.of(
+            codes.UNREADABLE,
+            f"the package `{top}` is not in a folder, so that its specs cannot be read",
+            help="install it unpacked, not as a zip file",
+        )
+    near = set().union(*map(_specs_in, places))
+    help_ = suggest(name, near) or f"looked for {name}{SUFFIX} in {', '.join(map(_shown, places))}"
+    raise SpecError.of(codes.NO_FILE, f"the package `{package}` has no spec `{name}`", help=help_)
+
+
+_IN_PACKAGE = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([\w-]+)")
 
 
 def read_file(path: Path, root: Path) -> File:

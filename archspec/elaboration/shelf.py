@@ -9,6 +9,7 @@ from pathlib import Path
 
 from archspec.elaboration.files import read_file
 from archspec.ground import codes
+from archspec.ground.brief import brief
 from archspec.ground.errors import SpecError, suggest
 from archspec.ground.shipped import SUFFIX, shipped_specs
 from archspec.syntax.tree import Definition, File, Input
@@ -30,6 +31,9 @@ class BlockEntry:
     inputs: tuple[str, ...]
     doc: str
     example: str
+
+    def __repr__(self) -> str:
+        return brief(self, f"{self.name}: {self.summary}")
 
     @property
     def imported(self) -> str:

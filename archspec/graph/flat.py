@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from archspec.graph.function import Apply, Call, Function
 from archspec.graph.records import Ref
+from archspec.ground.brief import brief
 from archspec.ground.names import first_use
 from archspec.ground.source import Location
 from archspec.ground.tensor import TensorType
@@ -47,6 +48,10 @@ class Node:
     step: str = field(default="", compare=False)
     defaults: Mapping[str, Location] = field(default_factory=dict, compare=False)
 
+    def __repr__(self) -> str:
+        given, made = (", ".join(map(str, values)) or "()" for values in (self.operands, self.types))
+        return brief(self, f"{self.name}: {given} -> {self.op} -> {made}")
+
     @property
     def operands(self) -> tuple[Ref, ...]:
         """All values it takes: inputs in order, then options."""
@@ -81,6 +86,9 @@ class Scope:
     location: Location
     function: int = field(default=0, compare=False)
 
+    def __repr__(self) -> str:
+        return brief(self, ": ".join(filter(None, (self.name, self.block or "list"))))
+
 
 @dataclass(slots=True)
 class Layer:
@@ -101,6 +109,10 @@ class Flat(NamedTuple):
     nodes: tuple[Node, ...]
     scopes: tuple[Scope, ...]
     weights: dict[str, Weight]
+
+    def __repr__(self) -> str:
+        sizes = zip(map(len, self), self._fields, strict=True)
+        return brief(self, ", ".join(f"{size} {name}" for size, name in sizes))
 
 
 def flatten(functions: Sequence[Function], inputs: Iterable[str], location: Location) -> Flat:

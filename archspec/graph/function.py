@@ -3,7 +3,7 @@
 A block that is applied twice in the same way is one function and two calls.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, TypeVar
 
@@ -11,6 +11,7 @@ from pydantic import Discriminator, Field, JsonValue, Tag
 from pydantic_core import to_json
 
 from archspec.graph.records import AnyOp, Record, Ref, Several, Value
+from archspec.ground.brief import brief
 from archspec.ground.errors import Mistake
 from archspec.ground.guarding import at_step
 from archspec.ground.source import Location
@@ -53,6 +54,9 @@ class Apply(Record):
     def names(self) -> tuple[str, ...]:
         """Its name."""
         return (self.name,)
+
+    def __repr__(self) -> str:
+        return brief(self, f"{self.name}: {_listed(self.operands)} -> {self.op} -> {_listed(self.types)}")
 
 
 class Call(Record):
@@ -99,6 +103,15 @@ class Call(Record):
             return (self.name,)
         return tuple(map(str, range(int(self.name), int(self.name) + self.times)))
 
+    def __repr__(self) -> str:
+        times = f", {self.times} times" if self.times > 1 else ""
+        called = f"function {self.function}{times}"
+        return brief(self, f"{self.name}: {_listed(self.inputs)} -> {called} -> {_listed(self.types)}")
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values)) or "()"
+
 
 def _sort(value: object) -> str:
     if isinstance(value, Mapping):
@@ -124,6 +137,12 @@ class Function(Record):
     layers: Several[str] = ()
     steps: Several[AnyStep]
     outputs: Several[Value]
+
+    def __repr__(self) -> str:
+        steps = f"{len(self.steps)} step" + "s" * (len(self.steps) != 1)
+        return brief(
+            self, f"{self.block or 'list'}: {_listed(self.inputs)} -> {_listed(self.outputs)}, {steps}"
+        )
 
     @cached_property
     def types(self) -> dict[Ref, TensorType]:

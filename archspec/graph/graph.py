@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from archspec.graph.function import Apply, Call, Function, Step, first_use
 from archspec.graph.records import Claim, Input, Record, Ref, Several
 from archspec.ground import codes
+from archspec.ground.brief import brief
 from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.guarding import at_step
 from archspec.ground.source import Location
@@ -53,13 +54,15 @@ class Graph(Record):
     sources: dict[str, str]
 
     def __repr__(self) -> str:
-        """The network in a line: its inputs, outputs and parameters."""
-        inputs = ", ".join(f"{given.name}: {given.type}" for given in self.inputs[:_MOST_SHOWN])
-        outputs = ", ".join(map(str, self.result_types[:_MOST_SHOWN]))
-        more = [", ..." if len(all_) > _MOST_SHOWN else "" for all_ in (self.inputs, self.result_types)]
-        return f"<Graph {self.name}: {inputs}{more[0]} -> {outputs}{more[1]}, {self.parameters:,} parameters>"
-
-    __str__ = __repr__
+        """The network in a line: its inputs, outputs and parameters; less of one that is not right."""
+        try:
+            inputs = ", ".join(f"{given.name}: {given.type}" for given in self.inputs[:_MOST_SHOWN])
+            outputs = ", ".join(map(str, self.result_types[:_MOST_SHOWN]))
+            more = [", ..." if len(all_) > _MOST_SHOWN else "" for all_ in (self.inputs, self.result_types)]
+            said = f"{inputs}{more[0]} -> {outputs}{more[1]}, {self.parameters:,} parameters"
+            return brief(self, f"{self.name}: {said}")
+        except (AttributeError, LookupError, ValueError, SpecError):  # made by hand, or by an op that fails
+            return brief(self, getattr(self, "name", "without a name"))
 
     def _repr_svg_(self) -> str | None:
         """The overview, for notebooks; imported here, since drawing is a layer above."""

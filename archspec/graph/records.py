@@ -15,8 +15,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from archspec.ground.brief import brief
 from archspec.ground.source import Location
-from archspec.ground.tensor import TensorType
+from archspec.ground.tensor import TensorType, show
 from archspec.op import Op
 
 
@@ -86,6 +87,9 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ignored_types=(cached_property,))
 
+    def __str__(self) -> str:
+        return repr(self)
+
     @classmethod
     def unchecked(cls, **fields: Any) -> Self:
         """A record from all its fields, without validation: five times as fast."""
@@ -131,6 +135,9 @@ class Input(Record):
     location: Location
     uses: tuple[Use, ...] | None = None
 
+    def __repr__(self) -> str:
+        return brief(self, f"{self.name}: {self.type}")
+
 
 class Claim(Record):
     """A published figure, as printed, or the shape of an output; and its source.
@@ -147,3 +154,9 @@ class Claim(Record):
     source: str = ""
     settings: dict[str, JsonValue] = {}
     location: Location
+
+    def __repr__(self) -> str:
+        claimed = self.figure if self.shape is None else show(self.shape)
+        words = [self.quantity, self.subject, claimed, f"but {self.known}" if self.known else ""]
+        words += [f"({self.source})" if self.source else "", f"at {self.location}"]
+        return brief(self, " ".join(filter(None, words)))

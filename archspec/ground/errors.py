@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import archspec.namesake  # noqa: F401  (nearly every module imports this one)
 from archspec.ground import codes
+from archspec.ground.brief import brief
 from archspec.ground.source import Span
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ class Problem:
     places: Places = ()
     fix: Fix | None = None
 
+    def __repr__(self) -> str:
+        place = f" at {self.span.place}" if self.span else ""
+        return brief(self, f"{self.code}{place}: {self.message}")
+
     @property
     def level(self) -> Literal["error", "warning"]:
         """Whether it is wrong, or only hardly meant."""
@@ -155,6 +160,12 @@ class SpecError(Exception):
         self.problems = tuple(found[:MOST_PROBLEMS])
         self.complete = len(found) <= MOST_PROBLEMS
         super().__init__(self.report())
+
+    def __repr__(self) -> str:
+        others = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        first = self.problems[0] if self.problems else None
+        place = f" at {first.span.place}" if first and first.span else ""
+        return brief(self, f"{first.code}{place}{others}: {first.message}" if first else "without a problem")
 
     def report(self, style: Style | None = None) -> str:
         """All problems as `Problem.render` prints them."""

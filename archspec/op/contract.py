@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import ConfigDict, Field, JsonValue
 
 from archspec.ground import codes
+from archspec.ground.brief import brief
 from archspec.ground.errors import Mistake, suggest
 from archspec.ground.guarding import guard
 from archspec.ground.literals import written
 from archspec.ground.size import Free
-from archspec.ground.tensor import DType, TensorType, limits
+from archspec.ground.tensor import DType, TensorType, limits, show
 from archspec.op.calling import Called
 from archspec.op.dependence import Reach, everything
 from archspec.op.initialisation import Init
@@ -48,6 +49,13 @@ class Weight(Settled):
     dtype: DType = "f32"
     trainable: bool = True
     saved: bool = True
+
+    def __repr__(self) -> str:
+        said = ("" if self.trainable else ", not trained") + ("" if self.saved else ", not saved")
+        return brief(self, f"{self.dtype}{show(self.shape)}{said} = {self.init}")
+
+    def __str__(self) -> str:
+        return repr(self)
 
     @property
     def size(self) -> int:
