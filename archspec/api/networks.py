@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, cast
 from warnings import warn
 
@@ -28,6 +29,22 @@ def repeated_blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
 
     graph_of(module)
     return blocks(cast("Network", module))
+
+
+def profiled(module: torch.nn.Module) -> AbstractContextManager[None]:
+    """A context in which PyTorch's profiler shows the steps of a loaded network, with their lines in the spec.
+
+        with torch.profiler.profile() as found, archspec.profiled(network):
+            network(x)
+
+    Rows are the modules of the network: blocks, and steps that are modules, `layer1.0.conv1 (resnet.arch:12)`. What is a
+    function, such as a sum, is in the row of its block. Outside of the context nothing is added to the network.
+
+    Raises TypeError for a module that archspec did not load.
+    """
+    from archspec.backends.torch_profiling import profiled as rows
+
+    return rows(module, graph_of(module))
 
 
 @checked(batch=flag)

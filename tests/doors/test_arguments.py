@@ -86,7 +86,7 @@ def test_any_argument_is_taken_or_told(
             assert error.problems[0].message
         except TypeError as error:
             # As documented: these take modules, not specs.
-            assert function in (archspec.graph_of, archspec.repeated_blocks), value
+            assert function in (archspec.graph_of, archspec.profiled, archspec.repeated_blocks), value
             assert "was not loaded by archspec" in str(error)
 
 
