@@ -8,13 +8,14 @@ from typing import Any
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
+from archspec.editing.analysis import Analysis
 from archspec.editing.completing import Completion, completions
 from archspec.editing.diagnosing import fix_of_all, fixes
 from archspec.editing.hints import hints
 from archspec.editing.hovering import hover
 from archspec.editing.places import word_at
 from archspec.editing.positions import Positions
-from archspec.editing.server import Server, guarded, server
+from archspec.editing.server import Server, answering, guarded, server
 from archspec.editing.signatures import signature_help
 from archspec.ground.shipped import SUFFIX
 from archspec.ground.source import Source
@@ -94,14 +95,11 @@ async def configured(ls: Server, params: types.DidChangeConfigurationParams) -> 
 # ------------------------------------------------------------------ questions
 
 
-@server.feature(types.TEXT_DOCUMENT_HOVER)
-@guarded
-async def hovered(ls: Server, params: types.HoverParams) -> types.Hover | None:
+@answering(types.TEXT_DOCUMENT_HOVER)
+async def hovered(
+    ls: Server, params: types.HoverParams, analysis: Analysis, positions: Positions
+) -> types.Hover | None:
     """What is said of the word under the pointer."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
-    analysis, positions = asked
     found = hover(analysis, positions.offset(params.position))
     if found is None:
         return None
@@ -110,14 +108,11 @@ async def hovered(ls: Server, params: types.HoverParams) -> types.Hover | None:
     )
 
 
-@server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
-@guarded
-async def hinted(ls: Server, params: types.InlayHintParams) -> list[types.InlayHint] | None:
+@answering(types.TEXT_DOCUMENT_INLAY_HINT)
+async def hinted(
+    ls: Server, params: types.InlayHintParams, analysis: Analysis, positions: Positions
+) -> list[types.InlayHint] | None:
     """The hints in a range."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
-    analysis, positions = asked
     start, end = positions.offset(params.range.start), positions.offset(params.range.end)
     return [
         types.InlayHint(
@@ -178,17 +173,14 @@ def _item(found: Completion, word: types.Range) -> types.CompletionItem:
     )
 
 
-@server.feature(
+@answering(
     types.TEXT_DOCUMENT_CODE_ACTION,
     types.CodeActionOptions([types.CodeActionKind.QuickFix, types.CodeActionKind.SourceFixAll]),
 )
-@guarded
-async def mended(ls: Server, params: types.CodeActionParams) -> list[types.CodeAction] | None:
+async def mended(
+    ls: Server, params: types.CodeActionParams, analysis: Analysis, positions: Positions
+) -> list[types.CodeAction] | None:
     """The edits that fix what is wrong in a range, and those that fix all."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
-    analysis, positions = asked
     start, end = positions.offset(params.range.start), positions.offset(params.range.end)
     only = [str(getattr(kind, "value", kind)) for kind in params.context.only or ()]
 

@@ -22,7 +22,7 @@ from archspec.editing.linking import (
 )
 from archspec.editing.outline import Entry, outline
 from archspec.editing.positions import Positions
-from archspec.editing.server import Server, guarded, server
+from archspec.editing.server import Server, answering, guarded, server
 from archspec.elaboration.files import read_file
 from archspec.ground.errors import SpecError
 from archspec.ground.shipped import SUFFIX
@@ -112,26 +112,20 @@ def _location(ls: Server, path: Path, span: Span, text: str | None = None) -> ty
     return types.Location(uris.from_fs_path(str(path)) or "", positions.range(span))
 
 
-@server.feature(types.TEXT_DOCUMENT_DEFINITION)
-@guarded
-async def defined(ls: Server, params: types.DefinitionParams) -> types.Location | None:
+@answering(types.TEXT_DOCUMENT_DEFINITION)
+async def defined(
+    ls: Server, params: types.DefinitionParams, analysis: Analysis, positions: Positions
+) -> types.Location | None:
     """Where a name comes from."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
-    analysis, positions = asked
     found = definition(analysis, positions.offset(params.position))
     return _location(ls, found.path, found.span) if found else None
 
 
-@server.feature(types.TEXT_DOCUMENT_REFERENCES)
-@guarded
-async def referred(ls: Server, params: types.ReferenceParams) -> list[types.Location] | None:
+@answering(types.TEXT_DOCUMENT_REFERENCES)
+async def referred(
+    ls: Server, params: types.ReferenceParams, analysis: Analysis, positions: Positions
+) -> list[types.Location] | None:
     """Where a name is used, in its file and those of the folder."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
-    analysis, positions = asked
     target = target_at(analysis, positions.offset(params.position))
     if target is None:
         return None
@@ -145,16 +139,11 @@ async def referred(ls: Server, params: types.ReferenceParams) -> list[types.Loca
     ]
 
 
-@server.feature(types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)
-@guarded
+@answering(types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)
 async def highlighted(
-    ls: Server, params: types.DocumentHighlightParams
+    ls: Server, params: types.DocumentHighlightParams, analysis: Analysis, positions: Positions
 ) -> list[types.DocumentHighlight] | None:
     """Where the name stands elsewhere in the document."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
-    analysis, positions = asked
     occurrence = analysis.names.at(positions.offset(params.position))
     if occurrence is None or occurrence.of:
         return None
@@ -170,14 +159,11 @@ async def highlighted(
 # ------------------------------------------------------------------ rename
 
 
-@server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
-@guarded
-async def prepared(ls: Server, params: types.PrepareRenameParams) -> types.Range | None:
+@answering(types.TEXT_DOCUMENT_PREPARE_RENAME)
+async def prepared(
+    ls: Server, params: types.PrepareRenameParams, analysis: Analysis, positions: Positions
+) -> types.Range | None:
     """The name that can be called otherwise."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
-    analysis, positions = asked
     span = renameable(analysis, positions.offset(params.position))
     return positions.range(span) if span else None
 

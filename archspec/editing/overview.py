@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from lsprotocol import types
 
+from archspec.editing.analysis import Analysis
 from archspec.editing.changes import changes
 from archspec.editing.lenses import lenses
 from archspec.editing.outline import Entry, folds, outline
-from archspec.editing.server import Server, guarded, server
+from archspec.editing.positions import Positions
+from archspec.editing.server import Server, answering, guarded, server
 from archspec.editing.tokens import MODIFIERS, TYPES, tokens
 from archspec.ground.errors import SpecError
 from archspec.syntax.formatting import format_text
@@ -24,14 +26,11 @@ _SYMBOLS = {
 }
 
 
-@server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
-@guarded
-async def outlined(ls: Server, params: types.DocumentSymbolParams) -> list[types.DocumentSymbol] | None:
+@answering(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
+async def outlined(
+    ls: Server, params: types.DocumentSymbolParams, analysis: Analysis, positions: Positions
+) -> list[types.DocumentSymbol] | None:
     """The outline of a document."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
-    analysis, positions = asked
 
     def symbol(entry: Entry) -> types.DocumentSymbol:
         return types.DocumentSymbol(
@@ -53,27 +52,22 @@ _FOLDS = {
 }
 
 
-@server.feature(types.TEXT_DOCUMENT_FOLDING_RANGE)
-@guarded
-async def folded(ls: Server, params: types.FoldingRangeParams) -> list[types.FoldingRange] | None:
+@answering(types.TEXT_DOCUMENT_FOLDING_RANGE)
+async def folded(
+    ls: Server, params: types.FoldingRangeParams, analysis: Analysis, positions: Positions
+) -> list[types.FoldingRange] | None:
     """What can be folded."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
     return [
         types.FoldingRange(fold.first - 1, fold.last - 1, kind=_FOLDS[fold.kind])
-        for fold in folds(asked[0].file)
+        for fold in folds(analysis.file)
     ]
 
 
-@server.feature(types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, types.SemanticTokensLegend([*TYPES], [*MODIFIERS]))
-@guarded
-async def coloured(ls: Server, params: types.SemanticTokensParams) -> types.SemanticTokens | None:
+@answering(types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL, types.SemanticTokensLegend([*TYPES], [*MODIFIERS]))
+async def coloured(
+    ls: Server, params: types.SemanticTokensParams, analysis: Analysis, positions: Positions
+) -> types.SemanticTokens | None:
     """What the words are, each by its distance from the one before."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
-    analysis, positions = asked
     data: list[int] = []
     line = column = 0
     for token in tokens(analysis):
@@ -103,14 +97,11 @@ async def formatted(ls: Server, params: types.DocumentFormattingParams) -> list[
     ]
 
 
-@server.feature(types.TEXT_DOCUMENT_CODE_LENS)
-@guarded
-async def measured(ls: Server, params: types.CodeLensParams) -> list[types.CodeLens] | None:
+@answering(types.TEXT_DOCUMENT_CODE_LENS)
+async def measured(
+    ls: Server, params: types.CodeLensParams, analysis: Analysis, positions: Positions
+) -> list[types.CodeLens] | None:
     """What models cost, and whether what is claimed holds."""
-    asked = await ls.asked(params.text_document.uri)
-    if asked is None:
-        return None
-    analysis, positions = asked
     return [
         types.CodeLens(positions.range(lens.span), types.Command(lens.title, "")) for lens in lenses(analysis)
     ]

@@ -129,3 +129,21 @@ def guarded(handler: Handler[Answer]) -> Handler[Answer]:
 
 
 server = Server()
+
+
+def answering(feature: str, *options: Any) -> Callable[[Handler[Answer]], Handler[Answer]]:
+    """Register what answers a question about a document: it gets the analysis of the text as it is, and the positions in it.
+
+    Where there is no such analysis, nothing is answered.
+    """
+
+    def registered(answer: Handler[Answer]) -> Handler[Answer]:
+        async def asked(ls: Server, params: Any) -> Answer | None:
+            found = await ls.asked(params.text_document.uri)
+            return None if found is None else await answer(ls, params, *found)
+
+        asked.__name__ = answer.__name__
+        server.feature(feature, *options)(guarded(asked))
+        return answer
+
+    return registered
