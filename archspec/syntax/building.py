@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from math import isinf
 from typing import Any
 
 from archspec.ground import codes
@@ -13,14 +12,13 @@ from archspec.ground.source import Source, Span
 from archspec.syntax import automaton
 from archspec.syntax import tree as t
 from archspec.syntax.automaton import NAMES_HELP, Misplaced, Node, Stuck, Token
+from archspec.syntax.written import decimal_number, digits, docstring, string, whole_number
 
 _LINE_PARTS = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''
     r"|\\\n|(?:[ \t]*(?:#[^\n]*)?\n)+[ \t]*(?:[-+*/%@<>]|[=!]=|(?:and|or)\b)|(?P<end>[ \t]*(?:#[^\n]*)?(?:\n|\Z))|[()\[\]{}]",
     re.S,
 )
-_HOLE = re.compile(r"\{\{|\}\}|\{|\}")
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "\n": ""}
 _HIGHEST = 200  # rules within rules
 
 
@@ -120,13 +118,7 @@ class _Builder:
         return broken(span)
 
     def make_docstring(self, span: Span, parts: list[Any]) -> t.Docstring:
-        token = parts[0]
-        quotes = 3 if token.startswith('"""') else 1
-        lines = re.sub(
-            r"\\(.)", lambda m: _ESCAPES.get(m.group(1), m.group()), token[quotes:-quotes], flags=re.S
-        ).split("\n")
-        text = "\n".join([lines[0].strip(), *_dedented(lines[1:])]).strip()
-        return t.Docstring(self._token_span(token), text)
+        return t.Docstring(self._token_span(parts[0]), docstring(parts[0]))
 
     def make_import_(self, span: Span, parts: list[Any]) -> t.Import:
         return t.Import(self._line(span), parts[0], tuple(parts[1:]))
@@ -192,7 +184,7 @@ class _Builder:
         figure = None if shape is not None else str(value)
         for written in (value, known):
             if isinstance(written, Token):
-                _digits(written, self._token_span(written))
+                digits(written, self._token_span(written))
         return t.Claim(
             self._line(span),
             str(quantity),
@@ -396,16 +388,10 @@ class _Builder:
         return t.Name(span, str(parts[0]))
 
     def make_int(self, span: Span, parts: list[Any]) -> t.Literal_:
-        text = _digits(parts[0], span)
-        if len(text) > 30:
-            raise SpecError.of(codes.NOT_FINITE, "the number has more than 30 digits", span)
-        return t.Literal_(span, int(text))
+        return t.Literal_(span, whole_number(parts[0], span))
 
     def make_float(self, span: Span, parts: list[Any]) -> t.Literal_:
-        value = float(_digits(parts[0], span))
-        if isinf(value):
-            raise SpecError.of(codes.NOT_FINITE, "the number is too large for a float", span)
-        return t.Literal_(span, value)
+        return t.Literal_(span, decimal_number(parts[0], span))
 
     def make_true(self, span: Span, parts: list[Any]) -> t.Literal_:
         return t.Literal_(span, True)
@@ -417,33 +403,11 @@ class _Builder:
         return t.Literal_(span, None)
 
     def make_string(self, span: Span, parts: list[Any]) -> t.Text:
-        """A string, in which `{expression}` is a hole and `{{` a brace."""
-        token = str(parts[0])
-        quotes = 3 if token.startswith('"""') else 1
-        body, start = token[quotes:-quotes], span.start + quotes
-        holes: list[str | t.Expression] = []
-        position = 0
-        while position < len(body):
-            match = _HOLE.search(body, position)
-            holes.append(_unescaped(body[position : match.start() if match else len(body)]))
-            if match is None:
-                break
-            if match.group() in ("{{", "}}"):
-                holes.append(match.group()[0])
-                position = match.end()
-                continue
-            close = body.find("}", match.end())
-            if match.group() == "}" or close < 0:
-                brace = Span(self.source, start + match.start(), start + match.end())
-                raise SpecError.of(
-                    codes.BRACE,
-                    f"unmatched `{match.group()}` in a string",
-                    brace,
-                    help=f"write `{match.group() * 2}` for the brace itself",
-                )
-            holes.append(read(self.source, start + match.end(), body[match.end() : close], "cond"))
-            position = close + 1
-        return t.Text(span, tuple(hole for hole in holes if hole != ""))
+        def hole(start: int, end: int) -> t.Expression:
+            expression: t.Expression = read(self.source, start, self.source.text[start:end], "cond")
+            return expression
+
+        return t.Text(span, string(str(parts[0]), span, hole))
 
     def make_empty_tuple(self, span: Span, parts: list[Any]) -> t.TupleOf:
         return t.TupleOf(span, ())
@@ -556,23 +520,3 @@ def _kept_list(parts: list[Any]) -> list[Any]:
 def _word(token: Token) -> Any:
     """A word of the language, of which the grammar allows few."""
     return str(token)
-
-
-def _digits(text: str, span: Span) -> str:
-    """The text of a number without its underscores. SpecError when one does not stand between two digits."""
-    if not text.isascii():
-        raise SpecError.of(codes.SYNTAX, f"`{text}` is not a number", span, help="use the digits 0 to 9")
-    if re.search(r"_(?![0-9])", text):
-        raise SpecError.of(
-            codes.SYNTAX, f"`{text}` is not a number", span, help="`_` goes between two digits: `1_000`"
-        )
-    return text.replace("_", "")
-
-
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match.group(1), match.group()), text, flags=re.S)
-
-
-def _dedented(lines: list[str]) -> list[str]:
-    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
-    return [line[margin:].rstrip() for line in lines]
