@@ -72,11 +72,10 @@ class Evaluator:
             raise Poisoned
         if value is None and not env.has(node.name):
             if self._checked:
-                if any(problem.span == node.span for problem in self.machine.problems):
-                    raise Poisoned
                 help_ = "it is assigned further down, or in a branch that is not taken"
                 raise SpecError.of(codes.NO_VALUE, f"`{node.name}` has no value here", node.span, help=help_)
-            known = env.known() | builtins() | WORDS
+            right = {name for name in env.known() if env.find(name) is not POISON}
+            known = right | builtins() | WORDS
             raise SpecError.of(
                 codes.UNKNOWN_NAME,
                 f"there is no `{node.name}`",

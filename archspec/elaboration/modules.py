@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,13 @@ class Modules:
                         control.statement(statement, scope)
             except SpecError as error:
                 problems += error.problems
+                for problem in error.problems:  # the same name further down is no news
+                    if (
+                        problem.code == codes.UNKNOWN_NAME
+                        and problem.span
+                        and problem.span.source is file.source
+                    ):
+                        module.env.names[problem.span.text] = POISON
             except (Poisoned, Stopped):
                 pass
             except RecursionError:
@@ -270,6 +278,9 @@ class Modules:
             module.env.names[name.alias] = imported.env.names[name.name]
 
 
+_MOST_PLACES = 3  # where a name is told to stand, too
+
+
 class _Names:
     """Checks, without running anything, that every name in a file means something, and that no block
     uses itself, directly or through others."""
@@ -277,6 +288,7 @@ class _Names:
     def __init__(self, module: Module) -> None:
         self.module = module
         self.problems: list[Problem] = []
+        self._unknown: dict[str, int] = {}  # names, each with the number of the problem that tells of it
         uses: dict[str, list[tuple[str, Span]]] = {}
         models = {d.name for d in module.file.definitions if d.kind == "model"}
         for statement in module.file.statements:
@@ -292,6 +304,7 @@ class _Names:
                     suggest(statement.model, models),
                 )
         self._recursion(uses)
+        module.env.names.update(dict.fromkeys(self._unknown, POISON))
 
     def _say(
         self,
@@ -325,16 +338,27 @@ class _Names:
                 if isinstance(value, BlockLayer | DefinedFunction):
                     used.append((node.name, node.span))
                 elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
-                    known = local | set(self.module.env.names) | builtins() | WORDS
-                    sure = surely(node.name)
-                    self._say(
-                        codes.UNKNOWN_NAME,
-                        f"there is no `{node.name}`",
-                        node.span,
-                        _of_step(node.name, definition) or meant_by(node.name) or suggest(node.name, known),
-                        fix=None if sure is None else replaced(node.span, sure),
-                    )
+                    self._say_unknown(node, local, definition)
         return used
+
+    def _say_unknown(
+        self, node: t.Name, local: set[str], definition: t.Definition | t.FunctionDefinition
+    ) -> None:
+        """Say that there is no such name; of one that was said, that it stands here too."""
+        sure = surely(node.name)
+        fix = None if sure is None else replaced(node.span, sure)
+        said = self._unknown.setdefault(node.name, len(self.problems))
+        if said < len(self.problems):
+            first = self.problems[said]
+            places = (*first.places, ("and here", node.span))[:_MOST_PLACES]
+            if first.fix and fix:
+                fix = first.fix._replace(edits=first.fix.edits + fix.edits)
+            self.problems[said] = replace(first, places=places, fix=fix)
+            return
+        right = {name for name, value in self.module.env.names.items() if value is not POISON}
+        known = local | right | builtins() | WORDS
+        help_ = _of_step(node.name, definition) or meant_by(node.name) or suggest(node.name, known)
+        self._say(codes.UNKNOWN_NAME, f"there is no `{node.name}`", node.span, help_, fix=fix)
 
     def _recursion(self, uses: Mapping[str, list[tuple[str, Span]]]) -> None:
         done: set[str] = set()

@@ -180,11 +180,11 @@ LARGE = {
         "nested too deeply",
     ),
     "many wrong lines": (
-        "".join(f"y{i} = zzz\n" for i in range(10_000)) + net("return x"),
+        "".join(f"y{i} = zzz{i}\n" for i in range(10_000)) + net("return x"),
         "There may be more",
     ),
     "many wrong lines in a block": (
-        net(*(f"y{i} = zzz" for i in range(5_000)), "return x"),
+        net(*(f"y{i} = zzz{i}" for i in range(5_000)), "return x"),
         "There may be more",
     ),
     "many unclosed quotes": (net('y = "' + '\\"' * 100_000, "return x"), "unterminated string"),

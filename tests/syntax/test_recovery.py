@@ -127,3 +127,23 @@ def test_second_places_are_told() -> None:
         ("`H` was bound to 4 here", "H", text.index("H, H]"))
     ]
     assert "2 |     input x: [C, H, H]\n  |                  - `H` was bound to 4 here" in problem.render()
+
+
+def test_a_name_that_is_not_there_is_told_once() -> None:
+    text = "model Net:\n    input x: [3, 8, 8]\n" + "    x = x -> Cnov(8)\n" * 9 + "    return x -> Cnov(8)\n"
+    with pytest.raises(SpecError) as caught:
+        archspec.read_text(text)
+    (problem,) = caught.value.problems
+    assert [label for label, _ in problem.places] == ["and here"] * 3
+    assert lines_of(
+        "a = zzz\nb = zzz\nc = yyy\nmodel Net:\n    input x: [3]\n    return x -> Linear(zzz)\n"
+    ) == [1, 3]
+
+
+def test_a_name_that_is_surely_another_is_mended_everywhere() -> None:
+    text = "model Net:\n    input x: [3]\n    y = x -> Swish\n    return y -> Linear(3) -> Swish\n"
+    with pytest.raises(SpecError) as caught:
+        archspec.read_text(text)
+    (problem,) = caught.value.problems
+    assert problem.fix is not None
+    assert [edit.text for edit in problem.fix.edits] == ["SiLU", "SiLU"]
