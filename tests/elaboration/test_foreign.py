@@ -3,6 +3,8 @@
 import re
 
 import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
 
 import archspec
 from archspec.api.fixing import edited
@@ -137,3 +139,39 @@ def test_what_is_meant_is_told(said: str, help: str) -> None:
 )  # fmt: skip
 def test_a_definition_that_hides_what_it_uses_is_told(text: str, help: str) -> None:
     assert [problem.help for problem in wrong(text).problems] == [help]
+
+
+# ------------------------------------------------------------------ the forms compute what the names do
+
+x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+MEANT = {
+    "Swish": F.silu(x),
+    "Hardtanh": F.hardtanh(x),
+    "LogSigmoid": F.logsigmoid(x),
+    "SELU": F.selu(x),
+    "Softmax2d": x.softmax(1),
+    "QuickGELU": x * torch.sigmoid(1.702 * x),
+    "Relu6": F.relu6(x),
+    "Elu": F.elu(x),
+    "Gelu": F.gelu(x),
+    "LeakyRelu": F.leaky_relu(x),
+    "HardSwish": F.hardswish(x),
+    "HardSigmoid": F.hardsigmoid(x),
+    "permute": x.permute(0, 2, 3, 1),
+    "transpose": x.transpose(2, 3),
+    "flatten": x.flatten(1),
+    "unsqueeze": x.unsqueeze(1),
+    "mean": x.mean((2, 3)),
+    "softmax": x.softmax(-1),
+    "where": torch.where(x > 0, x, -x),
+    "einsum": torch.einsum("nchw,nchv->ncwv", x, x),
+    "rearrange": x.flatten(2).transpose(1, 2),
+    "view": x.reshape(2, -1),
+}
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_the_form_computes_what_the_name_does(name: str) -> None:
+    form = FOREIGN[name] if re.match(r"x\b|-?\(", FOREIGN[name]) else f"x -> {FOREIGN[name]}"
+    network = archspec.load(archspec.read_text(f"model Net:\n    input x: [3, 8, 8]\n    return {form}\n"))
+    torch.testing.assert_close(network(x), MEANT[name], atol=2e-4, rtol=2e-4)

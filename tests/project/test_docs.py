@@ -50,6 +50,7 @@ from archspec.api import check, shipped, shipped_blocks
 from archspec.cli.claims import claims_table as table_of_claims
 from archspec.cli.tables import as_markdown
 from archspec.elaboration import BlockEntry, read_file, shipped_specs
+from archspec.elaboration.foreign import FOREIGN, NOTES, OF_TENSORS, meant_by, method
 from archspec.elaboration.functions import FUNCTIONS
 from archspec.elaboration.values import describe
 from archspec.ground.errors import SpecError, SpecWarning
@@ -296,6 +297,7 @@ def with_tables(text: str) -> str:
         "settings": settings_table,
         "zoo": zoo,
         "blocks": block_pages,
+        "names": name_table,
     }
     for name, lines in tables.items():
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
@@ -304,6 +306,18 @@ def with_tables(text: str) -> str:
             table = "".join(f"{line}\n" for line in lines())
             text = before + begin + "\n" + table + "\n" + end + rest.split(end)[1]
     return text
+
+
+def name_table() -> Iterator[str]:
+    """What the help of messages says of other frameworks' names, those of which it says the same in one row."""
+    yield from ("| name | here |", "| --- | --- |")
+    said: dict[str, list[str]] = {}
+    for name in (*FOREIGN, *NOTES):
+        said.setdefault(meant_by(name).removeprefix("write "), []).append(f"`{name}`")
+    for name in OF_TENSORS:
+        said.setdefault(method(name).removeprefix("write "), []).append(f"`x.{name}`")
+    for form, names in said.items():
+        yield row(", ".join(sorted(names, key=str.lower)), form)
 
 
 def quantity_table() -> Iterator[str]:
