@@ -1,5 +1,6 @@
 """Whatever a command is given, it succeeds or says what is wrong; whatever it prints to, it ends as a good tool does."""
 
+import io
 import os
 import random
 import re
@@ -111,7 +112,10 @@ def test_any_value_of_any_option_works_or_is_told(
 
 
 @pytest.mark.parametrize("name", sorted(SPECS.keys() - {"list"}))
-def test_any_name_of_a_spec_works_or_is_told(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_name_of_a_spec_works_or_is_told(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"model M:\n    input x: [3]\n")))  # for `-`
     for value in [*VALUES, "m.arch:M", "m.arch:N", "m.arch:", ":M", "resnet18:", "free.arch", "product.arch"]:
         if not value.startswith("-") or value == "-":
             answered([name, *([value] * len(SPECS[name]))], capsys)

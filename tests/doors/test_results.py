@@ -41,6 +41,7 @@ def results(spec: str) -> dict[str, Any]:
         "load": net,
         "load_aot": None,  # a callable of PyTorch's, which takes a compiler to make
         "models": archspec.models(spec),
+        "profiled": archspec.profiled(net),  # a context manager of Python's
         "read": graph,
         "read_text": TEXT_GRAPH,
         "repeated_blocks": archspec.repeated_blocks(net),
