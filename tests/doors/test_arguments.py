@@ -26,6 +26,7 @@ NOTHING_OF_USE: list[Any] = [
     None, 123, 1.5, -1, 0, True, float("nan"), float("inf"), 10**400, "", "x", "\ud800", "a\0b", b"x", [], [1], {},
     {1: 2}, object(), int, print, 1j, Path("no such file"), np.array([1, 2]), np.float32(0.5), np.bool_(True),
     torch.tensor(3), torch.int64, torch.nn.ReLU(), GRAPH, "cuda:99", ("a",), b"\xff", np.array(["a"]), ...,
+    "a" * 300, "a" * 300 + ".archmod", Path("a" * 300 + ".arch"), "a" * 300 + "/b.safetensors",
 ]  # fmt: skip
 FUNCTIONS: list[Callable[..., Any]] = [
     *(getattr(api, name) for name in api.__all__ if name != "shipped"),
