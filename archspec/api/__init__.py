@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from archspec.api.checking import check, claims
     from archspec.api.counting import cost, diff, scale
     from archspec.api.drawing import draw
+    from archspec.api.exporting import export
     from archspec.api.formatting import format_text
     from archspec.api.loading import load, load_aot
     from archspec.api.loading import torch_dtype as torch_dtype
@@ -27,6 +28,7 @@ __all__ = [
     "diff",
     "draw",
     "dynamic_shapes",
+    "export",
     "format_text",
     "graph_of",
     "load",
@@ -46,6 +48,7 @@ _HOMES = {
     "checking": ("check", "claims"),
     "counting": ("cost", "diff", "scale"),
     "drawing": ("draw",),
+    "exporting": ("export",),
     "formatting": ("format_text",),
     "loading": ("load", "load_aot", "torch_dtype"),
     "networks": ("blocks", "dynamic_shapes", "graph_of", "profiled", "repeated_blocks", "resize_positions"),

@@ -141,6 +141,7 @@ ARTIFACT: Final = "E1204"
 CHECKPOINT: Final = "E1205"
 POSITIONS: Final = "E1206"
 CHANGED: Final = "E1207"
+NO_EXPORT: Final = "E1208"
 
 # ------------------------------------------------------------------ tensors given to a network: E13
 

@@ -318,7 +318,7 @@ def _steps(left: Side, right: Side, terms: Mapping[str, Term]) -> Steps:
     new = kept - known
     if kept == known and flat(left) == flat(right):
         return Steps(None, (), None, (), None if left == right else sizes(right), copies=False)
-    pieces = _pieces(left, right)
+    pieces = pieces_of(left, right)
     first = None if list(left) == pieces else sizes(pieces)
     gone = tuple(place for place, piece in enumerate(pieces) if piece[0] not in kept)
     moving = [piece for piece in pieces if piece[0] in kept]
@@ -346,7 +346,7 @@ def _steps(left: Side, right: Side, terms: Mapping[str, Term]) -> Steps:
     )
 
 
-def _pieces(left: Side, right: Side) -> list[Group]:
+def pieces_of(left: Side, right: Side) -> list[Group]:
     """The axes to move: names that are neighbours on both sides stay together where they are merged on either."""
     groups = {name: i for i, group in enumerate(left) for name in group}
     places = {

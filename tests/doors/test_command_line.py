@@ -59,6 +59,7 @@ SPECS = {
     "diff": ["m.arch", "m.arch"],
     "draw": ["m.arch"],
     "explain": ["E0504"],
+    "export": ["m.arch"],
     "fmt": ["m.arch"],
     "list": [],
     "scale": ["m.arch"],

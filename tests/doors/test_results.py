@@ -36,6 +36,7 @@ def results(spec: str) -> dict[str, Any]:
         "diff": archspec.diff(graph, OTHERS[spec]),
         "draw": archspec.draw(graph),
         "dynamic_shapes": archspec.dynamic_shapes(archspec.read("resnet18", free=True)),
+        "export": None,  # a path of Python's
         "format_text": archspec.format_text(TEXT),
         "graph_of": archspec.graph_of(net),
         "load": net,

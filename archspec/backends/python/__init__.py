@@ -1,0 +1,5 @@
+"""Networks as plain Python files."""
+
+from archspec.backends.python.file import python_source
+
+__all__ = ["python_source"]

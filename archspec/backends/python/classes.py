@@ -1,0 +1,279 @@
+"""Functions that run the same program as one class, with parameters for what they differ in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from keyword import iskeyword
+from typing import Any
+
+from archspec.backends.python.aligning import IDENTITY, aligned, program
+from archspec.backends.python.drafts import Draft, Statement
+from archspec.backends.python.expressions import (
+    Call,
+    Code,
+    Expression,
+    Instance,
+    Keyword,
+    Listed,
+    Literal,
+    Member,
+    Repeated,
+    Value,
+    key_of,
+    renumbered,
+    replaced,
+    within,
+)
+from archspec.backends.python.parameters import Hole, Parameter, Parameters, unified
+from archspec.graph import Graph
+from archspec.op import Weight
+
+LIST = "Layers"
+"""What a list of layers is called that can be no `nn.Sequential`."""
+
+
+@dataclass
+class Class:
+    """A class of the file: its functions' drafts, then what is written for all of them."""
+
+    name: str
+    drafts: list[Draft]
+    is_model: bool
+    parameters: Parameters
+    members: dict[str, Expression] = field(default_factory=dict)
+    body: list[Statement] = field(default_factory=list)
+    returns: tuple[Expression, ...] = ()
+    is_chain: bool = False
+    kept: list[str] = field(default_factory=list)
+    """The parameters that `forward` reads."""
+
+    @property
+    def draft(self) -> Draft:
+        """Any of them."""
+        return self.drafts[0]
+
+    @property
+    def starts(self) -> dict[str, dict[str, Weight]]:
+        """The weights of its members that are layers, by path."""
+        return {path: dict(found) for path, found in self.draft.starts.items()}
+
+    def row(self, function: int) -> int:
+        """The place of a function among its drafts."""
+        return next(place for place, draft in enumerate(self.drafts) if draft.index == function)
+
+    def made(self, function: int) -> Expression:
+        """The call that makes an instance for a function."""
+        row = self.row(function)
+        positional: list[Expression] = []
+        keywords: list[Keyword] = []
+        for parameter in self.ordered:
+            value = parameter.values[row]
+            expression = value if isinstance(value, Expression) else Literal(value, parameter.name)
+            plain = parameter.default is ... and not keywords
+            if plain and (parameter.order[0] == 0 or len(positional) < 2) and parameter.annotation == "int":
+                positional.append(expression)
+            else:
+                keywords.append(Keyword(parameter.name, expression, parameter.default))
+        return Call(Code(self.name), tuple(positional), tuple(keywords))
+
+    @property
+    def ordered(self) -> list[Parameter]:
+        """Its parameters, those with defaults last."""
+        return sorted(self.parameters.found, key=lambda p: (p.default is not ..., p.order))
+
+
+class Classes:
+    """The classes of a graph's functions, callees first."""
+
+    def __init__(self, graph: Graph, drafts: Sequence[Draft], taken: set[str]) -> None:
+        self.graph = graph
+        self.drafts = self.alike(drafts)
+        self.taken = taken
+        self.classes: dict[Hashable, Class] = {}
+        self.order: list[Class] = []
+        self.kinds: dict[int, Hashable] = {}
+        groups: dict[Hashable, list[Draft]] = {}
+        for draft in self.drafts:
+            kind = (*self.nested(draft), program(draft))
+            self.kinds[draft.index] = kind
+            groups.setdefault(kind, []).append(draft)
+        self.groups = groups
+        self.resolved(Instance(len(graph.functions) - 1))
+
+    def alike(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """Drafts of one block made alike where some only leave out layers."""
+        blocks: dict[str, list[Draft]] = {}
+        for draft in drafts:
+            if draft.function.block:
+                blocks.setdefault(draft.function.block, []).append(draft)
+        found = list(drafts)
+        for several in blocks.values():
+            for draft in aligned(several):
+                found[draft.index] = draft
+        return found
+
+    def nested(self, draft: Draft) -> tuple[int, bool]:
+        """How many blocks of its own name stand within each other in a function, and whether it is the model."""
+        return self._depth(draft.index, draft.function.block), draft.index == len(self.graph.functions) - 1
+
+    def _depth(self, index: int, block: str) -> int:
+        within_it = {
+            part.function
+            for expression in self.drafts[index].members.values()
+            for part in within(expression)
+            if isinstance(part, Instance)
+        }
+        depth = max((self._depth(function, block) for function in within_it), default=0)
+        return depth + (self.drafts[index].function.block == block)
+
+    # ---------------------------------------------------------------- instances
+
+    def resolved(self, expression: Expression) -> Expression:
+        """An expression with calls of classes where functions were."""
+        return replaced(
+            expression, lambda part: self.instance(part.function) if isinstance(part, Instance) else None
+        )
+
+    def instance(self, function: int) -> Expression:
+        """What makes the module that a function is."""
+        draft = self.drafts[function]
+        if draft.is_identity and draft.takes == 1:
+            return IDENTITY
+        if draft.is_chain and not draft.function.block:
+            return self.sequential(draft)
+        return self.of(function).made(function)
+
+    def sequential(self, draft: Draft) -> Expression:
+        """A list of layers as an `nn.Sequential`: by number, or by name."""
+        members = {name: self.resolved(made) for name, made in draft.members.items()}
+        if list(members) == [str(place) for place in range(len(members))]:
+            return Call(Code("nn.Sequential"), tuple(repeated(list(members.values()))))
+        if all(name.isidentifier() and not iskeyword(name) for name in members):
+            named = Call(
+                Code("OrderedDict"), (), tuple(Keyword(name, made) for name, made in members.items())
+            )
+        else:
+            pairs = tuple(Listed((Literal(name), made)) for name, made in members.items())
+            named = Call(Code("OrderedDict"), (Listed(pairs, "["),))
+        return Call(Code("nn.Sequential"), (named,))
+
+    def of(self, function: int) -> Class:
+        """The class of a function, made when it is first asked for."""
+        kind = self.kinds[function]
+        if kind not in self.classes:
+            drafts = self.groups[kind]
+            is_model = function == len(self.graph.functions) - 1
+            members = [
+                {path: self.resolved(made) for path, made in draft.members.items()} for draft in drafts
+            ]
+            known = Parameters([draft.function for draft in drafts], promoted=not is_model)
+            name = self.graph.name if is_model else drafts[0].function.block or LIST
+            made = Class(self.free(name), drafts, is_model, known, is_chain=drafts[0].is_chain)
+            self.classes[kind] = made
+            _unify(made, members)
+            self.order.append(made)
+        return self.classes[kind]
+
+    def free(self, name: str) -> str:
+        """A name for a class that is not yet taken."""
+        name = f"{name}_" if iskeyword(name) or not name.isidentifier() else name
+        chosen, count = name, 2
+        while chosen in self.taken:
+            chosen, count = f"{name}{count}", count + 1
+        self.taken.add(chosen)
+        return chosen
+
+
+def _unify(made: Class, members: Sequence[dict[str, Expression]]) -> None:
+    """Write the members and the program of several drafts as one, with parameters."""
+    rows = tuple(range(len(made.drafts)))
+    if made.is_chain:
+        made.members = {"": unified([_chain(found) for found in members], rows, "")}
+    else:
+        made.members = {path: unified([found[path] for found in members], rows, path) for path in members[0]}
+    drop_identities(made)
+    places = [statement for statement in made.draft.body if not made.is_chain]
+    whats = [
+        unified([draft.body[place].what for draft in made.drafts], rows, statement.name)
+        for place, statement in enumerate(places)
+    ]
+    parameters = made.parameters
+    parameters.taken = {"self", "super", "x", "nn", "torch", "functional", "Tensor", *_roots(made.members)}
+    body = [x for x in whats if any(isinstance(part, Hole) for part in within(x))]
+    parameters.settle([*made.members.values(), *body])
+    made.members = {path: parameters.written(x) for path, x in made.members.items()}
+    prefixed = [parameters.written(x, "self.") for x in whats]
+    names = {f"self.{parameter.name}": parameter.name for parameter in parameters.found}
+    read = {part.text for x in prefixed for part in within(x) if isinstance(part, Code)}
+    made.kept = [name for text, name in names.items() if text in read]
+    made.body = [
+        Statement(statement.gives, what, statement.name, statement.activates)
+        for statement, what in zip(places, prefixed, strict=True)
+    ]
+    made.returns = made.draft.returns
+    _without_identities(made)
+
+
+def _roots(members: dict[str, Expression]) -> set[str]:
+    """No parameter that is kept may have the name of a member."""
+    return set()
+
+
+def _chain(members: dict[str, Expression]) -> Expression:
+    return Call(Code("super().__init__"), tuple(repeated(list(members.values()))))
+
+
+def drop_identities(made: Class) -> None:
+    """Nothing yet: members that are identities in all rows go once the program is written."""
+
+
+def _without_identities(made: Class) -> None:
+    """Leave out members that are identities, and their steps."""
+    idle = {path for path, x in made.members.items() if key_of(x) == key_of(IDENTITY)}
+    if not idle or made.is_chain:
+        return
+    values: dict[int, Expression] = {}
+    body = []
+    for statement in made.body:
+        what = statement.what
+        if isinstance(what, Call) and isinstance(what.what, Member) and what.what.path in idle:
+            values[statement.gives[0]] = renumbered(what.arguments[0], values)
+            continue
+        body.append(Statement(statement.gives, renumbered(what, values), statement.name, statement.activates))
+    made.body = body
+    made.returns = tuple(renumbered(x, values) for x in made.returns)
+    made.members = {path: x for path, x in made.members.items() if path not in idle}
+
+
+def repeated(items: Sequence[Expression]) -> list[Expression]:
+    """A list of expressions, those that repeat as comprehensions."""
+    keys: list[Any] = [key_of(item) for item in items]
+    made: list[Expression] = []
+    place = 0
+    while place < len(items):
+        best = (1, 1)  # period, times
+        for period in (1, 2, 3, 4):
+            times = 1
+            while keys[place : place + period] == keys[place + times * period : place + (times + 1) * period]:
+                times += 1
+                if place + times * period > len(items):
+                    break
+            if times > 1 and period * times > best[0] * best[1]:
+                best = period, times
+        period, times = best
+        if times > 1:
+            made.append(Repeated(tuple(items[place : place + period]), Literal(times, "count")))
+        else:
+            made.append(items[place])
+        place += period * times
+    return made
+
+
+def counts(made: Class) -> Counter[int]:
+    """How often each value of a class's program is read."""
+    found: Counter[int] = Counter()
+    for expression in (*(statement.what for statement in made.body), *made.returns):
+        found.update(part.number for part in within(expression) if isinstance(part, Value))
+    return found

@@ -1,0 +1,338 @@
+"""A function of the graph as a draft of a class: its members, and what its `forward` computes, before any names are chosen."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from archspec.backends.python.expressions import (
+    Attribute,
+    Code,
+    Expression,
+    Instance,
+    Keyword,
+    Member,
+    Value,
+    key_of,
+    method,
+    number,
+    renumbered,
+)
+from archspec.backends.python.expressions import (
+    Call as Calling,
+)
+from archspec.backends.python.functions import Step as FunctionStep
+from archspec.backends.python.functions import written
+from archspec.backends.python.helpers import Helpers
+from archspec.backends.python.layers import constructed
+from archspec.backends.python.own_weights import own_weight
+from archspec.backends.torch_leaves import Leaf, Leaves, makes_real
+from archspec.graph import Apply, Call, Function, Graph, Ref
+from archspec.ground import codes
+from archspec.ground.errors import SpecError
+from archspec.op import Weight
+from archspec.ops.weights import Own, Tied
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A step of `forward`: the numbers of the values that it gives, its name in the spec, and whether it is an activation."""
+
+    gives: tuple[int, ...]
+    what: Expression
+    name: str
+    activates: bool = False
+
+
+@dataclass
+class Draft:
+    """A function as a class to be; `members` are made by expressions, by their paths, in order."""
+
+    index: int
+    function: Function
+    handed: tuple[str, ...]
+    members: dict[str, Expression] = field(default_factory=dict)
+    starts: dict[str, Mapping[str, Weight]] = field(default_factory=dict)
+    body: list[Statement] = field(default_factory=list)
+    returns: tuple[Expression, ...] = ()
+    is_chain: bool = False
+    """Whether it is its members, each applied to what the one before gives."""
+
+    @property
+    def takes(self) -> int:
+        """How many tensors it takes."""
+        return len(self.function.inputs)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it gives what it takes."""
+        return not self.body and self.returns == tuple(map(Value, range(self.takes)))
+
+
+class Drafting:
+    """Drafts of all functions of a graph, callees first."""
+
+    def __init__(self, graph: Graph, helpers: Helpers) -> None:
+        self.graph = graph
+        self.helpers = helpers
+        self.leaves = Leaves()
+        self.drafts: list[Draft] = []
+
+    def all(self) -> list[Draft]:
+        """A draft of each function."""
+        for index, function in enumerate(self.graph.functions):
+            self.drafts.append(_Function(self, index, function).draft())
+        return self.drafts
+
+
+class _Function:
+    def __init__(self, drafting: Drafting, index: int, function: Function) -> None:
+        self.drafting = drafting
+        self.function = function
+        self.made = Draft(index, function, _handed_names(function))
+        self.values: dict[Ref, Expression] = {
+            Ref(f"%{place}"): Value(place) for place in range(len(function.inputs))
+        }
+        self.count = len(function.inputs)
+        self.stateless: dict[object, str] = {}
+
+    def draft(self) -> Draft:
+        made = self.made
+        as_modules = self.is_chain()
+        made.is_chain = as_modules
+        for step in self.function.steps:
+            if isinstance(step, Call):
+                self.call(step)
+            else:
+                self.apply(step, as_module=as_modules)
+        made.returns = tuple(self.values[ref] for ref in self.function.outputs)
+        return made
+
+    def is_chain(self) -> bool:
+        """Whether each step is a layer that takes all that the one before it gives, and no more: then it can be a Sequential.
+
+        Named layers of a block are written one by one all the same.
+        """
+        function = self.function
+        stream: tuple[Ref, ...] = tuple(Ref(f"%{place}") for place in range(len(function.inputs)))
+        if len(stream) != 1 or function.handed:
+            return False
+        for place, step in enumerate(function.steps):
+            if step.is_use or step.inputs != stream or "." in step.name or len(step.types) != 1:
+                return False
+            if function.block and not step.name.isdecimal():
+                return False
+            if isinstance(step, Call):
+                if step.layers:
+                    return False
+                stream = (Ref(step.name),)
+            else:
+                if (
+                    step.options
+                    or isinstance(step.op, Own | Tied)
+                    or self.is_alone(step)
+                    or makes_real(function, step)
+                ):
+                    return False
+                stream = (Ref(step.name),)
+            if step.name.isdecimal() and place == 0 and step.name != "0":
+                return False
+        return stream == function.outputs and bool(function.steps)
+
+    # ---------------------------------------------------------------- steps
+
+    def add(self, step: Apply | Call, what: Expression, name: str, *, activates: bool = False) -> None:
+        """Write a step, whose values are known from then on by its name."""
+        gives = tuple(range(self.count, self.count + len(step.types)))
+        self.count += len(gives)
+        self.made.body.append(Statement(gives, what, name, activates))
+        for place, value in enumerate(gives):
+            self.values[Ref(name, place)] = Value(value)
+
+    def call(self, step: Call) -> None:
+        """Call a block, or a row of them."""
+        callee = self.drafting.drafts[step.function]
+        inputs = tuple(self.values[ref] for ref in step.inputs)
+        shared = tuple(self.layer(layer) for layer in step.layers)
+        for name in step.names:
+            if step.is_use:
+                what = self.layer(step.layer or 0)
+            else:
+                self.made.members[name] = Instance(step.function)
+                what = Member(name)
+            if callee.is_identity and callee.takes > 1:
+                self.made.members.pop(name, None)
+                for place, value in enumerate(inputs):
+                    self.values[Ref(name, place)] = value
+                continue
+            self.add(step, Calling(what, (*inputs, *shared)), name)
+            inputs = tuple(self.values[Ref(name, place)] for place in range(len(step.types)))
+        for place, value in enumerate(
+            inputs[: len(step.types)]
+        ):  # what a row gives has the name of its first call
+            self.values[Ref(step.name, place)] = value
+
+    def apply(self, step: Apply, *, as_module: bool) -> None:
+        """Apply an op: a layer that is a member, a function, or a tensor of the block's own."""
+        op, function = step.op, self.function
+        if isinstance(op, Tied):
+            held = self.layer(step.layer or 0)
+            self.values[Ref(step.name)] = _below(held, op.target)
+            return
+        if isinstance(op, Own):
+            self.made.members[step.name] = own_weight(op.weight)
+            self.made.starts[step.name] = {"": op.weight}
+            self.values[Ref(step.name)] = Member(step.name)
+            return
+        leaf = self.leaf(step)
+        inputs = tuple(self.values[ref] for ref in step.inputs)
+        types = tuple(function.types[ref] for ref in step.inputs)
+        if makes_real(function, step):
+            inputs = tuple(method(x, "to", Code("torch.get_default_dtype()")) for x in inputs)
+        alone = self.is_alone(step)
+        if alone:
+            inputs = tuple(method(x, "unsqueeze", number(0)) for x in inputs)
+        options = {name: self.values[ref] for name, ref in step.options.items()}
+        what: Expression | None = None
+        if isinstance(leaf, nn.Module):
+            what = self.module(step, leaf, inputs, options, as_module=as_module)
+        else:
+            given = FunctionStep(
+                op,
+                inputs,
+                types,
+                options,
+                {name: function.types[ref] for name, ref in step.options.items()},
+                leaf[1],
+            )
+            what = written(leaf[0], given)
+            if what is None:
+                what = self.drafting.helpers.called(leaf[0], inputs, options, leaf[1])
+            if what is None:
+                raise self.refused(step, f"{type(op).__name__} has no form in plain PyTorch yet")
+            if as_module:
+                numbers = {value.number: Value(0) for value in inputs if isinstance(value, Value)}
+                alike = renumbered(what, numbers)
+                doc = inspect.getdoc(type(op)) or ""
+                self.made.members[step.name] = self.drafting.helpers.of_expression(
+                    type(op).__name__, doc, 1, alike
+                )
+                what = Calling(Member(step.name), inputs)
+        if alone:
+            what = method(what, "squeeze", number(0))
+        self.add(step, what, step.name, activates=op.activates)
+
+    def module(
+        self,
+        step: Apply,
+        leaf: nn.Module,
+        inputs: tuple[Expression, ...],
+        options: dict[str, Expression],
+        *,
+        as_module: bool,
+    ) -> Expression:
+        """A call of a layer, which becomes a member; layers without weights that are the same are one."""
+        helpers = self.drafting.helpers
+        if not as_module and not step.is_use:
+            plain = helpers.plain(leaf, inputs, options)
+            if plain is not None:
+                return plain
+        made = self.maker(step, leaf)
+        if step.is_use:
+            member = self.layer(step.layer or 0)
+        elif as_module or self.drafting.leaves.owned(leaf):
+            self.made.members[step.name] = made
+            self.made.starts[step.name] = self.function.held.get(step.name, {})
+            member = Member(step.name)
+        else:
+            member = self.stateless_member(step, made)
+        keywords = tuple(Keyword(name, value) for name, value in options.items())
+        return Calling(member, inputs, keywords)
+
+    def maker(self, step: Apply, leaf: nn.Module) -> Expression:
+        """The call that makes a layer."""
+        made = constructed(leaf) or self.drafting.helpers.constructed(leaf, type(step.op))
+        if made is None:
+            raise self.refused(
+                step, f"the layer of {type(step.op).__name__} cannot be written as plain PyTorch yet"
+            )
+        return made
+
+    def stateless_member(self, step: Apply, made: Expression) -> Member:
+        """The member that is a layer without weights, which several steps may share."""
+        key = key_of(made)
+        if key not in self.stateless:
+            name = step.name
+            plain = name.rstrip("0123456789").removesuffix("_")
+            if (
+                plain
+                and plain != name
+                and plain not in self.function.by_name
+                and plain not in self.made.members
+            ):
+                name = plain
+            self.stateless[key] = name
+            self.made.members[name] = made
+        return Member(self.stateless[key])
+
+    # ---------------------------------------------------------------- what steps stand for
+
+    def leaf(self, step: Apply) -> Leaf:
+        return self.drafting.leaves.of(self.function, step)
+
+    def is_alone(self, step: Apply) -> bool:
+        """Whether a step takes a weight, which has no batch, as one sample."""
+        op = step.op
+        read = (*step.inputs, *(ref for name, ref in step.options.items() if name not in op.sized_by))
+        batched = any(self.function.types[ref].batched for ref in read)
+        return type(op).one_sample and not op.without_batch and not batched
+
+    def layer(self, layer: int) -> Expression:
+        """A shared layer: a member where it is declared, a parameter of `forward` where it is handed in."""
+        handed = self.function.handed
+        if layer < handed:
+            return Code(self.made.handed[layer])
+        name = self.function.layers[layer]
+        if name not in self.made.members:
+            first = self.drafting.graph.first_use(self.made.index, layer)
+            if first is not None:
+                function, step = first
+                if isinstance(step, Call):
+                    self.made.members[name] = Instance(step.function)
+                else:
+                    leaf = self.drafting.leaves.of(function, step)
+                    if not isinstance(leaf, nn.Module):
+                        raise self.refused(step, f"the shared `{name}` is a function, not a module")
+                    self.made.members[name] = self.maker(step, leaf)
+                    self.made.starts[name] = function.held.get(step.name, {})
+        return Member(name)
+
+    def refused(self, step: Apply | Call, why: str) -> SpecError:
+        """The error of a step that has no form here."""
+        return SpecError.of(
+            codes.NO_EXPORT,
+            f"`{step.name}` at {step.location} cannot be exported to Python: {why}",
+            help="export the network as .onnx or .pt2, or write the step with other ops",
+        )
+
+
+def _below(held: Expression, path: str) -> Expression:
+    for part in path.split("."):
+        held = Attribute(held, part)
+    return held
+
+
+def _handed_names(function: Function) -> tuple[str, ...]:
+    """Names for the shared layers that are handed in: those of the block's parameters where these show."""
+    shown = [
+        name
+        for name, value in function.arguments.items()
+        if isinstance(value, str) and value.startswith("shared ")
+    ]
+    count = function.handed
+    if len(shown) == count:
+        return tuple(shown)
+    return tuple(f"shared_{place}" for place in range(count))

@@ -1,0 +1,191 @@
+"""The body of `forward`: which values get names, and which are written where they are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from keyword import iskeyword
+
+from archspec.backends.python.classes import Class, counts
+from archspec.backends.python.drafts import Statement
+from archspec.backends.python.expressions import (
+    Call,
+    Code,
+    Expression,
+    Item,
+    Listed,
+    Member,
+    Value,
+    renumbered,
+    replaced,
+    within,
+)
+from archspec.backends.python.layout import WIDTH, line, written
+
+_DEEPEST = 5  # calls within each other
+
+
+def lines(
+    made: Class, inputs: Sequence[str], reach: dict[str, Expression], returns: Sequence[str] = ()
+) -> list[str]:
+    """The lines of a class's `forward`, given the names of its inputs and of its results, and how members are reached."""
+    return _Forward(made, inputs, reach).lines(tuple(returns))
+
+
+class _Forward:
+    def __init__(self, made: Class, inputs: Sequence[str], reach: dict[str, Expression]) -> None:
+        self.made = made
+        self.reach = reach
+        self.body = [Statement(s.gives, self.reached(s.what), s.name, s.activates) for s in made.body]
+        self.returns = tuple(map(self.reached, made.returns))
+        self.reads = counts(made)
+        self.inputs = list(inputs)
+        self.names: dict[int, str] = dict(enumerate(inputs))
+        self.taken = {*inputs, *made.draft.handed, "self", "torch", "nn", "functional", "range"}
+
+    def reached(self, expression: Expression) -> Expression:
+        """An expression with members as `forward` reaches them."""
+        return replaced(expression, lambda x: self.reach[x.path] if isinstance(x, Member) else None)
+
+    def lines(self, returns: tuple[str, ...]) -> list[str]:
+        statements = self.folded()
+        last = self.last_reads(statements)
+        found: list[str] = []
+        for place, (statement, what) in enumerate(statements):
+            ready = self.named(what)
+            dying = [number for number in _read(what) if last.get(number) == place]
+            targets = []
+            for number in statement.gives:
+                if not self.reads[number]:
+                    targets.append("_")
+                    continue
+                name = self.name_for(statement, number, dying if len(statement.gives) == 1 else [])
+                targets.append(name)
+            for number in dying:
+                if self.names[number] not in targets:
+                    self.taken.discard(self.names[number])
+            for number, name in zip(statement.gives, targets, strict=True):
+                if name != "_":
+                    self.names[number] = name
+                    self.taken.add(name)
+            found += written(f"{', '.join(targets)} = ", ready, "", 8)
+        results = [
+            self.named(self.pending.get(x.number, x) if isinstance(x, Value) else x) for x in self.returns
+        ]
+        whole = results[0] if len(results) == 1 else None
+        if any(returns):
+            whole = Listed(tuple(results), "{", returns)
+        if whole is not None:
+            found += written("return ", whole, "", 8)
+        else:
+            text = f"        return {', '.join(map(line, results))}"
+            found += [text] if len(text) <= WIDTH else written("return ", Listed(tuple(results)), "", 8)
+        return found
+
+    # ---------------------------------------------------------------- what is written where
+
+    def folded(self) -> list[tuple[Statement, Expression]]:
+        """The statements that are left when values that are read once are written where that is."""
+        self.pending: dict[int, Expression] = {}
+        kept: list[tuple[Statement, Expression]] = []
+        for place, statement in enumerate(self.body):
+            what = renumbered(statement.what, dict(self.pending.items()))
+            for number in _read(statement.what):
+                self.pending.pop(number, None)
+            following = self.body[place + 1] if place + 1 < len(self.body) else None
+            if self.folds(statement, what, following):
+                self.pending[statement.gives[0]] = what
+            else:
+                kept.append((statement, what))
+        return kept
+
+    def folds(self, statement: Statement, what: Expression, following: Statement | None) -> bool:
+        """Whether a value is written where it is read: by the next step, or by one that also reads that step's value."""
+        (number, *others) = statement.gives
+        if others or self.reads[number] != 1:
+            return False
+        text = line(what)
+        if following is None:
+            return number in _read_all(self.returns) and self.fits(text)
+        if len(text) > WIDTH - 30 or _depth(what) >= _DEEPEST:
+            return False
+        if number in _read(following.what):
+            return not (statement.activates and _depth(what) >= 3)
+        return self.waits(number, statement)
+
+    def fits(self, text: str) -> bool:
+        return len(text) <= WIDTH - 15
+
+    def waits(self, number: int, statement: Statement) -> bool:
+        """Whether a short value can wait for the step that reads it: all between lead there, one into the next."""
+        after = [s for s in self.body if s.gives[0] > number]
+        for place, step in enumerate(after):
+            if number in _read(step.what):
+                return place <= 3 and len(line(statement.what)) < 40
+            if len(step.gives) > 1 or self.reads[step.gives[0]] != 1:
+                return False
+            if place + 1 >= len(after) or place >= 3:
+                return False
+        return False
+
+    def last_reads(self, statements: Sequence[tuple[Statement, Expression]]) -> dict[int, int]:
+        """For each value the last statement that reads it; none for those that are returned."""
+        last: dict[int, int] = {}
+        for place, (_, what) in enumerate(statements):
+            for number in _read(what):
+                last[number] = place
+        returned = [self.pending.get(x.number, x) if isinstance(x, Value) else x for x in self.returns]
+        for number in _read_all(returned):
+            last[number] = len(statements)
+        return last
+
+    # ---------------------------------------------------------------- names
+
+    def named(self, expression: Expression) -> Expression:
+        return renumbered(expression, {n: Code(self.names[n]) for n in _read(expression)})
+
+    def name_for(self, statement: Statement, number: int, dying: Sequence[int]) -> str:
+        """A value's name: that of one which is not needed any more, or that of the step."""
+        for old in dying:
+            if not (self.made.is_model and old < len(self.inputs)):
+                return self.names[old]
+            if "x" not in self.taken:
+                return "x"
+        base = re.sub(
+            r"\W",
+            "_",
+            statement.name.rpartition(".")[2] if not statement.name[-1].isdigit() else statement.name,
+        )
+        if not base or base[0].isdigit() or base[0] == "_" or _is_op_name(base):
+            base = "y"
+        if iskeyword(base):
+            base += "_"
+        if len(statement.gives) > 1:
+            base = f"{base}{statement.gives.index(number)}"
+        chosen, count = base, 2
+        others = iter("yzuvw")
+        while chosen in self.taken:
+            chosen = next(others, f"y{count}") if base == "y" else f"{base}{count}"
+            count += chosen.startswith(base)
+        return chosen
+
+
+def _is_op_name(name: str) -> bool:
+    """Whether a step is called after its op: that says nothing about its value."""
+    from archspec.op import Op
+
+    plain = name.rstrip("0123456789").rstrip("_")
+    return any(plain == re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", known).lower() for known in Op.known)
+
+
+def _read(expression: Expression) -> list[int]:
+    return list(dict.fromkeys(x.number for x in within(expression) if isinstance(x, Value)))
+
+
+def _read_all(expressions: Sequence[Expression]) -> list[int]:
+    return [number for expression in expressions for number in _read(expression)]
+
+
+def _depth(expression: Expression) -> int:
+    inner = max(map(_depth, expression.parts), default=0)
+    return inner + isinstance(expression, Call | Item)

@@ -1,0 +1,144 @@
+"""Layers of PyTorch as the calls that make them: arguments are read off a module that was made, defaults left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from inspect import Parameter, signature
+from typing import Any
+
+from torch import nn
+
+from archspec.backends.python.expressions import Call, Code, Expression, Keyword, Literal
+from archspec.op import torch_layers
+
+_SIZES = frozenset(
+    (
+        "in_channels",
+        "out_channels",
+        "in_features",
+        "out_features",
+        "num_features",
+        "normalized_shape",
+        "num_embeddings",
+        "embedding_dim",
+        "embed_dim",
+    )
+)
+"""Arguments that are given by position: nobody takes them for anything else."""
+_LEADING = frozenset(("p", "output_size"))  # the only argument of a layer that is mostly given
+_LEFT_OUT = frozenset(("device", "dtype", "inplace", "_weight", "_freeze", "kwargs"))
+_HAS = frozenset(("bias", "bias_k", "bias_v"))  # arguments that say whether there is a weight of that name
+
+
+def constructed(module: nn.Module) -> Call | None:
+    """The call that makes a layer of PyTorch; None for a module that is not PyTorch's, or says too little of itself."""
+    cls = _SAME.get(type(module), type(module))
+    if not cls.__module__.startswith("torch.nn.modules.") or getattr(nn, cls.__name__, None) is not cls:
+        return None
+    return made_by(cls, module, f"nn.{cls.__name__}")
+
+
+def made_by(cls: type[nn.Module], module: nn.Module, name: str) -> Call | None:
+    """The call of a class by which a module could have been made, as its attributes tell."""
+    positional: list[Expression] = []
+    keywords: list[Keyword] = []
+    for parameter in _parameters(cls):
+        found = _argument(module, parameter.name)
+        if found is ...:
+            if parameter.default is Parameter.empty:
+                return None
+            continue
+        literal = Literal(found, parameter.name)
+        leading = parameter.name in _SIZES or parameter.name in _LEADING
+        if leading and not keywords and (parameter.default is Parameter.empty or parameter.name == "p"):
+            positional.append(literal)
+        else:
+            default = ... if parameter.default is Parameter.empty else _plain(parameter.default)
+            keywords.append(Keyword(parameter.name, literal, default))
+    return Call(Code(name), tuple(positional), tuple(keywords))
+
+
+def _parameters(cls: type[nn.Module]) -> tuple[Parameter, ...]:
+    named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    found: dict[str, Parameter] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = list(signature(vars(base)["__init__"]).parameters.values())[1:]
+        for parameter in parameters:
+            if parameter.kind in named and parameter.name not in _LEFT_OUT:
+                found.setdefault(parameter.name, parameter)
+        if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return tuple(found.values())
+
+
+def _argument(module: nn.Module, name: str) -> Any:
+    """What an argument must have been; `...` where that does not show."""
+    if name in _HAS:
+        held = module.__dict__.get(name, module._parameters.get(name, ...))
+        return held if isinstance(held, bool) else held is not ... and held is not None
+    special = _SPECIAL.get((re.sub(r"\dd$", "", type(module).__name__), name))
+    if special is not None:
+        return special(module)
+    found = getattr(module, name, ...)
+    return found if found is ... else _plain(found)
+
+
+def _plain(value: Any) -> Any:
+    """A value as it is written: one number where a tuple has the same for each axis."""
+    if isinstance(value, list):
+        value = tuple(value)
+    if isinstance(value, tuple):
+        first = value[0] if value else None
+        if value and all(type(item) is type(first) and item == first for item in value):
+            return first if isinstance(first, int | float | str) else tuple(map(_plain, value))
+        return tuple(map(_plain, value))
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return ...
+
+
+def _whole_tuple(name: str) -> Callable[[nn.Module], Any]:
+    """A tuple that is written as it is, though all in it may be the same, unless there is but one."""
+
+    def read(module: nn.Module) -> Any:
+        found = tuple(getattr(module, name))
+        return found[0] if len(found) == 1 else found
+
+    return read
+
+
+def _stride(module: nn.Module) -> Any:
+    """A pool's stride, which is its window unless it is given."""
+    stride, kernel = _plain(module.stride), _plain(module.kernel_size)
+    return None if stride == kernel else stride
+
+
+_SAME: dict[type[nn.Module], type[nn.Module]] = {
+    torch_layers.LocalResponseNorm: nn.LocalResponseNorm,
+    torch_layers.AvgPool3d: nn.AvgPool3d,
+    torch_layers.GroupNormOfAny: nn.GroupNorm,
+    torch_layers.InstanceNorm1d: nn.InstanceNorm1d,
+    torch_layers.InstanceNorm2d: nn.InstanceNorm2d,
+    torch_layers.InstanceNorm3d: nn.InstanceNorm3d,
+    torch_layers.PixelUnshuffle: nn.PixelUnshuffle,
+}
+"""Layers of archspec's that do more than PyTorch's only where that has no kernel, or refuses."""
+
+
+def _margins(module: nn.Module) -> Any:
+    return module.around["margins"]  # type: ignore[index]
+
+
+_SPECIAL: dict[tuple[str, str], Callable[[nn.Module], Any]] = {
+    ("LayerNorm", "normalized_shape"): _whole_tuple("normalized_shape"),
+    ("RMSNorm", "normalized_shape"): _whole_tuple("normalized_shape"),
+    ("LayerNorm", "bias"): lambda module: module.bias is not None or not module.elementwise_affine,
+    ("MaxPool", "stride"): _stride,
+    ("AvgPool", "stride"): _stride,
+    ("Upsample", "size"): lambda module: None if module.size is None else _plain(module.size),
+    **{(f"Padded{name}", "margins"): _margins for name in ("Conv", "WSConv", "MaxPool", "AvgPool")},
+    **{(f"Padded{name}", "stride"): _stride for name in ("MaxPool", "AvgPool")},
+}

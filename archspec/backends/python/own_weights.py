@@ -1,0 +1,164 @@
+"""A block's own tensors, and the tables of numbers in them, as expressions that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from archspec.backends.python.expressions import (
+    Call,
+    Code,
+    Expression,
+    Item,
+    Keyword,
+    Listed,
+    Literal,
+    Operation,
+    Slice,
+    call,
+    method,
+    number,
+)
+from archspec.ground.tensor import torch_name
+from archspec.op import Weight
+from archspec.op import initialisation as first
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer(Expression):
+    """A tensor that is not trained: `self.register_buffer(name, value, persistent=False)`."""
+
+    value: Expression
+    saved: bool
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        """Its value."""
+        return (self.value,)
+
+    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
+        """Another value."""
+        return Buffer(parts[0], self.saved)
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """Whether it is saved."""
+        return "buffer", self.saved
+
+
+def own_weight(weight: Weight) -> Expression:
+    """What makes a weight, buffer or constant, with its first values where these are not drawn."""
+    made = _tensor(weight)
+    return call("nn.Parameter", made) if weight.trainable else Buffer(made, weight.saved)
+
+
+def is_written(weight: Weight) -> bool:
+    """Whether the first values of a block's own tensor are part of the expression that makes it."""
+    known = first.zeros | first.ones | first.constant | first.values | first.outer_sum
+    return isinstance(weight.init, known)
+
+
+def _tensor(weight: Weight) -> Expression:
+    init, shape = weight.init, tuple(Literal(size, "size") for size in weight.shape)
+    dtype = _dtype(weight.dtype)
+    if not shape and isinstance(init, first.zeros | first.ones):
+        return Call(Code("torch.tensor"), (number(float(isinstance(init, first.ones))),), dtype)
+    if isinstance(init, first.zeros | first.ones):
+        return Call(Code(f"torch.{type(init).__name__}"), shape, dtype)
+    if isinstance(init, first.constant):
+        value = float(init.value) if weight.dtype in _REAL else init.value
+        sizes = Listed(shape)
+        return Call(Code("torch.full"), (sizes, Literal(value, "value")), dtype)
+    if isinstance(init, first.values):
+        listed = [float(x) for x in init.listed] if weight.dtype in _REAL else list(init.listed)
+        made = table(listed, dtype)
+        return made if len(shape) == 1 else method(made, "reshape", *shape)
+    if isinstance(init, first.outer_sum) and init.parts:
+        return _outer_sum(init, weight)
+    return Call(Code("torch.empty"), shape or (Listed(()),), dtype)
+
+
+_REAL = ("f16", "bf16", "f32", "f64")
+
+
+def _dtype(dtype: str) -> tuple[Keyword, ...]:
+    return () if dtype == "f32" else (Keyword("dtype", Code(f"torch.{torch_name(dtype)}")),)  # type: ignore[arg-type]
+
+
+def _outer_sum(init: first.outer_sum, weight: Weight) -> Expression:
+    """Numbers along each axis, added up."""
+    real = weight.dtype in _REAL
+    inner = (Keyword("dtype", Code("torch.float64")),) if real else ()
+    made: Expression | None = None
+    for axis, part in enumerate(init.parts):
+        along: Expression = table([float(x) for x in part] if real else list(part), inner)
+        behind = len(init.parts) - 1 - axis
+        if behind:
+            along = Item(along, (Slice((None, None, None)), *[Code("None")] * behind))
+        made = along if made is None else Operation("+", (made, along))
+    assert made is not None
+    if weight.dtype != "i64":
+        made = method(made, "to", Code(f"torch.{torch_name(weight.dtype)}"))
+    return made
+
+
+def table(numbers: Sequence[Any], dtype: tuple[Keyword, ...]) -> Expression:
+    """A vector of numbers: counted where they are in steps, repeated where they repeat, else listed."""
+    whole = all(type(x) is int for x in numbers)
+    named = tuple(k for k in dtype if not (whole and k.value == Code("torch.int64")))
+    counted = _counted(numbers) if whole and len(numbers) > 4 else None
+    if counted is not None:
+        return counted if not named else method(counted, "to", named[0].value)
+    return Call(Code("torch.tensor"), (_listed(numbers),), named)
+
+
+def _counted(numbers: Sequence[int]) -> Expression | None:
+    """Numbers in steps, or in steps within steps: `start + a * i + b * j`."""
+    step = numbers[1] - numbers[0]
+    run = next((i for i in range(1, len(numbers)) if numbers[i] - numbers[i - 1] != step), len(numbers))
+    if step == 0 or len(numbers) % run:
+        return None
+    inner = _multiple(run, step)
+    if run == len(numbers):
+        return _shifted(inner, numbers[0])
+    starts = numbers[::run]
+    again = starts[1] - starts[0]
+    expected = [start + step * i for start in range(starts[0], starts[0] + again * len(starts), again or 1)
+                for i in range(run)] if again else []  # fmt: skip
+    if not again or list(numbers) != expected:
+        return None
+    outer = Item(_multiple(len(starts), again), (Slice((None, None, None)), Code("None")))
+    return _shifted(method(Operation("+", (outer, inner)), "flatten"), numbers[0])
+
+
+def _multiple(count: int, step: int) -> Expression:
+    numbers = call("torch.arange", Literal(count, "count"))
+    if step == 1:
+        return numbers
+    return Operation("-", (numbers,)) if step == -1 else Operation("*", (Literal(step, "step"), numbers))
+
+
+def _shifted(numbers: Expression, start: int) -> Expression:
+    if not start:
+        return numbers
+    return Operation("-" if start < 0 else "+", (numbers, Literal(abs(start), "start")))
+
+
+def _listed(numbers: Sequence[Any]) -> Expression:
+    """A list of numbers, runs of equal ones as products of lists."""
+    runs: list[tuple[Any, int]] = []
+    for x in numbers:
+        if runs and type(runs[-1][0]) is type(x) and repr(runs[-1][0]) == repr(x):
+            runs[-1] = (x, runs[-1][1] + 1)
+        else:
+            runs.append((x, 1))
+    if len(runs) * 3 > len(numbers) or len(runs) > 20:
+        return Listed(tuple(map(number, numbers)), "[")
+    parts = [
+        Operation("*", (Listed((number(x),), "["), Literal(count, "count")))
+        if count > 1
+        else Listed((number(x),), "[")
+        for x, count in runs
+    ]
+    return parts[0] if len(parts) == 1 else Operation("+", tuple(parts))
