@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import torch
 
+from archspec.backends.torch_export import BATCH, examples, exported, least_sizes
 from archspec.backends.torch_modules import Network
 from archspec.graph import Graph
 from archspec.ground import codes
 from archspec.ground.atomic import replacing
+from archspec.ground.bounds import assumed_of, linear
 from archspec.ground.errors import InputError, SpecError
 from archspec.ground.regular import require_regular
 from archspec.ground.size import Free
-from archspec.ground.tensor import torch_name
 
 SUFFIX = ".pt2"
 
@@ -43,46 +44,27 @@ def freezes(network: Network) -> bool:
     return _held(network).dtype != torch.float64
 
 
-def require_fixed(graph: Graph) -> None:
-    """Raise SpecError where an input has a free size: a package is compiled for sizes that are known, but for the batch."""
-    for given in graph.inputs:
-        free = sorted({name for size in given.type.shape if isinstance(size, Free) for name in size.names})
-        if free:
-            names, place = " and ".join(f"`{name}`" for name in free), given.location
-            raise SpecError.of(
-                codes.FREE_NUMBER,
-                f"the input `{given.name}` of {graph.name} has a free size, {names}, and a package is compiled for known ones",
-                help=f"where a parameter gives the size, set it, as in --set length=24;\n"
-                f"else write a number for {names} in line {place.line} of {place.file}, where it is free",
-            )
-
-
 def save_package(
     network: Network, path: Path, *, batch: int | None = 1, sources: Iterable[Path] = ()
 ) -> None:
     """Compile a network in eval mode for batches of so many samples, or of any number, and write the package, over none of `sources`.
 
-    Raises SpecError when it cannot be compiled, as without a C++ compiler, or not be written.
+    Free sizes stay free in it. Raises SpecError when it cannot be compiled, as without a C++ compiler or where PyTorch fixes
+    a size that the spec leaves free, or not be written.
     """
     from torch._inductor import aoti_compile_and_package
     from torch._inductor.exc import InductorError
 
     require_compiler(network)
     graph: Graph = network.meta["archspec"]
-    require_fixed(graph)
-    examples = tuple(_example(graph, index, batch or 2, network) for index in range(len(graph.inputs)))
-    shapes = None
-    if batch is None:
-        samples = torch.export.Dim("batch", min=1)
-        shapes = tuple({0: samples} for _ in examples)
+    captured = exported(network, batch=batch)
     try:
         with torch.no_grad():
-            exported = torch.export.export(network.eval(), examples, dynamic_shapes=shapes)
             made = aoti_compile_and_package(
-                exported,
+                captured,
                 inductor_configs={
                     "freezing": freezes(network) and _held(network).device.type == "cpu",
-                    "aot_inductor.metadata": {_INPUTS: json.dumps(_declared(graph, examples, batch))},
+                    "aot_inductor.metadata": {_INPUTS: json.dumps(_declared(graph, network, batch))},
                 },
             )
     except InductorError as error:
@@ -116,60 +98,116 @@ def load_package(path: Path) -> Callable[..., Any]:
             help="build it again with `archspec build --aot`, on the kind of machine that it is for",
         ) from None
     described = loaded.get_metadata().get(_INPUTS)  # type: ignore[attr-defined]
-    return (
-        loaded if described is None else Package(loaded, [Taken(*given) for given in json.loads(described)])
-    )
+    return loaded if described is None else Package.of(loaded, json.loads(described))
+
+
+class Along(NamedTuple):
+    """The size of an axis of an input: a number that may be any, times a factor, and an offset."""
+
+    name: str
+    factor: int = 1
+    offset: int = 0
+
+    def __str__(self) -> str:
+        times = f"{self.factor} * {self.name}" if self.factor != 1 else self.name
+        return f"{times} {'-' if self.offset < 0 else '+'} {abs(self.offset)}" if self.offset else times
 
 
 class Taken(NamedTuple):
-    """An input of a package: its name, PyTorch's dtype, and its sizes, of which that of a free batch is None."""
+    """An input of a package: its name, PyTorch's dtype, and its sizes, the batch in front."""
 
     name: str
     dtype: str
-    shape: list[int | None]
+    shape: list[int | Along]
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+Bounds = dict[str, tuple[int, int | None]]
+"""The least and the greatest number that each free name can be."""
 
 
 class Package:
     """A compiled network, which takes the tensors that it was compiled for; its code would read others as if they were."""
 
-    def __init__(self, run: Callable[..., Any], inputs: list[Taken]) -> None:
+    def __init__(self, run: Callable[..., Any], inputs: list[Taken], bounds: Bounds) -> None:
         self.run = run
         self.inputs = inputs
+        self.bounds = bounds
+
+    @classmethod
+    def of(cls, run: Callable[..., Any], described: Any) -> Package:
+        """A package, given what it says of its inputs."""
+        inputs = [
+            Taken(name, dtype, [Along(*size) if isinstance(size, list) else size for size in shape])
+            for name, dtype, shape in described["inputs"]
+        ]
+        return cls(run, inputs, {name: (least, most) for name, (least, most) in described["bounds"].items()})
 
     def __call__(self, *tensors: torch.Tensor) -> Any:
         """What the network computes of its inputs, in order. Raises InputError when one has another dtype or size."""
         if len(tensors) != len(self.inputs) or not all(isinstance(x, torch.Tensor) for x in tensors):
             came = ", ".join(type(x).__name__ for x in tensors)
             raise InputError.of(codes.INPUTS, f"the package takes {len(self.inputs)} tensors, not ({came})")
-        samples: int | None = None
+        known: dict[str, int] = {}
         for given, x in zip(self.inputs, tensors, strict=True):
-            samples = samples or x.shape[:1].numel()
-            wanted = [samples if size is None else size for size in given.shape]
-            if list(x.shape) != wanted or str(x.dtype) != f"torch.{given.dtype}":
+            before = dict(known)
+            if str(x.dtype) != f"torch.{given.dtype}" or not self._fits(given, x, known):
                 came = f"{str(x.dtype).removeprefix('torch.')}{list(x.shape)}"
                 raise InputError.of(
                     codes.INPUT_SIZES,
-                    f"the package was compiled for a `{given.name}` of {given.dtype}{wanted}, the batch in front, not {came}",
+                    f"the package was compiled for a `{given.name}` of {given}, the batch in front, not {came}{self._said(given, before)}",
                     help="build one for it: `archspec build SPEC --aot`, with --set for other sizes and --batch for other batches",
                 )
         return self.run(*(x.contiguous() for x in tensors))  # the code goes by sizes, whatever the strides
+
+    def _fits(self, given: Taken, x: torch.Tensor, known: dict[str, int]) -> bool:
+        """Whether a tensor has the sizes of an input; what a free one is, is known from then on."""
+        if x.ndim != len(given.shape):
+            return False
+        for size, came in zip(given.shape, x.shape, strict=True):
+            if isinstance(size, int):
+                fits = came == size
+            else:
+                number, rest = divmod(came - size.offset, size.factor)
+                least, most = self.bounds[size.name]
+                fits = not rest and number == known.setdefault(size.name, number)
+                fits = fits and least <= number and (most is None or number <= most)
+            if not fits:
+                return False
+        return True
+
+    def _said(self, given: Taken, known: dict[str, int]) -> str:
+        """What the free sizes of an input must be, some of which earlier inputs say."""
+        said = []
+        for name in dict.fromkeys(size.name for size in given.shape if isinstance(size, Along)):
+            least, most = self.bounds[name]
+            if name in known:
+                said.append(f"{name} is {known[name]}")
+            elif most is not None:
+                said.append(f"{name} is from {least} to {most}")
+            elif least > 1:
+                said.append(f"{name} is at least {least}")
+        return f", where {' and '.join(said)}" if said else ""
 
 
 _INPUTS = "archspec.inputs"
 
 
-def _declared(graph: Graph, examples: tuple[torch.Tensor, ...], batch: int | None) -> list[Taken]:
-    return [
-        Taken(given.name, str(x.dtype).removeprefix("torch."), [batch, *x.shape[1:]])
-        for given, x in zip(graph.inputs, examples, strict=True)
-    ]
-
-
-def _example(graph: Graph, index: int, samples: int, network: Network) -> torch.Tensor:
-    type_ = graph.inputs[index].type
-    held = _held(network)
-    dtype = held.dtype if type_.floating else getattr(torch, torch_name(type_.dtype))
-    return torch.zeros((samples, *map(int, map(str, type_.shape))), dtype=dtype, device=held.device)
+def _declared(graph: Graph, network: Network, batch: int | None) -> dict[str, Any]:
+    """What a package says of its inputs."""
+    inputs, bounds = list[Taken](), Bounds({BATCH: (1, None)})
+    least = least_sizes(graph)
+    for given, x in zip(graph.inputs, examples(network, batch=batch), strict=True):
+        shape: list[int | Along] = [Along(BATCH) if batch is None else batch]
+        for size in given.type.shape:
+            found = linear(size) if isinstance(size, Free) else None
+            shape.append(int(str(size)) if found is None else Along(*found))
+            if found is not None:
+                bounds[found[0]] = least.get(found[0], 1), assumed_of(found[0]).top
+        inputs.append(Taken(given.name, str(x.dtype).removeprefix("torch."), shape))
+    return {"inputs": inputs, "bounds": bounds}
 
 
 def _held(network: Network) -> torch.Tensor:

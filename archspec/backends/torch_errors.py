@@ -75,7 +75,7 @@ def explained(
         if node is not None and (wrong is not None or not compiled):
             return _of_step(error, network, graph, node, steps, wrong, inputs)
         if node is None and (advice := _advice(network, graph, inputs)):
-            span = _span(graph, graph.inputs[0].location)
+            span = span_of(graph, graph.inputs[0].location)
             message = f"{graph.name} cannot run on what came: {_first_line(error)}"
             return _also(StepError, type(error))([Problem(codes.STEP, message, span, help=advice)])
     _note_places(error, steps)
@@ -117,7 +117,7 @@ def _miscalled(
             message = f"`{twice[0]}` is given twice to {graph.name}, by position and by name"
     shown = " and ".join(f"{given.type}" for given in graph.inputs)
     help_ = help_ or f"`net({', '.join(names)})` takes {shown}, the batch in front of each"
-    span = _span(graph, graph.inputs[0].location)
+    span = span_of(graph, graph.inputs[0].location)
     return _also(InputError, TypeError)([Problem(codes.INPUTS, message, span, help=help_)])
 
 
@@ -127,7 +127,7 @@ def _declared(error: InputError, graph: Graph, steps: Sequence[Failed]) -> Input
     if problem.span is not None or not steps:
         return error
     where = steps[-1].location
-    span = _span(graph, where)
+    span = span_of(graph, where)
     if span is None:
         return error
     return type(error)([Problem(problem.code, problem.message, span, "declared here", problem.help)])
@@ -177,25 +177,26 @@ def _of_step(
         given = ", ".join(map(_shown, steps[-1].given))
         message = f"`{node.name}` cannot take {given or 'what came'}: {_first_line(error)}"
         help_ = _advice(network, graph, inputs)
-    span = _span(graph, node.location)
+    span = span_of(graph, node.location)
     if span is None:
         message += f" (in the spec: {node.location})"
-    problem = Problem(codes.STEP, message, span, f"{op} `{node.name}`", help_, _trail(graph, node))
+    problem = Problem(codes.STEP, message, span, f"{op} `{node.name}`", help_, trail_of(graph, node))
     made = _also(StepError, type(error))([problem])
     made.step = node.name
     return made
 
 
-def _span(graph: Graph, location: Location) -> Span | None:
+def span_of(graph: Graph, location: Location) -> Span | None:
+    """The place of a location in the text of the spec, where its file is there as it was."""
     return span_at(location, graph.sources.get(location.file, ""))
 
 
-def _trail(graph: Graph, node: Node) -> Trail:
+def trail_of(graph: Graph, node: Node) -> Trail:
     """The blocks that a step stands in, innermost first."""
     found = []
     scope = graph.scopes[node.scope]
     while scope.parent is not None:
-        span = _span(graph, scope.location)
+        span = span_of(graph, scope.location)
         if span is not None and scope.block:
             found.append((f"{scope.block} `{scope.name}`", span))
         scope = graph.scopes[scope.parent]

@@ -77,7 +77,7 @@ def build(
         bool,
         typer.Option(
             "--aot",
-            help="Also write a package compiled ahead of time, for inference on inputs of known sizes.",
+            help="Also write a package compiled ahead of time, for inference; free sizes stay free.",
         ),
     ] = False,
     batch: Annotated[int, typer.Option(min=0, help="Batch size that --aot compiles for; 0 for any.")] = 1,
@@ -119,13 +119,12 @@ def build(
             torch_dtype(dtype)
         written = [output]
         if aot:
-            from archspec.backends.torch_aot import SUFFIX, require_fixed, save_package
+            from archspec.backends.torch_aot import SUFFIX, save_package
             from archspec.passes import optimize_for_inference
 
             say("compiling")
             written.append(output.with_suffix(SUFFIX))
             require_writable(written[-1], sources=sources)
-            require_fixed(graph)
             network = cast("Network", load(graph, seed=seed, weights=weights, dtype=dtype, flat=True))
             save_package(optimize_for_inference(network), written[-1], batch=batch or None, sources=sources)
         say(f"{'drawing' if weights is None else 'reading'} {graph.parameters:,} parameters")

@@ -86,11 +86,31 @@ def test_a_package_refuses_what_it_was_not_compiled_for(packaged: Packaged) -> N
 SMALL = [f"--set={setting}" for setting in ("layers=1", "dim=16", "hidden=16", "heads=2", "words=10")]
 
 
-def test_a_free_size_cannot_be_compiled_for(tmp_path: Path) -> None:
-    command = ["build", "transformer_base", "--aot", "-o", str(tmp_path / "net.archmod"), *SMALL]
-    with pytest.raises(SpecError, match="the input `source` of TransformerBase has a free size"):
-        CliRunner().invoke(load(), command, catch_exceptions=False)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.slow
+def test_free_sizes_stay_free_in_a_package(tmp_path: Path) -> None:
+    command = ["build", "transformer_base", "--aot", "--batch=0", "-o", str(tmp_path / "net.archmod"), *SMALL]
+    assert CliRunner().invoke(load(), command, catch_exceptions=False).exit_code == 0
+    net, run = archspec.load(tmp_path / "net.archmod").eval(), archspec.load_aot(tmp_path / "net.pt2")
+    with torch.no_grad():
+        for samples, source, target in ((1, 2, 3), (2, 9, 4), (3, 5, 5)):
+            words = torch.randint(10, (samples, source)), torch.randint(10, (samples, target))
+            torch.testing.assert_close(run(*words), net(*words), rtol=1e-4, atol=1e-5)
+    for sizes, said in (
+        (((2, 1), (2, 3)), r"`source` of int64\[batch, S\], .* not int64\[2, 1\], where S is at least 2"),
+        (((2, 4), (3, 4)), r"`target` of int64\[batch, T\], .* not int64\[3, 4\], where batch is 2"),
+    ):
+        with pytest.raises(InputError, match=said):
+            run(*(torch.zeros(size, dtype=torch.int64) for size in sizes))
+
+
+def test_a_length_that_pytorch_fixes_cannot_be_compiled_for(tmp_path: Path) -> None:
+    spec = tmp_path / "net.arch"
+    spec.write_text("model Net:\n    input x: [free T, 8]\n    return x -> rnn: GRU(4)\n")
+    with pytest.raises(SpecError, match="cannot leave `T` of Net free"):
+        CliRunner().invoke(
+            load(), ["build", str(spec), "--aot", "-o", str(tmp_path / "net.archmod")], catch_exceptions=False
+        )
+    assert list(tmp_path.iterdir()) == [spec]
 
 
 @pytest.mark.slow
