@@ -111,6 +111,11 @@ class ArchLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
                 ("#pop", "claims"),
             ),
             (
+                rf"({_TOKENS['NAMES']})([ \t]+)({_NAME})",
+                bygroups(Keyword, Whitespace, Name.Class),
+                ("#pop", "rest"),
+            ),
+            (
                 rf"({_words({'INPUT'})})([ \t]+)(\*?)([ \t]*)({_NAME})",
                 bygroups(Keyword.Declaration, Whitespace, Operator, Whitespace, Name.Variable),
                 ("#pop", "declaration"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from archspec.api.loading import load, load_aot
     from archspec.api.loading import torch_dtype as torch_dtype
     from archspec.api.networks import blocks as blocks
-    from archspec.api.networks import dynamic_shapes, profiled, repeated_blocks, resize_positions
+    from archspec.api.networks import dynamic_shapes, named, profiled, repeated_blocks, resize_positions
     from archspec.api.reading import BUILT as BUILT
     from archspec.api.reading import models, read, read_text, shipped, shipped_blocks
     from archspec.api.reading import parse as parse
@@ -34,6 +34,7 @@ __all__ = [
     "load",
     "load_aot",
     "models",
+    "named",
     "profiled",
     "read",
     "read_text",
@@ -51,7 +52,15 @@ _HOMES = {
     "exporting": ("export",),
     "formatting": ("format_text",),
     "loading": ("load", "load_aot", "torch_dtype"),
-    "networks": ("blocks", "dynamic_shapes", "graph_of", "profiled", "repeated_blocks", "resize_positions"),
+    "networks": (
+        "blocks",
+        "dynamic_shapes",
+        "graph_of",
+        "named",
+        "profiled",
+        "repeated_blocks",
+        "resize_positions",
+    ),
     "reading": ("BUILT", "models", "parse", "parse_value", "read", "read_text", "shipped", "shipped_blocks"),
 }
 

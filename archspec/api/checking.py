@@ -74,6 +74,7 @@ def check_models(
     from archspec.analyses.measuring import measure_models, wrong_claims
     from archspec.analyses.unused_steps import Steps
     from archspec.analyses.warnings import warnings_about
+    from archspec.analyses.wrong_names import wrong_names
 
     steps = Steps()
     try:
@@ -87,6 +88,7 @@ def check_models(
         wrong = list(wrong_claims([each], module))
         problems += wrong
         right += [] if wrong else [each]
+    problems += wrong_names(module, (graph for graph, _ in measured))
     if problems:
         return Checked(right, SpecError(in_order(problems, module.file.source)), [])
     return Checked(right, None, warnings_about(module, steps, whole=model is None))

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, cast
 from warnings import warn
 
-from archspec.api.arguments import checked, flag, mapping
+from archspec.api.arguments import checked, flag, mapping, text
 from archspec.graph import Graph, graph_of
 
 if TYPE_CHECKING:
@@ -63,6 +63,23 @@ def blocks(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
     """`repeated_blocks`, under the name that it had before 0.2."""
     warn("`archspec.blocks` is `archspec.repeated_blocks` now", DeprecationWarning, stacklevel=2)
     return repeated_blocks(module)
+
+
+@checked(weights=mapping, title=text)
+def named(weights: Mapping[str, torch.Tensor], graph: Graph, title: str) -> dict[str, torch.Tensor]:
+    """The weights of a network under the keys that other code has for them, and laid out as there.
+
+        torch.save(archspec.named(network.state_dict(), archspec.graph_of(network), "timm"), "timm.pth")
+
+    `title` is that of one of the spec's `names`, which `graph.names` lists; `weights` are those of the whole network. Tensors are
+    the same, but for those that the map rearranges, which are copies. Keys that other code computes anew are left out.
+
+    Raises SpecError when the spec has no names of that title, or these are not the network's weights.
+    """
+    from archspec.analyses.renaming import names_as
+    from archspec.backends.torch_names import renamed_state
+
+    return renamed_state(names_as(graph, title), weights)
 
 
 @checked(weights=mapping)

@@ -11,6 +11,7 @@ from archspec.analyses.claims import Verdict
 from archspec.analyses.measuring import measure_claims, standing_alone, wrong_claims
 from archspec.analyses.unused_steps import Steps
 from archspec.analyses.warnings import warnings_about
+from archspec.analyses.wrong_names import wrong_names
 from archspec.editing.names import Names
 from archspec.editing.seeing import Cancellation, Seen, Watcher
 from archspec.elaboration import BUDGET, Module, elaborate
@@ -110,6 +111,7 @@ def _study(analysis: Analysis, module: Module, budget: int, cancellation: Cancel
             found += error.problems
         finally:
             analysis.seen.add(watcher.seen)
+    found += wrong_names(module, analysis.graphs.values())
     analysis.problems = each_once(in_order(found, analysis.source))
     if not analysis.problems:
         analysis.problems = warnings_about(module, steps, whole=True)

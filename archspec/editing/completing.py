@@ -348,6 +348,7 @@ _TOP = {
     "block": "block ${1:Name}(${2:out: int}):\n    input ${3:x}: [${4:C, H, W}]\n    return $3 -> $0",
     "from": "from ${1:blocks.attention} import ${0:SqueezeExcite}",
     "claims": 'claims ${1:Net} "${2:source}":\n    params ${0:25.6M}',
+    "names": 'names ${1:Net} "${2:timm}":\n    "${3:theirs.{i\\}}" -> "${0:ours.{i\\}}"',
     "defaults": "defaults:\n    ${0:Conv(bias=false)}",
     "def": "def ${1:name}(${2:v}):\n    return $0",
     "budget": "budget ${0:3_000_000}",

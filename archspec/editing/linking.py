@@ -18,7 +18,7 @@ from archspec.ground.source import Source, Span
 from archspec.syntax import tree as t
 
 _KEYWORDS = {
-    "from", "import", "as", "block", "model", "def", "claims", "at", "but", "budget", "input", "weight", "buffer", "constant",
+    "from", "import", "as", "block", "model", "def", "claims", "names", "at", "but", "budget", "input", "weight", "buffer", "constant",
     "shared", "defaults", "require", "if", "elif", "else", "for", "in", "return", "not", "and", "or", "free", *WORDS,
 }  # fmt: skip
 

@@ -113,6 +113,8 @@ class Names:
                     yield from self._below(setting, None, frozenset(), statement.model)
                 for claim in statement.claims:
                     yield from self._below(claim, None, frozenset())
+            elif isinstance(statement, t.Names):  # whose holes are names of no value
+                yield Occurrence(statement.span, Symbol(statement.model), False, statement)
             else:
                 yield from self._below(statement, None, frozenset())
 

@@ -212,7 +212,11 @@ async def symbols(ls: Server, params: types.WorkspaceSymbolParams) -> list[types
         for path in files.paths():
             file = files.tree(path)
             for entry in outline(file) if file else ():
-                if file and entry.kind != "claims" and _has_letters(entry.name.lower(), wanted):
+                if (
+                    file
+                    and entry.kind not in ("claims", "names")
+                    and _has_letters(entry.name.lower(), wanted)
+                ):
                     entries.append((path, entry, file.source))
         return entries
 

@@ -13,7 +13,7 @@ from archspec.editing.places import end_of
 from archspec.ground.source import Span
 from archspec.syntax import tree as t
 
-Kind = Literal["model", "block", "function", "value", "input", "weight", "step", "claims"]
+Kind = Literal["model", "block", "function", "value", "input", "weight", "step", "claims", "names"]
 
 _MOST_LETTERS = 100
 
@@ -49,6 +49,8 @@ def _entries(statement: t.Statement) -> Iterator[Entry]:
             yield Entry(name, "function", _short(head(statement)), place, whole)
         case t.Claims(model=model):
             yield Entry(f"claims {model}", "claims", statement.source, statement.span, whole)
+        case t.Names(model=model):
+            yield Entry(f"names {model}", "names", statement.title, statement.span, whole)
         case t.Assign(target=t.Target(name=str(name), span=span), value=value):
             yield Entry(name, "value", _short(value.span.text), span, whole)
 
@@ -110,7 +112,7 @@ def _foldable(node: t.Tree) -> Iterator[tuple[int, int, Literal["comment", "regi
             yield node.span.start, max([node.span.end, *(part.span.end for part in node.nodes)]), "region"
         case t.Claims(claims=claims) if claims:
             yield node.span.start, claims[-1].span.end, "region"
-        case t.Defaults(rules=rules) if rules:
+        case t.Defaults(rules=rules) | t.Names(rules=rules) if rules:
             yield node.span.start, rules[-1].span.end, "region"
         case t.ListOf() | t.Call() | t.TupleOf() | t.Comprehension() | t.Chain():
             yield node.span.start, node.span.end, "region"

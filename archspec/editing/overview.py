@@ -23,6 +23,7 @@ _SYMBOLS = {
     "weight": types.SymbolKind.Array,
     "step": types.SymbolKind.Field,
     "claims": types.SymbolKind.Event,
+    "names": types.SymbolKind.Key,
 }
 
 

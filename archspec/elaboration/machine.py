@@ -42,6 +42,7 @@ class Machine:
         self.observer = observer
         self.opened = opened or Opened()
         self.problems: list[Problem] = []
+        self.models: list[Definition] = []  # that the one that is run is made from, itself first
         self.budget = Budget(budget)
         if observer is not None:
             observer.spends(self.budget)
@@ -66,6 +67,7 @@ class Machine:
         shown, span = layer.name, layer.definition.span
         frame = self.builder.frame
         for _ in range(DEEPEST):
+            self.models.append(layer.definition)
             frame.defaults = frame.defaults.entering(layer.home)
             if layer.home.defaults and layer.definition.kind == "model":
                 frame.defaults = frame.defaults.with_starts(

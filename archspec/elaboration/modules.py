@@ -14,17 +14,18 @@ from archspec.elaboration.files import cycle, open_edited, open_file, open_text,
 from archspec.elaboration.foreign import meant_by, surely
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, in_order
+from archspec.elaboration.name_maps import names_of, read_names
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, NO_RECURSION_OF_FUNCTIONS
 from archspec.elaboration.observing import Observer
 from archspec.elaboration.rules import read_rules
 from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment, Function, OpLayer, plain
 from archspec.elaboration.vocabulary import WORDS, builtin, builtins
-from archspec.graph import FORMAT, Claim, Graph
+from archspec.graph import FORMAT, Claim, Graph, NameMap
 from archspec.graph.rewriting import called
 from archspec.ground import codes
 from archspec.ground.errors import MOST_PROBLEMS, Fix, Places, Problem, SpecError, replaced, suggest
 from archspec.ground.shipped import shipped_specs
-from archspec.ground.source import Span
+from archspec.ground.source import Location, Span
 from archspec.syntax import tree as t
 
 
@@ -38,6 +39,7 @@ class Module:
         self.imports: list[Module] = []
         # What is wrong in it and in what it imports, as far as that can be told without running its models.
         self.problems: tuple[Problem, ...] = ()
+        self.maps: dict[str, list[NameMap]] = {}  # what other code calls weights, by the model
         self.budget = BUDGET  # or more, where this file or one that it imports asks for it
         self._stated: dict[type, Span] = {}
 
@@ -61,6 +63,21 @@ class Module:
                 help="whoever reads it can allow more: `archspec.read(..., budget=...)`, `--budget`",
             )
         self.budget = max(self.budget, statement.most)
+
+    def add_map(self, statement: t.Names) -> None:
+        """Keep what other code calls the weights of a model. SpecError where it is wrong, or the second of its title."""
+        known = self.maps.setdefault(statement.model, [])
+        if any(one.title == statement.title for one in known):
+            message = f'`{statement.model}` has names "{statement.title}" already'
+            first = next(
+                s
+                for s in self.file.statements
+                if isinstance(s, t.Names) and (s.model, s.title) == (statement.model, statement.title)
+            )
+            raise SpecError.of(
+                codes.DEFINED_TWICE, message, statement.span, places=(("the first are here", first.span),)
+            )
+        known.append(read_names(statement))
 
     def require_first(self, statement: t.Statement, message: str, *, help: str = "") -> None:
         """SpecError when the file has a statement of this sort already."""
@@ -106,6 +123,15 @@ class Module:
             if isinstance(statement, t.Claims):
                 yield from (claim.span for claim in statement.claims)
 
+    def name_spans(self) -> dict[Location, Span]:
+        """Where each rule of the file's maps of names stands."""
+        return {
+            rule.span.location: rule.span
+            for statement in self.file.statements
+            if isinstance(statement, t.Names)
+            for rule in statement.rules
+        }
+
     def sources(self) -> dict[str, str]:
         """The SHA-256 of this file and of every file that went in, by name."""
         return dict(sorted((m.file.source.name, m.file.source.digest) for m in self.with_imports()))
@@ -136,6 +162,7 @@ class Module:
         returns: tuple[str, ...],
     ) -> Graph:
         """The finished graph of a model, whose function is the machine's last."""
+        functions = called(machine.builder.functions)
         return Graph.unchecked(
             format=FORMAT,
             name=model.name,
@@ -143,10 +170,15 @@ class Module:
             location=model.span.location,
             settings={name: plain(value) for name, value in settings.items()},
             inputs=machine.statements.inputs.finished(),
-            functions=called(machine.builder.functions),
+            functions=functions,
             returns=returns,
             claims=tuple(self.claims(model.name)),
             sources=self.sources(),
+            names=names_of(
+                machine.models,
+                functions,
+                {module.file.source.name: module.maps for module in self.with_imports() if module.maps},
+            ),
         ).known_valid()
 
 
@@ -218,6 +250,8 @@ class Modules:
                         )
                     case t.Claims():
                         pass
+                    case t.Names():
+                        module.add_map(statement)
                     case t.Budget():
                         module.state_budget(statement)
                     case t.Defaults():
@@ -296,7 +330,7 @@ class _Names:
                 break
             if isinstance(statement, t.Definition | t.FunctionDefinition):
                 uses[statement.name] = self._definition(statement)
-            elif isinstance(statement, t.Claims) and statement.model not in models:
+            elif isinstance(statement, t.Claims | t.Names) and statement.model not in models:
                 self._say(
                     codes.UNKNOWN_MODEL,
                     f"there is no model `{statement.model}` here",

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from archspec.graph.function import Apply, Call, Function, Step
 from archspec.graph.graph import DEEPEST_SCOPE, FORMAT, MOST_NODES, Graph, graph_of
+from archspec.graph.name_maps import NameMap, Renaming
 from archspec.graph.records import Claim, Input, Record, Ref, Use, Value
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ __all__ = [
     "Function",
     "Graph",
     "Input",
+    "NameMap",
     "Node",
     "Output",
     "Record",
     "Ref",
+    "Renaming",
     "Scope",
     "Step",
     "Use",

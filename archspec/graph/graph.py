@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import JsonValue
 
 from archspec.graph.function import Apply, Call, Function, Step, first_use
+from archspec.graph.name_maps import NameMap
 from archspec.graph.records import Claim, Input, Record, Ref, Several
 from archspec.ground import codes
 from archspec.ground.brief import brief
@@ -35,7 +36,7 @@ class Graph(Record):
     """A network as functions, callees first; the last one is the model.
 
     `returns` are the names of the outputs, empty where the spec names none. `settings` are the parameters that the caller set,
-    `sources` the SHA-256 of each source file.
+    `sources` the SHA-256 of each source file, `names` what other code calls the weights.
 
     `nodes`, `scopes`, `weights`, `outputs`, `types` and `members` are the flat view, derived on first use: every node with
     its full name, in execution order. They raise SpecError for a network of more than a million nodes, unless the spec has
@@ -52,6 +53,7 @@ class Graph(Record):
     returns: Several[str]
     claims: Several[Claim]
     sources: dict[str, str]
+    names: Several[NameMap] = ()
 
     def __repr__(self) -> str:
         """The network in a line: its inputs, outputs and parameters; less of one that is not right."""

@@ -131,6 +131,7 @@ class _First(Record):
             returns=tuple(output.name for output in self.outputs),
             claims=self.claims,
             sources=self.sources,
+            names=(),
         )
         nodes = tuple(Node(**_fields(node)) for node in self.nodes)
         scopes = tuple(Scope(**_fields(scope)) for scope in self.scopes)

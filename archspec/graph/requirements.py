@@ -8,11 +8,12 @@ from math import isfinite
 
 from pydantic import BaseModel
 
+from archspec.graph.name_maps import NameMap, Renaming, require_rule
 from archspec.graph.records import Claim, Input, Use
 from archspec.ground import codes
 from archspec.ground.bounds import linear, require_place
 from archspec.ground.errors import Mistake
-from archspec.ground.names import is_name
+from archspec.ground.names import is_full_name, is_name
 from archspec.ground.size import Free
 from archspec.ground.source import Location
 from archspec.ground.tensor import BATCH
@@ -41,6 +42,22 @@ def require_claim(claim: Claim) -> None:
     require_text(claim.reason)
     require_text(claim.source)
     require_values(claim.settings, "settings")
+
+
+def require_map(names: NameMap) -> None:
+    """Raise Mistake unless a map of names is one that a spec could have."""
+    require_name(names.model, "a model")
+    require_text(names.title)
+    for path in names.paths:
+        if not isinstance(path, str) or (path and not (path[-1] == "." and is_full_name(path[:-1]))):
+            raise wrong("a path in the network ends with `.`, or is empty")
+    if not all(type(rule) is Renaming for rule in names.rules):
+        raise wrong("expected only Renaming objects")
+    for rule in names.rules:
+        for text in (*rule.sources, rule.target, rule.pattern, rule.reason):
+            require_text(text)
+        require_location(rule.location)
+        require_rule(rule)
 
 
 def require_op(op: Op) -> None:

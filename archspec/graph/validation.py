@@ -15,10 +15,12 @@ from typing import Any
 
 from archspec.graph.function import Apply, Call, Function, Step
 from archspec.graph.graph import DEEPEST_SCOPE, Graph
+from archspec.graph.name_maps import NameMap
 from archspec.graph.records import Claim, Input, Ref
 from archspec.graph.requirements import (
     require_claim,
     require_location,
+    require_map,
     require_name,
     require_op,
     require_path,
@@ -71,7 +73,7 @@ class _Validation:
         self.sharing = Sharing(graph)
 
     @contextmanager
-    def locating(self, what: str, part: Input | Apply | Call | Claim) -> Iterator[None]:
+    def locating(self, what: str, part: Input | Apply | Call | Claim | NameMap) -> Iterator[None]:
         """Prefix mistakes raised inside with what is wrong and where it was declared."""
         try:
             self.place(part.location)
@@ -103,13 +105,21 @@ class _Validation:
         for claim in self.graph.claims:
             with self.locating("claim", claim):
                 require_claim(claim)
+        for names in self.graph.names:
+            with self.locating(f'names "{names.title}"', names):
+                require_map(names)
 
     # -------------------------------------------------------------- the graph itself
 
     def records(self) -> None:
         """Every part has its own class: a graph made without pydantic's validation may hold anything."""
         graph = self.graph
-        for parts, kind in ((graph.inputs, Input), (graph.functions, Function), (graph.claims, Claim)):
+        for parts, kind in (
+            (graph.inputs, Input),
+            (graph.functions, Function),
+            (graph.claims, Claim),
+            (graph.names, NameMap),
+        ):
             if not isinstance(parts, tuple) or not all(type(part) is kind for part in parts):
                 raise wrong(f"expected only {kind.__name__} objects")
         if not graph.functions:

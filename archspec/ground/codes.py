@@ -164,6 +164,15 @@ SCALING: Final = "E1406"
 
 OWN_OP: Final = "E1501"
 
+# ------------------------------------------------------------------ names of other code: E16
+
+NOT_A_MAP: Final = "E1601"
+HOLES: Final = "E1602"
+MAP_PATTERN: Final = "E1603"
+NO_KEY: Final = "E1604"
+CLAIMED_TWICE: Final = "E1605"
+NO_MAP: Final = "E1606"
+
 # ------------------------------------------------------------------ warnings
 
 UNUSED_STEP: Final = "W0101"
@@ -214,6 +223,7 @@ _GROUPS = {
     "E13": "input",
     "E14": "argument",
     "E15": "op",
+    "E16": "names",
 }
 _OWN_GROUPS = {
     REQUIRED: "require",

@@ -29,6 +29,7 @@ GROUPS = {
     "E13": "Tensors given to a network",
     "E14": "From Python and the shell",
     "E15": "Ops of one's own",
+    "E16": "Names of other code",
     "W01": "Warnings: what nothing uses",
     "W02": "Warnings: what hides something",
     "W03": "Warnings: what is hardly meant",

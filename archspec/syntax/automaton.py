@@ -116,7 +116,7 @@ def _automaton() -> tuple[Tables, re.Pattern[str], re.Pattern[str]]:
     found = tables()
     looks = {
         "skipped": "|".join(found.skipped),
-        **{name: found.patterns[name] for name in ("_NL", "FREE", "NAME", "FLOAT", "INT", "STRING")},
+        **{name: found.patterns[name] for name in ("_NL", "FREE", "NAMES", "NAME", "FLOAT", "INT", "STRING")},
         "symbol": "|".join(map(re.escape, found.symbols)),
     }
     token = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in looks.items()))
@@ -129,7 +129,7 @@ made, and the token that follows."""
 
 
 _DEFINES = re.compile(r"(?:block|model|def)\b")
-_DEFINES_BELOW = re.compile(r"^(?:block|model|def|from|claims)\b", re.M)
+_DEFINES_BELOW = re.compile(r"^(?:(?:block|model|def|from|claims)\b|names[ \t]+[A-Za-z_])", re.M)
 _BLANK = re.compile(r"[ \t]*")
 
 
@@ -177,7 +177,7 @@ class _Run:
                     self.indent(start, end)
                 continue
             row = self.rows[self.states[-1]]
-            if kind == "FREE":
+            if kind in ("FREE", "NAMES"):
                 kind = kind if kind in row else "NAME"
             elif kind == "NAME":
                 word = words.get(found.group(), "NAME")

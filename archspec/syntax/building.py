@@ -167,6 +167,27 @@ class _Builder:
         text = self.make_string(self._token_span(source), [source]).literal if source else ""
         return t.Claims(self._token_span(name), str(name), text or "", settings or (), tuple(claims))
 
+    def make_names(self, span: Span, parts: list[Any]) -> t.Names:
+        _, name, title, *rules = parts
+        text = self.make_string(self._token_span(title), [title]).literal
+        if not (text or "").strip():
+            message = "the title of names is a text without holes"
+            raise SpecError.of(codes.NOT_A_MAP, message, self._token_span(title), help=_TITLE)
+        return t.Names(self._token_span(name), str(name), text or "", tuple(rules))
+
+    def make_renaming(self, span: Span, parts: list[Any]) -> t.Renaming:
+        sources, target, pattern = parts
+        return t.Renaming(
+            self._line(span), sources, self._text(target), self._text(pattern) if pattern else None, ""
+        )
+
+    def make_ignoring(self, span: Span, parts: list[Any]) -> t.Renaming:
+        sources, reason = parts
+        return t.Renaming(self._line(span), sources, None, None, self._text(reason).literal or "")
+
+    def make_keys(self, span: Span, parts: list[Any]) -> tuple[t.Text, ...]:
+        return tuple(self._text(part) for part in _kept(parts))
+
     def make_budget(self, span: Span, parts: list[Any]) -> t.Budget:
         number = self.make_int(self._token_span(parts[0]), parts).value
         assert isinstance(number, int)
@@ -459,6 +480,9 @@ class _Builder:
             instead=sure,
         )
 
+    def _text(self, token: Token) -> t.Text:
+        return self.make_string(self._token_span(token), [token])
+
     def _line(self, span: Span) -> Span:
         """The span without the line break, and the white space and comments around it, at its end."""
         end = span.start + len(span.text.rstrip())
@@ -496,6 +520,7 @@ def _require_outside(statement: t.Tree, where: str, help: str, *, function: bool
         stack.extend(reversed(node.children()))
 
 
+_TITLE = 'say whose names they are: `names Net "timm":`'
 _AT_TOP = "indent it under `block Name:` or `model Name:`"
 _FUNCTION = (
     "a function computes numbers, strings, lists and layers; write `block Name:` for what takes tensors"

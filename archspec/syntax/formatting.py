@@ -13,7 +13,7 @@ from archspec.syntax.parsing import parse_file
 from archspec.syntax.pieces import Comment, Line, Piece, all_pieces, flat, lines_of
 from archspec.syntax.printing import INDENT, WIDTH, Printed, Printer
 
-_DEFINITIONS = ("KIND", "DEF", "CLAIMS")
+_DEFINITIONS = ("KIND", "DEF", "CLAIMS", "NAMES")
 _HEADERS = ("IF", "ELIF", "FOR")
 _ALLOW = re.compile(r"#\s*allow\s")
 _ANY = 10**9

@@ -474,6 +474,26 @@ class Claims(Statement):
     claims: tuple[Claim, ...]
 
 
+class Renaming(Tree):
+    """`"a.{i}.w" -> "b.{i}.weight"`: a key of others' checkpoints, or several whose tensors are joined, and the key here.
+
+    `pattern` is how the values are rearranged (`: "i o -> o i"`). Keys that have none here have no `target`, and a reason.
+    """
+
+    sources: tuple[Text, ...]
+    target: Text | None
+    pattern: Text | None
+    reason: str
+
+
+class Names(Statement):
+    """`names Model "timm":` and the lines under it: what other code calls the model's weights."""
+
+    model: str
+    title: str
+    rules: tuple[Renaming, ...]
+
+
 class Budget(Statement):
     """`budget 3_000_000`: what the spec takes to be read, where that is more than usual."""
 

@@ -223,14 +223,14 @@ _SIDE_BY_SIDE = (
     (r"[\w)\]]\s+\Z", "[A-Z]\\w*\\Z", "write `->` between a tensor and a layer: `{before} -> {here}`"),
 )
 """Of a word that cannot stand there: what is before it, how it looks, and what to write."""
-_WITH_COLON = re.compile(r"\s*(?:if|elif|else|for|block|model|def|defaults|claims)\b")
+_WITH_COLON = re.compile(r"\s*(?:if|elif|else|for|block|model|def|defaults|claims|names)\b")
 _OUTPUTS = "name every output, as in `return a=x, b=y`, or none"
 _ARROW = "`->` takes a tensor and a layer: `x -> ReLU`"
 _SURE = {
     "→": "->", "⟶": "->", "⇒": "->", "×": "*", "−": "-", "“": '"', "”": '"', "‘": '"', "’": '"',
 }  # fmt: skip
 _INSIDE = {"return", "input", "shared", "weight", "buffer", "constant"}
-_OUTSIDE = {"from", "block", "model", "def", "claims"}
+_OUTSIDE = {"from", "block", "model", "def", "claims", "names"}
 _INSTEAD = {
     "&": "write `and`", "|": "write `or`", "^": "write `**` for powers",
     "→": "write `->`", "⟶": "write `->`", "⇒": "write `->`", "×": "write `*`", "−": "write `-`",

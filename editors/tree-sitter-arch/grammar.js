@@ -62,6 +62,7 @@ module.exports = grammar({
         $.definition,
         $.function_definition,
         $.claims,
+        $.names,
         $.budget,
         $.defaults,
         $.assignment,
@@ -120,6 +121,32 @@ module.exports = grammar({
         field("value", choice($.figure, $.shape)),
         optional(seq("but", field("known", $.figure), field("reason", $.string))),
         $._newline,
+      ),
+
+    names: ($) =>
+      seq(
+        "names",
+        field("model", $.identifier),
+        field("title", $.string),
+        ":",
+        $._indent,
+        repeat1($.renaming),
+        $._dedent,
+      ),
+    renaming: ($) =>
+      seq(
+        $._keys,
+        "->",
+        choice(
+          seq(field("target", $.string), optional(seq(":", field("pattern", $.string)))),
+          seq($.none, field("reason", $.string)),
+        ),
+        $._newline,
+      ),
+    _keys: ($) =>
+      choice(
+        field("source", $.string),
+        seq("(", field("source", $.string), ",", open_list(field("source", $.string)), ")"),
       ),
 
     // ---------------------------------------------------------------- statements
@@ -183,7 +210,7 @@ module.exports = grammar({
     assignment: ($) => seq(field("target", $.targets), "=", field("value", $._chains), $._newline),
     augmented_assignment: ($) =>
       seq(
-        field("target", $.identifier),
+        field("target", $._bound),
         field("operator", choice("+=", "-=", "*=", "/=", "//=", "%=", "**=", "@=")),
         field("value", $._chains),
         $._newline,
@@ -212,7 +239,9 @@ module.exports = grammar({
     named_output: ($) => seq(field("name", $.identifier), "=", field("value", $._chain)),
 
     targets: ($) => open_list($._target),
-    _target: ($) => choice($.identifier, seq("(", $.targets, ")")),
+    _target: ($) => choice($._bound, seq("(", $.targets, ")")),
+    // A word of the language where a name and a string follow, else a name.
+    _bound: ($) => choice($.identifier, alias("names", $.identifier)),
 
     // ---------------------------------------------------------------- expressions
 

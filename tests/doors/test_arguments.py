@@ -50,6 +50,7 @@ def given(tmp_path: Path) -> dict[str, Any]:
     return {
         **right,
         "weights": {},
+        "title": "none",
         "path": tmp_path / "net.pt2",
         "module": archspec.load(GRAPH),
         "name": "f32",

@@ -42,6 +42,7 @@ def results(spec: str) -> dict[str, Any]:
         "load": net,
         "load_aot": None,  # a callable of PyTorch's, which takes a compiler to make
         "models": archspec.models(spec),
+        "named": archspec.named(net.state_dict(), archspec.read_text(TEXT + NAMES), "elsewhere"),
         "profiled": archspec.profiled(net),  # a context manager of Python's
         "read": graph,
         "read_text": TEXT_GRAPH,
@@ -54,6 +55,7 @@ def results(spec: str) -> dict[str, Any]:
 
 
 TEXT_GRAPH = archspec.read_text(TEXT)
+NAMES = '\nnames Net "elsewhere":\n    "conv.{rest}" -> "c.{rest}"\n'
 
 
 def parts(value: Any, depth: int = 3) -> Iterable[Any]:

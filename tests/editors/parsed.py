@@ -34,7 +34,7 @@ class Part(NamedTuple):
 
 # ---------------------------------------------------------------- archspec's own tree
 
-_UNSAID = {"span", "source", "comments", "text", "parts", "reason"}
+_UNSAID = {"span", "source", "comments", "text", "parts", "reason", "title"}
 
 
 def ours(node: t.Tree) -> Part:
@@ -215,6 +215,15 @@ class Theirs:
         shape = () if figure else self.parts(self.below(value))
         said = (*self.named(node, "quantity"), *self.named(node, "subject"), *figure)
         return self.made("Claim", node, said + self.named(node, "known"), shape)
+
+    def of_names(self, node: Any) -> Part:
+        model = node.child_by_field_name("model")
+        below = [child for child in self.below(node) if child.type == "renaming"]
+        return self.made("Names", model, (self.word(model),), self.parts(below))
+
+    def of_renaming(self, node: Any) -> Part:
+        below = [part for name in ("source", "target", "pattern") for part in self.field(node, name)]
+        return self.made("Renaming", node, (), below)
 
     # ------------------------------------------------------------ statements
 

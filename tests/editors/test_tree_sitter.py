@@ -231,4 +231,4 @@ def test_words_are_coloured_by_what_they_are(arch: Any, parser: Any) -> None:
     assert {"25.56M", "3.8B", "3.858G", "1000", "64"} <= found["number"]
     assert {"params", "macs", "output", "name"} == found["property"]
     keywords = set().union(*(words for name, words in found.items() if name.startswith("keyword")))
-    assert keywords == {*tables.tables().words, "free"} - {"true", "false", "none"}
+    assert keywords == {*tables.tables().words, "free", "names"} - {"true", "false", "none"}

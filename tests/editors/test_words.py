@@ -30,7 +30,7 @@ SNIPPETS = EDITORS / "vscode" / "snippets" / "arch.json"
 HIGHLIGHTS = EDITORS / "tree-sitter-arch" / "queries" / "highlights.scm"
 NODES = EDITORS / "tree-sitter-arch" / "src" / "node-types.json"
 
-WORDS = {*tables.tables().words, "free"}
+WORDS = {*tables.tables().words, "free", "names"}
 CONSTANT_WORDS = {"true", "false", "none"}
 VALUES = sorted({*Initialiser.known, *CONSTANTS})
 
@@ -114,7 +114,7 @@ SNIPPETS_BY_NAME = json.loads(SNIPPETS.read_text(encoding="utf-8"))
 def test_each_snippet_writes_what_the_grammar_accepts(name: str) -> None:
     text = written(SNIPPETS_BY_NAME[name])
     assert "$" not in text
-    at_the_top = re.match(r"(model|block|def|claims|defaults|from)\b", text)
+    at_the_top = re.match(r"(model|block|def|claims|names|defaults|from)\b", text)
     if not at_the_top:
         body = textwrap.indent(text if not text.endswith(":\n    ") else f"{text}y = 1", "    ")
         text = f"block Part:\n    input x: [C, H, W]\n{body}\n    return x\n"

@@ -4,6 +4,7 @@
   (definition)
   (function_definition)
   (claims)
+  (names)
   (defaults)
   (if)
   (elif)

@@ -14,7 +14,7 @@
 
 ; Words
 
-["block" "model" "claims" "defaults" "budget"] @keyword.type
+["block" "model" "claims" "names" "defaults" "budget"] @keyword.type
 "def" @keyword.function
 "return" @keyword.return
 ["from" "import" "as"] @keyword.import
@@ -38,6 +38,7 @@
 (path (identifier) @module)
 (claims model: (identifier) @type)
 (claim quantity: (identifier) @property)
+(names model: (identifier) @type)
 
 ; Steps: their names are keys of the state_dict
 

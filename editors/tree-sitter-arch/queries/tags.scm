@@ -4,4 +4,5 @@
 (function_definition name: (identifier) @name) @definition.function
 (call callee: (identifier) @name) @reference.call
 (claims model: (identifier) @name) @reference.class
+(names model: (identifier) @name) @reference.class
 (imported name: (identifier) @name) @reference.class

@@ -1,0 +1,155 @@
+"""What other code calls the weights of a network: maps between its keys and ours, with rearranged values where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, cached_property
+from typing import NamedTuple
+
+from archspec.graph.records import Record, Several
+from archspec.graph.templates import Matcher, Template, template
+from archspec.ground import codes
+from archspec.ground.brief import brief
+from archspec.ground.errors import Mistake
+from archspec.ground.source import Location
+from archspec.op.axes import Pattern, flat, parsed
+
+
+class Renaming(Record):
+    """A rule of a map: keys of the other code with holes, and the key here whose weight they are, joined along the first axis.
+
+    `pattern` says how the values of each are rearranged on the way here, in einops' notation; empty for as they are. An axis
+    that is named like a whole number among the model's parameters has its size. An empty `target` says that there is none
+    here, for the `reason`.
+    """
+
+    sources: Several[str]
+    target: str = ""
+    pattern: str = ""
+    reason: str = ""
+    location: Location
+
+    def __repr__(self) -> str:
+        return brief(self, f"{self.text} ({self.location})")
+
+    @property
+    def text(self) -> str:
+        """The rule as a spec has it."""
+        shown = ", ".join(f'"{source}"' for source in self.sources)
+        left = f"({shown})" if len(self.sources) > 1 else shown
+        if not self.target:
+            return f'{left} -> none "{self.reason}"'
+        return f'{left} -> "{self.target}"' + (f': "{self.pattern}"' if self.pattern else "")
+
+    @cached_property
+    def templates(self) -> tuple[Template, ...]:
+        """The keys of the other code."""
+        return tuple(map(template, self.sources))
+
+    @cached_property
+    def ours(self) -> Matcher:
+        """What the key here fits. Not for rules without."""
+        holes = [hole for source in self.templates for hole in source.holes]
+        return Matcher(template(self.target), (hole.name for hole in holes if hole.is_number), holes)
+
+    @cached_property
+    def ignored(self) -> Matcher:
+        """What fits the key of the other code, of a rule without a key here."""
+        return Matcher(self.templates[0])
+
+
+class NameMap(Record):
+    """A map of a model's keys, from those that its `title` tells of, and where in the network the model stands.
+
+    Keys that no rule has are called alike.
+    """
+
+    title: str
+    model: str
+    paths: Several[str] = ("",)
+    rules: Several[Renaming]
+    location: Location
+
+    def __repr__(self) -> str:
+        return brief(self, f'names {self.model} "{self.title}": {len(self.rules)} rules ({self.location})')
+
+    @property
+    def changes_values(self) -> bool:
+        """Whether a rule rearranges or joins tensors."""
+        return any(rule.pattern or len(rule.sources) > 1 for rule in self.rules)
+
+
+class Rearranged(NamedTuple):
+    """A pattern of a rule that can be undone: every axis is on both sides."""
+
+    there: Pattern
+    text_back: str
+
+
+@cache
+def rearranged(text: str) -> Rearranged:
+    """The pattern of a rule, there and back. Raises Mistake where it is none, or cannot be undone."""
+    there = parsed(text)
+    if len(there.taken) != 1:
+        raise Mistake(
+            f'the pattern "{text}" takes {len(there.taken)} tensors',
+            codes.PATTERN,
+            help="several keys are joined along the first axis, each rearranged by the pattern of one",
+        )
+    if there.numbers:
+        number = next(iter(there.numbers.values()))
+        message = f'the pattern "{text}" cannot be undone: it has an axis of {number}'
+        raise Mistake(message, codes.MAP_PATTERN, help="name the axis")
+    left, right = (set(flat(side)) for side in (there.taken[0], there.made))
+    if left != right:
+        names = ", ".join(f"`{name}`" for name in sorted(left ^ right))
+        message = f'the pattern "{text}" cannot be undone: {names} must stand on both sides'
+        raise Mistake(
+            message,
+            codes.MAP_PATTERN,
+            help="a map goes both ways, so that no axis may go or come but of size 1",
+        )
+    taken, _, made = text.partition("->")
+    return Rearranged(there, f"{made.strip()} -> {taken.strip()}")
+
+
+def require_rule(rule: Renaming) -> None:
+    """Mistake unless a rule can be followed both ways: every hole of a key here is in those of the other code, and no other is."""
+    if not rule.sources:
+        raise Mistake("a rule has no key of the other code", codes.NOT_A_MAP)
+    if not rule.target:
+        if len(rule.sources) > 1 or rule.pattern:
+            raise Mistake(
+                "a key without one here stands alone", codes.NOT_A_MAP, help="write a line for each"
+            )
+        if not rule.reason.strip():
+            raise Mistake("a key without one here needs a reason", codes.NOT_A_MAP, help=_REASON)
+        template(rule.sources[0])
+        return
+    target = template(rule.target)
+    for source in rule.templates:
+        for name in sorted(source.names ^ target.names):
+            side = "the left" if name in source.names else "the right"
+            raise one_sided(name, side)
+    if rule.pattern:
+        rearranged(rule.pattern)
+
+
+def one_sided(name: str, side: str) -> Mistake:
+    """The mistake of a hole that is on one side of a rule only."""
+    return Mistake(
+        f"the hole `{name}` is on {side} only",
+        codes.HOLES,
+        help="what stands in it is handed from one key to the other: write it on both sides",
+    )
+
+
+def by_title(maps: tuple[NameMap, ...]) -> Mapping[str, list[NameMap]]:
+    """The maps of each title: a network may hold several models that the same code has names for."""
+    found: dict[str, list[NameMap]] = {}
+    for one in maps:
+        found.setdefault(one.title, []).append(one)
+    return found
+
+
+_REASON = 'say why: `"mean" -> none "computed anew"`'
