@@ -19,6 +19,7 @@ from archspec.passes.drop_marks import drop_marks
 from archspec.passes.drop_training import drop_training
 from archspec.passes.fold_norms import fold_norms
 from archspec.passes.fuse_parallel import fuse_parallel
+from archspec.passes.merge_branches import merge_branches
 from archspec.passes.pack_layers import leaves_little, pack_layers
 from archspec.passes.part_padding import part_padding
 from archspec.passes.plain_names import plain_names
@@ -32,6 +33,7 @@ PASSES: tuple[Callable[[Network], None], ...] = (
     drop_training,
     standardise_weights,
     part_padding,
+    merge_branches,
     fold_norms,
     precompute,
     fuse_parallel,

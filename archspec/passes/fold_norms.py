@@ -37,7 +37,7 @@ def _fold_into_maker(network: Network, node: Node, norm: _BatchNorm) -> bool:
     layer = _mixing_channels(node, module_of(network, maker))
     if layer is None or len(maker.users) > 1:
         return False
-    factor, offset = _as_affine(norm)
+    factor, offset = as_affine(norm)
     bias = offset if layer.bias is None else layer.bias * factor + offset
     weight = _grouped(layer)
     _set(layer, weight * factor.view(weight.shape[0], -1, *[1] * (weight.ndim - 2)), bias)
@@ -50,7 +50,7 @@ def _fold_into_readers(network: Network, node: Node, norm: _BatchNorm) -> bool:
     layers = [layer for layer in readers if layer is not None and _is_uniform(layer)]
     if len(layers) < len(readers):
         return False
-    factor, offset = _as_affine(norm)
+    factor, offset = as_affine(norm)
     for layer in layers:
         weight = _grouped(layer)
         per_input = (weight.shape[0], 1, -1, *[1] * (weight.ndim - 3))
@@ -92,7 +92,7 @@ def _set(layer: Layer, weight: Tensor, bias: Tensor) -> None:
     layer.bias = nn.Parameter(bias, requires_grad=False)
 
 
-def _as_affine(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+def as_affine(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
     """The factor and the offset of each channel."""
     assert norm.running_mean is not None and norm.running_var is not None
     factor = torch.rsqrt(norm.running_var + norm.eps)

@@ -19,18 +19,24 @@ def op_of(node: Node) -> Op | None:
 
 
 def module_of(network: Network, node: Node) -> nn.Module | None:
-    """The module that a node calls, when it calls one and no other node calls it, or reads a weight of it."""
-    if node.op != "call_module":
+    """The module that a node calls, when it calls one and no other node calls it, or reads a weight of it.
+
+    Nor does a hook: it would wait for calls that are no longer made.
+    """
+    if node.op != "call_module" or _uses(network)[str(node.target)] != 1:
         return None
-    return network.get_submodule(str(node.target)) if _uses(network)[str(node.target)] == 1 else None
+    module = network.get_submodule(str(node.target))
+    return None if _is_hooked(module) else module
 
 
 def modules(network: Network) -> Iterator[tuple[Node, nn.Module]]:
-    """All nodes that call a module of their own, which may be erased meanwhile."""
+    """All nodes that call a module of their own without hooks, which may be erased meanwhile."""
     uses = _uses(network)
     for node in list(network.graph.nodes):
         if node.op == "call_module" and uses[str(node.target)] == 1:
-            yield node, network.get_submodule(str(node.target))
+            module = network.get_submodule(str(node.target))
+            if not _is_hooked(module):
+                yield node, module
 
 
 def hand_on(node: Node, value: Node) -> None:
@@ -46,6 +52,10 @@ def add_module(network: Network, name: str, module: nn.Module) -> str:
         name += "_"
     network.add_module(name, module)
     return name
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _uses(network: Network) -> Counter[str]:
