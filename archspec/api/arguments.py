@@ -173,6 +173,11 @@ def graph(name: str, value: Any) -> Graph:
     raise wrong(name, "a graph", value, help_ or _of_module(value))
 
 
+def graph_or_other(name: str, value: Any) -> Any:
+    """A graph that a spec could have, or what the function checks itself."""
+    return graph(name, value) if isinstance(value, Graph) else value
+
+
 def _of_module(value: Any) -> str:
     meta = getattr(value, "meta", None)
     loaded = isinstance(meta, dict) and "archspec" in meta

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, cast
 from warnings import warn
 
-from archspec.api.arguments import checked, flag, mapping, text
+from archspec.api.arguments import checked, flag, graph_or_other, mapping, text
 from archspec.graph import Graph, graph_of
 
 if TYPE_CHECKING:
@@ -82,26 +82,24 @@ def named(weights: Mapping[str, torch.Tensor], graph: Graph, title: str) -> dict
     return renamed_state(names_as(graph, title), weights)
 
 
-@checked(weights=mapping)
+@checked(weights=mapping, before=graph_or_other)
 def resize_positions(
     weights: Mapping[str, torch.Tensor],
     graph: Graph,
-    before: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
-    after: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None,
+    before: Graph | tuple[int, ...] | Mapping[str, tuple[int, ...]] | None = None,
+    after: tuple[int, ...] | Mapping[str, tuple[int, ...]] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Weights of one resolution for a network of another: `load_state_dict(resize_positions(weights, graph, (14, 14)))`.
+    """Weights of one resolution for a network of another: `load_state_dict(resize_positions(weights, graph, before=old))`.
 
-    Tables of positions are interpolated from the grid `before`, bicubic, as in Dosovitskiy et al. 2021, Section 3.2:
-    sequences [1, tokens + H W, D] of a grid row by row, behind or before tokens (ViT), maps [1, C, H, W] (PiT), and relative
-    positions [(2 H - 1)(2 W - 1), heads] of windows (Swin). All other weights are handed on.
+    What the spec declares as a table of positions, `[1, 1 + grid(h, w), dim]` or `[relative(h, w), heads]`, is interpolated to the
+    grid or window of the graph, bicubic, in single precision at least: grids smoothed where they shrink, as Dosovitskiy et al. 2021,
+    Section 3.2, and timm do it; windows not, as Liu et al. 2021 do it. Tokens and all other weights are handed on.
 
-    `before` is height and width of the grid of places, or of the windows, that the weights are of. Only maps show
-    theirs: 16 places are 4 x 4, 2 x 8, or 8 x 2. `after` is that of the network, where its graph does not show it, as
-    where it is given a sequence. Both are one grid for all tables, or one for each by its name; a mapping also says that no
-    other weight is a table which the graph does not show to be one.
+    `before` says what the weights are of: the graph of their spec, or height and width of the grid, or of the windows, of all
+    tables or of each by its name. Tables that are not named are handed on, where others are. Only maps show their grid: 16 places
+    are 4 x 4, 2 x 8, or 8 x 2. `after` need not be given, as the graph says it; it is compared.
 
-    Raises SpecError when a grid is not known or does not fit, when nothing says whether a block's own weight is a table,
-    and when a weight of another shape is none, as in an MLP-Mixer.
+    Raises SpecError when a grid is not known or does not fit, and when a weight of another shape is no table.
     """
     from archspec.backends.torch_positions import resize_positions as resize
 

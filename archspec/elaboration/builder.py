@@ -29,6 +29,7 @@ from archspec.ground.tensor import Shape, TensorType, show
 from archspec.op import Op, Weight
 from archspec.op.inference import infer
 from archspec.op.run_time import shown_by, unread
+from archspec.op.table import Table
 from archspec.ops.weights import Constant, Own, Tied
 
 NOTHING = -1  # the function of what the first use of a shared layer did not make
@@ -224,10 +225,15 @@ class Builder:
         return [key for key, weight in weights.items() if weight.trainable]
 
     def own_weight(
-        self, name: str, weight: Weight, span: Span, defaults: Mapping[str, Location] = MappingProxyType({})
+        self,
+        name: str,
+        weight: Weight,
+        table: Table | None,
+        span: Span,
+        defaults: Mapping[str, Location] = MappingProxyType({}),
     ) -> Tensor:
-        """Add a weight of a block itself, as a tensor without a batch."""
-        op = Constant(weight=weight) if not weight.saved else Own(weight=weight)
+        """Add a weight of a block itself, as a tensor without a batch. Mistake when it cannot be such a table."""
+        op = (Own if weight.saved else Constant)(weight=weight, table=table)
         return self.emit(op, (), {}, name, span, defaults=defaults)[0]
 
     # -------------------------------------------------------------- shared layers

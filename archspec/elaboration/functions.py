@@ -13,6 +13,8 @@ from archspec.ground import codes
 from archspec.ground.errors import Mistake
 
 FUNCTIONS: dict[str, Function] = {}
+TABLES = ("grid", "relative")
+"""The functions that stand in the shape of a weight alone, and say what it is a table of (`elaboration/tables.py`)."""
 
 
 def _function(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -232,6 +234,31 @@ def round_to(value: Any, divisor: Any) -> int:
     taken = finite(value, "round_to")
     nearest = max(unit, int(taken + unit / 2) // unit * unit)
     return nearest + unit if nearest < 0.9 * taken else nearest
+
+
+@_function
+def grid(height: Any, width: Any = None) -> int:
+    """In a weight's shape, the places of a grid of that height and width, row by row; `*grid(h, w)`: an axis for each."""
+    raise _misplaced(
+        "grid", "`weight pos_embed: [1, 1 + grid(h, w), dim] = normal(0.02)`; as a number, `h * w`"
+    )
+
+
+@_function
+def relative(height: Any, width: Any = None) -> int:
+    """In a weight's shape, the positions of a window's places relative to each other: (2h - 1)(2w - 1)."""
+    raise _misplaced(
+        "relative",
+        "`weight table: [relative(h, w), heads] = normal(0.02)`; as a number, `(2 * h - 1) * (2 * w - 1)`",
+    )
+
+
+def _misplaced(name: str, form: str) -> Mistake:
+    return Mistake(
+        f"`{name}` stands in the shape of a weight, alone or with tokens added to it, and nowhere else",
+        codes.TABLE,
+        help=form,
+    )
 
 
 def _least(value: Any, what: str, least: float) -> int | float:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from archspec.elaboration.binding import bound_by, names_in
-from archspec.elaboration.functions import FUNCTIONS
+from archspec.elaboration.functions import FUNCTIONS, TABLES
 from archspec.elaboration.vocabulary import CONSTANTS
 from archspec.ground import codes
 from archspec.ground.errors import Problem
@@ -151,10 +151,10 @@ def _at_top(name: str, top: dict[str, tuple[str, Span]]) -> str:
 
 
 def _built_in(name: str) -> str:
-    """The words for what a name means in every spec; empty if it means nothing, or an initialisation."""
+    """The words for what a name means in every spec; empty if it means nothing, or what fails where it was meant."""
     if name in CONSTANTS:
         return f"the number `{name}`"
-    if name in FUNCTIONS:
+    if name in FUNCTIONS and name not in TABLES:
         return f"the function `{name}`"
     written = Op.is_known(name) and family(Op.known[name]) != "weights"  # whose ops statements make
     return f"the op `{name}`" if written else ""

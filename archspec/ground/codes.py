@@ -81,6 +81,7 @@ SIZE: Final = "E0511"
 WEIGHT_SHAPE: Final = "E0512"
 NO_INPUT: Final = "E0513"
 NO_BATCH: Final = "E0514"
+TABLE: Final = "E0515"
 
 # ------------------------------------------------------------------ dtypes: E06
 

@@ -58,8 +58,8 @@
 
 (call callee: (identifier) @function.builtin
   (#any-of? @function.builtin
-    "abs" "all" "any" "ceil" "concat" "cos" "enumerate" "exp" "float" "floor" "int" "len" "log" "log2" "max" "min" "prod" "range"
-    "reversed" "round" "round_to" "sin" "sorted" "sqrt" "str" "sum" "zip"))
+    "abs" "all" "any" "ceil" "concat" "cos" "enumerate" "exp" "float" "floor" "grid" "int" "len" "log" "log2" "max" "min" "prod"
+    "range" "relative" "reversed" "round" "round_to" "sin" "sorted" "sqrt" "str" "sum" "zip"))
 
 ((identifier) @constant.builtin
   (#any-of? @constant.builtin
