@@ -181,8 +181,13 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
         name,
         f"{subject} must be {_either(wanted)}, not {describe(value)}",
         codes.OUT_OF_DOMAIN if any(p["type"] in _BOUNDS for p in problems) else codes.ARGUMENT_TYPE,
-        help=whole_help(value) if "a whole number" in wanted else "",
+        help=whole_help(value) if "a whole number" in wanted else _list_help(wanted, value),
     )
+
+
+def _list_help(wanted: list[str], value: Any) -> str:
+    """The fix for one number where a list of numbers is needed."""
+    return f"write `[{describe(value)}]`" if wanted == ["a list"] and isinstance(value, int | float) else ""
 
 
 def _size_needed(model: type[BaseModel]) -> str:

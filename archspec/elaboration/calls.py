@@ -150,7 +150,8 @@ class Calls:
                 raise Mistake(
                     "a tensor cannot be called", codes.NOT_CALLABLE, help="apply a layer with `x -> layer`"
                 )
-        raise Mistake(f"{noun(callee)} cannot be called", codes.NOT_CALLABLE)
+        help_ = "an item of a list is `row[0]`" if isinstance(callee, list | tuple) and callee else ""
+        raise Mistake(f"{noun(callee)} cannot be called", codes.NOT_CALLABLE, help=help_)
 
     def built(self, layer: OpLayer) -> Op:
         """The op that a layer applies, its arguments checked. Raises Mistake when they are wrong."""

@@ -49,7 +49,7 @@ FOREIGN = {
     "Mean": 'Reduce("mean", axis)',
     "Mlp": "from blocks.transformer import Mlp",
     "ModuleList": "[first, second]",
-    "None": "none",
+    "MultiHeadAttention": "MultiheadAttention",
     "PRelu": "PReLU",
     "QuickGELU": "x * (1.702 * x -> Sigmoid)",
     "Relu": "ReLU",
@@ -64,7 +64,7 @@ FOREIGN = {
     "SqueezeExcite": "from blocks.attention import SqueezeExcite",
     "StochasticDepth": "DropPath",
     "Swish": "SiLU",
-    "Transpose": "Permute",
+    "Transpose": "Permute([0, 2, 1])",
     "True": "true",
     "Unsqueeze": 'Rearrange("c -> c 1 1")',
     "UpSampling2D": "Upsample",
@@ -72,20 +72,35 @@ FOREIGN = {
     "View": "Reshape",
     "ZeroPad2d": "Pad",
     "ZeroPadding2D": "Pad",
-    "append": "[*layers, ReLU]",
+    "adaptive_avg_pool2d": "x -> AdaptiveAvgPool(7)` or `x -> GlobalAvgPool",
+    "avg_pool2d": "x -> AvgPool(2)",
     "cat": "concat(x, y)",
     "chunk": "x -> Split(3)",
+    "dropout": "x -> Dropout(0.1)",
     "einsum": '(x, x) -> Einsum("c h w, c h v -> c w v")',
     "flatten": "x -> Flatten",
     "gelu": "x -> GELU",
+    "interpolate": "x -> Upsample(scale=2)",
+    "layer_norm": "x -> LayerNorm",
+    "leaky_relu": "x -> LeakyReLU",
+    "log_softmax": "x -> LogSoftmax",
+    "max_pool2d": "x -> MaxPool(2)",
     "mean": 'x -> Reduce("mean", [1, 2])',
+    "normalize": "x -> Normalize",
+    "pad": "x -> Pad(1)",
     "permute": "x -> Permute([1, 2, 0])",
     "rearrange": 'x -> Rearrange("c h w -> (h w) c")',
+    "reduce": 'x -> Reduce("mean", [1, 2])',
     "relu": "x -> ReLU",
     "reshape": "x -> Reshape([-1])",
+    "scaled_dot_product_attention": "(x, x, x) -> Attention",
     "sigmoid": "x -> Sigmoid",
+    "silu": "x -> SiLU",
     "softmax": "x -> Softmax",
+    "split": "x -> Split(3)",
     "squeeze": "x[0]",
+    "stack": "(x, x) -> Stack",
+    "tanh": "x -> Tanh",
     "transpose": "x -> Permute([0, 2, 1])",
     "unsqueeze": 'x -> Rearrange("c h w -> 1 c h w")',
     "view": "x -> Reshape([-1])",
@@ -97,6 +112,7 @@ FOREIGN = {
 _BLOCK = "what is used again is a block (docs/language.md, Blocks and models)"
 _RECURRENT = "it is a block that comes with archspec: import it from blocks.recurrent"
 _NONE = "there is no such op: write it with others, or add one (docs/adding-an-op.md)"
+_OWN = "a block declares a tensor of its own: `weight table: [8, 8] = normal(0.02)` (docs/language.md)"
 NOTES = {
     "AlphaDropout": _NONE,
     "Bilinear": _NONE,
@@ -120,8 +136,19 @@ NOTES = {
     "ReflectionPad2d": 'write `Pad(1, mode="reflect")`',
     "ReplicationPad2d": 'write `Pad(1, mode="replicate")`',
     "Unflatten": "write `Reshape([3, 8, 8])`",
+    "TransformerEncoderLayer": "write it out as a block, or import Encoder from families.vit, EncoderLayer from families.transformer",
     "UpsamplingNearest2d": "write `Upsample(scale=2)`",
     "UpsamplingBilinear2d": 'write `Upsample(scale=2, mode="bilinear", align_corners=true)`',
+    "None": 'write `none`; an axis of size 1 is put in by `Rearrange("c h w -> c 1 h w")`',
+    "Parameter": _OWN,
+    "arange": "a block declares a table of numbers: `constant table: i64[8] = range(8)`",
+    "empty": _OWN,
+    "ones": _OWN,
+    "rand": _OWN,
+    "randn": _OWN,
+    "register_buffer": "a block declares it: `buffer table: [8, 8] = zeros` (docs/language.md)",
+    "tensor": _OWN,
+    "zeros": _OWN,
     "F": "layers stand alone: `x -> ReLU`",
     "keras": "layers stand alone: `x -> ReLU`",
     "math": "functions stand alone: `sqrt(2)`, `pi`",
@@ -133,6 +160,14 @@ NOTES = {
     "torch": "layers stand alone: `x -> Sin`",
 }
 """Of names that are no layers, the help."""
+
+MODULES = frozenset(
+    {
+        "F", "einops", "flax", "jax", "jnp", "keras", "layers", "math", "nn", "np", "self", "tf", "timm", "torch",
+        "torchvision",
+    }
+)  # fmt: skip
+"""Names behind whose dots other frameworks have theirs."""
 
 OF_TENSORS = {
     "T": "x -> Permute([2, 1, 0])",

@@ -11,13 +11,14 @@ from archspec.elaboration.binding import bound_by, names_bound
 from archspec.elaboration.budget import BUDGET, MOST_STATED
 from archspec.elaboration.control import Control, Names
 from archspec.elaboration.files import cycle, open_edited, open_file, open_text, resolve_import, resolved
-from archspec.elaboration.foreign import meant_by, surely
+from archspec.elaboration.foreign import surely
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, in_order
 from archspec.elaboration.name_maps import names_of, read_names
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, NO_RECURSION_OF_FUNCTIONS
 from archspec.elaboration.observing import Observer
 from archspec.elaboration.rules import read_rules
+from archspec.elaboration.translating import unknown
 from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment, Function, OpLayer, plain
 from archspec.elaboration.vocabulary import WORDS, builtin, builtins
 from archspec.graph import FORMAT, Claim, Graph, NameMap
@@ -323,6 +324,7 @@ class _Names:
         self.module = module
         self.problems: list[Problem] = []
         self._unknown: dict[str, int] = {}  # names, each with the number of the problem that tells of it
+        self._poisoned: set[str] = set()
         uses: dict[str, list[tuple[str, Span]]] = {}
         models = {d.name for d in module.file.definitions if d.kind == "model"}
         for statement in module.file.statements:
@@ -338,7 +340,7 @@ class _Names:
                     suggest(statement.model, models),
                 )
         self._recursion(uses)
-        module.env.names.update(dict.fromkeys(self._unknown, POISON))
+        module.env.names.update(dict.fromkeys(self._poisoned, POISON))
 
     def _say(
         self,
@@ -379,20 +381,22 @@ class _Names:
         self, node: t.Name, local: set[str], definition: t.Definition | t.FunctionDefinition
     ) -> None:
         """Say that there is no such name; of one that was said, that it stands here too."""
+        found = unknown(node, definition.nodes)
+        self._poisoned.add(node.name)
         sure = surely(node.name)
         fix = None if sure is None else replaced(node.span, sure)
-        said = self._unknown.setdefault(node.name, len(self.problems))
+        said = self._unknown.setdefault(found.shown, len(self.problems))
         if said < len(self.problems):
             first = self.problems[said]
-            places = (*first.places, ("and here", node.span))[:_MOST_PLACES]
+            places = (*first.places, ("and here", found.span))[:_MOST_PLACES]
             if first.fix and fix:
                 fix = first.fix._replace(edits=first.fix.edits + fix.edits)
             self.problems[said] = replace(first, places=places, fix=fix)
             return
         right = {name for name, value in self.module.env.names.items() if value is not POISON}
         known = local | right | builtins() | WORDS
-        help_ = _of_step(node.name, definition) or meant_by(node.name) or suggest(node.name, known)
-        self._say(codes.UNKNOWN_NAME, f"there is no `{node.name}`", node.span, help_, fix=fix)
+        help_ = _of_step(node.name, definition) or found.help or suggest(node.name, known)
+        self._say(codes.UNKNOWN_NAME, f"there is no `{found.shown}`", found.span, help_, fix=fix)
 
     def _recursion(self, uses: Mapping[str, list[tuple[str, Span]]]) -> None:
         done: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from archspec.elaboration.arguments import ArgumentMistake, build, by_position, takes
@@ -12,6 +13,7 @@ from archspec.ground.errors import Mistake, suggest
 from archspec.ground.size import Free
 from archspec.op import Op
 from archspec.op.initialisation import Initialiser
+from archspec.op.window import Windows
 
 Callee = type[Op] | type[Initialiser]
 
@@ -50,21 +52,13 @@ def _too_many(callee: Callee, bound: Mapping[str, Any], already: int, values: li
     if ours is not None and not _fits(callee, {**bound, **ours}):
         ours = None
     theirs = None if bound else _as_for_pytorch(callee, values)
-    if theirs is not None and not _fits(callee, theirs):
-        theirs = None
     ways = []
     if ours is not None:
         ways.append(f"write {_call(callee, ours, already)}")
     if theirs is not None and theirs != ours:
-        notes = [
-            f"PyTorch's `{name}` {here}"
-            for name, here in list(callee.pytorch.items())[: len(values)]
-            if here not in fields
-        ]
-        if _AXES & theirs.keys():
-            notes.append(_WITHOUT_BATCH)
         start = "or, if this is written as for PyTorch," if ways else "write"
-        ways.append(f"{start} {_call(callee, theirs, 0)}" + (f": {', '.join(notes)}" if notes else ""))
+        given = list(callee.pytorch)[: len(values)]
+        ways.append(f"{start} {_call(callee, theirs, 0)}{_notes(callee, given, theirs)}")
     if names:
         message = f"{what} takes only {' and '.join(f'`{name}`' for name in names)} by position"
     else:
@@ -74,19 +68,69 @@ def _too_many(callee: Callee, bound: Mapping[str, Any], already: int, values: li
     )
 
 
-def _as_for_pytorch(callee: Callee, values: list[Any]) -> dict[str, Any] | None:
-    """The arguments that the values are in the order of PyTorch's; None if they cannot be."""
-    if len(values) > len(callee.pytorch):
+class AsWritten:
+    """An argument whose value is not known, only how it is written."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def as_in_pytorch(callee: Callee, values: list[Any], named: Mapping[str, Any]) -> str:
+    """How a call of PyTorch's own layer is written, whose arguments are these; empty where they cannot be its."""
+    theirs = _as_for_pytorch(callee, values, named)
+    if theirs is None:
+        return ""
+    given = [*list(callee.pytorch)[: len(values)], *named]
+    return f"write {_call(callee, theirs, 0)}{_notes(callee, given, theirs)}"
+
+
+def _notes(callee: Callee, given: Iterable[str], theirs: Mapping[str, Any]) -> str:
+    """What is to be known of PyTorch's arguments that were given, and of the defaults that were not."""
+    here = {name: callee.pytorch.get(name, name) for name in given}
+    notes = [f"PyTorch's `{name}` {is_}" for name, is_ in here.items() if is_ not in callee.model_fields]
+    if _AXES & theirs.keys():
+        notes.append(_WITHOUT_BATCH)
+    for name in theirs.keys() - here.values():
+        notes.append(f"PyTorch's `{name}` is {describe(theirs[name])} by default")
+    return f": {', '.join(notes)}" if notes else ""
+
+
+def _as_for_pytorch(
+    callee: Callee, values: list[Any], named: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any] | None:
+    """The arguments that the values are in the order of PyTorch's, with its defaults; None if they cannot be."""
+    if len(values) > len(callee.pytorch) or named.keys() & list(callee.pytorch)[: len(values)]:
         return None
     found = {}
-    for here, value in zip(callee.pytorch.values(), values, strict=False):
+    for name, value in {**dict(zip(callee.pytorch, values, strict=False)), **named}.items():
+        here = callee.pytorch.get(name, name)
         if here in callee.model_fields:
             if here in _AXES:
                 value = _without_batch(value)
             found[here] = value
-        elif isinstance(value, float | str):  # such an argument is a size, sizes, or whether to do something
-            return None
-    return found
+        elif isinstance(value, float | str) or name not in callee.pytorch:
+            return None  # what is left out is a size, sizes, or whether to do something
+    for name, value in callee.pytorch_defaults.items():
+        if name not in found and _differs(callee, found, name, value):
+            found[name] = value
+    unknown = any(isinstance(value, AsWritten) for value in found.values())
+    return found if unknown or _fits(callee, found) else None
+
+
+def _differs(callee: Callee, given: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Whether PyTorch's default makes another layer than the one here: `same` is 0 for a window that is no wider than its stride."""
+    if (name, value) != ("padding", 0):
+        return True
+    kernel, stride, dilation = (given.get(part, 1) for part in ("kernel", "stride", "dilation"))
+    if "stride" not in given and callee.model_fields["stride"].default is None:
+        stride = kernel  # of a pool
+    try:
+        return Windows.of(1, kernel, stride, "same", dilation).margins != ((0, 0),)
+    except (Mistake, TypeError):  # windows of several axes, or written in a way that is not known here
+        return True
 
 
 def _without_batch(axes: Any) -> Any:

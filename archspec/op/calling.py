@@ -4,12 +4,14 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from archspec.op.settling import Settled
 
 FROM_INPUT = "comes from the input"
 INPLACE = "is left out: an activation runs in place where nothing else reads its input"
+NO_PADDING: Mapping[str, Any] = MappingProxyType({"padding": 0})
+"""PyTorch's layers pad nothing unless told."""
 PAD_BEFORE = "is an argument of `Pad`, before the convolution"
 
 
@@ -30,6 +32,8 @@ class Called(Settled):
     pytorch: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """PyTorch's arguments in its order, for messages: each with its name here, or with what "PyTorch's `in_channels`" is or does,
     such as "comes from the input"."""
+    pytorch_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """What PyTorch takes for an argument that is not given, by its name here, where another default stands here."""
 
     @classmethod
     def by_position(cls) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from archspec.ground.errors import Mistake
 from archspec.ground.size import Size
 from archspec.ground.tensor import TensorType, show
 from archspec.op import Epsilon, Op, PositiveInt, Weight
-from archspec.op.calling import FROM_INPUT, PAD_BEFORE, arguments
+from archspec.op.calling import FROM_INPUT, NO_PADDING, PAD_BEFORE, arguments
 from archspec.op.dependence import WHOLE, Along, Reach, Slide
 from archspec.op.initialisation import Init, ones
 from archspec.op.inputs import by_axes, channels_of, space_of
@@ -48,6 +48,7 @@ class _Conv(Op):
         bias="bias",
         padding_mode=PAD_BEFORE,
     )
+    pytorch_defaults = NO_PADDING
     one_sample = True
     overwritable = True
 

@@ -11,7 +11,7 @@ from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import DType, Shape, TensorType, show
 from archspec.op import Op, PositiveInt, Weight
-from archspec.op.calling import FROM_INPUT, arguments
+from archspec.op.calling import FROM_INPUT, NO_PADDING, arguments
 from archspec.op.dependence import WHOLE, Along, Reach
 from archspec.op.initialisation import Init
 from archspec.op.inputs import channels_of, require_real
@@ -61,6 +61,7 @@ class DeformConv(Op):
         groups="groups",
         bias="bias",
     )
+    pytorch_defaults = NO_PADDING
 
     image = "made"
     bias_axis = 0

@@ -10,7 +10,7 @@ from archspec.ground.errors import Mistake
 from archspec.ground.size import Size
 from archspec.ground.tensor import TensorType, fixed, show
 from archspec.op import Op
-from archspec.op.calling import arguments
+from archspec.op.calling import NO_PADDING, arguments
 from archspec.op.dependence import POINT, WHOLE, Along, Reach, Slide
 from archspec.op.inputs import by_axes, space_of
 from archspec.op.window import Padding, Window, Windows, per_axis
@@ -28,6 +28,7 @@ class _Pool(Op):
     padding: Padding = "same"
     ceil: bool = False
 
+    pytorch_defaults = NO_PADDING
     one_sample = True
 
     image = "made"

@@ -66,6 +66,7 @@ ANYWHERE = (
     _of(r"""\b[fF](?=["'])""", "a string has no prefix", 'every string fills in what stands in braces: `"stage{i}"`', ""),
     _of(r"""\b(?:[rRbBuU]|[rR][bB]|[bB][rR])(?=["'])""", "a string has no prefix", "write the string alone"),
     _of(r"\*\*(?=\s*[A-Za-z_]\w*\s*[,)])", "there is no `**` of arguments", "write each by its name, `width=width`; `*row` gives a list by position"),
+    _of(r"\b\w+\.(?:append|extend|insert)\(", "a list has no methods", "add a list to it: `layers += [ReLU]`, `layers = [ReLU] + layers`"),
     _of(r"&&", "there is no `&&`", "write `and`", "and"),
     _of(r"\|\|", "there is no `||`", "write `or`", "or"),
     _of(r"!(?!=)", "there is no `!`", "write `not`, or `!=`"),

@@ -23,17 +23,44 @@ MODULES: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("called", [c for c in CALLED if c.pytorch], ids=lambda called: called.__name__)
-def test_the_arguments_of_pytorch_stand_in_its_order(called: type[Called]) -> None:
+def pytorchs(called: type[Called]) -> Any:
+    """The class or function of PyTorch that it is; none where its arguments cannot be seen."""
     name = called.__name__
     if issubclass(called, Initialiser):
-        function = getattr(nn.init, f"{name}_")
-    else:
-        function = MODULES[name] if name in MODULES else getattr(nn, name, None)
+        return getattr(nn.init, f"{name}_")
+    return MODULES[name] if name in MODULES else getattr(nn, name, None)
+
+
+@pytest.mark.parametrize("called", [c for c in CALLED if c.pytorch], ids=lambda called: called.__name__)
+def test_the_arguments_of_pytorch_stand_in_its_order(called: type[Called]) -> None:
+    function = pytorchs(called)
     if function is None:
         pytest.skip("no signature to compare with: torchvision's, or of a function in C")
     theirs = [p for p in inspect.signature(function).parameters if p not in ("self", "input", "tensor")]
     assert theirs[: len(called.pytorch)] == list(called.pytorch)
+
+
+# Of the same meaning: the last axis, the first behind the batch, the number that the op has for none.
+ALIKE = {("Flatten", "start"), ("LogSoftmax", "axis"), ("Softmax", "axis"), ("LSTM", "projection"), ("PReLU", "init"),
+         ("Pad", "value"), ("RMSNorm", "eps"), ("Upsample", "align_corners")}  # fmt: skip
+
+
+@pytest.mark.parametrize("called", [c for c in CALLED if c.pytorch], ids=lambda called: called.__name__)
+def test_other_defaults_than_pytorchs_are_known(called: type[Called]) -> None:
+    """Or else a message would say how a call of PyTorch's is written, and make another network of it."""
+    function = pytorchs(called)
+    if function is None:
+        assert set(called.pytorch_defaults) <= set(called.model_fields)
+        return
+    theirs = inspect.signature(function).parameters
+    different = {
+        here: theirs[name].default
+        for name, here in called.pytorch.items()
+        if name in theirs and theirs[name].default is not inspect.Parameter.empty
+        if here in called.model_fields and (called.__name__, here) not in ALIKE
+        if theirs[name].default != called.model_fields[here].default
+    }
+    assert different == dict(called.pytorch_defaults)
 
 
 @pytest.mark.parametrize("called", CALLED, ids=lambda called: called.__name__)
