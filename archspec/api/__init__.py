@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from archspec.api.reading import models, read, read_text, shipped, shipped_blocks
     from archspec.api.reading import parse as parse
     from archspec.api.reading import parse_value as parse_value
+    from archspec.api.weights import plan_weights
     from archspec.graph import graph_of
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "load_aot",
     "models",
     "named",
+    "plan_weights",
     "profiled",
     "read",
     "read_text",
@@ -62,6 +64,7 @@ _HOMES = {
         "resize_positions",
     ),
     "reading": ("BUILT", "models", "parse", "parse_value", "read", "read_text", "shipped", "shipped_blocks"),
+    "weights": ("plan_weights",),
 }
 
 

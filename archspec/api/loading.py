@@ -10,8 +10,10 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.api.arguments import checked, path, path_or_graph, told
+from archspec.api.arguments import checked, flag, path_or_graph, told
 from archspec.api.reading import Request, free_names, is_built
+from archspec.api.warning import warn_all
+from archspec.api.weights import Given, Taken, default_of, source_graph, weights_given
 from archspec.elaboration import BUDGET
 from archspec.graph import Graph
 from archspec.ground import codes
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from archspec.backends.torch_modules import Network
 
 
-@checked(spec=path_or_graph, weights=path)
+@checked(spec=path_or_graph, weights=weights_given, from_=path_or_graph, strict=flag, nonfinite=flag)
 @told
 def load(
     given: frozenset[str],
@@ -39,7 +41,11 @@ def load(
     recompute: bool = False,
     compile: bool | str = False,
     optimize: str | None = None,
-    weights: str | os.PathLike[str] | None = None,
+    weights: Given | None = None,
+    strict: bool = True,
+    from_: str | os.PathLike[str] | Graph | None = None,
+    adapt: str | Iterable[str] | Mapping[str, Any] | None = None,
+    nonfinite: bool = False,
     check_inputs: bool = True,
     free: bool | str | Iterable[str] = False,
     budget: int = BUDGET,
@@ -54,8 +60,12 @@ def load(
     gives one fx graph instead of a module for each block. `dtype` and `device` are where the
     floating-point weights go.
 
-    `weights` is a `.safetensors` file of all weights by name, which is mapped into memory: nothing is drawn that is then
-    replaced. Real numbers become of the spec's dtype, or of `dtype`.
+    `weights` are safetensors, a file of `torch.save` (of which nothing is run), `.npz`, a built module, an index of parts, the parts
+    themselves, or a mapping of tensors (docs/weights.md). Files are mapped into memory: nothing is drawn that is then replaced. Real
+    numbers become of the spec's dtype, or of `dtype`. What becomes of each weight, `plan_weights` says before. With `strict=False`
+    weights that the file does not have, or has in another shape, are drawn, and a SpecWarning tells which. `adapt` lets weights
+    be adapted: "classes", "channels", "grid", "patch", several, "all", or a mapping such as `{"classes": [5, 7]}`; `from_` is the network
+    that the file is of, as a spec, a graph or a built module. Infinite numbers and NaN are refused unless `nonfinite`.
 
     `recompute` saves memory in training: each of the network's `blocks` keeps its input only, and runs again in the
     backward pass [Chen et al., 2016].
@@ -74,12 +84,17 @@ def load(
     import torch
 
     request = Request("load", given, model, budget, settings, more, free_names(free))
-    plan = Plan(flat, _real_dtype(dtype), _device(device), recompute, compile, optimize, check_inputs)
+    plan = Plan(flat, real_dtype(dtype), _device(device), recompute, compile, optimize, check_inputs)
     if not isinstance(spec, Graph) and is_built(spec):
         graph, make_weights, plan = _take_built(Path(spec), request, plan)
-    else:
+    elif weights is None:
+        _require_weights(given)
         graph = request.graph(spec)
-        make_weights = _weight_maker(seed, weights, plan)
+        make_weights = _drawing(seed)
+    else:
+        taken = Taken(weights, source_graph(from_, budget), default_of(spec, model, budget))
+        graph = request.graph(spec)
+        make_weights = partial(_taking, taken, plan, seed, adapt, strict, nonfinite)
     plan.require_effect()
     with torch.inference_mode(False):  # weights made within it could never be trained
         network = _lowered(graph, make_weights(graph), plan)
@@ -123,7 +138,7 @@ def _take_built(path: Path, request: Request, plan: Plan) -> tuple[Graph, Weight
     """The graph and weights of a built module; the plan as it was built to be, but for what the request gives."""
     from archspec.api.artifact import read_artifact
 
-    request.refuse_all(f"`{path}` is built: its model, settings and weights are fixed", "seed", "weights")
+    request.refuse_all(f"`{path}` is built: its model, settings and weights are fixed", "seed", *_OF_WEIGHTS)
     graph, saved, manifest = read_artifact(path)
     as_built = {
         name: getattr(manifest, name) for name in ("optimize", "compile") if name not in request.given
@@ -132,22 +147,51 @@ def _take_built(path: Path, request: Request, plan: Plan) -> tuple[Graph, Weight
     return graph, partial(_with_constants, saved), replace(plan, dtype=dtype, **as_built)
 
 
-def _weight_maker(seed: int | None, weights: str | os.PathLike[str] | None, plan: Plan) -> WeightMaker:
-    """What makes the weights of a graph: drawn from a seed, or read from a file."""
-    if weights is None:
-        from archspec.backends.torch_weights import initial_weights
+_OF_WEIGHTS = ("weights", "strict", "from_", "adapt", "nonfinite")
 
-        return partial(initial_weights, seed=_whole("seed", seed))
-    if seed is not None:
+
+def _require_weights(given: frozenset[str]) -> None:
+    """SpecError where something is said of weights, and none are given."""
+    idle = sorted(given.intersection(_OF_WEIGHTS) - {"weights"})
+    if idle:
+        raise SpecError.of(
+            codes.OPTION,
+            f"`{idle[0]}` says how weights are loaded, and there are none",
+            help="give `weights`",
+        )
+
+
+def _drawing(seed: int | None) -> WeightMaker:
+    """What draws the weights of a graph."""
+    from archspec.backends.torch_weights import initial_weights
+
+    return partial(initial_weights, seed=_whole("seed", seed))
+
+
+def _taking(
+    taken: Taken, plan: Plan, seed: int | None, adapt: Any, strict: bool, nonfinite: bool, graph: Graph
+) -> Weights:
+    """The weights of a graph as they were given; those that stay new are drawn."""
+    from archspec.backends.torch_weights import constants, initial_weights
+    from archspec.backends.weights.values import own_memory
+
+    if seed is not None and strict and adapt is None:
         raise SpecError.of(codes.LATE, "weights from a file need no seed", help="leave out `seed`")
-    from archspec.backends.torch_checkpoint import read_weights
-
-    return partial(read_weights, Path(weights), dtype=plan.dtype)
+    found = taken.plan(graph, adapt, plan.dtype, nonfinite=nonfinite)
+    if strict:
+        found.require_fit()
+    elif not found.fits:
+        warn_all([found.problem()])
+    drawn: Weights = {}
+    if found.drawn:
+        drawn = initial_weights(graph, _whole("seed", seed), only=found.drawn)
+    made = found.tensors(taken.file.tensors, drawn)
+    return {**constants(graph), **drawn, **own_memory(made, shared=taken.file.shared)}
 
 
 def _lowered(graph: Graph, weights: Weights, plan: Plan) -> Network:
-    from archspec.backends.torch_checkpoint import require_finite
     from archspec.backends.torch_fx import lower
+    from archspec.backends.weights.holding import require_finite
 
     if plan.dtype is not None:
         require_finite(graph, weights, plan.dtype)
@@ -192,7 +236,7 @@ def _compile(network: Network, plan: Plan) -> None:
     compile_network(network, plan.compile, freeze=optimised)
 
 
-def _real_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+def real_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     """The dtype that real weights are to have. Raises SpecError when it holds no real numbers."""
     import torch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
@@ -19,22 +20,25 @@ from archspec.op.initialisation import ones, zeros
 LARGE = 1 << 15  # values; smaller tensors are filled without handing them to a thread
 
 
-def initial_weights(graph: Graph, seed: int | None = None) -> dict[str, torch.Tensor]:
-    """The first values of every weight, by name, on the CPU.
+def initial_weights(
+    graph: Graph, seed: int | None = None, only: Collection[str] | None = None
+) -> dict[str, torch.Tensor]:
+    """The first values of every weight, by name, on the CPU; `only` of those named, without the constants.
 
     What a weight gets depends on the seed and on its name alone: a layer added elsewhere changes
     nothing here. Without a seed one is drawn from PyTorch's own generator, so `torch.manual_seed`
     governs it. Constants follow from the graph alone. Raises SpecError when they are more than the memory of this machine.
     """
-    _require_room(graph)
+    wanted = {name: weight for name, weight in graph.weights.items() if only is None or name in only}
+    _require_room(graph.name, wanted)
     if seed is None:
         seed = int(torch.randint(2**63 - 1, ()).item())
     try:
-        tensors = empty(graph)
+        tensors = _empty(wanted)
     except RuntimeError:  # less memory may be allowed to a process than there is
         raise SpecError.of(codes.TOO_LARGE, f"there is no memory for the weights of {graph.name}") from None
     large, generator = [], torch.Generator()
-    for name, weight in graph.weights.items():
+    for name, weight in wanted.items():
         if not weight.saved:
             tensors[name].copy_(constant_values(name, weight))
         elif weight.size < LARGE:
@@ -49,8 +53,8 @@ def initial_weights(graph: Graph, seed: int | None = None) -> dict[str, torch.Te
     return tensors
 
 
-def _require_room(graph: Graph) -> None:
-    needed = sum(weight.size * byte_size(weight.dtype) for weight in graph.weights.values())
+def _require_room(network: str, weights: Mapping[str, Weight]) -> None:
+    needed = sum(weight.size * byte_size(weight.dtype) for weight in weights.values())
     try:
         there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not every system says
@@ -58,15 +62,19 @@ def _require_room(graph: Graph) -> None:
     if needed > there:
         raise SpecError.of(
             codes.TOO_LARGE,
-            f"the weights of {graph.name} take {short_bytes(needed)}, and this machine has {short_bytes(there)} of memory",
+            f"the weights of {network} take {short_bytes(needed)}, and this machine has {short_bytes(there)} of memory",
         )
 
 
 def empty(graph: Graph, device: str = "cpu") -> dict[str, torch.Tensor]:
     """A tensor for every weight, its values not yet written."""
+    return _empty(graph.weights, device)
+
+
+def _empty(weights: Mapping[str, Weight], device: str = "cpu") -> dict[str, torch.Tensor]:
     return {
         name: torch.empty(weight.shape, dtype=dtype_of(weight), device=device)
-        for name, weight in graph.weights.items()
+        for name, weight in weights.items()
     }
 
 

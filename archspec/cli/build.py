@@ -23,6 +23,7 @@ from archspec.cli.options import (
     sources_of,
 )
 from archspec.cli.outline import echo_outline
+from archspec.cli.weights import Adapt, From, FromSettings, Nonfinite, Strict, old_network, parse_adapt
 from archspec.ground import codes
 from archspec.ground.atomic import require_writable
 from archspec.ground.errors import SpecError
@@ -54,9 +55,17 @@ def build(
         ),
     ] = None,
     weights: Annotated[
-        Path | None,
-        typer.Option(help="Weights to use, as a .safetensors file.", show_default=False),
+        list[Path] | None,
+        typer.Option(
+            help="Weights to use: safetensors, a file of PyTorch, .npz, an index. Repeatable for the parts of one.",
+            show_default=False,
+        ),
     ] = None,
+    adapt: Adapt = None,
+    from_: From = None,
+    from_settings: FromSettings = None,
+    strict: Strict = True,
+    nonfinite: Nonfinite = False,
     dtype: Annotated[
         str | None,
         typer.Option(
@@ -86,6 +95,9 @@ def build(
 ) -> None:
     """Build a module, with initial or given weights, as a file that archspec.load reads."""
     started = time.perf_counter()
+    if not weights:
+        idle = ("adapt", "from_", "from_settings", "strict", "nonfinite")
+        refuse_idle(context, "it says how --weights are loaded", *idle)
     if not aot:
         refuse_idle(context, "it is how many samples --aot compiles for", "batch")
     import_plugins(plugins)
@@ -96,9 +108,20 @@ def build(
         say("reading the spec")
         path, model = locate(spec)
         graph = read(spec, budget=budget, settings=parse_settings(settings))
-        seed = _chosen_seed(seed, weights)
+        given = (
+            {}
+            if not weights
+            else {
+                "weights": weights,
+                "adapt": parse_adapt(adapt),
+                "from_": old_network(from_, from_settings, budget),
+                "strict": strict,
+                "nonfinite": nonfinite,
+            }
+        )
+        seed = _chosen_seed(seed, weights, draws=adapt is not None or not strict)
         output = output or Path("build") / f"{'.'.join(filter(None, (path.stem, model)))}{BUILT}"
-        sources = tuple(sources_of(spec, others=[weights, *(plugins or [])]))
+        sources = tuple(sources_of(spec, others=[*(weights or []), *(plugins or [])]))
         require_writable(output, sources=sources)
         if output.name == BUILT:
             raise SpecError.of(
@@ -125,10 +148,10 @@ def build(
             say("compiling")
             written.append(output.with_suffix(SUFFIX))
             require_writable(written[-1], sources=sources)
-            network = cast("Network", load(graph, seed=seed, weights=weights, dtype=dtype, flat=True))
+            network = cast("Network", load(graph, seed=seed, dtype=dtype, flat=True, **given))
             save_package(optimize_for_inference(network), written[-1], batch=batch or None, sources=sources)
-        say(f"{'drawing' if weights is None else 'reading'} {graph.parameters:,} parameters")
-        module = load(graph, seed=seed, weights=weights, dtype=dtype)
+        say(f"{'reading' if weights else 'drawing'} {graph.parameters:,} parameters")
+        module = load(graph, seed=seed, dtype=dtype, **given)
         say(f"writing {output}")
         chosen: Literal["inference"] | None = "inference" if optimize else None
         save_artifact(
@@ -146,9 +169,9 @@ def build(
         typer.echo(f"  written        {path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
-def _chosen_seed(seed: int | None, weights: Path | None) -> int | None:
-    """The seed to draw weights from; none where they come from a file."""
-    if weights is not None:
+def _chosen_seed(seed: int | None, weights: list[Path] | None, *, draws: bool) -> int | None:
+    """The seed to draw weights from; none where they all come from a file."""
+    if weights and not draws:
         if seed is not None:
             raise typer.BadParameter("weights from a file need no seed", param_hint="--seed")
         return None

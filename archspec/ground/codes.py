@@ -188,6 +188,7 @@ BIAS_BEFORE_NORM: Final = "W0301"
 REPEATED_ACTIVATION: Final = "W0302"
 LAST_AXIS: Final = "W0303"
 SOFTMAX_OUTPUT: Final = "W0304"
+PARTIAL_WEIGHTS: Final = "W0401"
 
 NAMES: Final = {
     UNUSED_STEP: "unused-step",
@@ -202,6 +203,7 @@ NAMES: Final = {
     REPEATED_ACTIVATION: "repeated-activation",
     LAST_AXIS: "last-axis",
     SOFTMAX_OUTPUT: "softmax-output",
+    PARTIAL_WEIGHTS: "partial-weights",
 }
 """The names of warnings, by which a comment allows them: `# allow unused-step: why`."""
 

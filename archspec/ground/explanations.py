@@ -33,6 +33,7 @@ GROUPS = {
     "W01": "Warnings: what nothing uses",
     "W02": "Warnings: what hides something",
     "W03": "Warnings: what is hardly meant",
+    "W04": "Warnings: what is loaded",
 }
 """The sorts of messages, by the first characters of their codes."""
 

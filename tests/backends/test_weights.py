@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import archspec
-from archspec.ground.errors import SpecError
+from archspec.ground.errors import SpecError, SpecWarning
 
 SPEC = """
 model Net(classes: int = 4):
@@ -173,24 +173,49 @@ def test_whole_numbers_of_another_width_are_taken_where_they_fit(
         archspec.load(archspec.read_text(small), weights=saved(wide, tmp_path / "w"))
 
 
-def test_numbers_that_were_infinite_stay_so(state: dict[str, Tensor], tmp_path: Path) -> None:
-    """A mask of minus infinity is meant; what only the narrower dtype makes infinite is not."""
+def test_numbers_that_were_infinite_stay_so_where_they_are_let_in(
+    state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    """What only the narrower dtype makes infinite is refused all the same."""
     state["fc.weight"][0, 0], state["fc.weight"][0, 1] = -torch.inf, torch.nan
-    module = archspec.load(archspec.read_text(SPEC), weights=saved(state, tmp_path / "w"), dtype="f16")
+    graph, path = archspec.read_text(SPEC), saved(state, tmp_path / "w")
+    with pytest.raises(SpecError, match=r"has NaN in `fc.weight`"):
+        archspec.load(graph, weights=path, dtype="f16")
+    module = archspec.load(graph, weights=path, dtype="f16", nonfinite=True)
     assert module.fc.weight[0, 0] == -torch.inf
     assert module.fc.weight[0, 1].isnan()
     state["fc.weight"][0, 0] = 70_000.0
     with pytest.raises(SpecError, match="float16 cannot hold"):
-        archspec.load(archspec.read_text(SPEC), weights=saved(state, tmp_path / "w"), dtype="f16")
+        archspec.load(graph, weights=saved(state, tmp_path / "v"), dtype="f16", nonfinite=True)
 
 
-def test_what_the_help_says_of_load_state_dict_is_true(state: dict[str, Tensor], tmp_path: Path) -> None:
+def test_a_buffer_may_be_a_mask_of_minus_infinity(tmp_path: Path) -> None:
+    spec = "model Net:\n    input x: [2]\n    buffer mask: [2] = zeros\n    return x + mask\n"
+    path = saved({"mask": torch.tensor([0, -torch.inf])}, tmp_path / "w")
+    assert archspec.load(archspec.read_text(spec), weights=path).mask[1] == -torch.inf
+    with pytest.raises(SpecError, match=r"has NaN in `mask`"):
+        archspec.load(
+            archspec.read_text(spec), weights=saved({"mask": torch.tensor([0, torch.nan])}, tmp_path / "v")
+        )
+
+
+def test_what_the_help_says_is_true(state: dict[str, Tensor], tmp_path: Path) -> None:
     graph = archspec.read_text(SPEC)
     partly = {name: tensor for name, tensor in state.items() if name != "fc.bias"} | {"other": torch.zeros(1)}
-    with pytest.raises(SpecError, match=r"strict=False\)` takes what both have"):
+    with pytest.raises(
+        SpecError, match=r"it lacks `fc.bias`, has `other`(.|\n)*strict=False` takes what both have"
+    ):
         archspec.load(graph, weights=saved(partly, tmp_path / "w"))
-    archspec.load(graph).load_state_dict(partly, strict=False)
-    reshaped = {**state, "fc.bias": torch.zeros(9)}
+    with pytest.warns(
+        SpecWarning, match=r"stays new: `fc.bias`; 1 tensor of `w` is unused: `other`"
+    ) as caught:
+        module = archspec.load(graph, weights=tmp_path / "w", strict=False, seed=5)
+    (warned,) = (w.message for w in caught if "stays new" in str(w.message))
+    assert isinstance(warned, SpecWarning) and warned.problem.kind == "partial-weights"
+    drawn = archspec.load(graph, seed=5).state_dict()["fc.bias"]
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tensor, drawn if name == "fc.bias" else state[name]), name
+    reshaped = {**state, "c.bias": torch.zeros(9)}
     with pytest.raises(SpecError, match="not even with `strict=False`"):
         archspec.load(graph, weights=saved(reshaped, tmp_path / "w"))
     with pytest.raises(RuntimeError, match="size mismatch"):

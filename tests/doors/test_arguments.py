@@ -49,7 +49,7 @@ def given(tmp_path: Path) -> dict[str, Any]:
     right = {"spec": tmp_path / "net.arch", "text": SPEC, "graph": GRAPH, "left": GRAPH, "right": GRAPH}
     return {
         **right,
-        "weights": {},
+        "weights": dict(archspec.load(GRAPH).state_dict()),
         "title": "none",
         "path": tmp_path / "net.pt2",
         "module": archspec.load(GRAPH),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from safetensors.torch import save_file
 
 import archspec
 from archspec import SpecError
@@ -38,6 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         Path(f"{name}.arch").write_text(text)
     for name, text in (("zero", "1 / 0"), ("syntax", "def"), ("leaves", "raise SystemExit(3)")):
         Path(f"{name}.py").write_text(text)
+    save_file(archspec.load("m.arch", seed=0).state_dict(), "w.safetensors")
     yield tmp_path
     # Folders 1,500 deep, which pytest cannot remove when it tidies up after later runs: they are taken apart level by level.
     while (tmp_path / "x" / "x").exists():
@@ -64,6 +66,7 @@ SPECS = {
     "list": [],
     "scale": ["m.arch"],
     "show": ["m.arch"],
+    "weights": ["m.arch", "w.safetensors"],
 }
 COMMANDS = typer.main.get_command(load()).commands  # type: ignore[attr-defined]
 del COMMANDS["watch"], COMMANDS["lsp"]  # which do not end: test_watch.py, tests/editing

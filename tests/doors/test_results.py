@@ -43,6 +43,7 @@ def results(spec: str) -> dict[str, Any]:
         "load_aot": None,  # a callable of PyTorch's, which takes a compiler to make
         "models": archspec.models(spec),
         "named": archspec.named(net.state_dict(), archspec.read_text(TEXT + NAMES), "elsewhere"),
+        "plan_weights": archspec.plan_weights(TEXT_GRAPH, net.state_dict()),
         "profiled": archspec.profiled(net),  # a context manager of Python's
         "read": graph,
         "read_text": TEXT_GRAPH,
@@ -104,7 +105,18 @@ def test_every_result_shows_itself_in_one_short_line(spec: str) -> None:
         "Verdict",
         "Summary",
     }
-    assert seen > {"Cost", "Part", "Peak", "Difference", "Weights", "Drawing", "Entry", "BlockEntry"}
+    assert seen > {
+        "Cost",
+        "Part",
+        "Peak",
+        "Difference",
+        "Weights",
+        "Drawing",
+        "Entry",
+        "BlockEntry",
+        "WeightPlan",
+        "Line",
+    }
 
 
 def test_what_lines_say() -> None:

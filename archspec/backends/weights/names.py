@@ -1,0 +1,169 @@
+"""Which tensor of a file is which weight of a network, by their names: as they are, behind a prefix, or by a map of names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from archspec.backends.weights.plan import Change, Made, Renaming, Shapes, renamed
+from archspec.graph import Graph
+from archspec.ground import codes
+from archspec.ground.errors import SpecError
+from archspec.ops.norm import BatchNorm
+
+_DEEPEST = 4  # names before the network's own
+_INNER = frozenset(("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
+"""Names that PyTorch puts into keys, at any place, for modules that it wraps."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The tensors that a weight is made of, by their keys in the file, and what its name has to do with theirs."""
+
+    keys: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True)
+class Match:
+    """The origins of weights by name; the keys that are left over, or that a map of names drops; and what is to be told."""
+
+    origins: Mapping[str, Origin]
+    left: tuple[str, ...]
+    dropped: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+def match(graph: Graph, shapes: Shapes) -> Match:
+    """The origins of a network's weights in a file with tensors of these shapes.
+
+    Raises SpecError when prefixes or maps of names give two answers.
+    """
+    names = {name for name, weight in graph.weights.items() if weight.saved}
+    counters = batch_counts(graph)
+    plain = _stripped(names, shapes)
+    if names - counters <= plain.origins.keys() and not plain.left:
+        return plain
+    found = _by_map(graph, names - counters, shapes)
+    return found or plain
+
+
+def batch_counts(graph: Graph) -> set[str]:
+    """The names under which batch norms count their batches, which files older than PyTorch 0.4.1 do not have."""
+    counts = {f"{node.name}.num_batches_tracked" for node in graph.nodes if isinstance(node.op, BatchNorm)}
+    return counts & graph.weights.keys()
+
+
+# -------------------------------------------------------------- prefixes
+
+
+def _stripped(names: Collection[str], shapes: Shapes) -> Match:
+    """The match of names behind the prefix that leaves more known than none does, and half of the network's at least.
+
+    Before that, keys lose the names that PyTorch puts into them for modules that it wraps. SpecError when two prefixes do equally.
+    """
+    known = frozenset(names)
+    inner = {key: ".".join(part for part in key.split(".") if part not in _INNER) for key in shapes}
+    if len(known & shapes.keys()) >= len(known & set(inner.values())) or len(set(inner.values())) < len(
+        inner
+    ):
+        inner = {key: key for key in shapes}
+    counts: Counter[str] = Counter()
+    for short in inner.values():
+        parts = short.split(".")
+        for i in range(min(len(parts), _DEEPEST + 1)):
+            if ".".join(parts[i:]) in known:
+                counts["".join(f"{part}." for part in parts[:i])] += 1
+    most = max(counts.values(), default=0)
+    best = [prefix for prefix, count in counts.items() if count == most]
+    if counts[""] == most or 2 * most < len(known):
+        best = [""]
+    if len(best) > 1:
+        raise SpecError.of(
+            codes.CHECKPOINT,
+            f"the file has the weights twice: under {' and under '.join(f'`{prefix}`' for prefix in best[:2])}",
+            help="give a mapping of those that are meant",
+        )
+    origins: dict[str, Origin] = {}
+    for key, short in inner.items():
+        name = short.removeprefix(best[0])
+        if short.startswith(best[0]) and name in known:
+            origins[name] = Origin((key,), tuple(_without(key, short, best[0])))
+    used = {origin.keys[0] for origin in origins.values()}
+    return Match(origins, tuple(key for key in shapes if key not in used))
+
+
+def _without(key: str, short: str, prefix: str) -> Iterator[Change]:
+    """What was left out of a key."""
+    for part in sorted(_INNER.intersection(key.split(".")) if key != short else ()):
+        yield Change(f"`{part}.` removed")
+    if prefix:
+        yield Change(f"prefix `{prefix}` removed")
+
+
+# -------------------------------------------------------------- maps of names
+
+
+def _by_map(graph: Graph, needed: Collection[str], shapes: Shapes) -> Match | None:
+    """The match by the one map of names that explains the whole file; None when there is none.
+
+    Names may stand behind a prefix of all keys.
+    """
+    explains: dict[str, Match] = {}
+    for short in _behind_common(shapes):
+        given = {name: shapes[key] for name, key in short.items()}
+        for renaming in renamed(graph, given):
+            if renaming.name not in explains and _whole(renaming, graph, needed, given):
+                explains[renaming.name] = _renamed(renaming, short)
+    if len(explains) > 1:
+        said = " and ".join(f"`{name}`" for name in explains)
+        raise SpecError.of(
+            codes.CHECKPOINT,
+            f"the keys of the file are explained by two maps of names: {said}",
+            help="give a mapping with the network's own names",
+        )
+    return next(iter(explains.values()), None)
+
+
+def _behind_common(shapes: Shapes) -> Iterator[dict[str, str]]:
+    """The keys as they are, and without the names that all of them begin with, by what they are then."""
+    yield {key: key for key in shapes}
+    first = next(iter(shapes), "").split(".")
+    for i in range(1, min(len(first), _DEEPEST + 1)):
+        prefix = ".".join(first[:i]) + "."
+        if not all(key.startswith(prefix) for key in shapes):
+            return
+        yield {key.removeprefix(prefix): key for key in shapes}
+
+
+def _whole(renaming: Renaming, graph: Graph, needed: Collection[str], given: Shapes) -> bool:
+    """Whether a map gives every weight that is needed its tensors, and every tensor its weight or its leave."""
+    used = {key for made in renaming.weights.values() for key in made.keys}
+    return (
+        set(needed) <= renaming.weights.keys() <= graph.weights.keys()
+        and used <= given.keys()
+        and given.keys() <= used | renaming.dropped
+    )
+
+
+def _renamed(renaming: Renaming, short: Mapping[str, str]) -> Match:
+    origins = {
+        name: Origin(tuple(short[key] for key in made.keys), tuple(_changes(renaming, name, made)))
+        for name, made in renaming.weights.items()
+    }
+    used = {key for origin in origins.values() for key in origin.keys}
+    return Match(
+        origins,
+        tuple(key for key in short.values() if key not in used),
+        frozenset(short[key] for key in renaming.dropped if key in short),
+        (f"keys as in {renaming.name}",),
+    )
+
+
+def _changes(renaming: Renaming, name: str, made: Made) -> Iterator[Change]:
+    """What a map does to the tensors of a weight."""
+    if made.how or len(made.keys) != 1:
+        yield Change(made.how or "joined", made.make)
+    if made.keys != (name,):
+        yield Change("renamed", told=f"from {', '.join(made.keys)}")

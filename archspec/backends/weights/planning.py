@@ -1,0 +1,296 @@
+"""Making a plan: from a network's graph, what a file has, and what the caller lets be adapted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from archspec.analyses.carried_weights import carried_weights
+from archspec.analyses.matching import Matching
+from archspec.backends.torch_weights import dtype_of
+from archspec.backends.weights.adapting import Case, adaptations
+from archspec.backends.weights.files import WeightFile
+from archspec.backends.weights.holding import REAL, WHOLE, can_hold, lies_within
+from archspec.backends.weights.names import Match, Origin, batch_counts, match
+from archspec.backends.weights.plan import (
+    Change,
+    Line,
+    WeightPlan,
+    carried_out,
+    same,
+    shapes_of,
+    short_dtype,
+)
+from archspec.graph import Graph
+from archspec.ground.tensor import show
+from archspec.op import Weight
+from archspec.ops.weights import Own
+
+Defaults = Callable[[], Graph | None]
+"""Gives the network that a spec is at its default settings, where there is one."""
+
+
+def plan_of(
+    graph: Graph,
+    file: WeightFile,
+    *,
+    source: Graph | None = None,
+    defaults: Defaults | None = None,
+    adapt: Mapping[str, object] | None = None,
+    dtype: torch.dtype | None = None,
+    nonfinite: bool = False,
+) -> WeightPlan:
+    """What loading a file into a network does.
+
+    `source` is the network that the file is of; where it is not given, the network itself if the shapes fit, else that at its
+    `defaults` if all shapes fit these. Real numbers become of `dtype`, or of the spec's. `adapt` says which adaptations are
+    asked for, and how.
+
+    Raises SpecError when the file has the weights twice, two maps of names explain it, or an adaptation is asked for in a
+    way that is none.
+    """
+    shapes = shapes_of(file.tensors)
+    found, source, notes = _source(graph, source, defaults, shapes)
+    old_names = _old_names(source, graph)
+    case = Case(graph, source, adaptations(adapt))
+    planner = _Planner(case, file.tensors, dtype)
+    lines: list[Line] = []
+    used: set[str] = set(found.dropped)
+    kinds = _kinds(graph)
+    counters = batch_counts(graph)
+    for name, weight in graph.weights.items():
+        if not weight.saved:
+            continue
+        step, kind = kinds.get(name, ("", ""))
+        base = Line("new", name, shape=weight.shape, step=step, kind=kind)
+        old = old_names.get(name)
+        origin = found.origins.get(old) if old is not None else None
+        if origin is None:
+            lines.append(_without_origin(base, name in counters))
+            continue
+        used.update(origin.keys)
+        if old != name:
+            origin = replace(origin, changes=(*origin.changes, Change("renamed", told=f"was {old}")))
+        lines.append(planner.line(base, old or name, weight, origin))
+    lines += (
+        Line("unused", None, (key,), shape=shapes[key], before=shapes[key], step=key.rpartition(".")[0])
+        for key in found.left
+        if key not in used
+    )
+    lines += (
+        Line(
+            "unused", None, origin.keys, shape=shapes[origin.keys[0]], why=_lost(source, graph, name, origin)
+        )
+        for name, origin in found.origins.items()
+        if used.isdisjoint(origin.keys)
+    )
+    lines += (
+        Line("unused", None, (key,), shape=shapes[key], asked=True, why="the map of names drops it")
+        for key in found.dropped
+    )
+    buffers = {node.name for node in graph.nodes if isinstance(node.op, Own) and not node.op.weight.trainable}
+    lines = [_held(line, file.tensors, buffers) for line in _once(lines)]
+    return WeightPlan(graph.name, file.name, tuple(lines), (*file.notes, *found.notes, *notes), nonfinite)
+
+
+# -------------------------------------------------------------- which network a file is of
+
+
+def _source(
+    graph: Graph, source: Graph | None, defaults: Defaults | None, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[Match, Graph, list[str]]:
+    """The match of a file with the network that it is of; that network; and what is to be told."""
+    if source is not None:
+        return match(source, shapes), source, [f"the file is taken to be of {_called(source)}"]
+    found = match(graph, shapes)
+    if not _fits(graph, found, shapes) and defaults is not None:
+        other = defaults()
+        if other is not None and other is not graph:
+            others = match(other, shapes)
+            if _fits(other, others, shapes):
+                return (
+                    others,
+                    other,
+                    [f"the file is taken to be of {_called(other)}, at its default settings"],
+                )
+    return found, graph, []
+
+
+def _called(graph: Graph) -> str:
+    given = ", ".join(f"{name}={value}" for name, value in graph.settings.items())
+    return f"{graph.name}({given})" if given else graph.name
+
+
+def _fits(graph: Graph, found: Match, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether all weights of a network have tensors of their shapes, and all tensors are used."""
+    counters = batch_counts(graph)
+    for name, weight in graph.weights.items():
+        if not weight.saved:
+            continue
+        origin = found.origins.get(name)
+        if origin is None:
+            if name not in counters:
+                return False
+        elif len(origin.keys) == 1 and shapes[origin.keys[0]] != weight.shape and not origin.changes:
+            return False
+    return not found.left
+
+
+def _old_names(source: Graph, graph: Graph) -> dict[str, str]:
+    """The names that the network's weights have in the one that the file is of, by those that they have now."""
+    saved = [name for name, weight in graph.weights.items() if weight.saved]
+    if source is graph:
+        return {name: name for name in saved}
+    matching = Matching(source, graph)
+    matching.align(0, 0)
+    carried = carried_weights(source, graph, matching.nodes)
+    pairs = [*((name, name) for name in carried.kept), *carried.renamed]
+    return {new: old for old, new in (*pairs, *((old, new) for old, new, _ in carried.reshaped))}
+
+
+def _lost(source: Graph, graph: Graph, name: str, origin: Origin) -> str:
+    """Why a tensor is unused that the network which the file is of has."""
+    return f"has `{origin.keys[0]}`, which {graph.name} has no step for" if source is not graph else ""
+
+
+def _kinds(graph: Graph) -> dict[str, tuple[str, str]]:
+    """The step that each weight is of, and that step's op."""
+    return {
+        f"{node.name}.{key}" if key else node.name: (node.name, type(node.op).__name__)
+        for node in graph.nodes
+        if not node.shares
+        for key in graph.weights_of(node)
+    }
+
+
+# -------------------------------------------------------------- a line for each weight
+
+
+def _without_origin(base: Line, is_counter: bool) -> Line:
+    if is_counter:
+        zero = Change("counts of batches set to 0", partial(torch.zeros, (), dtype=torch.int64))
+        return replace(base, fate="adapted", changes=(zero,))
+    return base
+
+
+class _Planner:
+    """Makes the lines of weights for which the file has tensors."""
+
+    def __init__(self, case: Case, tensors: Mapping[str, Tensor], dtype: torch.dtype | None) -> None:
+        self.case = case
+        self.tensors = tensors
+        self.dtype = dtype
+
+    def line(self, base: Line, old: str, weight: Weight, origin: Origin) -> Line:
+        """What becomes of a weight, which is called `old` in the network that the file is of."""
+        key = origin.keys[0]
+        base = replace(base, sources=origin.keys, before=tuple(self.tensors[key].shape))
+        odd = next((kind for name in origin.keys if (kind := _odd_kind(self.tensors[name]))), "")
+        if odd:
+            return _refused(base, f"has `{key}` as {odd}, not {weight.dtype}", _CONVERT)
+        # What a map of names makes is known when it is made: few such weights are large.
+        given = base.before if _moves_nothing(origin) else tuple(self._made(origin).shape)
+        outcome = self.case.outcome(base.key or "", old, base.step, given, weight)
+        if outcome.new:
+            return replace(base, fate="new", asked=True, why=outcome.new)
+        if not outcome.fits:
+            why = outcome.why or f"has `{key}` of shape {show(given)}, not {show(weight.shape)}"
+            return replace(_refused(base, why, outcome.help or _SHAPE), offers=outcome.offers)
+        changes = (*origin.changes, *outcome.changes)
+        return self._cast(replace(base, changes=changes, fills=outcome.fills), weight)
+
+    def _made(self, origin: Origin) -> Tensor:
+        return carried_out(Line("adapted", None, origin.keys, origin.changes), self.tensors)
+
+    def _cast(self, line: Line, weight: Weight) -> Line:
+        """The line with the change of dtype that is needed, if it may be made."""
+        tensor = self.tensors[line.sources[0]]
+        target = _target(tensor.dtype, weight, self.dtype)
+        key = line.sources[0]
+        if target is None:
+            return _refused(line, f"has `{key}` as {_name(tensor.dtype)}, not {weight.dtype}", _CONVERT)
+        if target != tensor.dtype:
+            if not can_hold(tensor, target):
+                why = f"has a number in `{line.key}` that {_name(target)} cannot hold"
+                return _refused(line, why, "load it in a wider `dtype`, such as f32")
+            said = f"{short_dtype(tensor.dtype)} -> {short_dtype(target)}"
+            line = replace(line, changes=(*line.changes, Change(said, partial(_cast, dtype=target))))
+        return replace(line, fate="adapted" if line.changes else "as it is")
+
+
+_CONVERT = "the numbers may be quantised, or of another model; convert them first"
+_SHAPE = (
+    "PyTorch takes no weight of another shape, not even with `strict=False`: leave it out, or say what the file is of with"
+    " `from_`"
+)
+
+
+def _refused(line: Line, why: str, help: str) -> Line:
+    return replace(line, fate="refused", changes=(), why=why, help=help)
+
+
+def _moves_nothing(origin: Origin) -> bool:
+    return all(change.make is same for change in origin.changes)
+
+
+def _odd_kind(tensor: Tensor) -> str:
+    """What a tensor is, where it is not plain numbers in memory."""
+    if tensor.is_quantized:
+        return f"quantised {_name(tensor.dtype)}"
+    if tensor.layout != torch.strided:
+        return f"a sparse tensor ({str(tensor.layout).removeprefix('torch.')})"
+    return "a tensor on the meta device, without values" if tensor.is_meta else ""
+
+
+def _target(dtype: torch.dtype, weight: Weight, wanted: torch.dtype | None) -> torch.dtype | None:
+    """The dtype that a tensor becomes of; None where it would hold another kind of numbers."""
+    target = dtype_of(weight)
+    if target in REAL:
+        return (wanted or target) if dtype in REAL else None
+    if dtype == target:
+        return target
+    return target if dtype in WHOLE and target in WHOLE else None
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+# -------------------------------------------------------------- values
+
+
+def _held(line: Line, tensors: Mapping[str, Tensor], buffers: set[str]) -> Line:
+    """The line, with what its tensors hold that is no finite number; a mask of minus infinity may be a buffer."""
+    if not line.loads:
+        return line
+    for key in line.sources:
+        tensor = tensors[key]
+        if tensor.dtype not in REAL or not tensor.numel() or lies_within(tensor, tensor.dtype):
+            continue
+        if bool(tensor.isnan().any()):
+            return replace(line, holds="NaN")
+        if line.key not in buffers:
+            return replace(line, holds="an infinite number")
+    return line
+
+
+def _once(lines: list[Line]) -> Iterator[Line]:
+    """The lines, of those that claim a tensor which is another's without a map of names saying so only the first."""
+    taken: dict[str, str] = {}
+    for line in lines:
+        whole = len(line.sources) == 1 and not any(c.make is not same for c in line.changes[:1])
+        claimed = taken.get(line.sources[0]) if whole and line.loads else None
+        if claimed is not None:
+            yield _refused(line, f"has `{line.sources[0]}`, which is `{claimed}` already", "")
+            continue
+        if whole and line.loads and line.key is not None:
+            taken[line.sources[0]] = line.key
+        yield line
