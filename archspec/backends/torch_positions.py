@@ -204,7 +204,7 @@ class _Given:
         Raises _Unclear when nothing says it, Mistake when what was given does not fit.
         """
         sizes = self.of(name)
-        seen = _seen(shape, new)
+        seen = shown_sizes(shape, new)
         if sizes is None and seen is None:
             if self.named is not None and new.fits(shape):
                 return None  # tables are given by name, and this is none of them
@@ -217,7 +217,7 @@ class _Given:
         return new.of(sizes or seen or ())
 
 
-def _seen(shape: Sizes, table: Table) -> Sizes | None:
+def shown_sizes(shape: Sizes, table: Table) -> Sizes | None:
     """The grid that the shape of a table shows: that of a map, and of a table along one axis."""
     spans = shape[table.axis : table.axis + len(table.shape)]
     if len(spans) < len(table.shape) or (len(table.sizes) > 1 and not table.spread):

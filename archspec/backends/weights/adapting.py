@@ -11,7 +11,8 @@ from functools import cached_property, partial
 from typing import Any
 
 from archspec.analyses.ends import Entry, entries, exits
-from archspec.analyses.positions import Table, tables
+from archspec.analyses.positions import tables
+from archspec.backends.torch_positions import resized, shown_sizes
 from archspec.backends.weights import values
 from archspec.backends.weights.plan import Change
 from archspec.graph import Graph, Node
@@ -19,6 +20,7 @@ from archspec.ground import codes
 from archspec.ground.errors import SpecError, suggest
 from archspec.ground.tensor import show
 from archspec.op import Weight
+from archspec.op.table import Table
 from archspec.ops.conv import _Conv
 
 Shape = tuple[int, ...]
@@ -176,38 +178,30 @@ def _tiles(op: _Conv, kernel: tuple[int, ...]) -> bool:
 
 
 def _grid(case: Case, subject: Subject, choice: Any) -> Fitted | Unfit | None:
-    """Tables of positions of another grid, bicubic [Dosovitskiy et al., 2021, Section 3.2]."""
+    """Tables of positions of another grid or window, bicubic [Dosovitskiy et al., 2021, Section 3.2]."""
     old_tables, new_tables = case.tables
     new = new_tables.get(subject.name)
-    if new is None or new.kind == "unknown":
+    if new is None:
         return None
-    if case.source is case.graph:
-        if subject.shape == subject.weight.shape:
-            return None
-        if new.kind != "map":
-            return Unfit(
-                f"has `{subject.name}` of shape {show(subject.shape)}, not {show(subject.weight.shape)}, and does not say of which grid",
-                "say of which network the file is: `from_=`, or `--from`, a spec with its settings",
-            )
     old = old_tables.get(subject.old)
-    before = old.grid if old is not None else None
-    if new.kind == "map":
-        before = (subject.shape[-2], subject.shape[-1])
-    if before is not None and before == new.grid and subject.shape == subject.weight.shape:
+    if case.source is case.graph and subject.shape != subject.weight.shape:
+        shown = shown_sizes(subject.shape, new)
+        old = None if shown is None else new.of(shown)
+    if old == new:
         return None
-    if before is None or new.grid is None:
-        if subject.shape == subject.weight.shape:
-            return None
-        which = "the file" if before is None else case.graph.name
-        return Unfit(
-            f"has `{subject.name}` of shape {show(subject.shape)}, not {show(subject.weight.shape)}, and the graph does not show the"
-            f" grid of {which}",
-            "`archspec.resize_positions` takes the grid, as `before` and `after`",
-        )
-    said = f"{'windows' if new.kind == 'relative' else 'grid'} {before[0]} x {before[1]} -> {new.grid[0]} x {new.grid[1]}: bicubic"
-    grids = (None if new.kind == "map" else before), (None if new.kind == "map" else new.grid)
-    resize = partial(values.with_grid, graph=case.graph, name=subject.name, grids=grids)
-    return Fitted(Change(said, resize), subject.weight.shape)
+    shapes = f"has `{subject.name}` of shape {show(subject.shape)}, not {show(subject.weight.shape)}"
+    if old is None:
+        help_ = "say of which network the file is: `from_=`, or `--from`, a spec with its settings"
+        return Unfit(f"{shapes}, and does not say of which grid", help_)
+    if old.of(new.sizes) != new or not old.fits(subject.shape):
+        return Unfit(f"{shapes}: it is {old}, and {new} is laid out otherwise")
+    what = "windows" if new.kind == "relative" else "grid"
+    said = f"{what} {_by(old.sizes)} -> {_by(new.sizes)}: bicubic"
+    return Fitted(Change(said, partial(resized, old=old, new=new)), subject.weight.shape)
+
+
+def _by(sizes: Shape) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def _classes(case: Case, subject: Subject, choice: Any) -> Fitted | New | None:

@@ -9,9 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from archspec.backends.torch_positions import resize_positions
-from archspec.graph import Graph
-
 Grid = tuple[int, int]
 
 
@@ -44,12 +41,6 @@ def with_patches(weight: Tensor, *, size: Grid) -> Tensor:
     flat = weight.to(torch.float64).reshape(*weight.shape[:2], height * width)
     made: Tensor = flat @ inverse.mT
     return made.reshape(*weight.shape[:2], *size).to(weight.dtype)
-
-
-def with_grid(weight: Tensor, *, graph: Graph, name: str, grids: tuple[Grid | None, Grid | None]) -> Tensor:
-    """A table of positions of the grid `grids[0]`, for the network's, `grids[1]`."""
-    before, after = ({} if grid is None else {name: grid} for grid in grids)
-    return resize_positions({name: weight}, graph, before, after)[name]
 
 
 def with_rows(weight: Tensor, drawn: Tensor | None = None, *, rows: Mapping[int, int]) -> Tensor:
