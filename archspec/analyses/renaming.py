@@ -12,7 +12,7 @@ from archspec.ground import codes
 from archspec.ground.brief import brief
 from archspec.ground.errors import Mistake, SpecError, suggest
 from archspec.ground.tensor import TensorType
-from archspec.op.axes import fitted
+from archspec.op.axes import Fitted, fitted
 
 Sizes = tuple[int, ...]
 Shapes = Mapping[str, Sizes]
@@ -45,7 +45,7 @@ class Origin(NamedTuple):
 
     def shape(self, given: Shapes) -> Sizes:
         """The shape of the weight if the others' tensors have these. Raises Mistake where the pattern does not fit them."""
-        parts = [self._rearranged(given[key], self.pattern) for key in self.keys]
+        parts = [self._shape(given[key]) for key in self.keys]
         if any(part[1:] != parts[0][1:] or not part for part in parts[1:]):
             raise Mistake(f"{self} differ in more than the first axis", codes.MAP_PATTERN)
         return (sum(part[0] for part in parts), *parts[0][1:]) if len(parts) > 1 else parts[0]
@@ -57,26 +57,24 @@ class Origin(NamedTuple):
             if not ours or ours[0] % parts:
                 raise Mistake(f"{ours[:1]} cannot be parted into {parts} of one size", codes.MAP_PATTERN)
             ours = (ours[0] // parts, *ours[1:])
-        back = rearranged(self.pattern).text_back if self.pattern else ""
-        return dict.fromkeys(self.keys, self._rearranged(ours, back))
+        return dict.fromkeys(self.keys, self._shape(ours, back=True))
 
-    def _rearranged(self, shape: Sizes, pattern: str) -> Sizes:
-        if not pattern:
+    def fitted(self, shape: Sizes, *, back: bool = False) -> Fitted:
+        """The pattern on a tensor of this shape; `back` is from ours to the other's. Raises Mistake where it does not fit."""
+        there, again, sizes = rearranged(self.pattern)
+        return fitted(again if back else there, TensorType(shape=shape), (*sizes, *self.sizes))
+
+    def _shape(self, shape: Sizes, *, back: bool = False) -> Sizes:
+        if not self.pattern:
             return shape
-        known = rearranged(pattern).there
-        given = [(name, size) for name, size in self.sizes if name in known.names()]
-        found = fitted(known, TensorType(shape=shape), given).shape
-        return tuple(int(size) for size in found if isinstance(size, int))
+        return tuple(int(size) for size in self.fitted(shape, back=back).shape if isinstance(size, int))
 
 
 class Theirs(NamedTuple):
-    """What a key of the other code holds: a part of one of our weights, rearranged by `pattern`."""
+    """What a key of the other code holds: a part of the weight that has this key here."""
 
     key: str
     part: int = 0
-    parts: int = 1
-    pattern: str = ""
-    sizes: tuple[tuple[str, int], ...] = ()
 
 
 class Misfit(NamedTuple):
@@ -127,11 +125,16 @@ class Names:
         for index, rule in enumerate(one.rules):
             if not rule.target:
                 continue
+            counts = {names: _numbered(rule, names, path, keys) for names in rule.counted}
             for key in keys:
                 values = rule.ours.values(key[len(path) :])
                 if values is None:
                     continue
                 used.add(index)
+                for holes, numbers in counts.items():
+                    values[f"index({', '.join(holes)})"] = str(
+                        numbers[tuple(int(values[name]) for name in holes)]
+                    )
                 first = claimed.setdefault(key, rule)
                 if first is not rule:
                     self._misfit(f'two rules of "{self.title}" are of `{key}`', first, rule)
@@ -173,7 +176,7 @@ class Names:
     def theirs(self) -> dict[str, Theirs]:
         """What every key of the other code holds."""
         return {
-            other: Theirs(key, part, len(origin.keys), _back(origin.pattern), origin.sizes)
+            other: Theirs(key, part)
             for key, origin in self.origins.items()
             for part, other in enumerate(origin.keys)
         }
@@ -269,8 +272,12 @@ def all_names(graph: Graph) -> Iterator[Names]:
         yield names_as(graph, title)
 
 
-def _back(pattern: str) -> str:
-    return rearranged(pattern).text_back if pattern else ""
+def _numbered(rule: Renaming, names: tuple[str, ...], path: str, keys: list[str]) -> dict[Sizes, int]:
+    """The number of each combination of these holes among the keys below a path."""
+    matcher = rule.ours.counts(names)
+    found = (matcher.values(key[len(path) :]) for key in keys)
+    met = {tuple(int(values[name]) for name in names) for values in found if values is not None}
+    return {numbers: index for index, numbers in enumerate(sorted(met))}
 
 
 def _sizes(graph: Graph, path: str) -> dict[str, int]:

@@ -8,18 +8,16 @@ import torch
 from torch import Tensor
 
 from archspec.analyses.renaming import Names, Origin
-from archspec.graph.name_maps import rearranged
 from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
-from archspec.ground.tensor import TensorType
-from archspec.op.axes import fitted, flat
+from archspec.op.axes import flat
 
 MOST_SAID = 3
 
 
 def weight_of(origin: Origin, *tensors: Tensor) -> Tensor:
     """The weight that the other's tensors are, in the order of their keys: views where that is possible. Raises Mistake where they do not fit."""
-    parts = [_rearranged(tensor, origin.pattern, origin.sizes) for tensor in tensors]
+    parts = [_rearranged(origin, tensor) for tensor in tensors]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -27,8 +25,7 @@ def tensor_of(origin: Origin, part: int, weight: Tensor) -> Tensor:
     """The other's tensor that is a part of a weight: a view where that is possible. Raises Mistake where it cannot be parted."""
     if len(origin.keys) > 1:
         weight = weight.tensor_split(len(origin.keys))[part]
-    back = rearranged(origin.pattern).text_back if origin.pattern else ""
-    return _rearranged(weight, back, origin.sizes)
+    return _rearranged(origin, weight, back=True)
 
 
 def renamed_state(names: Names, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -57,12 +54,10 @@ def renamed_state(names: Names, state: Mapping[str, Tensor]) -> dict[str, Tensor
     return found
 
 
-def _rearranged(tensor: Tensor, pattern: str, sizes: tuple[tuple[str, int], ...]) -> Tensor:
-    if not pattern:
+def _rearranged(origin: Origin, tensor: Tensor, *, back: bool = False) -> Tensor:
+    if not origin.pattern:
         return tensor
-    known = rearranged(pattern).there
-    given = [(name, size) for name, size in sizes if name in known.names()]
-    fit = fitted(known, TensorType(shape=tuple(tensor.shape)), given)
+    fit = origin.fitted(tuple(tensor.shape), back=back)
     before, after = flat(fit.left), flat(fit.right)
     parted = tensor.reshape([int(fit.sizes[name]) for name in before])  # type: ignore[arg-type]
     moved = parted.permute([before.index(name) for name in after])

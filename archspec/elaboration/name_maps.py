@@ -89,9 +89,10 @@ def _require_same_holes(left: t.Text, source: Template, right: t.Text | None, ta
     for text, here, there, side in ((left, source, target, "left"), (right, target, source, "right")):
         for part in text.parts:
             if isinstance(part, t.Expression):
-                name = hole(part.span.text).name
-                if name in here.names - there.names:
-                    raise one_sided(name, f"the {side}").at(part.span)
+                found = hole(part.span.text)
+                for name in found.counted or (found.name,):
+                    if name in here.names - there.names:
+                        raise one_sided(name, f"the {side}").at(part.span)
 
 
 def _require_new(target: str, span: Span, targets: dict[str, Span]) -> None:

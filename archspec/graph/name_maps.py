@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -50,7 +52,13 @@ class Renaming(Record):
     def ours(self) -> Matcher:
         """What the key here fits. Not for rules without."""
         holes = [hole for source in self.templates for hole in source.holes]
-        return Matcher(template(self.target), (hole.name for hole in holes if hole.is_number), holes)
+        numbers = set[str]().union(*(source.numbers for source in self.templates))
+        return Matcher(template(self.target), numbers, holes)
+
+    @property
+    def counted(self) -> set[tuple[str, ...]]:
+        """The names of holes that are counted through together."""
+        return {hole.counted for source in self.templates for hole in source.holes if hole.counted}
 
     @cached_property
     def ignored(self) -> Matcher:
@@ -80,37 +88,56 @@ class NameMap(Record):
 
 
 class Rearranged(NamedTuple):
-    """A pattern of a rule that can be undone: every axis is on both sides."""
+    """A pattern of a rule that can be undone, with every axis on both sides, and the same back; and the sizes that it says."""
 
     there: Pattern
-    text_back: str
+    back: Pattern
+    sizes: tuple[tuple[str, int], ...]
 
 
 @cache
 def rearranged(text: str) -> Rearranged:
     """The pattern of a rule, there and back. Raises Mistake where it is none, or cannot be undone."""
-    there = parsed(text)
+    named, sizes = _with_names(text)
+    there = parsed(named)
     if len(there.taken) != 1:
         raise Mistake(
             f'the pattern "{text}" takes {len(there.taken)} tensors',
             codes.PATTERN,
             help="several keys are joined along the first axis, each rearranged by the pattern of one",
         )
-    if there.numbers:
-        number = next(iter(there.numbers.values()))
-        message = f'the pattern "{text}" cannot be undone: it has an axis of {number}'
-        raise Mistake(message, codes.MAP_PATTERN, help="name the axis")
     left, right = (set(flat(side)) for side in (there.taken[0], there.made))
     if left != right:
-        names = ", ".join(f"`{name}`" for name in sorted(left ^ right))
+        said = (f"`{sizes.get(name, name)}`" for name in sorted(left ^ right))
+        names = ", ".join(dict.fromkeys(said))
         message = f'the pattern "{text}" cannot be undone: {names} must stand on both sides'
         raise Mistake(
             message,
             codes.MAP_PATTERN,
             help="a map goes both ways, so that no axis may go or come but of size 1",
         )
-    taken, _, made = text.partition("->")
-    return Rearranged(there, f"{made.strip()} -> {taken.strip()}")
+    taken, _, made = named.partition("->")
+    return Rearranged(there, parsed(f"{made} -> {taken}"), tuple(sizes.items()))
+
+
+def _with_names(text: str) -> tuple[str, dict[str, int]]:
+    """A pattern in which numbers have names, in the order of those that are equal on each side; and the numbers."""
+    sizes: dict[str, int] = {}
+    sides = []
+    for side in text.split("->"):
+        met = Counter[str]()
+
+        def name(found: re.Match[str], met: Counter[str] = met) -> str:
+            number = found.group()
+            if number == "1" or len(number) > 9 or int(number) < 1:
+                return number
+            met[number] += 1
+            made = f"axis{number}of{met[number]}"
+            sizes[made] = int(number)
+            return made
+
+        sides.append(re.sub(r"(?<!\w)\d+(?!\w)", name, side))
+    return "->".join(sides), sizes
 
 
 def require_rule(rule: Renaming) -> None:
@@ -127,6 +154,10 @@ def require_rule(rule: Renaming) -> None:
         template(rule.sources[0])
         return
     target = template(rule.target)
+    if any(hole.counted for hole in target.holes):
+        raise Mistake(
+            "what is counted stands on the left", codes.NOT_A_MAP, help="`index` counts the keys here"
+        )
     for source in rule.templates:
         for name in sorted(source.names ^ target.names):
             side = "the left" if name in source.names else "the right"

@@ -18,18 +18,26 @@ MOST_HOLES: Final = 8
 LONGEST_KEY: Final = 1000
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|[{}]")
-_HOLE = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:([-+]|<=?|>=?|==|!=)\s*(\d{1,9})\s*)?", re.ASCII)
+_NAME = r"\s*[A-Za-z_]\w*\s*"
+_HOLE = re.compile(
+    rf"(?:\s*index\(({_NAME}(?:,{_NAME})+)\)\s*|({_NAME}))(?:([-+]|<=?|>=?|==|!=)\s*(\d{{1,9}})\s*)?",
+    re.ASCII,
+)
 _TESTS: dict[str, Callable[[int, int], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
 
 
 class Hole(NamedTuple):
-    """`{i}`, `{i + 1}`, or `{i > 0}`: a number that the value is shifted by, or what must hold of it."""
+    """`{i}`, `{i + 1}`, or `{i > 0}`: a number that the value is shifted by, or what must hold of it.
+
+    `{index(i, j)}` is which of all (i, j) in the network it is, counted from 0; `counted` are the names of the holes.
+    """
 
     name: str
     sign: str = ""
     number: int = 0
+    counted: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{{{self.name} {self.sign} {self.number}}}" if self.sign else f"{{{self.name}}}"
@@ -37,7 +45,7 @@ class Hole(NamedTuple):
     @property
     def is_number(self) -> bool:
         """Whether only a number can stand there."""
-        return bool(self.sign)
+        return bool(self.sign or self.counted)
 
     @property
     def shift(self) -> int:
@@ -68,13 +76,13 @@ class Template(NamedTuple):
 
     @property
     def names(self) -> set[str]:
-        """The names of its holes."""
-        return {hole.name for hole in self.holes}
+        """The names of its holes, and of those that are counted."""
+        return {name for hole in self.holes for name in (hole.counted or (hole.name,))}
 
     @property
     def numbers(self) -> set[str]:
         """The names of holes that only numbers fit."""
-        return {hole.name for hole in self.holes if hole.is_number}
+        return {name for hole in self.holes if hole.is_number for name in (hole.counted or (hole.name,))}
 
     def filled(self, values: Mapping[str, str]) -> str:
         """The key that it is with these values of its holes; whole numbers where they are shifted."""
@@ -94,7 +102,7 @@ class Matcher:
     def __init__(self, template: Template, numbers: Iterable[str] = (), tests: Iterable[Hole] = ()) -> None:
         self.template = template
         self.numbers = template.numbers | set(numbers)
-        self.tests = [hole for hole in (*template.holes, *tests) if hole.is_number]
+        self.tests = [hole for hole in (*template.holes, *tests) if hole.sign and not hole.counted]
 
     def __repr__(self) -> str:
         return brief(self, str(self.template))
@@ -115,6 +123,17 @@ class Matcher:
 
     def _of(self, name: str) -> str:
         return r"0|[1-9]\d{0,8}" if name in self.numbers else ".+" if name == REST else r"[^./]+"
+
+    def counts(self, names: tuple[str, ...]) -> Matcher:
+        """What fits the template up to the last hole of these names, whatever the numbers are."""
+        last = max(
+            i for i, part in enumerate(self.template.parts) if isinstance(part, Hole) and part.name in names
+        )
+        parts = [
+            part._replace(sign="") if isinstance(part, Hole) else part
+            for part in self.template.parts[: last + 1]
+        ]
+        return Matcher(Template((*parts, Hole(REST))), self.numbers)
 
     def values(self, key: str) -> dict[str, str] | None:
         """The values of the holes in a key; None where it does not fit."""
@@ -152,7 +171,11 @@ def hole(text: str) -> Hole:
     found = _HOLE.fullmatch(text)
     if found is None:
         raise Mistake(f"`{{{text}}}` is no hole of a key", codes.NOT_A_MAP, help=_HOLES)
-    return Hole(found[1], found[2] or "", int(found[3] or 0))
+    counted = tuple(name.strip() for name in (found[1] or "").split(",") if name.strip())
+    name = f"index({', '.join(counted)})" if counted else found[2].strip()
+    if counted and found[3] and found[3] not in "+-":
+        raise Mistake(f"`{{{text}}}` tests a number that is counted", codes.NOT_A_MAP, help=_HOLES)
+    return Hole(name, found[3] or "", int(found[4] or 0), counted)
 
 
 def made(parts: Iterable[str | Hole]) -> Template:
@@ -182,7 +205,8 @@ def made(parts: Iterable[str | Hole]) -> Template:
 
 
 _HOLES: Final = (
-    "a hole is a name, `{i}`, a number shifted, `{i + 1}`, or a number of which something holds, `{i > 0}`"
+    "a hole is a name, `{i}`, a number shifted, `{i + 1}`, one of which something holds, `{i > 0}`, or one that is"
+    " counted through, `{index(i, j)}`"
 )
 
 
