@@ -149,6 +149,30 @@ def test_a_title_that_is_not_there_is_told_with_those_that_are() -> None:
         archspec.named({**dict(list(state(graph).items())[1:]), "other": torch.zeros(1)}, graph, "theirs")
 
 
+def test_what_is_counted_through_is_counted_over_all_keys_there_are() -> None:
+    stages = "[[Linear(2)], 2 * [Linear(2)], [Linear(2), Linear(2), ReLU, Linear(2)]]"
+    rules = '    "b.{index(i, j) + 1}.w" -> "s.{i}.{j > 0}.weight"\n    "b.{index(i, j) + 1}.x" -> "s.{i}.0.weight"\n'
+    text = f'model Net:\n    input x: [2]\n    return x -> s: {stages}\n\nnames Net "n":\n'
+    with pytest.raises(SpecError, match="`j` is on the left only"):
+        archspec.read_text(text + rules)
+    rules = rules.replace("index(i, j) + 1}.x", "index(i, j) + 1}.x.{j}").replace(
+        "{i}.0.weight", "{i}.{j == 0}.weight"
+    )
+    names = names_as(archspec.read_text(text + rules), "n")
+    weights = [key for key in names.theirs if not key.endswith("bias")]
+    assert weights == ["b.1.x.0", "b.2.x.0", "b.3.w", "b.4.x.0", "b.5.w", "b.6.w"]
+
+
+def test_axes_of_one_number_are_the_same_in_their_order() -> None:
+    tensor = torch.randn(4, 5, 7, 7)
+    origin = Origin(("t",), "o c 7 7 -> o (c 7 7)")
+    assert torch.equal(weight_of(origin, tensor), tensor.flatten(1))
+    assert torch.equal(tensor_of(origin, 0, tensor.flatten(1)), tensor)
+    assert origin.shapes((4, 245)) == {"t": (4, 5, 7, 7)}
+    with pytest.raises(Mistake, match="divide"):
+        origin.shapes((4, 100))
+
+
 # ------------------------------------------------------------------ templates
 
 
