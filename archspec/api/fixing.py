@@ -18,12 +18,14 @@ MOST_ROUNDS = 5
 
 
 def apart(problems: Iterable[Problem]) -> list[Fix]:
-    """The fixes of problems that can be applied together: of two that meet, the first."""
+    """The fixes that are sure and can be applied together: of two that meet, the first."""
     chosen: list[Fix] = []
     taken: list[Span] = []
     for problem in problems:
-        spans = [edit.span for edit in problem.fix.edits] if problem.fix else []
-        if problem.fix and not any(_meet(span, other) for span in spans for other in taken):
+        if problem.fix is None or not problem.fix.sure:
+            continue
+        spans = [edit.span for edit in problem.fix.edits]
+        if not any(_meet(span, other) for span in spans for other in taken):
             chosen.append(problem.fix)
             taken += spans
     return chosen

@@ -32,6 +32,8 @@ class Analysis:
 
     `text` has lines that end with a line feed; `file` is its tree, in which what cannot be parsed is broken. `problems` are errors and warnings, the same as `archspec check` finds, in order of place;
     `graphs` are those of the models that stand alone and are right, `verdicts` those on their claims, by place.
+    `imports` are the places where files that it imports are, or would be; `texts` are those of other files being edited,
+    and `mended` those after all that can be fixed is, by their sources, once somebody asked.
     """
 
     path: Path
@@ -43,7 +45,9 @@ class Analysis:
     graphs: dict[str, Graph] = field(default_factory=dict)
     verdicts: dict[Location, Verdict] = field(default_factory=dict)
     seen: Seen = field(default_factory=lambda: Seen(Source("", "")))
-    imports: tuple[Path, ...] = ()
+    imports: frozenset[Path] = frozenset()
+    texts: Mapping[Path, str] = field(default_factory=dict)
+    mended: list[tuple[Source, str]] | None = None
 
     def as_of(self, text: str) -> Analysis:
         """What is known of it, for a text that has become another since."""
@@ -80,12 +84,14 @@ def analyse(
         )
     file = parse_what_can_be(source)
     cancellation.require()
-    analysis = Analysis(path, source.text, source, file, problems=[*file.problems], seen=Seen(source))
+    analysis = Analysis(
+        path, source.text, source, file, problems=[*file.problems], seen=Seen(source), texts=texts or {}
+    )
     if file.statements:
         modules = Modules(path, texts, Watcher(analysis.source, cancellation))
         analysis.module = modules.study(file, path)
         cancellation.require()
-        analysis.imports = tuple(modules.loaded)
+        analysis.imports = frozenset({*modules.loaded, *modules.sought})
         if not shallow:
             _study(analysis, analysis.module, budget, cancellation)
     return analysis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Any
 
@@ -56,7 +57,8 @@ async def initialized(ls: Server, params: types.InitializedParams) -> None:
 async def opened(ls: Server, params: types.DidOpenTextDocumentParams) -> None:
     """A document was opened."""
     document = params.text_document
-    ls.documents.set(document.uri, ls.path(document.uri), document.text, document.version)
+    if ls.documents.set(document.uri, ls.path(document.uri), document.text, document.version):
+        ls.refresh()
 
 
 @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
@@ -73,8 +75,10 @@ async def changed(ls: Server, params: types.DidChangeTextDocumentParams) -> None
 @guarded
 async def closed(ls: Server, params: types.DidCloseTextDocumentParams) -> None:
     """A document was closed: its problems are no concern any more."""
-    ls.documents.close(params.text_document.uri)
+    importing = ls.documents.close(params.text_document.uri)
     ls.text_document_publish_diagnostics(types.PublishDiagnosticsParams(params.text_document.uri, []))
+    if importing:
+        ls.refresh()
 
 
 @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
@@ -191,7 +195,9 @@ async def mended(
         return ls.located(analysis, source)
 
     found = fixes(analysis, positions, locate, start, end) if wanted(types.CodeActionKind.QuickFix) else []
-    every = fix_of_all(analysis, locate) if wanted(types.CodeActionKind.SourceFixAll) else None
+    every = None
+    if wanted(types.CodeActionKind.SourceFixAll):
+        every = await asyncio.to_thread(fix_of_all, analysis, locate)
     return [*found, every] if every else found
 
 

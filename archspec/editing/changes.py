@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 _MOST_LINES = 3000  # that are compared: this takes up to their square
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
 class Change(NamedTuple):
@@ -20,8 +21,8 @@ class Change(NamedTuple):
 
 
 def changes(before: str, after: str) -> Iterator[Change]:
-    """The edits that make one text of another, in order."""
-    old, new = re.findall(r"[^\n]*\n|[^\n]+", before), re.findall(r"[^\n]*\n|[^\n]+", after)
+    """The edits that make one text of another, in order; lines with other ends are other lines."""
+    old, new = _LINE.findall(before), _LINE.findall(after)
     if len(old) > _MOST_LINES or len(new) > _MOST_LINES:
         if before != after:
             yield Change(0, len(before), after)

@@ -28,6 +28,7 @@ from archspec.editing.looking_up import NOTHING, Home, home_of, imported_file, v
 from archspec.editing.names import Symbol
 from archspec.editing.places import Scope, scope_at, word_at
 from archspec.elaboration.arguments import TYPES
+from archspec.elaboration.files import resolved
 from archspec.elaboration.functions import FUNCTIONS, usage
 from archspec.elaboration.made import Made
 from archspec.elaboration.parts import attributes
@@ -159,6 +160,9 @@ def _modules(analysis: Analysis, dotted: str) -> Iterator[Completion]:
     below = Path(*dotted.split("."))
     for root in (analysis.path.parent, shipped_specs()):
         folder = root / below
+        for path in sorted(analysis.texts):  # those that are on no disk yet
+            if path.parent == resolved(folder) and path.suffix == SUFFIX and path.stem.isidentifier():
+                yield Completion(path.stem, "module", "spec")
         if not folder.is_dir():
             continue
         for path in sorted(folder.iterdir()):

@@ -8,8 +8,9 @@ from pathlib import Path
 from lsprotocol import types
 
 import archspec
-from archspec.api.fixing import apart
 from archspec.editing.analysis import Analysis
+from archspec.editing.changes import changes
+from archspec.editing.mending import mended
 from archspec.editing.positions import Positions
 from archspec.ground.errors import Edit, Problem
 from archspec.ground.source import Source, Span
@@ -64,18 +65,24 @@ def fixes(
                 kind=types.CodeActionKind.QuickFix,
                 diagnostics=[diagnostic(analysis, positions, locate, problem)],
                 edit=types.WorkspaceEdit(changes=changes),
-                is_preferred=True,
+                is_preferred=problem.fix.sure,
             )
         )
     return found
 
 
 def fix_of_all(analysis: Analysis, locate: Locate) -> types.CodeAction | None:
-    """The edits that fix all that can be fixed; of two that meet, the first. None where there are none."""
-    edits = [edit for fix in apart(analysis.problems) for edit in fix.edits]
-    if not edits:
+    """The edits that fix all that can be fixed, as `archspec check --fix` does. None where there are none."""
+    changes_: dict[str, list[types.TextEdit]] = {}
+    for source, text in mended(analysis):
+        uri, positions = locate(source)
+        changes_[uri] = [
+            positions.edit(Span(source, change.start, change.end), change.text)
+            for change in changes(source.text, text)
+        ]
+    if not changes_:
         return None
-    edit = types.WorkspaceEdit(changes=_changes(locate, edits))
+    edit = types.WorkspaceEdit(changes=changes_)
     return types.CodeAction("Fix all problems that can be", kind=types.CodeActionKind.SourceFixAll, edit=edit)
 
 
@@ -83,7 +90,7 @@ def _changes(locate: Locate, edits: Iterable[Edit]) -> dict[str, list[types.Text
     changes: dict[str, list[types.TextEdit]] = {}
     for edit in edits:
         uri, positions = locate(edit.span.source)
-        changes.setdefault(uri, []).append(types.TextEdit(positions.range(edit.span), edit.text))
+        changes.setdefault(uri, []).append(positions.edit(edit.span, edit.text))
     return changes
 
 

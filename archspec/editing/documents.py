@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from archspec.editing.analysis import Analysis, analyse
 from archspec.editing.seeing import Cancellation, Cancelled
 from archspec.elaboration.files import normal
 
-_PAUSE = 0.02  # seconds for which the next letter is waited for
+_PAUSE = 0.02  # seconds for which the next letter is waited for, unless something is asked meanwhile
 _PATIENCE = 3.0  # seconds for which a question waits for an analysis
 
 
@@ -21,7 +22,8 @@ _PATIENCE = 3.0  # seconds for which a question waits for an analysis
 class Document:
     """A text that is open, and what is known of it.
 
-    `analysis` is the latest, perhaps of an earlier text; `seconds` is how long it took.
+    `analysis` is the latest, perhaps of an earlier text; `seconds` is how long it took. `wanted` says that somebody waits for
+    the next one, which then begins at once.
     """
 
     uri: str
@@ -31,7 +33,14 @@ class Document:
     analysis: Analysis | None = None
     seconds: float = 0.0
     task: asyncio.Task[None] | None = None
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
     cancellation: Cancellation = field(default_factory=Cancellation)
+
+    def end(self) -> None:
+        """End the work on it."""
+        self.cancellation.call_off()
+        if self.task is not None:
+            self.task.cancel()
 
     @property
     def current(self) -> bool:
@@ -42,11 +51,11 @@ class Document:
 class Documents:
     """The open documents, by URI.
 
-    `publish` is called with each one whose analysis is new, `failed` with what went wrong in archspec itself.
+    `publish` is called with each one whose analysis is new, `failed` with one that archspec itself failed on.
     """
 
     def __init__(
-        self, publish: Callable[[Document], None], failed: Callable[[str, BaseException], None]
+        self, publish: Callable[[Document], None], failed: Callable[[Document, BaseException], None]
     ) -> None:
         self.open: dict[str, Document] = {}
         self._publish = publish
@@ -61,28 +70,33 @@ class Documents:
         else:
             document.text, document.version = text, version
         self.study(document, pause=_PAUSE if document.analysis is not None else 0)
-        resolved = path.resolve()
+        return self._study_importing(document, 10 * _PAUSE)
+
+    def close(self, uri: str) -> bool:
+        """A document was closed, so that what is on the disk counts: those that import it are analysed; whether there are any."""
+        document = self.open.pop(uri, None)
+        if document is None:
+            return False
+        document.end()
+        return self._study_importing(document)
+
+    def _study_importing(self, document: Document, pause: float = 0) -> bool:
+        """Analyse the documents that import one, or would if it were there; whether there are any."""
+        path = document.path.resolve()
         importing = [
-            other for other in self.open.values() if other.analysis and resolved in other.analysis.imports
+            other
+            for other in self.open.values()
+            if other is not document and other.analysis and path in other.analysis.imports
         ]
         for other in importing:
-            self.study(other, pause=10 * _PAUSE)
+            self.study(other, pause=pause)
         return bool(importing)
 
-    def close(self, uri: str) -> None:
-        """A document was closed."""
-        document = self.open.pop(uri, None)
-        if document is not None:
-            document.cancellation.call_off()
-            if document.task is not None:
-                document.task.cancel()
-
     def study(self, document: Document, pause: float = 0) -> None:
-        """Analyse a document after a pause, unless it is changed meanwhile."""
-        document.cancellation.call_off()
-        if document.task is not None:
-            document.task.cancel()
+        """Analyse a document after a pause, or at once when it is asked about, unless it is changed meanwhile."""
+        document.end()
         document.cancellation = Cancellation()
+        document.wanted.clear()
         document.task = asyncio.ensure_future(self._study(document, document.cancellation, pause))
 
     def study_all(self) -> None:
@@ -91,7 +105,9 @@ class Documents:
             self.study(document)
 
     async def _study(self, document: Document, cancellation: Cancellation, pause: float) -> None:
-        await asyncio.sleep(pause)
+        if pause:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(document.wanted.wait(), pause)
         texts = {other.path.resolve(): other.text for other in self.open.values() if other is not document}
         began = time.perf_counter()
         try:
@@ -99,7 +115,8 @@ class Documents:
                 self._worker, _analysed, document.text, document.path, texts, cancellation
             )
         except Exception as error:
-            self._failed(f"analysing {document.path.name}", error)
+            if not cancellation.called_off:
+                self._failed(document, error)
             return
         if analysis is not None and not cancellation.called_off:
             document.analysis, document.seconds = analysis, time.perf_counter() - began
@@ -110,6 +127,7 @@ class Documents:
         document = self.open.get(uri)
         if document is None:
             return None
+        document.wanted.set()
         end = time.monotonic() + _PATIENCE
         while document.task is not None and not document.task.done() and time.monotonic() < end:
             await asyncio.wait([document.task], timeout=max(0.0, end - time.monotonic()))
@@ -117,8 +135,9 @@ class Documents:
 
     def shut(self) -> None:
         """End all work."""
-        for uri in list(self.open):
-            self.close(uri)
+        for document in self.open.values():
+            document.end()
+        self.open.clear()
         self._worker.shutdown(wait=False, cancel_futures=True)
 
 

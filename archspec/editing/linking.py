@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archspec.editing.analysis import Analysis
 from archspec.editing.looking_up import Home, imported_file, parameter_of
-from archspec.editing.names import Names, Occurrence, Symbol
+from archspec.editing.names import Names, Occurrence, Symbol, import_in
 from archspec.editing.places import Scope, path_to
 from archspec.elaboration.values import OpLayer
 from archspec.elaboration.vocabulary import WORDS, builtin
@@ -72,22 +72,20 @@ def _top(analysis: Analysis, name: str) -> Link | None:
     """Where a name of the file is bound; an imported one, where its own file binds it."""
     imported = analysis.names.import_of(name)
     if imported is not None:
-        statement, part = imported
-        found = imported_file(analysis, statement)
-        return _in_file(*found, part.name) if found else None
+        return _of_import(analysis, *imported)
     bindings = analysis.names.bindings(Symbol(name))
     if bindings:
         return Link(analysis.path, bindings[0].span)
     return _of_op(name)
 
 
-def _in_file(path: Path, file: t.File, name: str) -> Link | None:
-    names = Names(file)
-    imported = names.import_of(name)
-    bindings = names.bindings(Symbol(name))
-    if bindings:
-        return Link(path, bindings[0].span)
-    return Link(path, imported[1].span) if imported else None
+def _of_import(analysis: Analysis, statement: t.Import, part: t.Imported) -> Link | None:
+    """Where that is bound which an import brings, in whatever file."""
+    found = None
+    for target, file in _links(analysis, statement, part):
+        bindings = Names(file).bindings(Symbol(target.name))
+        found = Link(target.path, bindings[0].span) if bindings else found
+    return found
 
 
 def _of_op(name: str) -> Link | None:
@@ -107,8 +105,7 @@ def _of_op(name: str) -> Link | None:
 def _import_at(analysis: Analysis, offset: int) -> Link | None:
     imported = analysis.names.imported_at(offset)
     if imported is not None:
-        found = imported_file(analysis, imported.statement)
-        return _in_file(*found, imported.imported.name) if found else None
+        return _of_import(analysis, imported.statement, imported.imported)
     for node in path_to(analysis.file, offset):
         if isinstance(node, t.Import):
             found = imported_file(analysis, node)
@@ -119,33 +116,52 @@ def _import_at(analysis: Analysis, offset: int) -> Link | None:
 # ------------------------------------------------------------------ references
 
 
-def target_at(analysis: Analysis, offset: int) -> Target | None:
-    """What the name at an offset is, if a spec defines it."""
+def target_at(analysis: Analysis, offset: int, *, alias: bool = False) -> Target | None:
+    """What the name at an offset is, if a spec defines it; with `alias`, the name itself where an import gives it anew."""
     occurrence = analysis.names.at(offset)
-    if occurrence is None:
-        imported = analysis.names.imported_at(offset)
-        return _imported(analysis, imported.statement, imported.imported) if imported else None
-    if occurrence.of:
+    if occurrence is not None and occurrence.of:
         found = parameter_of(analysis, occurrence)
         return _of_parameter(*found) if found else None
+    if occurrence is None:
+        imported = analysis.names.imported_at(offset)
+        return _origin(analysis, imported.statement, imported.imported, alias=alias) if imported else None
     symbol = occurrence.symbol
     if symbol.owner is not None:
         own = any(p.name == symbol.name for p in symbol.owner.parameters) and symbol.within is None
         owner = symbol.owner.name if own else ""
         return Target(analysis.path.resolve(), symbol.name, owner, None if own else symbol)
+    here = Target(analysis.path.resolve(), symbol.name)
     imported_ = analysis.names.import_of(symbol.name)
-    if imported_ is not None:
-        return _imported(analysis, *imported_)
-    return Target(analysis.path.resolve(), symbol.name) if symbol.name in analysis.names.top else None
+    if imported_ is not None and not (alias and imported_[1].name != symbol.name):
+        return _origin(analysis, *imported_, alias=alias)
+    return here if symbol.name in analysis.names.top else None
 
 
 def _of_parameter(home: Home, parameter: t.Parameter) -> Target:
     return Target(home.path.resolve(), parameter.name, home.definition.name)
 
 
-def _imported(analysis: Analysis, statement: t.Import, part: t.Imported) -> Target | None:
-    found = imported_file(analysis, statement)
-    return Target(found[0].resolve(), part.name) if found else None
+def _origin(analysis: Analysis, statement: t.Import, part: t.Imported, *, alias: bool) -> Target | None:
+    """What an import brings: in the file that defines it, or with `alias`, in that which gives it its name."""
+    links = [link for link, _ in _links(analysis, statement, part)]
+    named = [link for link in links if link.name == part.name] if alias else links
+    return named[-1] if named else None
+
+
+def _links(analysis: Analysis, statement: t.Import, part: t.Imported) -> Iterator[tuple[Target, t.File]]:
+    """What an import brings, as each file calls it that hands it on, up to the one that defines it."""
+    importer, seen = analysis.path, set[Path]()
+    while True:
+        found = imported_file(analysis, statement, importer)
+        if found is None or found[0].resolve() in seen:
+            return
+        importer, file = found[0].resolve(), found[1]
+        seen.add(importer)
+        yield Target(importer, part.name), file
+        further = import_in(file, part.name)
+        if further is None:
+            return
+        statement, part = further
 
 
 @dataclass(frozen=True)
@@ -171,17 +187,21 @@ def uses(analysis: Analysis, target: Target) -> list[Use]:
 
 def _uses_of_import(analysis: Analysis, target: Target) -> Iterator[Use]:
     for imported in analysis.names.imported:
-        if imported.imported.name != target.name:
+        names = [imported.imported.name]  # as the files between call it
+        for link, _ in _links(analysis, imported.statement, imported.imported):
+            names.append(link.name)
+            if link == target:
+                break
+        else:
             continue
-        found = imported_file(analysis, imported.statement)
-        if found is None or found[0].resolve() != target.path:
-            continue
+        renamed = set(names) != {target.name}
         if imported.known_as:
             alias = imported.imported.alias
             for occurrence in analysis.names.of(Symbol(alias)):
-                yield Use(occurrence.span, aliased=alias != target.name, binds=occurrence.binds)
+                aliased = renamed or alias != target.name
+                yield Use(occurrence.span, aliased=aliased, binds=occurrence.binds)
         else:
-            yield Use(imported.span, binds=True)
+            yield Use(imported.span, aliased=renamed, binds=True)
 
 
 def _uses_of_parameter(analysis: Analysis, target: Target, here: bool) -> Iterator[Use]:
@@ -210,7 +230,7 @@ class Refused(Exception):  # noqa: N818  (told to whoever asked)
 def renameable(analysis: Analysis, offset: int) -> Span | None:
     """The name at an offset that can be called otherwise."""
     occurrence = analysis.names.at(offset)
-    if target_at(analysis, offset) is None:
+    if target_at(analysis, offset, alias=True) is None:
         return None
     if occurrence is not None:
         return occurrence.span

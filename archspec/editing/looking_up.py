@@ -9,7 +9,7 @@ from typing import Any
 from archspec.editing.analysis import Analysis
 from archspec.editing.names import Occurrence, Symbol
 from archspec.editing.places import Scope
-from archspec.elaboration.files import read_file, resolve_import
+from archspec.elaboration.files import open_edited, read_file, resolve_import, resolved
 from archspec.elaboration.values import BlockLayer, DefinedFunction
 from archspec.elaboration.vocabulary import builtin
 from archspec.ground.errors import SpecError
@@ -88,16 +88,23 @@ def path_of(analysis: Analysis, shown: str) -> Path:
     return path if path.is_absolute() else Path.cwd() / path
 
 
-def imported_file(analysis: Analysis, statement: t.Import) -> tuple[Path, t.File] | None:
-    """The file that an import statement names, and its tree; None where there is none, or none that can be parsed."""
+def imported_file(
+    analysis: Analysis, statement: t.Import, importer: Path | None = None
+) -> tuple[Path, t.File] | None:
+    """The file that an import statement names, and its tree; None where there is none, or none that can be parsed.
+
+    The statement is one of the analysed file, or of `importer`, which that one imports.
+    """
     try:
-        path, root = resolve_import(statement, analysis.path, (analysis.path.parent, shipped_specs()))
+        roots = (analysis.path.parent, shipped_specs())
+        path, root = resolve_import(statement, importer or analysis.path, roots, analysis.texts)
         if analysis.module is not None:
             known = {module.file.source.path: module.file for module in analysis.module.with_imports()}
             for shown, file in known.items():
                 if path_of(analysis, shown).resolve() == path.resolve():
                     return path, file
-        return path, read_file(path, root)
+        text = analysis.texts.get(resolved(path))
+        return path, read_file(path, root) if text is None else open_edited(text, path, root)
     except SpecError:
         return None
 

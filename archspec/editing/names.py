@@ -89,12 +89,7 @@ class Names:
 
     def import_of(self, name: str) -> tuple[t.Import, t.Imported] | None:
         """The import that brings a name into the file."""
-        for statement in self.file.statements:
-            if isinstance(statement, t.Import):
-                for imported in statement.names:
-                    if imported.alias == name:
-                        return statement, imported
-        return None
+        return import_in(self.file, name)
 
     # -------------------------------------------------------------- walking the tree
 
@@ -158,6 +153,16 @@ class Names:
                 yield Occurrence(span, Symbol(node.name), False, node, called)
             callee = node.callee.name if isinstance(node, t.Call) and isinstance(node.callee, t.Name) else ""
             stack += [(child, inner, callee) for child in node.children()]
+
+
+def import_in(file: t.File, name: str) -> tuple[t.Import, t.Imported] | None:
+    """The import that brings a name into a file."""
+    for statement in file.statements:
+        if isinstance(statement, t.Import):
+            for imported in statement.names:
+                if imported.alias == name:
+                    return statement, imported
+    return None
 
 
 def _names_of(node: t.Tree) -> Iterator[tuple[Span, str, bool]]:

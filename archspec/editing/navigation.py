@@ -79,13 +79,20 @@ class Files:
         return path in self.open or any(path.is_relative_to(folder.resolve()) for folder in self._folders)
 
     def of(self, target: Target) -> Iterator[Analysis]:
-        """The files in which a target may stand: its own, and those that name it."""
-        for path in [target.path, *(path for path in self.paths() if path != target.path)]:
-            if target.symbol is not None and path != target.path:
+        """The files in which a target may stand: its own, and those that name it, as what imports call it elsewhere, too."""
+        names = {target.name}
+        trees = {path: self.tree(path) for path in ([target.path] if target.symbol else self.paths())}
+        trees = {target.path: self.tree(target.path)} | trees
+        while trees:
+            found = [p for p, file in trees.items() if file and any(n in file.source.text for n in names)]
+            if not found:
                 return
-            file = self.tree(path)
-            if file is not None and target.name in file.source.text:
-                yield self.analysis(path, file.source.text)
+            for path in found:
+                file = trees.pop(path)
+                assert file is not None
+                analysis = self.analysis(path, file.source.text)
+                names |= {i.imported.alias for i in analysis.names.imported if i.imported.name in names}
+                yield analysis
 
 
 def _specs_below(folder: Path) -> Iterator[Path]:
@@ -176,7 +183,7 @@ async def renamed(ls: Server, params: types.RenameParams) -> types.WorkspaceEdit
         return None
     analysis, positions = asked
     try:
-        target = target_at(analysis, positions.offset(params.position))
+        target = target_at(analysis, positions.offset(params.position), alias=True)
         if target is None:
             raise Refused("only names that specs define can be renamed")
         files = Files(ls)

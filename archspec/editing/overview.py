@@ -8,9 +8,10 @@ from archspec.editing.analysis import Analysis
 from archspec.editing.changes import changes
 from archspec.editing.lenses import lenses
 from archspec.editing.outline import Entry, folds, outline
-from archspec.editing.positions import Positions
+from archspec.editing.positions import MARK, Positions
 from archspec.editing.server import Server, answering, guarded, server
 from archspec.editing.tokens import MODIFIERS, TYPES, tokens
+from archspec.elaboration.files import normal
 from archspec.ground.errors import SpecError
 from archspec.syntax.formatting import format_text
 
@@ -89,12 +90,18 @@ async def formatted(ls: Server, params: types.DocumentFormattingParams) -> list[
         return None
     positions = ls.positions(document.text)
     try:
-        after = format_text(positions.text, document.path.name)
+        after = format_text(document.text, document.path.name)
     except SpecError:
         return None
+    before = document.text.removeprefix(MARK)
+
+    def offset(of: int) -> int:
+        """An offset of the editor's text in that whose lines end with a line feed."""
+        return len(normal(before[:of]))
+
     return [
-        types.TextEdit(positions.between(change.start, change.end), change.text)
-        for change in changes(positions.text, after)
+        types.TextEdit(positions.between(offset(change.start), offset(change.end)), change.text)
+        for change in changes(before, after.removeprefix(MARK))
     ]
 
 

@@ -7,21 +7,35 @@ from bisect import bisect_right
 
 from lsprotocol import types
 
+from archspec.elaboration.files import normal
 from archspec.ground.source import Span
+
+MARK = "\ufeff"  # of Unicode's byte order
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Positions:
     """The positions of a text whose lines end with a line feed; lines and columns count from 0.
 
-    `marked` says that the editor's text begins with the mark of Unicode's byte order, which this one lacks.
+    `marked` says that the editor's text begins with the mark of Unicode's byte order, which this one lacks, and `line_end` is
+    how the lines of that one end.
     """
 
-    def __init__(self, text: str, encoding: str = "utf-16", *, marked: bool = False) -> None:
+    def __init__(
+        self, text: str, encoding: str = "utf-16", *, marked: bool = False, line_end: str = "\n"
+    ) -> None:
         self.text = text
         self.encoding = encoding
         self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self.line_end = line_end
         self._marked = marked
         self._plain = text.isascii()
+
+    @classmethod
+    def of(cls, text: str, encoding: str) -> Positions:
+        """The positions of a text as an editor has it, by offsets of the same as it is parsed."""
+        end = _LINE_END.search(text)
+        return cls(normal(text), encoding, marked=text.startswith(MARK), line_end=end[0] if end else "\n")
 
     def position(self, offset: int) -> types.Position:
         """The line and column of an offset."""
@@ -45,6 +59,10 @@ class Positions:
                 return start + i
             units += self._units(character)
         return start + len(line)
+
+    def edit(self, span: Span, text: str) -> types.TextEdit:
+        """The edit that writes a text in the place of a span, its lines ending as those around do."""
+        return types.TextEdit(self.range(span), text.replace("\n", self.line_end))
 
     def range(self, span: Span) -> types.Range:
         """The range of a span."""

@@ -15,11 +15,11 @@ from pygls.exceptions import FeatureRequestError
 from pygls.lsp.server import LanguageServer
 
 from archspec.editing.analysis import Analysis
-from archspec.editing.diagnosing import diagnostics
+from archspec.editing.diagnosing import SOURCE, diagnostics
 from archspec.editing.documents import Document, Documents
 from archspec.editing.looking_up import path_of
 from archspec.editing.positions import Positions
-from archspec.elaboration.files import normal
+from archspec.editing.protocol import Protocol
 from archspec.ground.shipped import SUFFIX
 from archspec.ground.source import Source
 from archspec.version import __version__
@@ -33,8 +33,13 @@ class Server(LanguageServer):
 
     def __init__(self) -> None:
         # Whole texts are sent: they are small, and what counts as a line is then one question less.
-        super().__init__("archspec", __version__, text_document_sync_kind=types.TextDocumentSyncKind.Full)
-        self.documents = Documents(self.publish, self.failed)
+        super().__init__(
+            "archspec",
+            __version__,
+            text_document_sync_kind=types.TextDocumentSyncKind.Full,
+            protocol_cls=Protocol,
+        )
+        self.documents = Documents(self.publish, self.not_analysed)
 
     # -------------------------------------------------------------- texts and places
 
@@ -45,7 +50,7 @@ class Server(LanguageServer):
 
     def positions(self, text: str) -> Positions:
         """The positions of a text as the editor has it."""
-        return Positions(normal(text), self.encoding, marked=text.startswith("\ufeff"))
+        return Positions.of(text, self.encoding)
 
     async def asked(self, uri: str) -> tuple[Analysis, Positions] | None:
         """The analysis of a document, and the positions of its text; None where there is none of the text as it is."""
@@ -53,7 +58,7 @@ class Server(LanguageServer):
         document = self.documents.open.get(uri)
         if analysis is None or document is None or not document.current:
             return None
-        return analysis, Positions(analysis.text, self.encoding, marked=document.text.startswith("\ufeff"))
+        return analysis, self.positions(document.text)
 
     def located(self, analysis: Analysis, source: Source) -> tuple[str, Positions]:
         """The URI of the file that a source is of, and its positions."""
@@ -87,10 +92,23 @@ class Server(LanguageServer):
                 analysis, self.positions(document.text), lambda source: self.located(analysis, source)
             )
         except Exception as error:
-            self.failed("diagnostics", error)
+            self.not_analysed(document, error)
             return
         self.text_document_publish_diagnostics(
             types.PublishDiagnosticsParams(document.uri, found, document.version)
+        )
+
+    def not_analysed(self, document: Document, error: BaseException) -> None:
+        """Tell the editor that archspec failed on a document: what was known of an earlier text does not hold of this one."""
+        self.failed(f"analysing {document.path.name}", error)
+        problem = types.Diagnostic(
+            types.Range(types.Position(0, 0), types.Position(0, 1)),
+            f"archspec failed on this text, which is a bug of its own ({type(error).__name__}); its log says more",
+            severity=types.DiagnosticSeverity.Error,
+            source=SOURCE,
+        )
+        self.text_document_publish_diagnostics(
+            types.PublishDiagnosticsParams(document.uri, [problem], document.version)
         )
 
     def failed(self, what: str, error: BaseException) -> None:
@@ -103,6 +121,8 @@ class Server(LanguageServer):
         """Write what the server could not do into the editor's log; the answer to a question says itself why there is none."""
         if source is FeatureRequestError:
             return
+        if isinstance(error, ValueError | RecursionError) and isinstance(self.protocol, Protocol):
+            self.protocol.answer_unread()  # a message that is no JSON
         self.window_log_message(types.LogMessageParams(types.MessageType.Warning, f"archspec: {error}"))
 
     def refresh(self) -> None:

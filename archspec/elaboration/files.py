@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from errno import ENAMETOOLONG
 from functools import lru_cache
 from pathlib import Path
@@ -183,17 +183,26 @@ def _parsed(path: str, text: str, name: str) -> File:
     return parse_what_can_be(Source(path, text, name))
 
 
-def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -> tuple[Path, Path]:
+def places_of_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -> list[tuple[Path, Path]]:
+    """Where the file can be that an import names, each with the root: beside the importing file, then below each root."""
+    relative = Path(*statement.path).with_suffix(SUFFIX)
+    return [
+        (root / relative, root) for root in dict.fromkeys((resolved(importer.parent), *map(resolved, roots)))
+    ]
+
+
+def resolve_import(
+    statement: Import, importer: Path, roots: tuple[Path, ...], texts: Collection[Path] = ()
+) -> tuple[Path, Path]:
     """The file that an import names, and the root it was found under.
 
-    Looked up beside the importing file, then below each root. Raises SpecError when there is none,
-    or when a link leads out of the folder that it was found in.
+    Looked up beside the importing file, then below each root; `texts` are files that are there though the disk may lack them, by
+    their resolved paths. Raises SpecError when there is none, or when a link leads out of the folder that it was found in.
     """
     relative, name = Path(*statement.path).with_suffix(SUFFIX), ".".join(statement.path)
     near: set[str] = set()
-    for root in dict.fromkeys((resolved(importer.parent), *map(resolved, roots))):
-        path = root / relative
-        if _is_file(path):
+    for path, root in places_of_import(statement, importer, roots):
+        if _is_file(path) or resolved(path) in texts:
             if not resolved(path).is_relative_to(root):
                 raise SpecError.of(
                     codes.OUTSIDE,
@@ -207,6 +216,7 @@ def resolve_import(statement: Import, importer: Path, roots: tuple[Path, ...]) -
                 codes.NOT_A_SPEC, f"`{name}` is {kind}, not a spec", statement.span, label=_shown(path)
             )
         near |= _specs_in(path.parent) - {importer.stem}
+        near |= {text.stem for text in texts if text.parent == path.parent and text != resolved(importer)}
     help_ = suggest(statement.path[-1], near)
     if not help_:
         help_ = f"looked for {relative.as_posix()} beside the importing file and among the shipped specs"

@@ -10,7 +10,15 @@ from typing import Any
 from archspec.elaboration.binding import bound_by, names_bound
 from archspec.elaboration.budget import BUDGET, MOST_STATED
 from archspec.elaboration.control import Control, Names
-from archspec.elaboration.files import cycle, open_edited, open_file, open_text, resolve_import, resolved
+from archspec.elaboration.files import (
+    cycle,
+    open_edited,
+    open_file,
+    open_text,
+    places_of_import,
+    resolve_import,
+    resolved,
+)
 from archspec.elaboration.foreign import surely
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, in_order
@@ -201,6 +209,7 @@ class Modules:
         self.shipped = shipped_specs()
         self.roots = (entry.parent, self.shipped)
         self.loaded: dict[Path, Module] = {}
+        self.sought: set[Path] = set()  # where imports were looked for, whether anything is there or not
         self.loading: list[Path] = []
 
     def load(self, path: Path) -> Module:
@@ -289,7 +298,8 @@ class Modules:
         module.env.defaults = read_rules(statement, machine, module.env)
 
     def _import(self, statement: t.Import, module: Module, path: Path) -> None:
-        found, root = resolve_import(statement, path, self.roots)
+        self.sought.update(place for place, _ in places_of_import(statement, path, self.roots))
+        found, root = resolve_import(statement, path, self.roots, self.texts)
         key = resolved(found)
         if key in self.loading:
             raise cycle((*self.loading[self.loading.index(key) :], key), statement.span)

@@ -63,10 +63,14 @@ class Edit(NamedTuple):
 
 
 class Fix(NamedTuple):
-    """What mends a problem for sure, as a program can apply it: in a few words, and as edits that do not overlap."""
+    """What mends a problem, as a program can apply it: in a few words, and as edits that do not overlap.
+
+    What is not `sure`, as a name that is only near, is offered to a person and never applied unasked.
+    """
 
     title: str
     edits: tuple[Edit, ...]
+    sure: bool = True
 
 
 def replaced(span: Span, text: str) -> Fix:
@@ -130,6 +134,7 @@ class Problem:
             "fix": self.fix
             and {
                 "title": self.fix.title,
+                "sure": self.fix.sure,
                 "edits": [{"text": edit.text, **_record_of(edit.span)} for edit in self.fix.edits],
             },
         }

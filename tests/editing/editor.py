@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,11 @@ class Editor:
             await asyncio.sleep(0.01)
         raise TimeoutError(f"no problems of version {version} of {uri} in 10 seconds")
 
+    async def problems_come_again(self, uri: str) -> list[types.Diagnostic]:
+        """The problems of a document that is analysed anew though its text is as it was: those after the ones known."""
+        self.client.problems.pop((uri, self.versions[uri]), None)
+        return await self.problems_come(uri)
+
     def place(self, uri: str, needle: str, into: int = 0) -> dict[str, Any]:
         """The place so many letters into the first `needle`, as a question has it; `|` in it is the place."""
         before, bar, after = needle.partition("|")
@@ -121,6 +128,21 @@ class Editor:
             return sum(map(len, lines[: position.line])) + len(units.decode("utf-16-le"))
 
         return self.texts[uri][offset(range_.start) : offset(range_.end)]
+
+    def applied(self, uri: str, edits: Iterable[types.TextEdit]) -> str:
+        """The text of a document after edits that do not meet."""
+        lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", self.texts[uri])
+
+        def offset(position: types.Position) -> int:
+            line = lines[position.line] if position.line < len(lines) else ""
+            units = line.encode("utf-16-le")[: 2 * position.character]
+            return sum(map(len, lines[: position.line])) + len(units.decode("utf-16-le"))
+
+        text = self.texts[uri]
+        for edit in sorted(edits, key=lambda edit: edit.range.start, reverse=True):
+            start, end = offset(edit.range.start), offset(edit.range.end)
+            text = text[:start] + edit.new_text + text[end:]
+        return text
 
     # -------------------------------------------------------------- questions
 

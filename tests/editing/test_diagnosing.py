@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from editor import Editor
+from lsprotocol import types
+
+from archspec.api.fixing import Fixer
 from archspec.editing.analysis import analyse
 from archspec.editing.diagnosing import diagnostics, fix_of_all, fixes
 from archspec.editing.positions import Positions
@@ -11,6 +16,8 @@ from archspec.ground import codes
 from archspec.ground.errors import Edit, Fix, Problem
 from archspec.ground.source import Span
 
+START = types.Position(0, 0)
+NOTHING_SURE = "model Net:\n    input x: [3, 8, 8]\n    return x -> Relu\n"
 TEXT = "model Net:\n    input x: [3, 8, 8]\n    return x -> Relu\n"
 
 
@@ -34,10 +41,51 @@ def test_a_fix_is_offered_where_its_problem_stands() -> None:
     assert fixes(analysis, positions, locate, 0, 5) == []
     every = fix_of_all(analysis, locate)
     assert every is not None and every.edit is not None
-    assert every.edit.changes == action.edit.changes
+    assert every.edit.changes is not None
+    (line,) = every.edit.changes["untitled:net"]
+    assert line.new_text == "    return x -> ReLU\n"
+    assert (positions.offset(line.range.start), positions.offset(line.range.end)) == (start - 16, start + 5)
     (found,) = diagnostics(analysis, positions, locate)
     assert found.related_information is not None
     assert found.related_information[0].message == "bound here"
+
+
+UNUSED = "from families.resnet import ResNet, BasicBlock\n\nmodel Net:\n    input x: [3, 8, 8]\n    return x -> Conv(4)\n"
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        UNUSED,
+        UNUSED.replace("Conv(4)", "nn.Conv2d(4) -> Swish"),
+        UNUSED.replace("import", "import MBConv,"),
+        NOTHING_SURE,
+    ],
+)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_all_is_fixed_as_check_does(editor: Editor, tmp_path: Path, text: str, ends: str) -> None:
+    path = tmp_path / "net.arch"
+    text = text.replace("\n", ends)
+    path.write_bytes(text.encode())
+    uri = await editor.open(path.as_uri(), text)
+    only = types.CodeActionContext([], only=[types.CodeActionKind.SourceFixAll])
+    found = await editor.client.text_document_code_action_async(
+        types.CodeActionParams(types.TextDocumentIdentifier(uri), types.Range(START, START), only)
+    )
+    fixer = Fixer(1_000_000)
+    fixer.fix(str(path))
+    fixer.write()
+    after = path.read_bytes().decode()
+    if text == after:
+        assert not found
+        return
+    (action,) = found or []
+    assert isinstance(action, types.CodeAction) and action.edit and action.edit.changes
+    assert editor.applied(uri, action.edit.changes[uri]) == after
+    assert ("ResNet" in after) is (
+        "nn.Conv2d" in after
+    )  # of a text that is wrong, nobody knows what is unused
 
 
 def test_every_offset_has_a_position_and_back() -> None:

@@ -158,6 +158,42 @@ async def test_a_renamed_spec_means_the_same(
         assert list(after.weights) == list(before.weights)
 
 
+CHAIN = {
+    "parts": "def twice(n: int):\n    return 2 * n\n",
+    "net": "from parts import twice as double\n\nmodel Net:\n    input x: [3, 4, 4]\n    return x -> Conv(double(4))\n",
+    "more": "from net import double\n\nmodel More:\n    input x: [3, 4, 4]\n    return x -> Conv(double(8))\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "needle", "changed"),
+    [
+        ("net", "as dou|ble", {"net", "more"}),
+        ("net", "Conv(dou|ble", {"net", "more"}),
+        ("more", "import dou|ble", {"net", "more"}),
+        ("net", "import tw|ice", {"parts", "net"}),
+        ("parts", "def tw|ice", {"parts", "net"}),
+    ],
+)
+async def test_an_alias_is_renamed_where_it_is_given(
+    editor: Editor, tmp_path: Path, file: str, needle: str, changed: set[str]
+) -> None:
+    uris_ = {}
+    for name, text in CHAIN.items():
+        (tmp_path / f"{name}.arch").write_text(text)
+        uris_[name] = await editor.open(tmp_path / f"{name}.arch")
+    assert await _definition(editor, uris_["more"], "import dou|ble") == ("parts.arch", "twice")
+    assert len(await _references(editor, uris_["more"], "import dou|ble")) == 6
+    old = "twice" if "tw" in needle else "double"
+    found = await _rename(editor, uris_[file], needle, "new")
+    assert found.keys() == {f"{name}.arch" for name in changed}
+    for name in changed:
+        assert found[f"{name}.arch"] == CHAIN[name].replace(old, "new")
+        (tmp_path / f"{name}.arch").write_text(found[f"{name}.arch"])
+    assert archspec.read(tmp_path / "net.arch").parameters == 8 * 3 + 8
+    assert archspec.read(tmp_path / "more.arch").parameters == 16 * 3 + 16
+
+
 @pytest.mark.parametrize(
     ("needle", "new", "why"),
     [

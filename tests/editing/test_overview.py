@@ -180,9 +180,28 @@ async def test_formatting_is_that_of_fmt(editor: Editor) -> None:
     assert await formatted() == "model ("
 
 
+@pytest.mark.parametrize("ends", ["\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+async def test_formatting_keeps_the_ends_of_lines(editor: Editor, ends: str, mark: str) -> None:
+    text = "# 𝔸\nmodel Net( width:int=8 ):\n  input x:[3,8,8]\n\n\n  y = x->Conv( width,3 )\n  return y\n"
+    text = mark + text.replace("\n", ends)
+    for given in (text, text.replace(ends, "\n", 2)):
+        uri = await editor.open("untitled:ends of lines", given)
+        edits = await editor.client.text_document_formatting_async(
+            types.DocumentFormattingParams(
+                types.TextDocumentIdentifier(uri), types.FormattingOptions(4, True)
+            )
+        )
+        assert editor.applied(uri, edits or []) == format_text(given)
+    if ends == "\r\n":
+        assert "\n" not in format_text(given).replace(ends, "")
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
+        ("a\r\nb\r\n", "a\nb\n"),
+        ("a\rb", "a\r\nb\r\n"),
         ("", ""),
         ("a\nb\nc\n", "a\nc\n"),
         ("a\nb", "a\nb\n"),

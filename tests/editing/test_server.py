@@ -347,6 +347,47 @@ async def test_an_import_is_read_from_the_editor_where_it_is_open(editor: Editor
     assert types.WORKSPACE_INLAY_HINT_REFRESH in editor.client.refreshed
 
 
+def _close(editor: Editor, uri: str) -> None:
+    document = types.TextDocumentIdentifier(uri)
+    editor.client.text_document_did_close(types.DidCloseTextDocumentParams(document))
+
+
+async def test_what_was_not_saved_is_forgotten_when_a_file_is_closed(editor: Editor, tmp_path: Path) -> None:
+    part, whole = tmp_path / "part.arch", tmp_path / "whole.arch"
+    part.write_text("block Part(n: int):\n    input x: [C, H, W]\n    return x -> Conv(n)\n")
+    whole.write_text("from part import Part\nmodel Net:\n    input x: [3, 8, 8]\n    return x -> Part(4)\n")
+    uri, other = await editor.open(whole), await editor.open(part)
+    await editor.write(other, editor.texts[other].replace("Part(n", "Other(n"))
+    (problem,) = await editor.problems_come_again(uri)
+    assert "no `Part`" in problem.message
+    editor.client.problems.clear()
+    _close(editor, other)
+    assert await editor.problems_come(uri) == []
+    assert "Part(4) ⟨[4, 8, 8]⟩" in await editor.hinted(uri)
+
+
+async def test_a_file_that_is_in_the_editor_alone_can_be_imported(editor: Editor, tmp_path: Path) -> None:
+    text = "from part import Part\nmodel Net:\n    input x: [3, 8, 8]\n    return x -> Part(4)\n"
+    uri = await editor.open((tmp_path / "whole.arch").as_uri(), text)
+    assert len(await editor.problems_come(uri)) == 1
+    editor.client.problems.clear()
+    part = "block Part(n: int):\n    input x: [C, H, W]\n    return x -> Conv(n)\n"
+    other = await editor.open((tmp_path / "part.arch").as_uri(), part)
+    assert await editor.problems_come(uri) == []
+    assert "Part(4) ⟨[4, 8, 8]⟩" in await editor.hinted(uri)
+    assert "block Part(n: int)" in await editor.hover(uri, "import Pa|rt")
+    await editor.write(uri, "from pa import Part\n" + text)
+    assert "part" in await editor.completions(uri, "from pa| import")
+    assert {"Part"} <= (await editor.completions(uri, "from part import Pa|rt")).keys()
+    (problem,) = await editor.write(uri, text.replace("from part", "from parts"))
+    assert "did you mean `part`?" in problem.message
+    await editor.write(uri, text)
+    editor.client.problems.clear()
+    _close(editor, other)
+    (problem,) = await editor.problems_come(uri)
+    assert "no spec `part`" in problem.message
+
+
 # ------------------------------------------------------------------ typing
 
 
