@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.fx import Node as FxNode
 
+from archspec.backends.onnx_decompositions import Unsaid, decomposed
 from archspec.backends.torch_export import BATCH, exported, located
 from archspec.backends.torch_modules import Network
 from archspec.graph import Graph
@@ -79,14 +80,14 @@ def translated(network: Network, *, batch: int | None = None) -> ONNXProgram:
     with _quiet():
         try:
             program = torch.onnx.export(
-                captured,
+                decomposed(captured),
                 dynamo=True,
                 verbose=False,
                 input_names=inputs,
                 output_names=_output_names(graph),
                 optimize=True,
             )
-        except torch.onnx.OnnxExporterError as error:
+        except (torch.onnx.OnnxExporterError, Unsaid) as error:
             raise _unsaid(graph, error) from error
     assert program is not None
     _name_axes(program, graph)
@@ -161,12 +162,14 @@ def _unsaid(graph: Graph, error: Exception) -> SpecError:
         deepest = deepest.__cause__
     found = re.search(r"No ONNX function found for <OpOverload\(op='([^']+)'", str(deepest))
     what = f"there is no function in it for `{found[1]}`" if found else str(deepest).strip().splitlines()[0]
+    if isinstance(deepest, Unsaid):
+        what = f"it has no form for {what}"
     step = _step_of(error)
     return located(
         graph,
         step,
         f"ONNX cannot say {'what ' + graph.name + ' does' if step is None else f'`{step}`'}: {what}",
-        help="`--format pt2` and `--format python` write every network",
+        help="export to `pt2` or `python`, which can say it",
     )
 
 
@@ -176,9 +179,10 @@ def _step_of(error: BaseException) -> str | None:
     while cause is not None:
         traceback: TracebackType | None = cause.__traceback__
         while traceback is not None:
-            node = traceback.tb_frame.f_locals.get("node")
-            if isinstance(node, FxNode):
-                step = (node.meta.get("custom") or {}).get(_STEP, step)
+            for name in ("node", "n"):
+                node = traceback.tb_frame.f_locals.get(name)
+                if isinstance(node, FxNode):
+                    step = (node.meta.get("custom") or {}).get(_STEP, step)
             traceback = traceback.tb_next
         cause = cause.__cause__  # type: ignore[assignment]
     return step

@@ -3,20 +3,28 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 import torch
+from examples import EXAMPLES
 from exports import FAMILIES, FORMATS, batches, by_onnx, compared, difference, free_or_small, network
+from nets import outputs
 from safetensors import safe_open
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 import archspec
 from archspec import SpecError
 from archspec.backends import torch_onnx
 from archspec.backends.torch_export import exported, save_program
+from archspec.backends.torch_fx import lower
 from archspec.backends.torch_onnx import save_onnx
 from archspec.backends.torch_saving import save_weights
+from archspec.backends.torch_weights import initial_weights
+from archspec.cli.app import load
+from archspec.testing import batch_of, graph_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -160,6 +168,139 @@ def test_settings_are_in_the_file_of_weights(tmp_path: Path) -> None:
     save_weights(archspec.load(graph, seed=0), graph, tmp_path / "net.safetensors")
     with safe_open(tmp_path / "net.safetensors", "pt") as file:
         assert json.loads(file.metadata()["settings"]) == {"classes": 3}
+
+
+# ------------------------------------------------------------------ ops
+
+UNSAID = {
+    "LSTM(4, projection=2": "an LSTM with projections",
+    'mode="bicubic", antialias=true': "a bicubic resizing with `antialias`",
+}
+"""What ONNX has no form for, by a part of an example."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("op", "example"), EXAMPLES)
+def test_ops_are_exported_to_onnx(op: str, example: str, tmp_path: Path) -> None:
+    """Every op in its examples; on distinct numbers, as which of equal ones comes first is nobody's promise."""
+    graph, _ = graph_of(example)
+    net = lower(graph, lambda given: initial_weights(given, 0), flat=True).eval()
+    reason = next((why for part, why in UNSAID.items() if part in example), None)
+    if reason is not None:
+        with pytest.raises(
+            SpecError, match=f"ONNX cannot say `layer`: it has no form for {reason}"
+        ) as caught:
+            save_onnx(net, tmp_path / "net.onnx")
+        assert caught.value.problems[0].span is not None
+        assert not list(tmp_path.iterdir())
+        return
+    save_onnx(net, tmp_path / "net.onnx")
+    run = by_onnx(tmp_path / "net.onnx")
+    for samples in (2, 1, 3):
+        batch = batch_of(graph, "cpu", samples)
+        if op in ("TopK", "Sort", "ArgMax", "ArgMin"):
+            batch = [torch.arange(x.numel()).flip(0).view(x.shape).to(x.dtype) for x in batch]
+        with torch.no_grad():
+            expected = outputs(net(*batch))
+        for ours, theirs in zip(expected, run(batch), strict=True):
+            assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
+            torch.testing.assert_close(theirs, ours, rtol=LARGE, atol=LARGE)
+
+
+def test_pools_have_windows_of_free_sizes(tmp_path: Path) -> None:
+    spec = """
+model Net:
+    input x: [2, free H, free W]
+    return x -> AdaptiveMaxPool([3, 2]), x -> AdaptiveAvgPool([2, 1]), x -> Ceil
+"""
+    graph = archspec.read_text(spec)
+    net = network(graph, flat=True)
+    save_onnx(net, tmp_path / "net.onnx")
+    assert difference(net, by_onnx(tmp_path / "net.onnx"), batches(graph, net)) < LARGE
+
+
+def test_whole_and_real_numbers_are_rounded_each_as_they_are(tmp_path: Path) -> None:
+    spec = "model Net:\n    input x: [4]\n    input n: i64[4]\n    return x -> Ceil, n -> Ceil\n"
+    net = network(archspec.read_text(spec), flat=True)
+    save_onnx(net, tmp_path / "net.onnx")
+    batch = [torch.rand(2, 4), torch.arange(1, 9).view(2, 4)]
+    assert difference(net, by_onnx(tmp_path / "net.onnx"), [batch]) == 0
+
+
+# ------------------------------------------------------------------ from a spec or a built module
+
+
+def test_all_formats_are_written_from_a_spec_and_a_built_module(tmp_path: Path) -> None:
+    spec, built = tmp_path / "net.arch", tmp_path / "net.archmod"
+    spec.write_text(
+        "model Net(width: int = 3):\n    input x: [4]\n    return y=x -> fc: Linear(width) -> ReLU\n"
+    )
+    run = CliRunner()
+    made = run.invoke(load(), ["build", str(spec), "--set", "width=5", "--seed=3", "-o", str(built)])
+    assert made.exit_code == 0
+    net, x = archspec.load(built).eval(), torch.randn(3, 4)
+    assert (net.fc.weight == archspec.load(spec, width=5, seed=3).fc.weight).all()
+    weights = tmp_path / "built.safetensors"
+    for name, arguments in (
+        ("built", [str(built)]),
+        ("spec", [str(spec), "--set", "width=5", "--seed=3"]),
+        ("file", [str(spec), "--set", "width=5", "--weights", str(weights)]),
+    ):
+        for format in ("safetensors", "onnx", "pt2"):
+            path = tmp_path / f"{name}.{format}"
+            exported = run.invoke(load(), ["export", *arguments, "-o", str(path)], catch_exceptions=False)
+            assert exported.exit_code == 0 and str(path) in exported.output
+        assert torch.equal(load_file(tmp_path / f"{name}.safetensors")["fc.weight"], net.fc.weight)
+        for format in FORMATS:
+            assert difference(net, FORMATS[format][1](tmp_path / f"{name}.{format}"), [[x]]) < LARGE
+    assert (tmp_path / "built.safetensors").read_bytes() == (tmp_path / "spec.safetensors").read_bytes()
+
+
+def test_weights_have_the_dtype_that_is_asked_for(tmp_path: Path) -> None:
+    graph = archspec.read_text("model Net:\n    input x: [4]\n    return x -> fc: Linear(4)\n")
+    for format in ("safetensors", "pt2"):
+        archspec.export(graph, tmp_path / f"net.{format}", dtype="f16", seed=1)
+    assert load_file(tmp_path / "net.safetensors")["fc.weight"].dtype == torch.float16
+    module, x = torch.export.load(tmp_path / "net.pt2").module(), torch.randn(2, 4).half()
+    assert torch.equal(module(x), archspec.load(graph, dtype="f16", seed=1)(x))
+
+
+LINEAR = {"fc.weight": torch.ones(4, 4), "fc.bias": torch.ones(4)}
+
+
+def test_weights_may_be_given_by_name(tmp_path: Path) -> None:
+    graph = archspec.read_text("model Net:\n    input x: [4]\n    return x -> fc: Linear(4)\n")
+    archspec.export(graph, tmp_path / "net.safetensors", weights=LINEAR)
+    found = load_file(tmp_path / "net.safetensors")
+    assert all(torch.equal(found[name], tensor) for name, tensor in LINEAR.items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"path": "net.py", "seed": 1}, "python is plain PyTorch code, .* and `seed` would have no effect"),
+        ({"path": "net.safetensors", "batch": 2}, "safetensors is the weights alone, and `batch` would"),
+        ({"path": "net.onnx", "seed": 1, "weights": LINEAR}, "weights from a file need no seed"),
+        ({"path": "net.onnx", "dtype": "i8"}, "weights cannot be i8"),
+        ({"path": "net.onnx", "weights": "none.safetensors"}, "cannot be read"),
+        ({"path": "net.onnx", "weights": "net.onnx"}, "one of the files read to make it"),
+        ({"path": "net.tflite"}, "no suffix that says a format"),
+        ({"path": "net", "format": "onyx"}, "there is no format `onyx`"),
+        ({"path": "folder.onnx"}, "it is a folder"),
+    ],
+)
+def test_what_cannot_be_written_is_told(
+    arguments: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.onnx").mkdir()
+    if arguments.get("weights") == "net.onnx":
+        (tmp_path / "net.onnx").write_bytes(b"weights")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    graph = archspec.read_text("model Net:\n    input x: [4]\n    return x -> fc: Linear(4)\n")
+    with pytest.raises(SpecError, match=said):
+        archspec.export(graph, **arguments)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
 # ------------------------------------------------------------------ what cannot be exported

@@ -11,32 +11,16 @@ import onnxruntime
 import pytest
 import torch
 import torchinfo
+from exports import filled
 from nets import batch_of, outputs, small
 from torch import nn
 
 import archspec
 
-# One of each family; a network of the same ops, where the first of its family is a large one.
-FAMILIES = [
-    *("lenet5", "alexnet", "googlenet", "resnet18", "densenet_bc100_k12_cifar", "mobilenet_v2", "seresnet18"),
-    *("efficientnet_b0", "cbam_resnet18", "transformer_base", "vit_ti16", "t2t_vit_14", "pit_ti", "swin_t"),
-    *("halonet_h1", "mixer_s16", "nfnet_f0", "shake_shake26_2x32d_cifar", "nasnet_a_6_768_cifar"),
-]
-
-
-def filled(module: nn.Module) -> nn.Module:
-    """The module with no weight left at 0, as many first ones are, which would hide what is wrong behind it."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if not parameter.any():
-                parameter.normal_(0, 0.02, generator=generator)
-    return module
-
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
-def test_networks_are_exported_to_onnx(name: str) -> None:
+@pytest.mark.parametrize("name", ["resnet18", "swin_t", "t2t_vit_14"])
+def test_networks_are_exported_to_onnx_by_pytorch(name: str) -> None:
     module = filled(archspec.load(small(name), seed=0)).eval()
     batch = batch_of(archspec.graph_of(module), 2)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
