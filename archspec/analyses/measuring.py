@@ -65,7 +65,7 @@ def measure_claims(module: Module, graph: Graph, budget: int, each: Callable[[Gr
 
     Raises SpecError with every claim that cannot be measured, and when the model does not fit such settings.
     """
-    spans = {span.location: span for span in module.claim_spans()}
+    spans = module.claim_spans
     problems: list[Problem] = []
     others: dict[str, Graph] = {}
     verdicts: list[Verdict] = []
@@ -112,7 +112,7 @@ def require_true(measured: Iterable[Measured]) -> None:
 
 def wrong_claims(measured: Iterable[Measured], module: Module | None = None) -> Iterator[Problem]:
     """Each claim that is wrong, where it stands in the file."""
-    spans = {span.location: span for span in module.claim_spans()} if module else {}
+    spans = module.claim_spans if module else {}
     for graph, verdicts in measured:
         for verdict in verdicts:
             if verdict.finding == "wrong":

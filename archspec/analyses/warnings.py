@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from archspec.analyses.doubtful_steps import Doubt, held
 from archspec.analyses.unused_steps import Steps, Unused
@@ -12,8 +13,11 @@ from archspec.elaboration import Module
 from archspec.elaboration.unused import Finding, findings, warning
 from archspec.ground import codes
 from archspec.ground.errors import Problem
-from archspec.ground.source import Location, Span
+from archspec.ground.source import Location
 from archspec.syntax import tree as t
+
+if TYPE_CHECKING:
+    from archspec.elaboration.mending import Written
 
 _MOST_NAMES = 4
 
@@ -50,10 +54,11 @@ def warnings_about(module: Module, steps: Steps, *, whole: bool) -> list[Problem
             all_read = read and all(p.default is not None for d in models for p in d.parameters)
             warnings += unused_defaults(file, steps, whole=all_read)
             warnings.sort(key=_place)
-        if "allow" in file.source.text:
+        if "allow" in file.source.text.lower():
             from archspec.analyses.allowances import allowed  # which few specs need
 
             warnings = list(allowed(file, warnings, steps if whole and each is module else None))
+            warnings.sort(key=_place)
         found += warnings
     return found
 
@@ -67,54 +72,62 @@ def _with_steps(file: t.File, own: list[Finding], steps: list[Unused]) -> list[P
         finding.statement: finding.warning for finding in own if finding.warning.code != codes.HIDDEN_NAME
     }
     others = [finding.warning for finding in own if finding.warning.code == codes.HIDDEN_NAME]
-    statements = _statements(file) if steps else []
+    written = _Statements(file) if steps else None
     for step in steps:
-        statement, start = _written(file, statements, step.location)
+        assert written is not None
+        statement, start = written.at(step.location)
         label = _label(step)
         if statement in found:
             if not found[statement].label:
                 found[statement] = replace(found[statement], label=label)
         else:
-            found[statement] = replace(_unused_step(statement, start, step), label=label)
+            found[statement] = replace(_unused_step(written.parts(statement), start, step), label=label)
     return sorted([*found.values(), *others], key=_place)
 
 
 def _doubts(file: t.File, doubts: list[tuple[Location, Doubt]]) -> Iterator[Problem]:
     """The warnings about steps that are hardly meant so."""
-    from archspec.elaboration.mending import mending  # which few specs need
-
-    statements = _statements(file)
+    statements = _Statements(file)
     for place, doubt in doubts:
-        statement, start = _written(file, statements, place)
-        problem = warning(doubt.code, doubt.message, _span(statement, start), doubt.mend)
-        yield replace(problem, label=doubt.label, fix=mending(doubt.code, doubt.op, statement, start))
+        statement, start = statements.at(place)
+        written = statements.parts(statement)
+        problem = warning(doubt.code, doubt.message, written.span(start), doubt.mend)
+        yield replace(problem, label=doubt.label, fix=written.mending(doubt.code, doubt.op, start))
 
 
-def _written(file: t.File, statements: list[t.Tree], place: Location) -> tuple[t.Tree, int]:
-    """The statement in which a place is, and its offset in the text."""
-    start = file.source.line_starts[place.line - 1] + place.column - 1
-    at = bisect_right(statements, start, key=lambda statement: statement.span.start) - 1
-    return statements[at] if at >= 0 else file, start
+class _Statements:
+    """What stands on lines of its own in a file: statements, and the conditions of an `if` and the list of a `for` with the lines below."""
 
+    def __init__(self, file: t.File) -> None:
+        self._file = file
+        self._found = [node for node in file.nodes if isinstance(node, t.Statement | t.Branch)]
+        self._parts: dict[t.Tree, Written] = {}
 
-def _span(statement: t.Tree, start: int) -> Span:
-    """What is written at an offset, without what the next arrows lead to."""
-    spans = [
-        node.span for node in statement.below() if node.span.start == start and not isinstance(node, t.Chain)
-    ]
-    return max(spans, key=lambda span: span.end, default=statement.span)
+    def at(self, place: Location) -> tuple[t.Tree, int]:
+        """The statement in which a place is, and its offset in the text."""
+        start = self._file.source.line_starts[place.line - 1] + place.column - 1
+        at = bisect_right(self._found, start, key=lambda statement: statement.span.start) - 1
+        return self._found[at] if at >= 0 else self._file, start
+
+    def parts(self, statement: t.Tree) -> Written:
+        """The parts of a statement, by where they start."""
+        from archspec.elaboration.mending import Written  # which few specs need
+
+        if statement not in self._parts:
+            self._parts[statement] = Written(statement)
+        return self._parts[statement]
 
 
 def _place(warning: Problem) -> int:
     return warning.span.start if warning.span else 0
 
 
-def _unused_step(statement: t.Tree, start: int, step: Unused) -> Problem:
+def _unused_step(written: Written, start: int, step: Unused) -> Problem:
     """The warning about a step whose name, if its result has one, is used for other values."""
-    match statement:
+    match written.statement:
         case t.Assign(target=t.Target(name=str(name), span=span), value=value) if start == _start(value):
             return warning(codes.UNUSED_STEP, f"nothing uses this `{name}`", span)
-    return warning(codes.UNUSED_STEP, f"nothing uses the result of `{step.name}`", _span(statement, start))
+    return warning(codes.UNUSED_STEP, f"nothing uses the result of `{step.name}`", written.span(start))
 
 
 def _start(value: t.Expression) -> int:
@@ -132,8 +145,3 @@ def _label(step: Unused) -> str:
     several = len(names) > 1
     holding = f", and {'hold' if several else 'holds'} {held(step.parameters)}" if step.parameters else ""
     return f"{listed} {'are' if several else 'is'} in the network all the same{holding}"
-
-
-def _statements(file: t.File) -> list[t.Tree]:
-    """What stands on lines of its own: statements, and the conditions of an `if` and the list of a `for` with the lines below."""
-    return [node for node in file.nodes if isinstance(node, t.Statement | t.Branch)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,19 +21,22 @@ MOST_ROUNDS = 5
 def apart(problems: Iterable[Problem]) -> list[Fix]:
     """The fixes that are sure and can be applied together: of two that meet, the first."""
     chosen: list[Fix] = []
-    taken: list[Span] = []
+    taken: dict[str, list[tuple[int, int]]] = {}  # by file, in order and apart
     for problem in problems:
         if problem.fix is None or not problem.fix.sure:
             continue
         spans = [edit.span for edit in problem.fix.edits]
-        if not any(_meet(span, other) for span in spans for other in taken):
+        if not any(_meets(span, taken.get(span.source.path, [])) for span in spans):
             chosen.append(problem.fix)
-            taken += spans
+            for source, start, end in spans:
+                insort(taken.setdefault(source.path, []), (start, end))
     return chosen
 
 
-def _meet(one: Span, other: Span) -> bool:
-    return one.source.path == other.source.path and one.start <= other.end and other.start <= one.end
+def _meets(span: Span, taken: list[tuple[int, int]]) -> bool:
+    """Whether a span touches one of those before or behind it."""
+    at = bisect_left(taken, (span.start, span.end))
+    return any(start <= span.end and span.start <= end for start, end in taken[max(0, at - 1) : at + 1])
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:

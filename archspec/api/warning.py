@@ -11,8 +11,9 @@ from archspec.elaboration import Module
 from archspec.graph import Graph
 from archspec.ground.errors import Problem, SpecWarning
 
-# As each Python module that warns has one: with the default filter, a warning is shown once.
-_SHOWN: dict[str | tuple[str, type[Warning], int], int] = {}
+# As each Python module that warns has one, but for each place: with the default filter, a warning is shown once, and two of
+# the same words on one line are two.
+_SHOWN: dict[tuple[str, int], dict[str | tuple[str, type[Warning], int], int]] = {}
 
 
 def warn_about(module: Module, graph: Graph) -> None:
@@ -25,7 +26,9 @@ def warn_about(module: Module, graph: Graph) -> None:
 def warn_all(problems: Iterable[Problem]) -> None:
     """Warn of each of the problems."""
     for problem in problems:
-        place, line = "spec", 1
+        path, start, line = "spec", 0, 1
         if problem.span is not None:
-            place, (line, _) = problem.span.source.path, problem.span.source.position(problem.span.start)
-        warn_explicit(SpecWarning(problem), SpecWarning, place, line, registry=_SHOWN)
+            path, start = problem.span.source.path, problem.span.start
+            line, _ = problem.span.source.position(start)
+        shown = _SHOWN.setdefault((path, start), {})
+        warn_explicit(SpecWarning(problem), SpecWarning, path, line, registry=shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from archspec.op import Op
 from archspec.op.inference import require_few_constants
 from archspec.op.initialisation import Initialiser
 from archspec.syntax.parsing import parse_expression
-from archspec.syntax.tree import Definition, Input, Name
+from archspec.syntax.tree import Definition, File, Input, Name
 
 __all__ = [
     "BUDGET",
@@ -107,7 +108,7 @@ def elaborate(
     given = settings_of(settings or {})
     if module.problems:
         raise SpecError(_problems(module, definition, given, budget, observer))
-    free_names = _free_names(module) | {*(free or (("L", "D", "H", "W") if free is not None else ()))}
+    free_names = _free_names(module.file) | {*(free or (("L", "D", "H", "W") if free is not None else ()))}
     known = {
         name: given.pop(name)
         for name in sorted(free_names - {*parameters_of(definition)})
@@ -177,10 +178,12 @@ def _meets(assumed: Assumption, own: Mapping[str, Size]) -> bool:
 _MOST_ASSUMPTIONS = 100  # each of which begins anew
 
 
-def _free_names(module: Module) -> set[str]:
+@lru_cache(maxsize=256)  # asked for each of a file's models
+def _free_names(file: File) -> frozenset[str]:
     """The free sizes that the models of a file declare."""
-    inputs = (s for d in module.file.definitions for s in d.body if isinstance(s, Input))
-    return {free.name for given in inputs for part in given.pattern or () for free in free_sizes(part)}
+    inputs = (s for d in file.definitions for s in d.body if isinstance(s, Input))
+    parts = (part for given in inputs for part in given.pattern or ())
+    return frozenset(free.name for part in parts for free in free_sizes(part))
 
 
 def _elaborated(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,7 @@ class Module:
     def claims(self, model: str) -> Iterator[Claim]:
         """The claims about a model, in order. Raises SpecError when a setting has no value."""
         expressions = Machine().evaluator
-        for statement in self.file.statements:
-            if not isinstance(statement, t.Claims) or statement.model != model:
-                continue
+        for statement in self._claims.get(model, ()):
             settings = {
                 s.name or "": plain(expressions.evaluate(s.value, self.env)) for s in statement.settings
             }
@@ -126,11 +125,20 @@ class Module:
                     location=claim.span.location,
                 )
 
-    def claim_spans(self) -> Iterator[Span]:
-        """Where each claim of the file stands."""
+    @cached_property
+    def _claims(self) -> dict[str, list[t.Claims]]:
+        """The statements with claims, by the model that they are about."""
+        found: dict[str, list[t.Claims]] = {}
         for statement in self.file.statements:
             if isinstance(statement, t.Claims):
-                yield from (claim.span for claim in statement.claims)
+                found.setdefault(statement.model, []).append(statement)
+        return found
+
+    @cached_property
+    def claim_spans(self) -> dict[Location, Span]:
+        """Where each claim of the file stands."""
+        statements = (statement for each in self._claims.values() for statement in each)
+        return {claim.span.location: claim.span for statement in statements for claim in statement.claims}
 
     def name_spans(self) -> dict[Location, Span]:
         """Where each rule of the file's maps of names stands."""

@@ -523,7 +523,7 @@ class File(Tree):
         first = self.statements[0] if self.statements else None
         return first.text if isinstance(first, Docstring) else ""
 
-    @property
+    @cached_property
     def definitions(self) -> tuple[Definition, ...]:
         """The blocks and models it defines, in order."""
         return tuple(s for s in self.statements if isinstance(s, Definition))

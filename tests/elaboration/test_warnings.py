@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from archspec import SpecWarning
 from archspec.analyses.formatting import short
 from archspec.analyses.unused_steps import Steps
 from archspec.api.checking import check_file
+from archspec.api.fixing import edited
 from archspec.ground.errors import WARNINGS, Problem
 from archspec.ground.shipped import shipped_specs
 
@@ -108,6 +110,30 @@ def test_warnings_take_work_in_proportion_to_the_text() -> None:
         block = f"block Many({names}):\n{inputs}    return x0\n\n"
         text = body(*lines * count, f"{names} = range({count})", "return x", before=block)
         Path("spec.arch").write_text(text)
+        return calls(lambda: check_file("spec.arch", 10_000), 5_000_000)
+
+    assert work(400) < 15 * work(40)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lambda count: body("return x" + " -> ReLU" * count),
+        lambda count: body("return x" + " -> Conv(8, 3) -> BatchNorm" * count),
+        lambda count: body("y = (x -> ReLU," + "x -> ReLU," * count + ")", "return x"),
+        lambda count: "".join(
+            f"model Net{i}:\n    input x: [3]\n    y = x -> ReLU\n    return x\nclaims Net{i}:\n    params 0\n"
+            for i in range(count)
+        ),
+        lambda count: body(
+            *["# allow unused-step: because", "# allow odd-sized: because"] * count, "return x"
+        ),
+    ],
+    ids=["activations", "biases", "steps of one line", "models", "comments above each other"],
+)
+def test_warnings_within_one_statement_take_work_in_proportion_too(text: Callable[[int], str]) -> None:
+    def work(count: int) -> int:
+        Path("spec.arch").write_text(text(count))
         return calls(lambda: check_file("spec.arch", 10_000), 5_000_000)
 
     assert work(400) < 15 * work(40)
@@ -384,10 +410,88 @@ def test_a_comment_that_allows_nothing_is_told_and_so_is_what_it_does_not_allow(
     ]
 
 
-def test_a_comment_is_about_its_line_alone() -> None:
-    assert [kind for kind, _ in said(body("# allow unused-value: no", "", "y = 3", "return x"))] == [
+ALLOWED = {
+    "unused-step": body("y = x -> ReLU  # allow", "return x"),
+    "unused-value": body("y = x.shape  # allow", "return x"),
+    "unused-input": body("input y: [3]  # allow", "return x"),
+    "unused-parameter": "block A(n=1):  # allow\n    input x\n    return x\n" + body("return x -> A"),
+    "unused-import": "from blocks.attention import SqueezeExcite  # allow\n" + body("return x"),
+    "unused-default": body("defaults:", "    Conv(bias=false)  # allow", "return x -> ReLU"),
+    "unused-allow": body("return x  # allow unused-value: no more;# allow"),
+    "hidden-name": body("sum = 3  # allow", "return x -> Conv(sum)"),
+    "bias-before-norm": body("return x -> Conv(8)  # allow", "  -> BatchNorm"),
+    "repeated-activation": body("return x -> ReLU", "  -> ReLU  # allow"),
+    "last-axis": body("return x -> Conv(8, 3) -> Linear(3)  # allow"),
+    "softmax-output": body("return x -> Flatten -> Linear(3) -> Softmax  # allow"),
+}
+
+
+def test_every_kind_can_be_allowed() -> None:
+    assert set(ALLOWED) == set(WARNINGS)
+
+
+@pytest.mark.parametrize("kind", ALLOWED)
+def test_a_comment_silences_each_kind(kind: str) -> None:
+    text = ALLOWED[kind]
+    if kind == "unused-allow":  # a comment about what it says itself
+        without = text.replace(": no more;# allow", ": no more")
+        text = text.replace("unused-value: no more;# allow", "unused-value, unused-allow: now and then")
+    else:
+        without = text.replace("  # allow", "")
+        text = text.replace("# allow", f"# allow {kind}: a reason")
+    assert kind in [problem.kind for problem in problems(without)]
+    assert kind not in [problem.kind for problem in problems(text)]
+    assert "unused-allow" not in [problem.kind for problem in problems(text)]
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# allow W0101: because",
+        "# Allow unused-step: because",
+        "# ALLOW UNUSED-STEP: because",
+        "# allow unused_step: because",
+        "# allow: unused-step: because",
+        "# allow(unused-step): because",
+        "#allow [w0101]: because",
+    ],
+)
+def test_a_comment_that_is_nearly_one_is_told_and_mended(comment: str) -> None:
+    text = body(f"y = x -> ReLU  {comment}", "return x")
+    unused, nearly = problems(text)
+    assert (unused.kind, nearly.kind) == ("unused-step", "unused-allow")
+    assert nearly.help == "write `# allow unused-step: because`"
+    assert nearly.fix is not None
+    assert problems(edited(text, nearly.fix.edits)) == []
+
+
+def test_warnings_come_in_order_of_place() -> None:
+    text = body("# allow unused-step: nothing to allow", "y = 3", "return x -> ReLU -> ReLU")
+    text = text.replace("    y = 3", "    z = x + x  # allow unused-step: why\n    y = 3")
+    found = problems(text)
+    assert [problem.kind for problem in found] == [
+        "unused-allow",
         "unused-value",
         "unused-allow",
+        "unused-value",
+        "repeated-activation",
+    ]
+    places = [problem.span.start for problem in found if problem.span]
+    assert places == sorted(places)
+
+
+def test_python_is_warned_of_two_of_one_text_on_one_line(here: Path) -> None:
+    """With the filter that Python starts with, which shows what is said at a line once."""
+    Path("spec.arch").write_text(body("a, b = (x -> ReLU -> ReLU), (x -> ReLU -> ReLU)", "return a + b"))
+    code = "import archspec; archspec.cost('spec.arch'); archspec.cost('spec.arch')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(re.findall("spec.arch:3: SpecWarning", done.stderr)) == 2
+
+
+def test_a_comment_is_about_its_line_alone() -> None:
+    assert [kind for kind, _ in said(body("# allow unused-value: no", "", "y = 3", "return x"))] == [
+        "unused-allow",
+        "unused-value",
     ]
 
 
