@@ -131,10 +131,16 @@ def _check_output(graph: Graph, claim: Claim) -> Verdict:
 def _output(graph: Graph, name: str) -> TensorType:
     if not name:
         return graph.result_types[0]
+    named = [known for known in graph.returns if known]
     if name not in graph.returns:
         raise Mistake(
             f"there is no output `{name}`",
             codes.NOT_A_CLAIM,
-            help=suggest(name, graph.returns) or f"name an output: {', '.join(graph.returns)}",
+            help=suggest(name, graph.returns)
+            or (
+                f"name an output: {', '.join(named)}"
+                if named
+                else "its outputs have no names: `output [10]` is the first"
+            ),
         )
     return graph.result_types[graph.returns.index(name)]

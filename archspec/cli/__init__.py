@@ -108,6 +108,7 @@ def invoke(arguments: Sequence[str]) -> int:
     except typer.Exit as left:
         return int(left.exit_code)
     except usage_error as error:
+        error.message = error.message.replace("Value error, ", "")  # which typer has from pydantic
         error.show()
         return int(error.exit_code)
     except SpecError as error:

@@ -47,6 +47,10 @@ def watch(
 
     if picture is not None and len(specs) > 1:
         raise typer.BadParameter("only one spec can be drawn into a file", param_hint="--draw")
+    if picture is not None:
+        from archspec.backends.drawing import find_backend
+
+        find_backend(picture.suffix.removeprefix("."))
     import_plugins(plugins)
     paths = {spec: locate(spec)[0] for spec in specs}
     watcher = _Watcher(paths, picture, cost, budget)

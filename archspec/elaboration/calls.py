@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from archspec.elaboration.values import (
     OpLayer,
     SharedLayer,
     Tensor,
+    describe,
     is_layer,
     noun,
 )
@@ -141,10 +143,11 @@ class Calls:
                     help="give other arguments where it is declared",
                 )
             case SharedLayer() | list() if is_layer(callee):
+                name = callee.name if isinstance(callee, SharedLayer) else "layer"
                 raise Mistake(
                     f"{noun(callee)} has its arguments already",
                     codes.NOT_CALLABLE,
-                    help="apply it with `x -> layer`",
+                    help=f"apply it with `x -> {name}`",
                 )
             case Tensor():
                 raise Mistake(
@@ -165,7 +168,10 @@ class Calls:
             return build_op(layer)
 
     def _bind_op(self, layer: OpLayer, positional: list[Any], named: dict[str, Any]) -> OpLayer:
-        _require_no_tensor(layer.name, positional)
+        if any(isinstance(value, Tensor) for value in positional):
+            raise _applied_by_call(layer, positional, named)
+        if _are_tensors(positional):
+            raise _applied_by_call(layer, positional[0], named)
         given = placed(layer.op, layer.arguments, layer.positional, positional)
         given_once(layer.name, given, named)
         arguments = {**layer.arguments, **given}
@@ -201,9 +207,10 @@ class Calls:
     def _bind_block(self, layer: BlockLayer, positional: list[Any], named: dict[str, Any]) -> BlockLayer:
         open_ = layer.definition.parameters[layer.positional :]
         takes_any = [parameter.type is None for parameter in open_] + [False] * len(positional)
-        _require_no_tensor(
-            layer.name, [value for value, any_ in zip(positional, takes_any, strict=False) if not any_]
-        )
+        if any(
+            isinstance(value, Tensor) and not any_ for value, any_ in zip(positional, takes_any, strict=False)
+        ):
+            raise _applied_by_call(layer, positional, named)
         names = parameter_names(layer)
         given = by_position(layer.name, names, layer.arguments, layer.positional, positional)
         given_once(layer.name, given, named)
@@ -231,11 +238,18 @@ class Calls:
     def _concat(self, positional: list[Any], named: dict[str, Any], span: Span) -> Tensor:
         listed = len(positional) == 1 and isinstance(positional[0], list | tuple)
         parts = tuple(positional[0] if listed else positional)
+        if named.keys() - {"axis"} == {"dim"}:
+            raise ArgumentMistake(
+                "dim",
+                "concat has no argument `dim`",
+                codes.UNKNOWN_ARGUMENT,
+                help="PyTorch's `dim` is `axis` here; axes are counted without the batch",
+            )
         if set(named) - {"axis"} or not parts or not all(isinstance(part, Tensor) for part in parts):
             raise Mistake(
                 "concat takes tensors, or a list of them, and an axis",
                 codes.NOT_A_LIST,
-                help="concat(a, b, axis=0)",
+                help="write `concat(x, y, axis=0)`",
             )
         if len(parts) == 1:
             return parts[0]  # type: ignore[no-any-return]
@@ -266,21 +280,42 @@ def _result(function: Function, positional: list[Any], named: dict[str, Any]) ->
         raise
     except TypeError:
         raise Mistake(
-            f"wrong arguments for `{function.name}`", codes.ARGUMENT, help=usage(function)
+            f"wrong arguments for `{function.name}`",
+            codes.ARGUMENT,
+            help=_reduced(function, positional) or usage(function),
         ) from None
     except (OverflowError, ValueError):
         raise Mistake(f"`{function.name}` has no value here", codes.UNDEFINED) from None
 
 
-def _require_no_tensor(name: str, positional: list[Any]) -> None:
-    for value in positional:
-        if isinstance(value, Tensor):
-            raise Mistake(
-                f"calling {name} binds arguments; it does not apply it to a tensor",
-                codes.NOT_CALLABLE,
-                label=f"a tensor {value.type}",
-                help=f"write `x -> {name}`, or `x -> {name}(...)` with arguments",
-            )
+def _are_tensors(positional: list[Any]) -> bool:
+    """Whether one list of tensors is all that is given, as to `torch.stack`."""
+    listed = len(positional) == 1 and isinstance(positional[0], list | tuple) and positional[0]
+    return bool(listed) and all(isinstance(value, Tensor) for value in positional[0])
+
+
+def _reduced(function: Function, positional: list[Any]) -> str:
+    """The help where a function of numbers is called as of a tensor, along an axis."""
+    ways = {"sum": "sum", "max": "max", "min": "min"}
+    if function.name not in ways or not any(isinstance(value, Tensor) for value in positional):
+        return ""
+    return f'write `x -> Reduce("{ways[function.name]}", 0)`; axes are counted without the batch'
+
+
+def _applied_by_call(layer: OpLayer | BlockLayer, given: Sequence[Any], named: Mapping[str, Any]) -> Mistake:
+    """The mistake of calling a layer with the tensors that it is to be applied to."""
+    tensors = [value for value in given if isinstance(value, Tensor)]
+    others = [describe(value) for value in given if not isinstance(value, Tensor)]
+    others += [f"{key}={describe(value)}" for key, value in named.items()]
+    names = ["x", "y", "z"][: len(tensors)] if len(tensors) <= 3 else ["x", "..."]
+    source = names[0] if len(tensors) == 1 else f"({', '.join(names)})"
+    call = f"{layer.name}({', '.join(others)})" if others else describe(layer)
+    return Mistake(
+        f"calling {layer.name} binds arguments; it does not apply it to a tensor",
+        codes.NOT_CALLABLE,
+        label=f"a tensor {tensors[0].type}",
+        help=f"write `{source} -> {call}`",
+    )
 
 
 def _tensors(name: str, positional: list[Any]) -> tuple[Tensor, ...]:

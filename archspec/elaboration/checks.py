@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from archspec.elaboration.values import BlockLayer, Labelled, OpLayer, Tensor, noun
+from archspec.elaboration.values import BlockLayer, Labelled, OpLayer, Tensor, is_layer, noun
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.ground.size import Free, Size
@@ -25,6 +25,8 @@ def number(value: Any, what: str) -> Any:
         help_ = ""
         if isinstance(value, Tensor) and what in _OF_EACH_VALUE:
             help_ = f"`x -> {what.capitalize()}` computes it of each value of a tensor"
+        if is_layer(value) and value != []:
+            help_ = "a layer is applied with `->`: `x -> ReLU`"
         raise Mistake(f"{what} takes numbers, not {noun(value)}", codes.NOT_A_NUMBER, help=help_)
     return value
 

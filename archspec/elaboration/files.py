@@ -45,6 +45,10 @@ def locate(spec: str) -> tuple[Path, str | None]:
         if found := _packaged(text):
             return found, model
     text = candidates[-1][0]
+    if named := _IN_PACKAGE.fullmatch(spec):
+        package, name = named.groups()
+        help_ = f"there is no package `{package.split('.')[0]}` with a spec `{name}` either; `archspec list` shows the shipped specs"
+        raise SpecError.of(codes.NO_FILE, f"there is no file `{text}`", help=help_)
     help_ = suggest(Path(text).stem, (name for name, _ in shipped_names()))
     raise SpecError.of(
         codes.NO_FILE, f"there is no file `{text}`", help=help_ or "`archspec list` shows the shipped specs"
@@ -215,9 +219,15 @@ def resolve_import(
             raise SpecError.of(
                 codes.NOT_A_SPEC, f"`{name}` is {kind}, not a spec", statement.span, label=_shown(path)
             )
-        near |= _specs_in(path.parent) - {importer.stem}
-        near |= {text.stem for text in texts if text.parent == path.parent and text != resolved(importer)}
-    help_ = suggest(statement.path[-1], near)
+        stems = _specs_in(path.parent) - {importer.stem}
+        stems |= {text.stem for text in texts if text.parent == path.parent and text != resolved(importer)}
+        near |= {".".join((*statement.path[:-1], stem)) for stem in stems}
+        near |= {
+            f"{folder}.{statement.path[-1]}"
+            for folder in ("blocks", "families")
+            if _is_file(root / folder / path.name)
+        }
+    help_ = suggest(name, near)
     if not help_:
         help_ = f"looked for {relative.as_posix()} beside the importing file and among the shipped specs"
     raise SpecError.of(codes.NO_SPEC, f"there is no spec `{name}`", statement.span, help=help_)

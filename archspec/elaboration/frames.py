@@ -110,7 +110,8 @@ class Frame:
                 span,
                 places=((f"`{label}` is first given here", first),) if first else (),
                 help="each name is a key of the state_dict"
-                + ("; name the lists: `-> name: [...]`" if label.isdigit() else ""),
+                + ("; name the lists: `-> name: [...]`" if label.isdigit() else "")
+                + (f'; a loop numbers them: `"{label}{{i}}": ...`' if first == span else ""),
             )
 
     def _row_of(self, label: str) -> Span | None:

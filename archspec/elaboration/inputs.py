@@ -55,7 +55,7 @@ class Application:
         return {name: self.arguments[name] for name in names if name in self.arguments}
 
 
-_BATCHES = ("b", "n", "bs", "batch", "batch_size", "batchsize")
+_BATCHES = ("b", "n", "bs", "batch", "batch_size", "batchsize", "none")
 
 
 class Inputs:
@@ -227,7 +227,12 @@ class Inputs:
         if part is pattern[0] and len(pattern) > 1 and part.name.lower() in _BATCHES:
             rest = Span(part.span.source, part.span.start, pattern[1].span.start)
             fix = Fix(f"remove `{part.name}`", (Edit(rest, ""),))
-            help_ = f"leave `{part.name}` out if it is the batch, which every tensor has in front; or {help_}"
+            if part.name == "None":
+                help_ = "leave it out: every tensor has the batch in front, of any size"
+            else:
+                help_ = (
+                    f"leave `{part.name}` out if it is the batch, which every tensor has in front; or {help_}"
+                )
             return SpecError([Problem(codes.SIZE, message, part.span, help=help_, fix=fix)])
         return SpecError.of(codes.SIZE, message, part.span, help=help_)
 

@@ -87,7 +87,12 @@ class Layers:
             case list():
                 wrong = next(item for item in layer if not is_layer(item))
                 raise SpecError.of(codes.NOT_A_LAYER, f"a list of layers contains {noun(wrong)}", span)
-        raise SpecError.of(codes.NOT_A_LAYER, f"{noun(layer)} is not a layer", span)
+        help_ = ""
+        if isinstance(layer, tuple) and layer and all(map(is_layer, layer)):
+            help_ = f"layers one after the other are a list: `{describe(list(layer))}`"
+        elif isinstance(layer, str) and layer in Op.names():
+            help_ = f"write it without quotes: `{layer}`"
+        raise SpecError.of(codes.NOT_A_LAYER, f"{noun(layer)} is not a layer", span, help=help_)
 
     def stream(self, value: Any, span: Span) -> Tensors:
         """The tensors that a layer is applied to. Raises SpecError when the value has none, or something else besides."""

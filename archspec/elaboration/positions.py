@@ -37,6 +37,8 @@ def unknown_to(callee: Callee, name: str, known: Iterable[str]) -> ArgumentMista
         help = f"PyTorch's `{name}` is `{here}` here" + (f"; {_WITHOUT_BATCH}" if here in _AXES else "")
     elif here:
         help = f"PyTorch's `{name}` {here}"
+    elif name in ("act", "activation"):
+        help = f"an activation is a layer behind it: `{callee.__name__}(...) -> ReLU`"
     else:
         help = suggest(name, names) or takes(callee.__name__, names)
     return ArgumentMistake(
@@ -59,6 +61,8 @@ def _too_many(callee: Callee, bound: Mapping[str, Any], already: int, values: li
         start = "or, if this is written as for PyTorch," if ways else "write"
         given = list(callee.pytorch)[: len(values)]
         ways.append(f"{start} {_call(callee, theirs, 0)}{_notes(callee, given, theirs)}")
+    if not ways and len(names) == 1 and not already and _fits(callee, {**bound, names[0]: values}):
+        ways.append(f"write {_call(callee, {names[0]: values}, 0)}")
     if names:
         message = f"{what} takes only {' and '.join(f'`{name}`' for name in names)} by position"
     else:
@@ -90,6 +94,8 @@ def as_in_pytorch(callee: Callee, values: list[Any], named: Mapping[str, Any]) -
 def _notes(callee: Callee, given: Iterable[str], theirs: Mapping[str, Any]) -> str:
     """What is to be known of PyTorch's arguments that were given, and of the defaults that were not."""
     here = {name: callee.pytorch.get(name, name) for name in given}
+    if "normalized_shape" in here and "axes" in theirs:
+        here["normalized_shape"] = "axes"
     notes = [f"PyTorch's `{name}` {is_}" for name, is_ in here.items() if is_ not in callee.model_fields]
     if _AXES & theirs.keys():
         notes.append(_WITHOUT_BATCH)
@@ -107,7 +113,10 @@ def _as_for_pytorch(
     found = {}
     for name, value in {**dict(zip(callee.pytorch, values, strict=False)), **named}.items():
         here = callee.pytorch.get(name, name)
-        if here in callee.model_fields:
+        if name == "normalized_shape" and isinstance(value, list | tuple) and len(value) > 1:
+            here, value = "axes", list(range(-len(value), 0))  # the sizes say how many axes from the last
+            found[here] = value
+        elif here in callee.model_fields:
             if here in _AXES:
                 value = _without_batch(value)
             found[here] = value

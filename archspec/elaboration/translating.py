@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from archspec.elaboration.foreign import FOREIGN, MODULES, NOTES, meant_by, method
 from archspec.elaboration.positions import AsWritten, as_in_pytorch
+from archspec.elaboration.shelf import shelf
 from archspec.elaboration.values import OpLayer
 from archspec.elaboration.vocabulary import builtin
 from archspec.ground.source import Span
@@ -51,7 +52,7 @@ def _help(name: str, around: t.Expression | None) -> str:
     """The help for the last part of a name, and the call of it if there is one; an empty string where nothing is known."""
     callee = None if name in NOTES else _callee(name)
     if callee is None:
-        return meant_by(name) or method(name)
+        return meant_by(name) or method(name) or _on_the_shelf(name)
     if issubclass(callee, Initialiser):  # whose first argument is a tensor in PyTorch
         return f"write `{callee.__name__}` where a start is given: `init=`, or behind a weight's `=`"
     if isinstance(around, t.Call) and not any(isinstance(a.value, t.Spread) for a in around.arguments):
@@ -60,6 +61,12 @@ def _help(name: str, around: t.Expression | None) -> str:
         if written := as_in_pytorch(callee, values, named):
             return written
     return f"write `{callee.__name__}`"
+
+
+def _on_the_shelf(name: str) -> str:
+    """The help for the name of a shipped block."""
+    found = next((block for block in shelf() if block.name.endswith(f":{name}")), None)
+    return f"write `{found.imported}`" if found else ""
 
 
 def _callee(name: str) -> type[Op] | type[Initialiser] | None:

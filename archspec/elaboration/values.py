@@ -89,6 +89,9 @@ class OpLayer:
         """The op's name."""
         return self.op.__name__
 
+    def __repr__(self) -> str:
+        return describe(self)
+
 
 @dataclass(frozen=True, slots=True)
 class BlockLayer:
@@ -107,6 +110,9 @@ class BlockLayer:
     def name(self) -> str:
         """The block's name."""
         return self.definition.name
+
+    def __repr__(self) -> str:
+        return describe(self)
 
 
 class Held(NamedTuple):

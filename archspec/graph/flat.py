@@ -27,6 +27,9 @@ class Output:
     value: Ref
     type: TensorType
 
+    def __repr__(self) -> str:
+        return brief(self, f"{self.name or self.value}: {self.type}")
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

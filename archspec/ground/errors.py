@@ -240,14 +240,29 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
     lowered = {candidate.lower(): candidate for candidate in sorted(known)}
     wanted = name.lower()[:_LONGEST_NAME]
-    near = get_close_matches(wanted, lowered, n=1, cutoff=0.6)
+    near = [n for n in get_close_matches(wanted, lowered, n=3, cutoff=0.6) if _alike(wanted, n)]
     if not near:  # an abbreviation, or a name that was abbreviated: `Conv` for `Convolution`
         near = [
             n
             for n in lowered
-            if min(len(n), len(wanted)) > 3 and (n.startswith(wanted) or wanted.startswith(n))
+            if min(len(n), len(wanted)) > 2 and (n.startswith(wanted) or wanted.startswith(n))
         ]
     return f"did you mean `{lowered[near[0]]}`?" if near else ""
+
+
+def _alike(wanted: str, found: str) -> bool:
+    """Whether a word is another one misspelt, rather than one with some letters of it: two edits for each six letters, a swap being one."""
+    most = max(1, (max(len(wanted), len(found)) + 3) // 4)
+    rows: list[list[int]] = [list(range(len(found) + 1))]
+    for i, letter in enumerate(wanted, 1):
+        row = [i]
+        for j, other in enumerate(found, 1):
+            cost = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == found[j - 2] and wanted[i - 2] == other:
+                cost = min(cost, rows[-2][j - 2] + 1)
+            row.append(cost)
+        rows.append(row)
+    return rows[-1][-1] <= most
 
 
 _LONGEST_NAME = 100

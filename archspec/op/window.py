@@ -151,4 +151,4 @@ def _margins(
 
 def _require_axes(given: int, axes: int, name: str) -> None:
     if given != axes:
-        raise Mistake(f"`{name}` has {given} numbers for {axes} axes", codes.AXES)
+        raise Mistake(f"`{name}` has {given} number{'s' * (given != 1)} for {axes} axes", codes.AXES)

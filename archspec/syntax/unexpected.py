@@ -232,7 +232,7 @@ _SURE = {
 _INSIDE = {"return", "input", "shared", "weight", "buffer", "constant"}
 _OUTSIDE = {"from", "block", "model", "def", "claims", "names"}
 _INSTEAD = {
-    "&": "write `and`", "|": "write `or`", "^": "write `**` for powers",
+    "&": "write `and`", "|": "write `or`; the arrow is `->`", "^": "write `**` for powers",
     "→": "write `->`", "⟶": "write `->`", "⇒": "write `->`", "×": "write `*`", "−": "write `-`",
     "“": 'write straight quotes, `"`', "”": 'write straight quotes, `"`', "‘": 'write straight quotes, `"`',
     "’": 'write straight quotes, `"`', ";": "start a new line for each statement",

@@ -41,6 +41,8 @@ def test_the_form_is_one_that_reads(form: str) -> None:
     imported, declared, applied = "", "", form
     if form.startswith(("weight ", "buffer ", "constant ")):
         declared, applied = form, "x + table"
+    elif form.startswith("input "):
+        declared, applied = form, "x + z"
     elif form == "MultiheadAttention":
         applied = "(z, z, z) -> MultiheadAttention(8)"
     elif form.startswith("from "):
@@ -243,3 +245,38 @@ def test_a_call_that_is_translated_computes_the_same(theirs: str, module: torch.
     net.load_state_dict({f"layer.{key}": value for key, value in module.state_dict().items()})
     x = torch.randn(2, 3, 9, 9)
     assert torch.equal(net(x), module(x))
+
+
+@pytest.mark.parametrize(
+    ("line", "help"),
+    [
+        ("y = Attention(x, x, x)", "write `(x, y, z) -> Attention`"),
+        ('y = Rearrange("c h w -> (h w) c", x)', 'write `x -> Rearrange("c h w -> (h w) c")`'),
+        ("y = Stack([x, x])", "write `(x, y) -> Stack`"),
+        ("y = Conv(8)(x)", "write `x -> Conv(8)`"),
+        ("y = x -> LayerNorm([8, 8])", "write `LayerNorm(axes=[-2, -1])`: axes are counted without the batch"),
+        ("y = x -> Permute(1, 2, 0)", "write `Permute([1, 2, 0])`"),
+        ("y = concat([x, x], dim=1)", "PyTorch's `dim` is `axis` here; axes are counted without the batch"),
+        ("y = sum(x, axis=0)", 'write `x -> Reduce("sum", 0)`; axes are counted without the batch'),
+        ("y = x -> (Conv(8), ReLU)", "layers one after the other are a list: `[Conv(8), ReLU]`"),
+        ('y = x -> "ReLU"', "write it without quotes: `ReLU`"),
+        ("y = x <- ReLU", "a layer is applied with `->`: `x -> ReLU`"),
+        ('y = x -> Linear(8, activation="relu")', "an activation is a layer behind it: `Linear(...) -> ReLU`"),
+        ("y = x -> PatchEmbed(8, 8)", "write `from blocks.transformer import PatchEmbed`"),
+        ("input z: [None, 3]", "leave it out: every tensor has the batch in front, of any size"),
+        ("layers.append(ReLU)", "add a list to it: `layers += [ReLU]`, `layers = [ReLU] + layers`"),
+        ('return {"a": x}', "name each: `return a=x, b=y`"),
+        ("x[0] = 5", "make the whole anew under a name: `row = [5] + row[1:]`"),
+        ("for i in range(2):\n        x = x -> conv: Conv(3)",
+         "each name is a key of the state_dict; a loop numbers them: `\"conv{i}\": ...`"),
+    ],
+)  # fmt: skip
+def test_what_people_write_is_told_as_it_is_here(line: str, help: str) -> None:
+    text = f"model Net:\n    input x: [3, 8, 8]\n    {line}\n    return x -> ReLU\n"
+    assert help in [problem.help for problem in wrong(text).problems]
+
+
+@pytest.mark.parametrize("name", ["Resid", "Greter_than_all", "tup", "isinstanc", "commnt"])
+def test_words_with_some_letters_in_common_are_no_suggestion(name: str) -> None:
+    (problem,) = wrong(f"model Net:\n    input x: [3, 8, 8]\n    return x -> {name}\n").problems
+    assert problem.help == ""
