@@ -64,7 +64,7 @@ def load(
     themselves, or a mapping of tensors (docs/weights.md). Files are mapped into memory: nothing is drawn that is then replaced. Real
     numbers become of the spec's dtype, or of `dtype`. What becomes of each weight, `plan_weights` says before. With `strict=False`
     weights that the file does not have, or has in another shape, are drawn, and a SpecWarning tells which. `adapt` lets weights
-    be adapted: "classes", "channels", "grid", "patch", several, "all", or a mapping such as `{"classes": [5, 7]}`; `from_` is the network
+    be adapted: "classes", "channels", "grid", "patch", "fold", several, "all", or a mapping such as `{"classes": [5, 7]}`; `from_` is the network
     that the file is of, as a spec, a graph or a built module. Infinite numbers and NaN are refused unless `nonfinite`.
 
     `recompute` saves memory in training: each of the network's `blocks` keeps its input only, and runs again in the

@@ -131,6 +131,18 @@ class Network(GraphModule):
                 raise
             raise found from error
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As of any module, and of what `archspec.load` takes as `weights`: wrapped, behind a prefix, under the names of a map in the spec,
+        and without counts of batches.
+
+        Raises SpecError when the weights are there twice, RuntimeError as PyTorch does.
+        """
+        from archspec.backends.weights.states import own_state
+
+        return super().load_state_dict(own_state(self, state_dict), strict, assign)
+
     def get_submodule(self, target: str) -> nn.Module:
         """The module of that name, also where a GraphModule has the name for something else, as `graph`."""
         first, _, rest = target.partition(".")

@@ -27,7 +27,7 @@ Adapt = Annotated[
     typer.Option(
         "--adapt",
         metavar="NAME",
-        help="Let weights be adapted: classes, channels, grid, patch, or all; classes=[5, 7] keeps these rows. Repeatable.",
+        help="Let weights be adapted: classes, channels, grid, patch, fold, or all; classes=[5, 7] keeps these rows. Repeatable.",
         show_default=False,
     ),
 ]

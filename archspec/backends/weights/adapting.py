@@ -67,11 +67,15 @@ class Outcome:
 
 
 class Case:
-    """A network, the network that a file is of, and the adaptations that are asked for; with what is known of both graphs."""
+    """A network, the network that a file is of, and the adaptations that are asked for; with what is known of both graphs.
 
-    def __init__(self, graph: Graph, source: Graph, asked: Mapping[str, object]) -> None:
+    Where nothing is said of the file, and it fits another network as well, that is its `rival`.
+    """
+
+    def __init__(self, graph: Graph, source: Graph, rival: Graph | None, asked: Mapping[str, object]) -> None:
         self.graph = graph
         self.source = source
+        self.rival = {} if rival is None else tables(rival)
         self.asked = asked
 
     @cached_property
@@ -187,17 +191,23 @@ def _grid(case: Case, subject: Subject, choice: Any) -> Fitted | Unfit | None:
     if case.source is case.graph and subject.shape != subject.weight.shape:
         shown = shown_sizes(subject.shape, new)
         old = None if shown is None else new.of(shown)
+    if subject.name in case.rival and (other := case.rival[subject.name]) != new:
+        return Unfit(
+            f"has `{subject.name}`, which may be {other}, as at the default settings, or {new}", _SAY
+        )
     if old == new:
         return None
     shapes = f"has `{subject.name}` of shape {show(subject.shape)}, not {show(subject.weight.shape)}"
     if old is None:
-        help_ = "say of which network the file is: `from_=`, or `--from`, a spec with its settings"
-        return Unfit(f"{shapes}, and does not say of which grid", help_)
+        return Unfit(f"{shapes}, and does not say of which grid", _SAY)
     if old.of(new.sizes) != new or not old.fits(subject.shape):
         return Unfit(f"{shapes}: it is {old}, and {new} is laid out otherwise")
     what = "windows" if new.kind == "relative" else "grid"
     said = f"{what} {_by(old.sizes)} -> {_by(new.sizes)}: bicubic"
     return Fitted(Change(said, partial(resized, old=old, new=new)), subject.weight.shape)
+
+
+_SAY = "say of which network the file is: `from_=`, or `--from` and `--from-set`: a spec with its settings"
 
 
 def _by(sizes: Shape) -> str:
@@ -235,7 +245,7 @@ def _rows(choice: Any, before: int, after: int) -> dict[int, int]:
 RULES: dict[str, Rule] = {"channels": _channels, "patch": _patch, "grid": _grid, "classes": _classes}
 """The adaptations of single weights, in the order in which they are carried out."""
 
-ADAPTATIONS = ("classes", "channels", "grid", "patch")
+ADAPTATIONS = ("classes", "channels", "grid", "patch", "fold")
 """All adaptations, as they are asked for."""
 
 

@@ -35,18 +35,21 @@ class Match:
     notes: tuple[str, ...] = ()
 
 
-def match(graph: Graph, shapes: Shapes) -> Match:
-    """The origins of a network's weights in a file with tensors of these shapes.
+def match(graph: Graph, shapes: Shapes, others: Collection[str] = ()) -> Match:
+    """The origins of a network's weights in a file with tensors of these shapes, and of `others` that it may have besides.
 
     Raises SpecError when prefixes or maps of names give two answers.
     """
     names = {name for name, weight in graph.weights.items() if weight.saved}
-    counters = batch_counts(graph)
-    plain = _stripped(names, shapes)
-    if names - counters <= plain.origins.keys() and not plain.left:
+    return match_names(graph, names - batch_counts(graph), {*names, *others}, shapes)
+
+
+def match_names(graph: Graph, needed: Collection[str], known: Collection[str], shapes: Shapes) -> Match:
+    """`match`, of the names that are known; maps of names are tried unless all are found that are needed, and nothing is left."""
+    plain = _stripped(known, shapes)
+    if set(needed) <= plain.origins.keys() and not plain.left:
         return plain
-    found = _by_map(graph, names - counters, shapes)
-    return found or plain
+    return _by_map(graph, needed, shapes) or plain
 
 
 def batch_counts(graph: Graph) -> set[str]:
@@ -59,25 +62,22 @@ def batch_counts(graph: Graph) -> set[str]:
 
 
 def _stripped(names: Collection[str], shapes: Shapes) -> Match:
-    """The match of names behind the prefix that leaves more known than none does, and half of the network's at least.
+    """The match of names behind the prefix that leaves more known than none does, and half of the network's or of the file's at least.
 
     Before that, keys lose the names that PyTorch puts into them for modules that it wraps. SpecError when two prefixes do equally.
     """
     known = frozenset(names)
+    plain = {key: key for key in shapes}
     inner = {key: ".".join(part for part in key.split(".") if part not in _INNER) for key in shapes}
-    if len(known & shapes.keys()) >= len(known & set(inner.values())) or len(set(inner.values())) < len(
-        inner
-    ):
-        inner = {key: key for key in shapes}
-    counts: Counter[str] = Counter()
-    for short in inner.values():
-        parts = short.split(".")
-        for i in range(min(len(parts), _DEEPEST + 1)):
-            if ".".join(parts[i:]) in known:
-                counts["".join(f"{part}." for part in parts[:i])] += 1
+    counts = _counts(known, plain)
+    unwrapped = _counts(known, inner) if len(set(inner.values())) == len(inner) else counts
+    if max(unwrapped.values(), default=0) > max(counts.values(), default=0):
+        counts = unwrapped
+    else:
+        inner = plain
     most = max(counts.values(), default=0)
     best = [prefix for prefix, count in counts.items() if count == most]
-    if counts[""] == most or 2 * most < len(known):
+    if counts[""] == most or 2 * most < min(len(known), len(shapes)):
         best = [""]
     if len(best) > 1:
         raise SpecError.of(
@@ -92,6 +92,17 @@ def _stripped(names: Collection[str], shapes: Shapes) -> Match:
             origins[name] = Origin((key,), tuple(_without(key, short, best[0])))
     used = {origin.keys[0] for origin in origins.values()}
     return Match(origins, tuple(key for key in shapes if key not in used))
+
+
+def _counts(known: Collection[str], shorts: Mapping[str, str]) -> Counter[str]:
+    """How many known names there are behind each prefix of the keys, which are given as they are without what wraps modules."""
+    counts: Counter[str] = Counter()
+    for short in shorts.values():
+        parts = short.split(".")
+        for i in range(min(len(parts), _DEEPEST + 1)):
+            if ".".join(parts[i:]) in known:
+                counts["".join(f"{part}." for part in parts[:i])] += 1
+    return counts
 
 
 def _without(key: str, short: str, prefix: str) -> Iterator[Change]:

@@ -11,14 +11,17 @@ from torch import Tensor
 
 from archspec.analyses.carried_weights import carried_weights
 from archspec.analyses.matching import Matching
+from archspec.analyses.positions import tables
 from archspec.backends.torch_weights import dtype_of
 from archspec.backends.weights.adapting import Case, adaptations
 from archspec.backends.weights.files import WeightFile
+from archspec.backends.weights.folding import folds, layers_with_norms
 from archspec.backends.weights.holding import REAL, WHOLE, can_hold, lies_within
 from archspec.backends.weights.names import Match, Origin, batch_counts, match
 from archspec.backends.weights.plan import (
     Change,
     Line,
+    Shapes,
     WeightPlan,
     carried_out,
     same,
@@ -26,6 +29,7 @@ from archspec.backends.weights.plan import (
     short_dtype,
 )
 from archspec.graph import Graph
+from archspec.ground.errors import Mistake
 from archspec.ground.tensor import show
 from archspec.op import Weight
 from archspec.ops.weights import Own
@@ -54,9 +58,11 @@ def plan_of(
     way that is none.
     """
     shapes = shapes_of(file.tensors)
-    found, source, notes = _source(graph, source, defaults, shapes)
+    found, source, rival, notes = _source(graph, source, defaults, shapes)
     old_names = _old_names(source, graph)
-    case = Case(graph, source, adaptations(adapt))
+    case = Case(graph, source, rival, adaptations(adapt))
+    folding = folds(graph, source, found.origins, old_names)
+    may_fold = "fold" in case.asked
     planner = _Planner(case, file.tensors, dtype)
     lines: list[Line] = []
     used: set[str] = set(found.dropped)
@@ -69,29 +75,35 @@ def plan_of(
         base = Line("new", name, shape=weight.shape, step=step, kind=kind)
         old = old_names.get(name)
         origin = found.origins.get(old) if old is not None else None
-        if origin is None:
-            lines.append(_without_origin(base, name in counters))
-            continue
-        used.update(origin.keys)
-        if old != name:
+        if name in folding.made and may_fold:
+            origin = folding.made[name]
+        elif origin is not None and old != name:
             origin = replace(origin, changes=(*origin.changes, Change("renamed", told=f"was {old}")))
-        lines.append(planner.line(base, old or name, weight, origin))
+        if origin is None:
+            line = _without_origin(base, name in counters)
+        else:
+            used.update(origin.keys)
+            line = planner.line(base, old or name, weight, origin)
+        if name in folding.made and not may_fold:
+            line = _unfolded(line)
+        lines.append(line)
+    if may_fold:
+        used |= folding.dropped
+        found = replace(found, dropped=found.dropped | folding.dropped)
+    foldable = {key for origin in folding.made.values() for key in origin.keys} - used
+    unused = dict.fromkeys(found.left, "")
+    for name, origin in found.origins.items():
+        unused.update((key, _lost(source, graph, name, key)) for key in origin.keys)
+    lines += (_unused(key, shapes[key], why) for key, why in unused.items() if key not in used)
     lines += (
-        Line("unused", None, (key,), shape=shapes[key], before=shapes[key], step=key.rpartition(".")[0])
-        for key in found.left
-        if key not in used
+        replace(_unused(key, shapes[key], "nothing needs it"), asked=True) for key in sorted(found.dropped)
     )
-    lines += (
-        Line(
-            "unused", None, origin.keys, shape=shapes[origin.keys[0]], why=_lost(source, graph, name, origin)
-        )
-        for name, origin in found.origins.items()
-        if used.isdisjoint(origin.keys)
-    )
-    lines += (
-        Line("unused", None, (key,), shape=shapes[key], asked=True, why="the map of names drops it")
-        for key in found.dropped
-    )
+    lines = [
+        replace(line, offers=("fold",))
+        if line.fate == "unused" and foldable.issuperset(line.sources)
+        else line
+        for line in lines
+    ]
     buffers = {node.name for node in graph.nodes if isinstance(node.op, Own) and not node.op.weight.trainable}
     lines = [_held(line, file.tensors, buffers) for line in _once(lines)]
     return WeightPlan(graph.name, file.name, tuple(lines), (*file.notes, *found.notes, *notes), nonfinite)
@@ -101,23 +113,33 @@ def plan_of(
 
 
 def _source(
-    graph: Graph, source: Graph | None, defaults: Defaults | None, shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[Match, Graph, list[str]]:
-    """The match of a file with the network that it is of; that network; and what is to be told."""
+    graph: Graph, source: Graph | None, defaults: Defaults | None, shapes: Shapes
+) -> tuple[Match, Graph, Graph | None, list[str]]:
+    """The match of a file with the network that it is of; that network; another that it may be of as well; and what is to be told."""
     if source is not None:
-        return match(source, shapes), source, [f"the file is taken to be of {_called(source)}"]
-    found = match(graph, shapes)
-    if not _fits(graph, found, shapes) and defaults is not None:
-        other = defaults()
-        if other is not None and other is not graph:
-            others = match(other, shapes)
-            if _fits(other, others, shapes):
-                return (
-                    others,
-                    other,
-                    [f"the file is taken to be of {_called(other)}, at its default settings"],
-                )
-    return found, graph, []
+        found = match(source, shapes, layers_with_norms(source))
+        return found, source, None, [f"the file is taken to be of {_called(source)}"]
+    found = match(graph, shapes, layers_with_norms(graph))
+    fits = _fits(graph, found, shapes)
+    may_differ = any(not table.spread for table in tables(graph).values())
+    other = defaults() if defaults is not None and (not fits or may_differ) else None
+    if other is None or (fits and not _tables_differ(graph, other)):
+        return found, graph, None, []
+    others = match(other, shapes)
+    if not _fits(other, others, shapes):
+        return found, graph, None, []
+    if fits:
+        return found, graph, other, []
+    return others, other, None, [f"the file is taken to be of {_called(other)} at its default settings"]
+
+
+def _tables_differ(graph: Graph, other: Graph) -> bool:
+    """Whether two networks have tables of positions of one shape and of other grids."""
+    theirs = tables(other)
+    return any(
+        name in theirs and table != theirs[name] and graph.weights[name].shape == other.weights[name].shape
+        for name, table in tables(graph).items()
+    )
 
 
 def _called(graph: Graph) -> str:
@@ -125,7 +147,7 @@ def _called(graph: Graph) -> str:
     return f"{graph.name}({given})" if given else graph.name
 
 
-def _fits(graph: Graph, found: Match, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+def _fits(graph: Graph, found: Match, shapes: Shapes) -> bool:
     """Whether all weights of a network have tensors of their shapes, and all tensors are used."""
     counters = batch_counts(graph)
     for name, weight in graph.weights.items():
@@ -135,9 +157,17 @@ def _fits(graph: Graph, found: Match, shapes: Mapping[str, tuple[int, ...]]) -> 
         if origin is None:
             if name not in counters:
                 return False
-        elif len(origin.keys) == 1 and shapes[origin.keys[0]] != weight.shape and not origin.changes:
+        elif shape_after(origin, shapes) != weight.shape:
             return False
-    return not found.left
+    return not found.left and found.origins.keys() <= graph.weights.keys()
+
+
+def shape_after(origin: Origin, shapes: Shapes) -> tuple[int, ...]:
+    """The shape that a weight of that origin has: of what its changes make of tensors without values."""
+    if all(change.make is same for change in origin.changes):
+        return shapes[origin.keys[0]]
+    held = {key: torch.empty(shapes[key], device="meta") for key in origin.keys}
+    return tuple(carried_out(Line("adapted", None, origin.keys, origin.changes), held).shape)
 
 
 def _old_names(source: Graph, graph: Graph) -> dict[str, str]:
@@ -152,9 +182,15 @@ def _old_names(source: Graph, graph: Graph) -> dict[str, str]:
     return {new: old for old, new in (*pairs, *((old, new) for old, new, _ in carried.reshaped))}
 
 
-def _lost(source: Graph, graph: Graph, name: str, origin: Origin) -> str:
+def _lost(source: Graph, graph: Graph, name: str, key: str) -> str:
     """Why a tensor is unused that the network which the file is of has."""
-    return f"has `{origin.keys[0]}`, which {graph.name} has no step for" if source is not graph else ""
+    return (
+        f"has `{key}`, and {graph.name} has nothing in the place of `{name}`" if source is not graph else ""
+    )
+
+
+def _unused(key: str, shape: tuple[int, ...], why: str) -> Line:
+    return Line("unused", None, (key,), shape=shape, before=shape, step=key.rpartition(".")[0], why=why)
 
 
 def _kinds(graph: Graph) -> dict[str, tuple[str, str]]:
@@ -177,23 +213,37 @@ def _without_origin(base: Line, is_counter: bool) -> Line:
     return base
 
 
+def _unfolded(line: Line) -> Line:
+    """The line of a weight that could be made by folding: a layer without its norm would be another layer."""
+    if line.fate == "new":
+        return replace(line, offers=("fold",))
+    why = f"has `{line.sources[0]}` before its norm, which the network has not"
+    return replace(line, fate="refused", changes=(), why=why, offers=("fold",))
+
+
 class _Planner:
     """Makes the lines of weights for which the file has tensors."""
 
     def __init__(self, case: Case, tensors: Mapping[str, Tensor], dtype: torch.dtype | None) -> None:
         self.case = case
         self.tensors = tensors
+        self.shapes = shapes_of(tensors)
         self.dtype = dtype
 
     def line(self, base: Line, old: str, weight: Weight, origin: Origin) -> Line:
         """What becomes of a weight, which is called `old` in the network that the file is of."""
+        if not origin.keys:  # it is what it is, whatever the file holds
+            return replace(base, fate="adapted", changes=origin.changes)
         key = origin.keys[0]
         base = replace(base, sources=origin.keys, before=tuple(self.tensors[key].shape))
         odd = next((kind for name in origin.keys if (kind := _odd_kind(self.tensors[name]))), "")
         if odd:
             return _refused(base, f"has `{key}` as {odd}, not {weight.dtype}", _CONVERT)
-        # What a map of names makes is known when it is made: few such weights are large.
-        given = base.before if _moves_nothing(origin) else tuple(self._made(origin).shape)
+        try:
+            given = shape_after(origin, self.shapes)
+        except (Mistake, RuntimeError) as mistake:
+            why = f"has `{key}` of shape {show(base.before)}, of which `{base.key}` cannot be made"
+            return _refused(base, why, mistake.help if isinstance(mistake, Mistake) else "")
         outcome = self.case.outcome(base.key or "", old, base.step, given, weight)
         if outcome.new:
             return replace(base, fate="new", asked=True, why=outcome.new)
@@ -202,9 +252,6 @@ class _Planner:
             return replace(_refused(base, why, outcome.help or _SHAPE), offers=outcome.offers)
         changes = (*origin.changes, *outcome.changes)
         return self._cast(replace(base, changes=changes, fills=outcome.fills), weight)
-
-    def _made(self, origin: Origin) -> Tensor:
-        return carried_out(Line("adapted", None, origin.keys, origin.changes), self.tensors)
 
     def _cast(self, line: Line, weight: Weight) -> Line:
         """The line with the change of dtype that is needed, if it may be made."""
@@ -231,10 +278,6 @@ _SHAPE = (
 
 def _refused(line: Line, why: str, help: str) -> Line:
     return replace(line, fate="refused", changes=(), why=why, help=help)
-
-
-def _moves_nothing(origin: Origin) -> bool:
-    return all(change.make is same for change in origin.changes)
 
 
 def _odd_kind(tensor: Tensor) -> str:

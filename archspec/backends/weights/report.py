@@ -145,8 +145,6 @@ def _detail(line: Line) -> Iterator[str]:
         and not line.why.startswith(f"has `{line.sources[0]}` of shape")
     ):
         yield line.why
-    if line.fate == "unused" and line.why and not line.asked:
-        yield "the network has no step for it"
 
 
 def _folded(keys: Iterable[str]) -> list[str]:
