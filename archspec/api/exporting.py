@@ -18,6 +18,7 @@ from archspec.graph import Graph
 from archspec.ground import codes
 from archspec.ground.atomic import replacing, require_writable
 from archspec.ground.errors import SpecError, suggest
+from archspec.syntax.tree import Definition, Input
 
 if TYPE_CHECKING:
     import torch
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exported:
-    """What is written: a graph, what its spec says of blocks, by their names, and the files that it is read from.
+    """What is written: a graph, the blocks of its spec by their names, and the files that it is read from.
 
     `batch` is for how many samples, None for any; `network` loads it, with its weights, in eval mode, flat if it is given True.
     """
 
     graph: Graph
-    docs: Mapping[str, str]
+    blocks: Mapping[str, Definition]
     sources: tuple[Path, ...]
     batch: int | None
     network: Callable[[bool], Network]
@@ -55,11 +56,19 @@ class Format:
 
 
 def _python(exported: Exported, path: Path) -> None:
-    from archspec.backends.python import python_source
+    from archspec.backends.python import Described, python_source
 
-    text = python_source(exported.graph, exported.docs)
+    blocks = {name: Described(block.doc, _inputs(block)) for name, block in exported.blocks.items()}
+    text = python_source(exported.graph, blocks)
     with replacing(path, sources=exported.sources) as file:
         file.write(text.encode())
+
+
+def _inputs(block: Definition) -> tuple[str, ...]:
+    """The names of a block's inputs; none where one stands for several."""
+    inputs = [statement for statement in block.body if isinstance(statement, Input)]
+    several = any(given.remaining or given.count is not None for given in inputs)
+    return () if several else tuple(given.name for given in inputs)
 
 
 def _onnx(exported: Exported, path: Path) -> None:
@@ -132,7 +141,7 @@ def export(
         message = f"{name} is {FORMATS[name].meaning}, and `{idle[0]}` would have no effect"
         raise SpecError.of(codes.OPTION, message, help=f"leave out `{idle[0]}`, or choose another format")
     load_as: dict[str, Any] = {"dtype": dtype}
-    docs, sources = dict[str, str](), list[Path]()
+    blocks, sources = dict[str, Definition](), list[Path]()
     whole: str | os.PathLike[str] | Graph = spec
     if not isinstance(spec, Graph) and is_built(spec):
         from archspec.api.artifact import read_artifact
@@ -146,7 +155,7 @@ def export(
         load_as |= {"weights": weights, "seed": 0 if seed is None and weights is None else seed}
         if not isinstance(spec, Graph):
             module, _ = opened(spec, model)
-            docs, sources = _docs(module), source_files(locate(str(spec))[0])
+            blocks, sources = _blocks(module), source_files(locate(str(spec))[0])
     sources += [
         Path(each)
         for each in (weights if isinstance(weights, list) else [weights])
@@ -157,7 +166,7 @@ def export(
     def network(flat: bool) -> Network:
         return cast("Network", load(whole, flat=flat, **load_as).eval())
 
-    FORMATS[name].write(Exported(graph, docs, tuple(sources), batch, network), target)
+    FORMATS[name].write(Exported(graph, blocks, tuple(sources), batch, network), target)
     return target
 
 
@@ -180,12 +189,10 @@ def format_of(path: Path, format: str | None) -> str:
     )
 
 
-def _docs(module: Module) -> dict[str, str]:
-    """What a spec and the files that it imports say of their blocks, by name; nearer files win."""
-    found: dict[str, str] = {}
+def _blocks(module: Module) -> dict[str, Definition]:
+    """The blocks of a spec and of the files that it imports, by name; nearer files win."""
+    found: dict[str, Definition] = {}
     for imported in module.imports:
-        found.update(_docs(imported))
-    found.update(
-        {definition.name: definition.doc for definition in module.file.definitions if definition.doc}
-    )
+        found.update(_blocks(imported))
+    found.update({definition.name: definition for definition in module.file.definitions})
     return found

@@ -15,7 +15,12 @@ Margins = tuple[tuple[int, int] | None, ...]
 
 
 def padded(
-    x: Tensor, *, margins: Margins, extents: tuple[int, ...], stride: tuple[int, ...], value: float = 0.0
+    x: Tensor,
+    *,
+    margins: Margins,
+    extents: tuple[int, ...],
+    stride: tuple[int, ...],
+    value: float = 0.0,
 ) -> Tensor:
     """A tensor with padding around its last axes, for windows of `extents` that move by `stride`."""
     amounts: list[int] = []

@@ -60,8 +60,8 @@ class _StandardisedWeight(_Layer, nn.modules.conv._ConvNd):
         self.eps = eps
         self.gain: nn.Parameter | None
         if gained:
-            ones = (1,) * (self.weight.ndim - 1)
-            self.gain = nn.Parameter(torch.ones(self.out_channels, *ones, device=self.weight.device))
+            shape = (self.out_channels, *(1,) * (self.weight.ndim - 1))
+            self.gain = nn.Parameter(torch.ones(shape, device=self.weight.device))
         else:
             self.register_parameter("gain", None)
 
@@ -208,7 +208,8 @@ class AvgPool3d(_Layer, nn.AvgPool3d):
 
     def forward(self, input: Tensor) -> Tensor:
         """[N, C, D, H, W] -> [N, C, D', H', W']."""
-        return super().forward(single(input) if input.device.type == "cpu" else input).to(input.dtype)
+        x = single(input) if input.device.type == "cpu" else input
+        return super().forward(x).to(input.dtype)
 
 
 def single(x: Tensor) -> Tensor:
@@ -295,19 +296,23 @@ class DeformConv(_Layer, nn.Conv2d):
         groups, places = self.offset_groups, offset.shape[2:]
         # Half precision has too few digits to say where in a large image a sample lies.
         offset = single(offset)
-        y, x = torch.unflatten(offset, 1, (groups, *self.kernel_size, 2)).unbind(4)  # [N, G, *kernel, H', W']
+        moves = torch.unflatten(offset, 1, (groups, *self.kernel_size, 2))
+        y, x = moves.unbind(4)  # [N, G, *kernel, H', W']
         y = y * (2 / input.shape[2]) + self._taps(0, input, y)[:, None, :, None]
         x = x * (2 / input.shape[3]) + self._taps(1, input, x)[:, None, :]
-        grid = torch.stack((x, y), -1).flatten(4, 5).flatten(2, 3).flatten(0, 1)  # [N * G, K, H' * W', 2]
+        grid = torch.stack((x, y), -1).flatten(4, 5)
+        grid = grid.flatten(2, 3).flatten(0, 1)  # [N * G, K, H' * W', 2]
         # Of an image channels last, samples would be too, and all of them be moved to become columns.
-        image = torch.unflatten(input.contiguous(), 1, (groups, -1)).flatten(0, 1)  # [N * G, C / G, H, W]
-        samples = functional.grid_sample(image.to(grid.dtype), grid, align_corners=False).to(input.dtype)
+        image = torch.unflatten(input.contiguous(), 1, (groups, -1))
+        image = image.flatten(0, 1).to(grid.dtype)  # [N * G, C / G, H, W]
+        samples = functional.grid_sample(image, grid, align_corners=False).to(input.dtype)
         samples = torch.unflatten(samples, 0, (-1, groups))  # [N, G, C / G, K, H' * W']
         if mask is not None:
             samples = samples * torch.unflatten(mask.flatten(2), 1, (groups, 1, -1))
         # Each window is a column now, and the convolution a product of matrices, in groups.
         columns, weight = samples.flatten(1, 3), self.weight.flatten(1)[:, :, None]
-        return torch.unflatten(functional.conv1d(columns, weight, self.bias, groups=self.groups), 2, places)
+        made = functional.conv1d(columns, weight, self.bias, groups=self.groups)
+        return torch.unflatten(made, 2, places)
 
     def _taps(self, axis: int, image: Tensor, offset: Tensor) -> Tensor:
         """Where the taps lie before they move, from -1 to 1 between the edges: [kernel, places]."""
@@ -316,6 +321,8 @@ class DeformConv(_Layer, nn.Conv2d):
             for count in (self.kernel_size[axis], offset.shape[axis - 2])
         )
         margin, extent = self.margins[axis], self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
-        before, _ = around(image.shape[axis + 2], extent, self.stride[axis]) if margin is None else margin
+        if margin is None:
+            margin = around(image.shape[axis + 2], extent, self.stride[axis])
+        before, _ = margin
         pixels = kernel[:, None] * self.dilation[axis] + (places * self.stride[axis] - before)
         return (2 * pixels + 1) / image.shape[axis + 2] - 1

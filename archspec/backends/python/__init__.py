@@ -1,5 +1,5 @@
 """Networks as plain Python files."""
 
-from archspec.backends.python.file import python_source
+from archspec.backends.python.file import Described, python_source
 
-__all__ = ["python_source"]
+__all__ = ["Described", "python_source"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from keyword import iskeyword
 from typing import Any
 
@@ -28,7 +28,6 @@ from archspec.backends.python.expressions import (
 )
 from archspec.backends.python.parameters import Hole, Parameter, Parameters, unified
 from archspec.graph import Graph
-from archspec.op import Weight
 
 LIST = "Layers"
 """What a list of layers is called that can be no `nn.Sequential`."""
@@ -53,11 +52,6 @@ class Class:
     def draft(self) -> Draft:
         """Any of them."""
         return self.drafts[0]
-
-    @property
-    def starts(self) -> dict[str, dict[str, Weight]]:
-        """The weights of its members that are layers, by path."""
-        return {path: dict(found) for path, found in self.draft.starts.items()}
 
     def row(self, function: int) -> int:
         """The place of a function among its drafts."""
@@ -169,12 +163,34 @@ class Classes:
                 {path: self.resolved(made) for path, made in draft.members.items()} for draft in drafts
             ]
             known = Parameters([draft.function for draft in drafts], promoted=not is_model)
-            name = self.graph.name if is_model else drafts[0].function.block or LIST
+            name = self.graph.name if is_model else self.name_of(kind)
             made = Class(self.free(name), drafts, is_model, known, is_chain=drafts[0].is_chain)
             self.classes[kind] = made
             _unify(made, members)
             self.order.append(made)
         return self.classes[kind]
+
+    def name_of(self, kind: Hashable) -> str:
+        """The block's name; of a second class for the block, with the parameter that tells it from the first."""
+        functions = [draft.function for draft in self.groups[kind]]
+        block = functions[0].block or LIST
+        others = [
+            draft.function
+            for other, drafts in self.groups.items()
+            if other != kind
+            for draft in drafts
+            if draft.function.block == functions[0].block
+        ]
+        if not functions[0].block or block not in self.taken:
+            return block
+        for name in functions[0].arguments:
+            ours = {bool(function.arguments.get(name)) for function in functions}
+            theirs = {bool(function.arguments.get(name)) for function in others}
+            if ours == {True} and theirs == {False}:
+                return f"{block}With{_camel(name)}"
+            if ours == {False} and theirs == {True}:
+                return f"{block}Without{_camel(name)}"
+        return block
 
     def free(self, name: str) -> str:
         """A name for a class that is not yet taken."""
@@ -193,45 +209,41 @@ def _unify(made: Class, members: Sequence[dict[str, Expression]]) -> None:
         made.members = {"": unified([_chain(found) for found in members], rows, "")}
     else:
         made.members = {path: unified([found[path] for found in members], rows, path) for path in members[0]}
-    drop_identities(made)
     places = [statement for statement in made.draft.body if not made.is_chain]
     whats = [
         unified([draft.body[place].what for draft in made.drafts], rows, statement.name)
         for place, statement in enumerate(places)
     ]
     parameters = made.parameters
-    parameters.taken = {"self", "super", "x", "nn", "torch", "functional", "Tensor", *_roots(made.members)}
+    parameters.taken = {"self", "places", "super", "x", "nn", "torch", "functional", "Tensor"}
     body = [x for x in whats if any(isinstance(part, Hole) for part in within(x))]
-    parameters.settle([*made.members.values(), *body])
-    made.members = {path: parameters.written(x) for path, x in made.members.items()}
+    settled = parameters.settle([*made.members.values(), *body])
+    written = [parameters.written(x) for x in settled[: len(made.members)]]
+    made.members = dict(zip(made.members, written, strict=True))
     prefixed = [parameters.written(x, "self.") for x in whats]
     names = {f"self.{parameter.name}": parameter.name for parameter in parameters.found}
     read = {part.text for x in prefixed for part in within(x) if isinstance(part, Code)}
     made.kept = [name for text, name in names.items() if text in read]
-    made.body = [
-        Statement(statement.gives, what, statement.name, statement.activates)
-        for statement, what in zip(places, prefixed, strict=True)
-    ]
+    made.body = [replace(statement, what=what) for statement, what in zip(places, prefixed, strict=True)]
     made.returns = made.draft.returns
     _without_identities(made)
-
-
-def _roots(members: dict[str, Expression]) -> set[str]:
-    """No parameter that is kept may have the name of a member."""
-    return set()
 
 
 def _chain(members: dict[str, Expression]) -> Expression:
     return Call(Code("super().__init__"), tuple(repeated(list(members.values()))))
 
 
-def drop_identities(made: Class) -> None:
-    """Nothing yet: members that are identities in all rows go once the program is written."""
-
-
 def _without_identities(made: Class) -> None:
     """Leave out members that are identities, and their steps."""
-    idle = {path for path, x in made.members.items() if key_of(x) == key_of(IDENTITY)}
+    called = [
+        s.what.what.path for s in made.body if isinstance(s.what, Call) and isinstance(s.what.what, Member)
+    ]
+    read = [x.path for s in made.body for x in within(s.what) if isinstance(x, Member)]
+    idle = {
+        path
+        for path, x in made.members.items()
+        if key_of(x) == key_of(IDENTITY) and path in called and read.count(path) == called.count(path)
+    }
     if not idle or made.is_chain:
         return
     values: dict[int, Expression] = {}
@@ -241,10 +253,14 @@ def _without_identities(made: Class) -> None:
         if isinstance(what, Call) and isinstance(what.what, Member) and what.what.path in idle:
             values[statement.gives[0]] = renumbered(what.arguments[0], values)
             continue
-        body.append(Statement(statement.gives, renumbered(what, values), statement.name, statement.activates))
+        body.append(replace(statement, what=renumbered(what, values)))
     made.body = body
     made.returns = tuple(renumbered(x, values) for x in made.returns)
     made.members = {path: x for path, x in made.members.items() if path not in idle}
+
+
+def _camel(name: str) -> str:
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
 def repeated(items: Sequence[Expression]) -> list[Expression]:

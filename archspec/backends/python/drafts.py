@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from archspec.backends.python.expressions import (
     Code,
     Expression,
     Instance,
+    Item,
     Keyword,
     Member,
     Value,
@@ -27,13 +29,15 @@ from archspec.backends.python.expressions import (
 from archspec.backends.python.functions import Step as FunctionStep
 from archspec.backends.python.functions import written
 from archspec.backends.python.helpers import Helpers
-from archspec.backends.python.layers import constructed
+from archspec.backends.python.layers import constructed, conventional
 from archspec.backends.python.own_weights import own_weight
 from archspec.backends.torch_leaves import Leaf, Leaves, makes_real
 from archspec.graph import Apply, Call, Function, Graph, Ref
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
+from archspec.ground.tensor import torch_name
 from archspec.op import Weight
+from archspec.ops.rearrange import Rearrange
 from archspec.ops.weights import Own, Tied
 
 
@@ -45,6 +49,8 @@ class Statement:
     what: Expression
     name: str
     activates: bool = False
+    note: str = ""
+    """A comment on it."""
 
 
 @dataclass
@@ -56,6 +62,7 @@ class Draft:
     handed: tuple[str, ...]
     members: dict[str, Expression] = field(default_factory=dict)
     starts: dict[str, Mapping[str, Weight]] = field(default_factory=dict)
+    layers: dict[str, nn.Module] = field(default_factory=dict)
     body: list[Statement] = field(default_factory=list)
     returns: tuple[Expression, ...] = ()
     is_chain: bool = False
@@ -144,11 +151,13 @@ class _Function:
 
     # ---------------------------------------------------------------- steps
 
-    def add(self, step: Apply | Call, what: Expression, name: str, *, activates: bool = False) -> None:
+    def add(
+        self, step: Apply | Call, what: Expression, name: str, *, activates: bool = False, note: str = ""
+    ) -> None:
         """Write a step, whose values are known from then on by its name."""
         gives = tuple(range(self.count, self.count + len(step.types)))
         self.count += len(gives)
-        self.made.body.append(Statement(gives, what, name, activates))
+        self.made.body.append(Statement(gives, what, name, activates, note))
         for place, value in enumerate(gives):
             self.values[Ref(name, place)] = Value(value)
 
@@ -191,7 +200,9 @@ class _Function:
         inputs = tuple(self.values[ref] for ref in step.inputs)
         types = tuple(function.types[ref] for ref in step.inputs)
         if makes_real(function, step):
-            inputs = tuple(method(x, "to", Code("torch.get_default_dtype()")) for x in inputs)
+            dtype = step.types[0].dtype
+            real = "torch.get_default_dtype()" if dtype == "f32" else f"torch.{torch_name(dtype)}"
+            inputs = tuple(method(x, "to", Code(real)) for x in inputs)
         alone = self.is_alone(step)
         if alone:
             inputs = tuple(method(x, "unsqueeze", number(0)) for x in inputs)
@@ -223,7 +234,8 @@ class _Function:
                 what = Calling(Member(step.name), inputs)
         if alone:
             what = method(what, "squeeze", number(0))
-        self.add(step, what, step.name, activates=op.activates)
+        pattern = op.pattern if isinstance(op, Rearrange) else ""
+        self.add(step, what, step.name, activates=op.activates, note=" ".join(pattern.split()))
 
     def module(
         self,
@@ -240,12 +252,20 @@ class _Function:
             plain = helpers.plain(leaf, inputs, options)
             if plain is not None:
                 return plain
+        own = None if as_module or step.is_use or options else conventional(leaf)
+        if own is not None and all(self.function.types[ref].batched for ref in step.inputs):
+            layer, theirs = own
+            self.made.members[step.name] = layer
+            self.made.starts[step.name] = self.function.held.get(step.name, {})
+            self.made.layers[step.name] = leaf
+            return Item(Calling(Member(step.name), inputs, theirs), (number(0),))
         made = self.maker(step, leaf)
         if step.is_use:
             member = self.layer(step.layer or 0)
         elif as_module or self.drafting.leaves.owned(leaf):
             self.made.members[step.name] = made
             self.made.starts[step.name] = self.function.held.get(step.name, {})
+            self.made.layers[step.name] = leaf
             member = Member(step.name)
         else:
             member = self.stateless_member(step, made)
@@ -266,13 +286,8 @@ class _Function:
         key = key_of(made)
         if key not in self.stateless:
             name = step.name
-            plain = name.rstrip("0123456789").removesuffix("_")
-            if (
-                plain
-                and plain != name
-                and plain not in self.function.by_name
-                and plain not in self.made.members
-            ):
+            plain = re.sub(r"_\d+$", "", name)
+            if plain != name and plain not in self.function.by_name and plain not in self.made.members:
                 name = plain
             self.stateless[key] = name
             self.made.members[name] = made
@@ -298,16 +313,20 @@ class _Function:
         name = self.function.layers[layer]
         if name not in self.made.members:
             first = self.drafting.graph.first_use(self.made.index, layer)
-            if first is not None:
+            if first is None:  # handed on to a block that does not use it
+                self.made.members[name] = Calling(Code("nn.Identity"))
+            else:
                 function, step = first
                 if isinstance(step, Call):
                     self.made.members[name] = Instance(step.function)
                 else:
                     leaf = self.drafting.leaves.of(function, step)
-                    if not isinstance(leaf, nn.Module):
-                        raise self.refused(step, f"the shared `{name}` is a function, not a module")
+                    if not isinstance(leaf, nn.Module):  # which is written where it is used
+                        self.made.members[name] = Calling(Code("nn.Identity"))
+                        return Member(name)
                     self.made.members[name] = self.maker(step, leaf)
                     self.made.starts[name] = function.held.get(step.name, {})
+                    self.made.layers[name] = leaf
         return Member(name)
 
     def refused(self, step: Apply | Call, why: str) -> SpecError:

@@ -264,6 +264,28 @@ class Chosen(Expression):
         return ("chosen",)
 
 
+@dataclass(frozen=True, slots=True)
+class Each(Expression):
+    """`(t.relu() for t in x.chunk(3))`: the same of several tensors; `item` calls each `t`."""
+
+    item: Expression
+    over: Expression
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        """What is made of each, and of what."""
+        return self.item, self.over
+
+    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
+        """The same of others."""
+        return Each(*parts)
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """There is one way."""
+        return ("each",)
+
+
 # ------------------------------------------------------------------ making them
 
 

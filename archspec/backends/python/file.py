@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 from keyword import iskeyword
+from typing import NamedTuple
 
-from archspec.backends.python import first_values, forward
+from archspec.backends.python import forward
 from archspec.backends.python.classes import Class, Classes, repeated
 from archspec.backends.python.drafts import Drafting
 from archspec.backends.python.expressions import (
@@ -15,37 +17,47 @@ from archspec.backends.python.expressions import (
     Code,
     Expression,
     Item,
+    Keyword,
     Listed,
     Literal,
     number,
+    replaced,
 )
+from archspec.backends.python.first_values import Starts
 from archspec.backends.python.helpers import Helpers, docstring
-from archspec.backends.python.layout import INDENT, WIDTH, literal, quoted, written
-from archspec.backends.python.own_weights import Buffer
+from archspec.backends.python.layout import INDENT, WIDTH, line, literal, written
+from archspec.backends.python.own_weights import Buffer, Local
 from archspec.graph import Graph
 from archspec.ground.collection import uncollected
 
 _TAKEN = frozenset(("torch", "nn", "functional", "Tensor", "OrderedDict", "super", "range", "self"))
 
 
+class Described(NamedTuple):
+    """What a spec says of a block: its docstring, and the names of its inputs, none where they are many."""
+
+    doc: str
+    inputs: tuple[str, ...]
+
+
 @uncollected()
-def python_source(graph: Graph, docs: Mapping[str, str] | None = None) -> str:
+def python_source(graph: Graph, blocks: Mapping[str, Described] | None = None) -> str:
     """The text of a Python file with a class for each block of a network, named as they are; the last is the network.
 
-    `docs` are what the spec says of blocks, by their names. Raises SpecError where a step has no form in plain PyTorch.
+    `blocks` are what the spec says of blocks, by their names. Raises SpecError where a step has no form in plain PyTorch.
     """
-    return _File(graph.validated(), docs or {}).text()
+    return _File(graph.validated(), blocks or {}).text()
 
 
 class _File:
-    def __init__(self, graph: Graph, docs: Mapping[str, str]) -> None:
+    def __init__(self, graph: Graph, blocks: Mapping[str, Described]) -> None:
         self.graph = graph
-        self.docs = docs
+        self.blocks = blocks
         self.helpers = Helpers()
         drafts = Drafting(graph, self.helpers).all()
         taken = {*_TAKEN, *self.helpers.texts}
         self.classes = Classes(graph, drafts, taken)
-        self.starts = first_values.Starts(self.classes.order)
+        self.starts = Starts(self.classes)
 
     def text(self) -> str:
         classes = [self.of_class(made) for made in self.classes.order]
@@ -63,33 +75,39 @@ class _File:
         return "\n".join(_docstring(body, 0))
 
     def imports(self, whole: str) -> str:
-        """The imports that the file needs."""
-        plain = ["from __future__ import annotations", ""]
-        standard = [x for x in sorted(self.helpers.imports) if "torch" not in x]
+        """The imports that the file needs: Python's own, then PyTorch's."""
+        found = {*self.helpers.imports, "from torch import Tensor", "from torch import nn"}
         if "OrderedDict(" in whole:
-            standard.insert(0, "from collections import OrderedDict")
-        names = ["nn"]
-        others = [
-            x
-            for x in sorted(self.helpers.imports)
-            if x.startswith("from torch import ") and "nn" not in x and "functional" not in x
-        ]
-        names += [x.removeprefix("from torch import ") for x in others]
-        torch_names = sorted({"Tensor", *names}, key=lambda name: (name[0].islower(), name))
-        torch = (
-            ["import torch"]
-            if "torch." in whole.replace("torch.nn", "") or "import torch" in self.helpers.imports
-            else []
-        )
-        torch.append(f"from torch import {', '.join(torch_names)}")
+            found.add("from collections import OrderedDict")
         if "functional." in whole:
-            torch.append("from torch.nn import functional")
-        return "\n".join([*plain, *standard, *([""] if standard else []), *torch])
+            found.add("from torch.nn import functional")
+        if re.search(r"\btorch\.", whole):
+            found.add("import torch")
+        names: dict[str, set[str]] = {}
+        for text in found:
+            if text.startswith("from "):
+                module, _, name = text.removeprefix("from ").partition(" import ")
+                names.setdefault(module, set()).add(name)
+        plain = sorted(text for text in found if text.startswith("import "))
+
+        def block(*, torch: bool) -> list[str]:
+            lines = [text for text in plain if text.startswith("import torch") == torch]
+            for module in sorted(names):
+                if module.startswith("torch") == torch:
+                    listed = sorted(
+                        names[module], key=lambda name: (not name.isupper(), name[0].islower(), name)
+                    )
+                    lines.append(f"from {module} import {', '.join(listed)}")
+            return lines
+
+        parts = [["from __future__ import annotations"], block(torch=False), block(torch=True)]
+        return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
     # ---------------------------------------------------------------- classes
 
     def of_class(self, made: Class) -> list[str]:
-        doc = self.docs.get(made.draft.function.block, "") if not made.is_model else self.graph.doc
+        known = self.blocks.get(made.draft.function.block)
+        doc = known.doc if known is not None else ""
         base = "nn.Sequential" if made.is_chain else "nn.Module"
         lines = [f"class {made.name}({base}):"]
         described = _paragraphs(doc)
@@ -137,9 +155,11 @@ class _File:
 
     def member(self, root: str, made: Expression | dict[str, object]) -> list[str]:
         """The statements that make a member, or a group of them."""
-        if isinstance(made, dict):
-            return _assigned(root, _group(made))
-        return _assigned(root, made)
+        if not isinstance(made, dict):
+            return _assigned("self", root, made)
+        if not _holds_tensors(made):
+            return _assigned("self", root, _group(made))
+        return _filled("self", root, made)
 
     def reach(self, made: Class) -> dict[str, Expression]:
         """How each member is reached."""
@@ -147,11 +167,7 @@ class _File:
             return {path: Item(Code("self"), (number(int(path)),)) for path in made.draft.members}
         found: dict[str, Expression] = {}
         for root, tree in _tree(made.members).items():
-            base: Expression = (
-                Attribute(Code("self"), root)
-                if _is_attribute(root)
-                else Call(Code("getattr"), (Code("self"), Literal(root)))
-            )
+            base = _part(Code("self"), root)
             if isinstance(tree, dict):
                 _reached(base, tree, root, found)
             else:
@@ -178,22 +194,75 @@ class _File:
             return [
                 f"{x.name}_" if iskeyword(x.name) or x.name in _TAKEN else x.name for x in self.graph.inputs
             ]
-        takes = made.draft.takes
-        return ["x", "y", "z"][:takes] if takes <= 3 else [f"x{place}" for place in range(takes)]
+        function = made.draft.function
+        known = self.blocks.get(function.block)
+        names = list(known.inputs) if known is not None and len(known.inputs) == function.given else []
+        if not names:
+            names = ["x"] if function.given == 1 else [f"x{place}" for place in range(function.given)]
+        handed = [name for name, value in function.arguments.items() if _is_tensor(value)]
+        more = len(function.inputs) - function.given
+        names += handed if len(handed) == more else [f"other{place}" for place in range(more)]
+        taken = {*_TAKEN, *made.draft.handed}
+        return [
+            f"{name}_" if iskeyword(name) or name in taken or not name.isidentifier() else name
+            for name in names
+        ]
+
+
+def _is_tensor(value: object) -> bool:
+    """Whether an argument of a block is a tensor, which is written as its type."""
+    return isinstance(value, str) and re.fullmatch(r"(f|bf|i|u)\d+\[.*\]|bool\[.*\]", value) is not None
 
 
 def _is_attribute(name: str) -> bool:
     return name.isidentifier() and not iskeyword(name)
 
 
-def _assigned(name: str, made: Expression) -> list[str]:
+def _part(of: Expression, name: str) -> Expression:
+    """A part of a module by its name."""
+    return Attribute(of, name) if _is_attribute(name) else Call(Code("getattr"), (of, Literal(name)))
+
+
+def _assigned(owner: str, name: str, made: Expression) -> list[str]:
+    """The statements that make something a part of a module."""
+    if isinstance(made, Buffer) and not isinstance(made.value, Local):
+        made = Buffer(replaced(made.value, lambda x: x.inlined if isinstance(x, Local) else None), made.saved)
+    if isinstance(made, Buffer) and isinstance(made.value, Local):
+        named = made.value
+        return [
+            *written(f"{named.name} = ", named.value, "", 8),
+            *_assigned(owner, name, Buffer(named.then, made.saved)),
+        ]
     if isinstance(made, Buffer):
-        after = ")" if made.saved else ", persistent=False)"
-        return written(f"self.register_buffer({quoted(name)}, ", made.value, after, 8)
+        keywords = () if made.saved else (Keyword("persistent", number(False)),)
+        return written(
+            "", Call(Code(f"{owner}.register_buffer"), (Literal(name), made.value), keywords), "", 8
+        )
     if _is_attribute(name):
-        return written(f"self.{name} = ", made, "", 8)
-    is_weight = isinstance(made, Call) and made.what == Code("nn.Parameter")
-    return written(f"self.register_{'parameter' if is_weight else 'module'}({quoted(name)}, ", made, ")", 8)
+        return written(f"{owner}.{name} = ", made, "", 8)
+    register = "register_parameter" if _is_parameter(made) else "register_module"
+    return written("", Call(Code(f"{owner}.{register}"), (Literal(name), made)), "", 8)
+
+
+def _is_parameter(made: object) -> bool:
+    return isinstance(made, Call) and made.what == Code("nn.Parameter")
+
+
+def _holds_tensors(tree: Mapping[str, object]) -> bool:
+    """Whether a group of members holds tensors, which no list or dict of modules can."""
+    return any(
+        _holds_tensors(made) if isinstance(made, dict) else isinstance(made, Buffer) or _is_parameter(made)
+        for made in tree.values()
+    )
+
+
+def _filled(owner: str, name: str, tree: Mapping[str, object]) -> list[str]:
+    """The statements that make a group of members as a module without a program, and fill it."""
+    lines = _assigned(owner, name, Call(Code("nn.Module")))
+    inner = line(_part(Code(owner), name))
+    for key, made in tree.items():
+        lines += _filled(inner, key, made) if isinstance(made, dict) else _assigned(inner, key, made)  # type: ignore[arg-type]
+    return lines
 
 
 def _tree(members: Mapping[str, Expression]) -> dict[str, Expression | dict[str, object]]:
@@ -217,9 +286,10 @@ def _group(tree: Mapping[str, object]) -> Expression:
 
 def _reached(base: Expression, tree: Mapping[str, object], path: str, found: dict[str, Expression]) -> None:
     numbered = list(tree) == [str(place) for place in range(len(tree))]
+    plain = _holds_tensors(tree)
     for key, made in tree.items():
         place: Expression = number(int(key)) if numbered else Literal(key)
-        below = Item(base, (place,))
+        below: Expression = _part(base, key) if plain else Item(base, (place,))
         if isinstance(made, dict):
             _reached(below, made, f"{path}.{key}", found)
         else:
@@ -240,7 +310,7 @@ def _signature(name: str, parameters: list[str], gives: str) -> list[str]:
 
 def _paragraphs(doc: str) -> list[str]:
     parts = [" ".join(part.split()) for part in textwrap.dedent(doc).strip().split("\n\n")]
-    return [docstring(part) for part in parts if part]
+    return [docstring(part) for part in parts if part and not part.startswith("Example:")]
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from keyword import iskeyword
 
 from archspec.backends.python.classes import Class, counts
@@ -11,11 +12,14 @@ from archspec.backends.python.drafts import Statement
 from archspec.backends.python.expressions import (
     Call,
     Code,
+    Each,
     Expression,
     Item,
     Listed,
     Member,
+    Operation,
     Value,
+    key_of,
     renumbered,
     replaced,
     within,
@@ -36,9 +40,12 @@ class _Forward:
     def __init__(self, made: Class, inputs: Sequence[str], reach: dict[str, Expression]) -> None:
         self.made = made
         self.reach = reach
-        self.body = [Statement(s.gives, self.reached(s.what), s.name, s.activates) for s in made.body]
-        self.returns = tuple(map(self.reached, made.returns))
         self.reads = counts(made)
+        self.body = self.gathered([replace(s, what=self.reached(s.what)) for s in made.body])
+        self.notes: dict[int, list[str]] = {
+            s.gives[0]: [s.note] if s.note else [] for s in self.body if s.gives
+        }
+        self.returns = tuple(map(self.reached, made.returns))
         self.inputs = list(inputs)
         self.names: dict[int, str] = dict(enumerate(inputs))
         self.taken = {*inputs, *made.draft.handed, "self", "torch", "nn", "functional", "range"}
@@ -52,7 +59,8 @@ class _Forward:
         last = self.last_reads(statements)
         found: list[str] = []
         for place, (statement, what) in enumerate(statements):
-            ready = self.named(what)
+            ready, before = self.parted(self.named(what))
+            found += before
             dying = [number for number in _read(what) if last.get(number) == place]
             targets = []
             for number in statement.gives:
@@ -68,7 +76,8 @@ class _Forward:
                 if name != "_":
                     self.names[number] = name
                     self.taken.add(name)
-            found += written(f"{', '.join(targets)} = ", ready, "", 8)
+            text = written(f"{', '.join(targets)} = ", ready, "", 8)
+            found += [*self.comments(statement.gives[0], text), *text]
         results = [
             self.named(self.pending.get(x.number, x) if isinstance(x, Value) else x) for x in self.returns
         ]
@@ -76,13 +85,41 @@ class _Forward:
         if any(returns):
             whole = Listed(tuple(results), "{", returns)
         if whole is not None:
-            found += written("return ", whole, "", 8)
+            whole, before = self.parted(whole)
+            found += before
+            text = written("return ", whole, "", 8)
+            of = self.returns[0] if len(self.returns) == 1 else None
+            found += [*(self.comments(of.number, text) if isinstance(of, Value) else []), *text]
         else:
-            text = f"        return {', '.join(map(line, results))}"
-            found += [text] if len(text) <= WIDTH else written("return ", Listed(tuple(results)), "", 8)
+            listed = f"        return {', '.join(map(line, results))}"
+            found += [listed] if len(listed) <= WIDTH else written("return ", Listed(tuple(results)), "", 8)
         return found
 
     # ---------------------------------------------------------------- what is written where
+
+    def gathered(self, body: list[Statement]) -> list[Statement]:
+        """The statements, those that do the same to each of several values as one."""
+        for statement in body:
+            several = statement.gives
+            if len(several) < 2 or any(self.reads[number] != 1 for number in several):
+                continue
+            followed = [next((s for s in body if number in _read(s.what)), None) for number in several]
+            alike = {
+                key_of(renumbered(s.what, {number: Code("t")}))
+                for s, number in zip(followed, several, strict=True)
+                if s is not None and len(s.gives) == 1 and _read(s.what) == [number]
+            }
+            same = [s for s in followed if s is not None and not isinstance(s.what, Each)]
+            if len(alike) != 1 or len(same) < len(several) or len({s.gives for s in same}) < len(several):
+                continue
+            if any(len(s.gives) != 1 or _read(s.what) != [n] for s, n in zip(same, several, strict=True)):
+                continue
+            item = renumbered(same[0].what, {several[0]: Code("t")})
+            gives = tuple(s.gives[0] for s in same)
+            made = replace(statement, gives=gives, what=Each(item, statement.what), note=same[0].note)
+            left = [made if s is statement else s for s in body if not any(s is x for x in same)]
+            return self.gathered(left)
+        return body
 
     def folded(self) -> list[tuple[Statement, Expression]]:
         """The statements that are left when values that are read once are written where that is."""
@@ -91,7 +128,12 @@ class _Forward:
         for place, statement in enumerate(self.body):
             what = renumbered(statement.what, dict(self.pending.items()))
             for number in _read(statement.what):
-                self.pending.pop(number, None)
+                if number in self.pending:
+                    del self.pending[number]
+                    self.notes[statement.gives[0]] = [
+                        *self.notes.get(number, []),
+                        *self.notes[statement.gives[0]],
+                    ]
             following = self.body[place + 1] if place + 1 < len(self.body) else None
             if self.folds(statement, what, following):
                 self.pending[statement.gives[0]] = what
@@ -106,10 +148,14 @@ class _Forward:
             return False
         text = line(what)
         if following is None:
-            return number in _read_all(self.returns) and self.fits(text)
+            return number in _read_all(self.returns) and (len(self.returns) == 1 or self.fits(text))
         if len(text) > WIDTH - 30 or _depth(what) >= _DEEPEST:
             return False
         if number in _read(following.what):
+            if isinstance(following.what, Operation):
+                combined = line(renumbered(following.what, {number: what}))
+                if len(combined) > WIDTH - 12:
+                    return False
             return not (statement.activates and _depth(what) >= 3)
         return self.waits(number, statement)
 
@@ -144,6 +190,26 @@ class _Forward:
     def named(self, expression: Expression) -> Expression:
         return renumbered(expression, {n: Code(self.names[n]) for n in _read(expression)})
 
+    def parted(self, expression: Expression) -> tuple[Expression, list[str]]:
+        """A sum or product that is too long for a line, of names; and the lines that give what it is made of these."""
+        lines: list[str] = []
+        taken = set(self.taken)
+        for place in range(len(expression.parts) if isinstance(expression, Operation) else 0):
+            if len(line(expression)) <= WIDTH - 15 or not isinstance(expression.parts[place], Call):
+                continue
+            name = next(x for x in (*"yzuvw", *(f"y{i}" for i in range(2, 100))) if x not in taken)
+            taken.add(name)
+            lines += written(f"{name} = ", expression.parts[place], "", 8)
+            parts = list(expression.parts)
+            parts[place] = Code(name)
+            expression = expression.with_parts(tuple(parts))
+        return expression, lines
+
+    def comments(self, number: int, text: Sequence[str]) -> list[str]:
+        """What the spec writes of a statement that takes several lines: the patterns of its axes."""
+        notes = self.notes.get(number, []) if len(text) > 1 else []
+        return [f"        # {note}" for note in notes if len(note) < WIDTH - 12]
+
     def name_for(self, statement: Statement, number: int, dying: Sequence[int]) -> str:
         """A value's name: that of one which is not needed any more, or that of the step."""
         for old in dying:
@@ -161,7 +227,9 @@ class _Forward:
         if iskeyword(base):
             base += "_"
         if len(statement.gives) > 1:
-            base = f"{base}{statement.gives.index(number)}"
+            place = statement.gives.index(number)
+            attends = any("scaled_dot_product_attention" in line(s.what) for s in self.body)
+            base = "qkv"[place] if attends and len(statement.gives) == 3 else f"{base}{place}"
         chosen, count = base, 2
         others = iter("yzuvw")
         while chosen in self.taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +26,14 @@ from archspec.backends.python.expressions import (
     method,
     number,
 )
-from archspec.ground.tensor import TensorType
+from archspec.ground.tensor import TensorType, torch_name
 from archspec.op import Op
 from archspec.op.axes import Fitted, Group, Side, fitted, flat, parsed, pieces_of
 from archspec.ops import (
     arithmetic,
     attention,
+    casting,
+    comparison,
     gather,
     joining,
     rearrange,
@@ -62,6 +65,9 @@ class Step:
         """The axes of a tensor, the batch included."""
         return self.types[place].rank + self.types[place].offset
 
+
+AXIS = "axis"
+"""What the roles of sizes begin with that a pattern names: `axis h`."""
 
 Writer = Callable[[Step], Expression | None]
 """Gives what a step computes; None where the step is a case that it does not cover."""
@@ -131,6 +137,8 @@ def written(function: Callable[..., Any], step: Step) -> Expression | None:
     """What a step computes by a function; None where no table knows it."""
     if function in OPERATORS and not step.settings and not step.options:
         return Operation(OPERATORS[function], step.inputs)
+    if function is operator.abs:
+        return method(step.x, "abs")
     if function in _WRITERS:
         found = _WRITERS[function](step)
         if found is not None:
@@ -151,6 +159,8 @@ def _of_torch(function: Callable[..., Any], step: Step) -> Expression | None:
         prefix = "torch"
     elif getattr(functional, name, None) is function:
         prefix = "functional"
+    elif getattr(torch.linalg, name.removeprefix("linalg_"), None) is function:
+        prefix, name = "torch.linalg", name.removeprefix("linalg_")
     else:
         return None
     keywords = (*settings.items(), *step.options.items())
@@ -166,6 +176,12 @@ def _method(name: str, step: Step, settings: Mapping[str, Any]) -> Expression:
     for place, (key, value) in enumerate(settings.items()):
         if key == "dims" and name == "permute":
             return _permuted(step.x, value)
+        if key == "shifts" and isinstance(value, tuple):
+            given.append(Listed(tuple(map(_signed, value))))
+            continue
+        if key == "dims":
+            given.append(number(value))
+            continue
         if (
             place < 2
             and not keywords
@@ -188,6 +204,12 @@ def _given(value: Any) -> Expression:
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return Code(repr(value)) if not isinstance(value, str) else Literal(value)
     return Literal(value)
+
+
+def _signed(shift: int) -> Expression:
+    """A shift, whose sign is the same wherever a block stands."""
+    size = Literal(abs(shift), "shift")
+    return Operation("-", (size,)) if shift < 0 else size
 
 
 def _permuted(x: Expression, order: Sequence[int]) -> Expression:
@@ -227,6 +249,35 @@ def _folded(step: Step) -> Expression:
     for x, (left, right) in zip(step.inputs[1:], pairs, strict=True):
         made = _of_two(step.settings["function"], with_ones(made, left, 1), with_ones(x, right, 1))
     return made
+
+
+def _selected(step: Step) -> Expression:
+    """`torch.where`, with numbers where there are no tensors."""
+    settings = step.settings
+    tensors = [with_ones(x, count, 1) for x, count in zip(step.inputs, settings["ones"], strict=True)]
+    condition, *values = tensors
+    sides = [
+        values.pop(0) if settings[name] is None else _given(settings[name]) for name in ("then", "other")
+    ]
+    if len(step.inputs) == 1:
+        dtype = Code(f"torch.{torch_name(settings['dtype'])}")
+        sides[0] = call("torch.tensor", sides[0], dtype=dtype, device=Attribute(condition, "device"))
+    return call("torch.where", condition, *sides)
+
+
+def _cast(step: Step) -> Expression | None:
+    if step.settings["widens"]:
+        return None
+    return method(step.x, "to", Code(f"torch.{step.settings['dtype']}"))
+
+
+def _cast_like(step: Step) -> Expression:
+    return method(step.x, "to", Attribute(step.options["like"], "dtype"))
+
+
+def _one_hot(step: Step) -> Expression:
+    x = step.x if step.types[0].dtype == "i64" else method(step.x, "long")
+    return call("functional.one_hot", x, _given(step.settings["count"]))
 
 
 # ------------------------------------------------------------------ joining
@@ -316,7 +367,8 @@ def total(terms: Any, tensors: Sequence[Expression]) -> Expression:
 def _scaled(step: Step) -> Expression:
     """`factor * x + offset`."""
     x, factor, offset = step.x, step.settings["factor"], step.settings["offset"]
-    made = x if factor == 1 else Operation("*", (x, _given(factor)))
+    same = factor == 1 and step.types[0].dtype != "bool"
+    made = x if same else Operation("*", (x, _given(factor)))
     if offset == 0 and type(offset) is int:
         return made
     negative = offset < 0
@@ -336,17 +388,13 @@ def _rearranged(step: Step) -> Expression | None:
     if fitted is None:
         return None
     offset = step.types[0].offset
-    left, right = fitted.left, fitted.right
-    pieces = pieces_of(left, right) if set(flat(right)) <= set(flat(left)) else None
-    kept = set(flat(right))
-    if pieces is None or any(set(piece) & kept and set(piece) - kept for piece in pieces):
-        return None
+    left, right = _with_ones(fitted.left, fitted.right)
+    kept, known = set(flat(right)), set(flat(left))
+    pieces = _within_axes(left, pieces_of(left, right))
     x: Expression = step.x
     # From the last axis on, so that the places of those before it stay.
     for axes, parts in reversed(_segments(left, pieces)):
         place = axes[0] + offset
-        if len(axes) > 1 and len(parts) > 1:
-            return None
         if not parts:
             x = method(x, "squeeze", number(place))
         elif len(axes) > 1:
@@ -355,32 +403,82 @@ def _rearranged(step: Step) -> Expression | None:
             sizes = [_of_piece(piece, fitted) for piece in parts]
             if sizes.count(None) > 1:
                 return None
-            shape = Listed(tuple(number(-1) if size is None else Literal(size) for size in sizes))
-            x = method(x, "unflatten", number(place), shape)
-    reduce = step.settings.get("reduce", "")
+            x = method(x, "unflatten", number(place), Listed(tuple(map(_split, sizes, parts))))
     gone = [place for place, piece in enumerate(pieces) if piece[0] not in kept]
-    if gone != [] and not reduce:
+    reduce = step.settings.get("reduce", "")
+    if gone and not reduce:
         return None
-    if reduce:
+    if gone:
         dims = tuple(place - len(pieces) for place in gone)
-        x = method(x, reduce, _given(dims[0] if len(dims) == 1 else dims))
+        x = method(x, reduce, number(dims[0] if len(dims) == 1 else dims))
     moving = [piece for piece in pieces if piece[0] in kept]
-    order: list[int] = []
-    groups: list[int] = []
-    for group in right:
-        found = [place for place, piece in enumerate(moving) if piece[0] in group]
-        found.sort(key=lambda place: group.index(moving[place][0]))
-        order += found
-        groups.append(len(found))
+    where = {name: place for place, piece in enumerate(moving) for name in piece}
+    order = list(dict.fromkeys(where[name] for name in flat(right) if name in where))
     x = _permuted(x, [*range(offset), *(place + offset for place in order)])
-    place = offset
-    for count in groups:
-        if not count:
+    # Each axis of the result: the pieces that it is made of, in order, and the names that are new.
+    groups = [
+        list(dict.fromkeys(moving[where[name]] if name in where else (name,) for name in group))
+        for group in right
+    ]
+    x, place = _with_new(x, groups, known, fitted, offset), offset
+    for parts_ in groups:
+        if not parts_:
             x = method(x, "unsqueeze", number(place))
-        elif count > 1:
-            x = method(x, "flatten", number(place), number(place + count - 1))
+        elif len(parts_) > 1:
+            x = method(x, "flatten", number(place), number(place + len(parts_) - 1))
         place += 1
     return x
+
+
+def _split(size: int | None, piece: Group) -> Expression:
+    """A size in which an axis is split; -1 for that which follows from the others."""
+    name = "".join(filter(str.isalnum, piece[0]))
+    return number(-1) if size is None else Literal(size, f"{AXIS} {name}")
+
+
+def _with_new(
+    x: Expression, groups: Sequence[Sequence[Group]], known: set[str], fitted: Fitted, offset: int
+) -> Expression:
+    """A tensor repeated along the axes that it has not yet."""
+    pieces = [piece for group in groups for piece in group]
+    new = [place for place, piece in enumerate(pieces) if piece[0] not in known]
+    for place in new:
+        x = method(x, "unsqueeze", number(place + offset))
+    if not new:
+        return x
+    sizes: list[Expression] = [number(-1)] * (len(pieces) + offset)
+    for place in new:
+        sizes[place + offset] = _split(_of_piece(pieces[place], fitted), pieces[place])
+    return method(x, "expand", *sizes)
+
+
+def _within_axes(left: Side, pieces: Sequence[Group]) -> list[Group]:
+    """The pieces, those parted that are a part of one axis and something of the next."""
+    ends, count = set(), 0
+    for group in left:
+        count += len(group)
+        ends.add(count)
+    found: list[Group] = []
+    at = 0
+    for piece in pieces:
+        inner = sorted(end - at for end in ends if at < end < at + len(piece))
+        whole = (at in ends or at == 0) and at + len(piece) in ends
+        cuts = [0, *([] if whole else inner), len(piece)]
+        found += [piece[a:b] for a, b in itertools.pairwise(cuts)]
+        at += len(piece)
+    return found
+
+
+def _with_ones(left: Side, right: Side) -> tuple[Side, Side]:
+    """The sides with names for axes of size 1, where there are as many on both: these move."""
+    counts = [side.count(()) for side in (left, right)]
+    if counts[0] != counts[1]:
+        return left, right
+    sides = []
+    for side in (left, right):
+        names = iter(range(counts[0]))
+        sides.append(tuple(group or (f"one{next(names)}",) for group in side))
+    return sides[0], sides[1]
 
 
 def _segments(left: Side, pieces: Sequence[Group]) -> list[tuple[list[int], list[Group]]]:
@@ -422,7 +520,9 @@ def _of_piece(piece: Sequence[str], fitted: Fitted) -> int | None:
     """The size of names that stay together, as far as it is given; else it follows from the tensor's."""
     size = 1
     for name in piece:
-        term = fitted.terms[name]
+        term = fitted.terms.get(name)
+        if term is None:
+            continue  # an axis of size 1
         if term.axes or term.free:
             return None
         size *= term.factor
@@ -539,6 +639,10 @@ for _function, _writer in (
     (reshape.reshape, _reshape),
     (resample.resized_like, _resized_like),
     (elementwise.scaled, _scaled),
+    (comparison.selected, _selected),
+    (casting.cast, _cast),
+    (casting.cast_like, _cast_like),
+    (casting.one_hot, _one_hot),
     (torch.rsub, _subtracted),
 ):
     _register(_function, _writer)

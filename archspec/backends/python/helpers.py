@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
+import torch
 from torch import nn
+from torch.nn import functional
 
 from archspec.backends.python.expressions import (
     Call,
     Code,
     Expression,
     Keyword,
+    Listed,
     Literal,
     Value,
     key_of,
@@ -29,6 +32,7 @@ from archspec.backends.python.expressions import (
 from archspec.backends.python.layers import made_by
 from archspec.backends.python.layout import written as laid_out
 from archspec.op import torch_layers
+from archspec.op.multihead_layer import MultiheadAttention
 
 _OWN = ("archspec.op.", "archspec.ops.")
 _MODULES = {
@@ -66,13 +70,35 @@ class Helpers:
             return self.of_expression(op.__name__, inspect.getdoc(op) or "", 1, what)
         if not cls.__module__.startswith(_OWN):
             return None
-        made = made_by(cls, leaf, cls.__name__)
-        if made is None:
+        if cls in (torch_layers.Attention, MultiheadAttention):
+            made = self.attending(leaf)
+        else:
+            made = made_by(cls, leaf, cls.__name__)
+        return made if made is not None and self.needs(cls) else None
+
+    def attending(self, leaf: nn.Module) -> Call | None:
+        """The call that makes a layer which is given the function that attends."""
+        attend = inspect.unwrap(leaf.attend)  # type: ignore[arg-type]
+        if not self.needs(attend):
             return None
-        for part in made.keywords:
-            if isinstance(part.value, Literal) and callable(part.value.value):
-                return None
-        return made if self.needs(cls) else None
+        given = Keyword("attend", Code(attend.__name__))
+        settings: Mapping[str, Any] = leaf.settings  # type: ignore[assignment]
+        if isinstance(leaf, torch_layers.Attention):
+            more = tuple(Keyword(name, Code(repr(value))) for name, value in settings.items())
+            return Call(Code("Attention"), (), (given, Keyword("dropout", Literal(leaf.dropout, "p")), *more))
+        theirs = made_by(nn.MultiheadAttention, leaf, "MultiheadAttention")
+        if theirs is None:
+            return None
+        own = (
+            Keyword(
+                "settings", Listed(tuple(Code(repr(x)) for x in settings.values()), "{", tuple(settings))
+            ),
+            Keyword("ranks", Code(repr(leaf.ranks))),
+            Keyword("batched", Code(repr(leaf.batched))),
+        )
+        names = ("embed_dim", "num_heads")
+        sizes = tuple(Keyword(name, size) for name, size in zip(names, theirs.arguments, strict=False))
+        return Call(theirs.what, (), (given, *own, *sizes, *theirs.keywords))
 
     def called(
         self,
@@ -198,8 +224,13 @@ class Helpers:
         if isinstance(value, type | FunctionType) and home.startswith(_OWN):
             return value.__name__ == name and self.needs(value)
         if home.startswith("torch") and getattr(value, "__name__", "") == name:
-            if name != "Tensor":
-                self.imports.add("from torch import " + name)
+            if getattr(torch, name, None) is value:
+                if name != "Tensor":
+                    self.imports.add(f"from torch import {name}")
+            elif getattr(functional, name, None) is value:
+                self.imports.add(f"from torch.nn.functional import {name}")
+            else:
+                return False
             return True
         if home in ("typing", "collections.abc", "math", "functools", "operator", "_operator", "itertools"):
             home = {"_operator": "operator"}.get(home, home)
@@ -238,8 +269,8 @@ def docstring(text: str) -> str:
     text = "".join(
         c if c == "\n" or (c.isprintable() and not 0xD800 <= ord(c) < 0xE000) else " " for c in text
     )
-    text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    return text[:-1] + '\\"' if text.endswith('"') else text
+    text = text.replace("\\", "\\\\")
+    return re.sub(r'^"+|"{3,}|"+$', lambda run: '\\"' * len(run[0]), text)
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Any]]:

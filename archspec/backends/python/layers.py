@@ -11,6 +11,7 @@ from torch import nn
 
 from archspec.backends.python.expressions import Call, Code, Expression, Keyword, Literal
 from archspec.op import torch_layers
+from archspec.op.multihead_layer import MultiheadAttention
 
 _SIZES = frozenset(
     (
@@ -39,16 +40,29 @@ def constructed(module: nn.Module) -> Call | None:
     return made_by(cls, module, f"nn.{cls.__name__}")
 
 
+def conventional(module: nn.Module) -> tuple[Call, tuple[Keyword, ...]] | None:
+    """The call that makes PyTorch's own layer where archspec has one that gives its first result alone; and how it is called then."""
+    if isinstance(module, nn.RNNBase) and not module.state:
+        cls: type[nn.Module] = next(kind for kind in (nn.LSTM, nn.GRU, nn.RNN) if isinstance(module, kind))
+        made = made_by(cls, module, f"nn.{cls.__name__}")
+        return None if made is None else (made, ())
+    if isinstance(module, MultiheadAttention) and not module.settings and module.ranks == (2, 2, 2):
+        made = made_by(nn.MultiheadAttention, module, "nn.MultiheadAttention")
+        return None if made is None else (made, (Keyword("need_weights", Literal(False)),))
+    return None
+
+
 def made_by(cls: type[nn.Module], module: nn.Module, name: str) -> Call | None:
     """The call of a class by which a module could have been made, as its attributes tell."""
     positional: list[Expression] = []
     keywords: list[Keyword] = []
+    own = not cls.__module__.startswith("torch.")
     for parameter in _parameters(cls):
         found = _argument(module, parameter.name)
+        if own and found is not ... and isinstance(getattr(module, parameter.name, None), tuple):
+            found = getattr(module, parameter.name)  # whose code may ask how many there are
         if found is ...:
-            if parameter.default is Parameter.empty:
-                return None
-            continue
+            return None
         literal = Literal(found, parameter.name)
         leading = parameter.name in _SIZES or parameter.name in _LEADING
         if leading and not keywords and (parameter.default is Parameter.empty or parameter.name == "p"):
@@ -71,17 +85,21 @@ def _parameters(cls: type[nn.Module]) -> tuple[Parameter, ...]:
                 found.setdefault(parameter.name, parameter)
         if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
             break
+    if issubclass(cls, nn.RNNBase):  # of which PyTorch's classes choose the mode
+        found.pop("mode", None)
+        if issubclass(cls, nn.RNN):
+            found["nonlinearity"] = Parameter("nonlinearity", Parameter.KEYWORD_ONLY, default="tanh")
     return tuple(found.values())
 
 
 def _argument(module: nn.Module, name: str) -> Any:
     """What an argument must have been; `...` where that does not show."""
-    if name in _HAS:
-        held = module.__dict__.get(name, module._parameters.get(name, ...))
-        return held if isinstance(held, bool) else held is not ... and held is not None
     special = _SPECIAL.get((re.sub(r"\dd$", "", type(module).__name__), name))
     if special is not None:
         return special(module)
+    if name in _HAS:
+        held = module.__dict__.get(name, module._parameters.get(name, ...))
+        return held if isinstance(held, bool) else held is not ... and held is not None
     found = getattr(module, name, ...)
     return found if found is ... else _plain(found)
 
@@ -139,6 +157,14 @@ _SPECIAL: dict[tuple[str, str], Callable[[nn.Module], Any]] = {
     ("MaxPool", "stride"): _stride,
     ("AvgPool", "stride"): _stride,
     ("Upsample", "size"): lambda module: None if module.size is None else _plain(module.size),
+    ("WSConv", "gained"): lambda module: module.gain is not None,
+    ("PaddedWSConv", "gained"): lambda module: module.gain is not None,
+    ("MultiheadAttention", "bias"): lambda module: module.in_proj_bias is not None,
+    ("MultiheadAttention", "add_bias_kv"): lambda module: module.bias_k is not None,
+    ("MultiheadAttention", "batch_first"): lambda module: True,
+    ("MultiheadAttention", "kdim"): lambda module: None if module.kdim == module.embed_dim else module.kdim,
+    ("MultiheadAttention", "vdim"): lambda module: None if module.vdim == module.embed_dim else module.vdim,
+    ("Unflatten", "unflattened_size"): _whole_tuple("unflattened_size"),
     **{(f"Padded{name}", "margins"): _margins for name in ("Conv", "WSConv", "MaxPool", "AvgPool")},
     **{(f"Padded{name}", "stride"): _stride for name in ("MaxPool", "AvgPool")},
 }

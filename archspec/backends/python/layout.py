@@ -10,6 +10,7 @@ from archspec.backends.python.expressions import (
     Call,
     Chosen,
     Code,
+    Each,
     Expression,
     Item,
     Keyword,
@@ -104,6 +105,8 @@ def _line(expression: Expression) -> tuple[str, int]:
     if isinstance(expression, Chosen):
         then, condition, other = (_tight(part, 1) for part in expression.parts)
         return f"{then} if {condition} else {other}", 0
+    if isinstance(expression, Each):
+        return f"({line(expression.item)} for t in {line(expression.over)})", _ATOM
     raise AssertionError(expression)
 
 
@@ -187,6 +190,28 @@ def written(before: str, expression: Expression, after: str = "", indent: int = 
             first = [f"{margin}    {clause}" for clause in clauses[:2]]
             others = written("for layer in ", Listed(expression.items), "", indent + INDENT)
         return [f"{margin}{before}*[", *first, *others, f"{margin}]{after}"]
+    if isinstance(expression, Each):
+        clauses = [line(expression.item), f"for t in {line(expression.over)}"]
+        inside = " ".join(clauses)
+        fits = indent + INDENT + len(inside) <= WIDTH
+        inner = " " * (indent + INDENT)
+        return [
+            f"{margin}{before}(",
+            *(f"{inner}{x}" for x in ([inside] if fits else clauses)),
+            f"{margin}){after}",
+        ]
+    links = _links(expression)
+    if len(links) > 2:  # calls of methods one after the other: each on a line of its own
+        inner = " " * (indent + INDENT)
+        return [f"{margin}{before}(", *(f"{inner}{link}" for link in links), f"{margin}){after}"]
+    inside = line(expression)
+    if (
+        len(links) == 2
+        and inside[0] == "("
+        and indent + INDENT + len(inside) <= WIDTH
+        and before[-2:] in ("= ", "n ")
+    ):
+        return [f"{margin}{before}(", f"{margin}    {inside}", f"{margin}){after}"]
     opened = _opened(expression)
     if opened is None:
         return [whole]
@@ -205,6 +230,21 @@ def written(before: str, expression: Expression, after: str = "", indent: int = 
             lead = f"{quoted(keys[place])}: "
         lines += written(lead, value, ",", indent + INDENT)
     return [*lines, f"{margin}{closing}{after}"]
+
+
+def _links(expression: Expression) -> list[str]:
+    """The calls of methods on each other's results, with what the first is called of; none where a line is too long."""
+    found: list[str] = []
+    while isinstance(expression, Call) and isinstance(expression.what, Attribute):
+        of = expression.what.of
+        arguments = ", ".join(map(_argument, _arguments(expression)))
+        if not isinstance(of, Call):
+            found.append(line(expression))
+            return found[::-1]
+        found.append(f".{expression.what.name}({arguments})")
+        expression = of
+    found.append(_tight(expression, _ATOM))
+    return found[::-1]
 
 
 def _opened(expression: Expression) -> tuple[str, list[Expression | Keyword], str] | None:

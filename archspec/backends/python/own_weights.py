@@ -19,10 +19,14 @@ from archspec.backends.python.expressions import (
     call,
     method,
     number,
+    replaced,
 )
 from archspec.ground.tensor import torch_name
 from archspec.op import Weight
 from archspec.op import initialisation as first
+
+RUN = "run"
+"""The role of how often a number stands in a list, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,34 @@ class Buffer(Expression):
     def shape(self) -> tuple[object, ...]:
         """Whether it is saved."""
         return "buffer", self.saved
+
+
+@dataclass(frozen=True, slots=True)
+class Local(Expression):
+    """An expression in which a value has a name, given in a line before."""
+
+    name: str
+    value: Expression
+    then: Expression
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        """The value, and what is made of it."""
+        return self.value, self.then
+
+    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
+        """The same of others."""
+        return Local(self.name, *parts)
+
+    @property
+    def inlined(self) -> Expression:
+        """The same without the name, where no line can come before."""
+        return replaced(self.then, lambda x: self.value if x == Code(self.name) else None)
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """The name."""
+        return "local", self.name
 
 
 def own_weight(weight: Weight) -> Expression:
@@ -72,8 +104,9 @@ def _tensor(weight: Weight) -> Expression:
         return Call(Code("torch.full"), (sizes, Literal(value, "value")), dtype)
     if isinstance(init, first.values):
         listed = [float(x) for x in init.listed] if weight.dtype in _REAL else list(init.listed)
-        made = table(listed, dtype)
-        return made if len(shape) == 1 else method(made, "reshape", *shape)
+        if len(shape) == 1:
+            return table(listed, dtype)
+        return Call(Code("torch.tensor"), (_nested(listed, weight.shape),), dtype)
     if isinstance(init, first.outer_sum) and init.parts:
         return _outer_sum(init, weight)
     return Call(Code("torch.empty"), shape or (Listed(()),), dtype)
@@ -86,9 +119,20 @@ def _dtype(dtype: str) -> tuple[Keyword, ...]:
     return () if dtype == "f32" else (Keyword("dtype", Code(f"torch.{torch_name(dtype)}")),)  # type: ignore[arg-type]
 
 
+def _nested(numbers: Sequence[Any], shape: Sequence[int]) -> Expression:
+    """Numbers as lists in lists."""
+    if len(shape) < 2:
+        return Listed(tuple(map(number, numbers)), "[") if shape else number(numbers[0])
+    size = len(numbers) // shape[0]
+    return Listed(tuple(_nested(numbers[i * size : (i + 1) * size], shape[1:]) for i in range(shape[0])), "[")
+
+
 def _outer_sum(init: first.outer_sum, weight: Weight) -> Expression:
     """Numbers along each axis, added up."""
     real = weight.dtype in _REAL
+    relative = _relative(init.parts) if weight.dtype == "i64" else None
+    if relative is not None:
+        return relative
     inner = (Keyword("dtype", Code("torch.float64")),) if real else ()
     made: Expression | None = None
     for axis, part in enumerate(init.parts):
@@ -103,14 +147,51 @@ def _outer_sum(init: first.outer_sum, weight: Weight) -> Expression:
     return made
 
 
+def _relative(parts: Sequence[Sequence[Any]]) -> Expression | None:
+    """The differences of places, two by two, and a number: `places[:, None] - places + 24`."""
+    if len(parts) != 2 or len(parts[0]) != len(parts[1]) or len(parts[0]) < 3:
+        return None
+    first, second = parts
+    shift = first[0] + second[0]
+    if not all(type(x) is int for part in parts for x in part) or any(
+        a + b != shift for a, b in zip(first, second, strict=True)
+    ):
+        return None
+    places = _counted([x - first[0] for x in first])
+    if places is None:
+        return None
+    local = Code("places")
+    column = Item(local, (Slice((None, None, None)), Code("None")))
+    return Local("places", places, _shifted(Operation("-", (column, local)), shift))
+
+
 def table(numbers: Sequence[Any], dtype: tuple[Keyword, ...]) -> Expression:
     """A vector of numbers: counted where they are in steps, repeated where they repeat, else listed."""
     whole = all(type(x) is int for x in numbers)
+    powers = _powers(numbers) if len(numbers) > 4 and not whole else None
+    if powers is not None:
+        return powers
     named = tuple(k for k in dtype if not (whole and k.value == Code("torch.int64")))
-    counted = _counted(numbers) if whole and len(numbers) > 4 else None
+    counted = _counted(numbers) if whole and len(numbers) > 2 else None
     if counted is not None:
         return counted if not named else method(counted, "to", named[0].value)
     return Call(Code("torch.tensor"), (_listed(numbers),), named)
+
+
+def _powers(numbers: Sequence[Any]) -> Expression | None:
+    """Numbers that are powers with even exponents, as the frequencies of positions are: `10000 ** (-torch.arange(n) / n)`."""
+    import torch
+
+    count = len(numbers)
+    if numbers[0] != 1.0 or not all(type(x) is float and x > 0 for x in numbers) or numbers[-1] >= 1:
+        return None
+    base = round(numbers[1] ** -count)
+    found = base ** (-torch.arange(count, dtype=torch.float64) / count)
+    if not torch.equal(found.float(), torch.tensor(numbers)):
+        return None
+    counted = call("torch.arange", Literal(count, "count"), dtype=Code("torch.float64"))
+    exponents = Operation("/", (Operation("-", (counted,)), Literal(count, "count")))
+    return method(Operation("**", (number(base), exponents)), "float")
 
 
 def _counted(numbers: Sequence[int]) -> Expression | None:
@@ -156,7 +237,7 @@ def _listed(numbers: Sequence[Any]) -> Expression:
     if len(runs) * 3 > len(numbers) or len(runs) > 20:
         return Listed(tuple(map(number, numbers)), "[")
     parts = [
-        Operation("*", (Listed((number(x),), "["), Literal(count, "count")))
+        Operation("*", (Listed((number(x),), "["), Literal(count, RUN)))
         if count > 1
         else Listed((number(x),), "[")
         for x, count in runs

@@ -20,6 +20,8 @@ from archspec.backends.python.expressions import (
     replaced,
     within,
 )
+from archspec.backends.python.functions import AXIS
+from archspec.backends.python.own_weights import RUN
 from archspec.graph import Function
 
 _OF_WINDOWS = frozenset(
@@ -81,6 +83,9 @@ class Choice(Expression):
     then: Expression
     other: Expression
     near: str
+    all_rows: tuple[int, ...]
+    given: tuple[Expression, ...]
+    """What each of all rows has."""
 
     @property
     def parts(self) -> tuple[Expression, ...]:
@@ -89,7 +94,7 @@ class Choice(Expression):
 
     def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
         """Others."""
-        return Choice(self.rows, parts[0], parts[1], self.near)
+        return Choice(self.rows, parts[0], parts[1], self.near, self.all_rows, self.given)
 
     @property
     def shape(self) -> tuple[object, ...]:
@@ -144,7 +149,8 @@ def unified(given: Sequence[Expression], rows: tuple[int, ...], near: str, defau
         values = tuple(x.value for x in given if isinstance(x, Literal))
         assert isinstance(first, Literal)
         return Hole(rows, values, first.role, default, near)
-    if all(x.shape == first.shape and len(x.parts) == len(first.parts) for x in given):
+    callees = {key_of(x.what, literals=False) for x in given if isinstance(x, Call)}
+    if len(callees) < 2 and all(x.shape == first.shape and len(x.parts) == len(first.parts) for x in given):
         if not first.parts:
             return first
         defaults = _defaults(first)
@@ -178,7 +184,7 @@ def _differing(given: Sequence[Expression], rows: tuple[int, ...], near: str) ->
             (first, then), (second, other) = (second, other), (first, then)
         plain = not any(isinstance(x, Given | Choice) for side in (then, other) for x in within(side))
         if plain:
-            return Choice(first, then, other, near)
+            return Choice(first, then, other, near, rows, tuple(given))
     return Given(rows, tuple(given), near)
 
 
@@ -199,14 +205,33 @@ class Parameters:
     promoted: bool = True
     """Whether sizes that all rows have in common are parameters too."""
 
-    def settle(self, expressions: Sequence[Expression]) -> None:
-        """Find the parameters for all holes in some expressions."""
-        holes = [x for expression in expressions for x in within(expression) if isinstance(x, Hole)]
-        for hole in holes:
+    def settle(self, expressions: Sequence[Expression]) -> list[Expression]:
+        """Find the parameters for all holes in some expressions; returns these, with choices left that need no others."""
+        holes = _holes(expressions)
+        whole = [hole for hole in holes if len(hole.rows) == len(self.functions)]
+        for hole in (*whole, *holes):
             self._known_of(hole)
-        for hole in holes:
+        for hole in sorted(whole, key=lambda hole: hole.role == RUN):
             if self.of(hole) is None and not _constant(hole):
                 self._new(hole)
+        expressions = [replaced(expression, self._simple) for expression in expressions]
+        for hole in _holes(expressions):
+            if self.of(hole) is None and not _constant(hole):
+                self._new(hole)
+        self._settle_choices(expressions)
+        return expressions
+
+    def _simple(self, x: Expression) -> Expression | None:
+        """What rows are given instead of a choice that would need parameters of its own, or has no condition."""
+        if not isinstance(x, Choice):
+            return None
+        open_ = [hole for hole in _holes([x.then, x.other]) if self.of(hole) is None and not _constant(hole)]
+        idle = key_of(x.other) == key_of(Call(Code("nn.Identity")))
+        if not open_ and (idle or self.condition(x) is not None):
+            return x
+        return Given(x.all_rows, x.given, x.near)
+
+    def _settle_choices(self, expressions: Sequence[Expression]) -> None:
         for expression in expressions:
             for x in within(expression):
                 if isinstance(x, Choice) and self.condition(x) is None:
@@ -294,13 +319,14 @@ class Parameters:
             return
         for place, (name, values) in enumerate(self._arguments()):
             alike = all(_same(values[row], value) for row, value in zip(hole.rows, hole.values, strict=True))
-            if alike and not (constant and not hole.role and name not in _HEADS):
+            vague = not hole.role or hole.role.startswith(AXIS)
+            if alike and not (constant and vague and name not in _HEADS):
                 default = hole.default if any(_same(v, hole.default) for v in values) else ...
                 self._add(Parameter(self._free(name), values, _annotation(values), default, (1, place)))
                 return
         for name, sizes in self._sizes(hole.role):
             alike = all(_same(sizes[row], value) for row, value in zip(hole.rows, hole.values, strict=True))
-            if alike and hole.role:
+            if alike and hole.role and not hole.role.startswith(AXIS):
                 self._add(Parameter(self._free(name), list(sizes), "int", order=(0, 0)))
                 return
 
@@ -343,7 +369,8 @@ class Parameters:
         values: list[Any] = [None] * len(self.functions)
         for row, value in zip(hole.rows, hole.values, strict=True):
             values[row] = value
-        name = _NAMES.get(hole.role, hole.role) or _identifier(hole.near) or "value"
+        role = hole.role.removeprefix(AXIS).strip()
+        name = _NAMES.get(role, role) or _identifier(hole.near) or "value"
         if name in self.taken and hole.near:
             name = f"{_identifier(hole.near)}_{name}"
         default = hole.default if any(_same(value, hole.default) for value in hole.values) else ...
@@ -392,6 +419,10 @@ class Parameters:
                             scaled = Operation("*", (number(factor), scaled))
                         return Operation("!=", (Code(left.name), scaled))
         return None
+
+
+def _holes(expressions: Sequence[Expression]) -> list[Hole]:
+    return [x for expression in expressions for x in within(expression) if isinstance(x, Hole)]
 
 
 _HEADS = frozenset(("heads", "window", "patch", "groups"))
