@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archspec.api.reading import models, read, read_text, shipped, shipped_blocks
     from archspec.api.reading import parse as parse
     from archspec.api.reading import parse_value as parse_value
-    from archspec.api.weights import plan_weights
+    from archspec.api.weights import plan_weights, propose_names
     from archspec.graph import graph_of
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "named",
     "plan_weights",
     "profiled",
+    "propose_names",
     "read",
     "read_text",
     "repeated_blocks",
@@ -64,7 +65,7 @@ _HOMES = {
         "resize_positions",
     ),
     "reading": ("BUILT", "models", "parse", "parse_value", "read", "read_text", "shipped", "shipped_blocks"),
-    "weights": ("plan_weights",),
+    "weights": ("plan_weights", "propose_names"),
 }
 
 

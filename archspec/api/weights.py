@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from archspec.api.arguments import checked, flag, path, path_or_graph, told, wrong
+from archspec.api.arguments import checked, flag, path, path_or_graph, text, told, wrong
 from archspec.api.reading import Request, is_built, opened
 from archspec.elaboration import BUDGET
 from archspec.graph import Graph
@@ -67,6 +67,39 @@ def plan_weights(
     graph = request.graph(spec)
     taken = Taken(weights, source_graph(from_, budget), default_of(spec, model, budget))
     return taken.plan(graph, adapt, real_dtype(dtype), nonfinite=nonfinite)
+
+
+@checked(spec=path_or_graph, weights=weights_given, title=text)
+@told
+def propose_names(
+    given: frozenset[str],
+    /,
+    spec: str | os.PathLike[str] | Graph,
+    weights: Given,
+    model: str | None = None,
+    *,
+    title: str = "a file",
+    budget: int = BUDGET,
+    settings: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> str:
+    """The text of `names` for a file that no names of a spec explain: a guess from structure, shapes and order, for review.
+
+    It never counts until it stands in a spec. Comments tell what to look at: rules that shapes do not decide, layers that are
+    paired by their order alone, keys without a counterpart. Names that the spec has for these keys already are told first.
+
+    `spec`, `model`, `budget` and the model's parameters are as in `read`, `weights` as in `load`; `title` is what the names are called.
+    Raises SpecError when the spec or the file is wrong or cannot be read.
+    """
+    from archspec.analyses.proposing import propose
+    from archspec.analyses.renaming import all_names
+    from archspec.backends.weights.plan import shapes_of
+
+    graph = Request("propose_names", given, model, budget, settings, more).graph(spec)
+    shapes = shapes_of(Taken(weights, None).file.tensors)
+    known = [names.title for names in all_names(graph) if names.fit(shapes).explains]
+    told = "".join(f'# the spec has names for these keys: "{name}"\n' for name in known)
+    return told + propose(graph, shapes, title).text
 
 
 def source_graph(from_: str | os.PathLike[str] | Graph | None, budget: int = BUDGET) -> Graph | None:

@@ -50,6 +50,14 @@ Strict = Annotated[
 ]
 Nonfinite = Annotated[bool, typer.Option("--nonfinite", help="Let infinite numbers and NaN in.")]
 
+Propose = Annotated[
+    bool,
+    typer.Option(
+        "--propose",
+        help="Print `names` that may be those of the file, for review: a guess by structure and shape.",
+    ),
+]
+
 
 @app.command()
 def weights(
@@ -63,6 +71,7 @@ def weights(
     from_settings: FromSettings = None,
     strict: Strict = True,
     nonfinite: Nonfinite = False,
+    propose: Propose = False,
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.text,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
@@ -72,6 +81,9 @@ def weights(
     The exit status is 1 where the file would not be loaded.
     """
     import_plugins(plugins)
+    if propose:
+        typer.echo(_proposed(spec, files, budget, settings, format), nl=False)
+        return
     with progress() as say:
         say("reading the weights")
         from archspec.api import plan_weights
@@ -91,6 +103,16 @@ def weights(
         typer.echo(plan.report())
     if strict and not plan.fits:
         raise typer.Exit(1)
+
+
+def _proposed(spec: str, files: list[Path], budget: int, settings: list[str] | None, format: Format) -> str:
+    """What `--propose` prints."""
+    from archspec.api import propose_names
+
+    text = propose_names(spec, files, title=files[0].stem, budget=budget, settings=parse_settings(settings))
+    if format is Format.json:
+        return json.dumps({"names": text}, indent=2) + "\n"
+    return text or "# every key of the file is the network's own\n"
 
 
 def old_network(from_: str | None, settings: list[str] | None, budget: int) -> Any:

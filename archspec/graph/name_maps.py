@@ -37,11 +37,11 @@ class Renaming(Record):
     @property
     def text(self) -> str:
         """The rule as a spec has it."""
-        shown = ", ".join(f'"{source}"' for source in self.sources)
+        shown = ", ".join(map(_quoted, self.sources))
         left = f"({shown})" if len(self.sources) > 1 else shown
         if not self.target:
-            return f'{left} -> none "{self.reason}"'
-        return f'{left} -> "{self.target}"' + (f': "{self.pattern}"' if self.pattern else "")
+            return f"{left} -> none {_quoted(self.reason)}"
+        return f"{left} -> {_quoted(self.target)}" + (f": {_quoted(self.pattern)}" if self.pattern else "")
 
     @cached_property
     def templates(self) -> tuple[Template, ...]:
@@ -173,6 +173,12 @@ def one_sided(name: str, side: str) -> Mistake:
         codes.HOLES,
         help="what stands in it is handed from one key to the other: write it on both sides",
     )
+
+
+def _quoted(text: str) -> str:
+    """A string of a spec, whose holes stay."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def by_title(maps: tuple[NameMap, ...]) -> Mapping[str, list[NameMap]]:

@@ -45,6 +45,7 @@ def results(spec: str) -> dict[str, Any]:
         "named": archspec.named(net.state_dict(), archspec.read_text(TEXT + NAMES), "elsewhere"),
         "plan_weights": archspec.plan_weights(TEXT_GRAPH, net.state_dict()),
         "profiled": archspec.profiled(net),  # a context manager of Python's
+        "propose_names": archspec.propose_names(TEXT_GRAPH, net.state_dict()),
         "read": graph,
         "read_text": TEXT_GRAPH,
         "repeated_blocks": archspec.repeated_blocks(net),
