@@ -444,8 +444,8 @@ def test_the_same_resolution_changes_nothing() -> None:
 
 
 def test_windows_that_differ_between_stages_are_named_or_known() -> None:
-    """With windows of 12 at 224, the last stage has windows of 7, since it is no larger."""
-    source = archspec.read("swin_t", window=12)
+    """With windows of 12 at 224, the last stage has windows of 7 in timm, since it is no larger."""
+    source = archspec.read("swin_t", window=12, borders="timm")
     weights = archspec.load(source, seed=0).state_dict()
     graph = archspec.read("swin_t")
     assert "is not relative positions in a window of 12 x 12" in str(refused(weights, graph, (12, 12)))
