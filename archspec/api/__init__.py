@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from archspec.api.loading import torch_dtype as torch_dtype
     from archspec.api.networks import blocks as blocks
     from archspec.api.networks import dynamic_shapes, named, profiled, repeated_blocks, resize_positions
+    from archspec.api.pretrained import from_pretrained, save_pretrained
     from archspec.api.reading import BUILT as BUILT
     from archspec.api.reading import models, read, read_text, shipped, shipped_blocks
     from archspec.api.reading import parse as parse
     from archspec.api.reading import parse_value as parse_value
+    from archspec.api.timm_models import register_timm
     from archspec.api.weights import plan_weights, propose_names
     from archspec.graph import graph_of
 
@@ -31,6 +33,7 @@ __all__ = [
     "dynamic_shapes",
     "export",
     "format_text",
+    "from_pretrained",
     "graph_of",
     "load",
     "load_aot",
@@ -41,8 +44,10 @@ __all__ = [
     "propose_names",
     "read",
     "read_text",
+    "register_timm",
     "repeated_blocks",
     "resize_positions",
+    "save_pretrained",
     "scale",
     "shipped",
     "shipped_blocks",
@@ -64,7 +69,9 @@ _HOMES = {
         "repeated_blocks",
         "resize_positions",
     ),
+    "pretrained": ("from_pretrained", "save_pretrained"),
     "reading": ("BUILT", "models", "parse", "parse_value", "read", "read_text", "shipped", "shipped_blocks"),
+    "timm_models": ("register_timm",),
     "weights": ("plan_weights", "propose_names"),
 }
 

@@ -20,7 +20,7 @@ from archspec.ground.regular import open_regular
 
 GRAPH, WEIGHTS, MANIFEST = "graph.json", "weights.safetensors", "manifest.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry, so that equal contents are equal bytes
-_LARGEST_JSON = 1 << 30
+LARGEST_JSON = 1 << 30
 _MOST_REPETITIVE = 250  # times that JSON becomes smaller; what claims more would fill the memory
 _PIECE = 1 << 23  # bytes that are hashed in one go
 _LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip entry: at its end, the lengths of name and extra field
@@ -98,7 +98,7 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> by
     """An entry of JSON. SpecError when it says that it is, or turns out, larger than any graph."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise not_whole(path, f"has a `{info.filename}` that is compressed in an unusual way")
-    most = min(_LARGEST_JSON, max(1 << 24, _MOST_REPETITIVE * info.compress_size))
+    most = min(LARGEST_JSON, max(1 << 24, _MOST_REPETITIVE * info.compress_size))
     if info.file_size > most:
         raise not_whole(path, f"has a `{info.filename}` of {info.file_size:,} bytes")
     with archive.open(info) as entry:

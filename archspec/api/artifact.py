@@ -66,6 +66,20 @@ def save_artifact(
     Raises SpecError when the place cannot be written, or the weights are no longer those of the spec; TypeError for a module
     that archspec did not load.
     """
+    entries, manifest = parts_of(module, seed=seed, dtype=dtype, optimize=optimize, compile=compile)
+    write_archive(path, entries, sources)
+    return manifest
+
+
+def parts_of(
+    module: torch.nn.Module,
+    *,
+    seed: int | None = None,
+    dtype: str | None = None,
+    optimize: Literal["inference"] | None = None,
+    compile: bool | str = False,
+) -> tuple[dict[str, bytes], Manifest]:
+    """What a built module consists of, by name: its graph, its weights and the manifest. Raises as `save_artifact`."""
     import torch
     from safetensors.torch import save
 
@@ -92,8 +106,7 @@ def save_artifact(
         hashes={name: digest(data) for name, data in entries.items()},
     )
     entries[MANIFEST] = manifest.model_dump_json(indent=2).encode()
-    write_archive(path, entries, sources)
-    return manifest
+    return entries, manifest
 
 
 def read_artifact(path: Path) -> tuple[Graph, dict[str, torch.Tensor], Manifest]:
@@ -101,7 +114,13 @@ def read_artifact(path: Path) -> tuple[Graph, dict[str, torch.Tensor], Manifest]
 
     Raises SpecError when the file is missing, not a built module, truncated or altered.
     """
-    entries, weights = read_archive(path)
+    return read_parts(path, *read_archive(path))
+
+
+def read_parts(
+    path: Path, entries: Mapping[str, bytes], weights: memoryview
+) -> tuple[Graph, dict[str, torch.Tensor], Manifest]:
+    """Graph, weights and manifest of what `parts_of` gave, which is at `path`. Raises SpecError when they do not belong together."""
     manifest = _manifest(path, entries[MANIFEST])
     for name, data in ((GRAPH, entries[GRAPH]), (WEIGHTS, weights)):
         if digest(data) != manifest.hashes[name]:

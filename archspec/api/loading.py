@@ -143,7 +143,7 @@ def _take_built(path: Path, request: Request, plan: Plan) -> tuple[Graph, Weight
     as_built = {
         name: getattr(manifest, name) for name in ("optimize", "compile") if name not in request.given
     }
-    dtype = plan.dtype or _kept_as(graph, saved, manifest.dtype)
+    dtype = plan.dtype or kept_as(graph, saved, manifest.dtype)
     return graph, partial(_with_constants, saved), replace(plan, dtype=dtype, **as_built)
 
 
@@ -280,7 +280,7 @@ def _with_constants(tensors: dict[str, torch.Tensor], graph: Graph) -> dict[str,
     return {**constants(graph), **tensors}
 
 
-def _kept_as(graph: Graph, saved: Mapping[str, torch.Tensor], dtype: str) -> torch.dtype | None:
+def kept_as(graph: Graph, saved: Mapping[str, torch.Tensor], dtype: str) -> torch.dtype | None:
     """The dtype that a built module was cast to: that of weights which are not as the spec has them."""
     from archspec.backends.torch_weights import dtype_of
 

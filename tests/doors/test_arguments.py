@@ -33,6 +33,7 @@ FUNCTIONS: list[Callable[..., Any]] = [
     api.parse_value,
     api.torch_dtype,
 ]
+OF_MODULES = archspec.graph_of, archspec.profiled, archspec.repeated_blocks, archspec.save_pretrained
 CASES = [
     (function, parameter.name)
     for function in FUNCTIONS
@@ -88,7 +89,7 @@ def test_any_argument_is_taken_or_told(
             assert error.problems[0].message
         except TypeError as error:
             # As documented: these take modules, not specs.
-            assert function in (archspec.graph_of, archspec.profiled, archspec.repeated_blocks), value
+            assert function in OF_MODULES, value
             assert "was not loaded by archspec" in str(error)
 
 

@@ -38,6 +38,7 @@ def results(spec: str) -> dict[str, Any]:
         "dynamic_shapes": archspec.dynamic_shapes(archspec.read("resnet18", free=True)),
         "export": None,  # a path of Python's
         "format_text": archspec.format_text(TEXT),
+        "from_pretrained": None,  # as `load`
         "graph_of": archspec.graph_of(net),
         "load": net,
         "load_aot": None,  # a callable of PyTorch's, which takes a compiler to make
@@ -48,8 +49,10 @@ def results(spec: str) -> dict[str, Any]:
         "propose_names": archspec.propose_names(TEXT_GRAPH, net.state_dict()),
         "read": graph,
         "read_text": TEXT_GRAPH,
+        "register_timm": None,  # a list of strings, where timm is there
         "repeated_blocks": archspec.repeated_blocks(net),
         "resize_positions": archspec.resize_positions({}, TEXT_GRAPH),
+        "save_pretrained": None,  # an address, where huggingface_hub is there
         "scale": archspec.scale("efficientnet_b0", 1),
         "shipped": archspec.shipped(),
         "shipped_blocks": archspec.shipped_blocks(),
