@@ -49,6 +49,7 @@ FAMILIES = {
     "mixer": "mixer_s16",
     "mnasnet": "mnasnet_a1",
     "mobilenet": "mobilenet_v2",
+    "mobileone": "mobileone_s1",
     "nao": "naonet_36_cifar",
     "nasnet": "nasnet_a_mobile",
     "nfnet": "nfnet_f0",
@@ -57,6 +58,7 @@ FAMILIES = {
     "polynet": "polynet",
     "preact_resnet": "preact_resnet50",
     "pyramidnet": "pyramidnet110_a48_cifar",
+    "repvgg": "repvgg_a0",
     "resnet": "resnet50_mdconv",  # with deformable convolutions
     "resnet_cifar": "resnet20_cifar",
     "rir": "rir18_cifar",

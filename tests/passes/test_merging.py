@@ -15,10 +15,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 import archspec
+from archspec.backends.torch_fx import lower
 from archspec.backends.torch_modules import Network
+from archspec.backends.torch_weights import empty
 from archspec.graph import Graph
 from archspec.ground.errors import SpecError
 from archspec.passes import optimize_for_inference
+from archspec.passes.fold_norms import fold_norms
 from archspec.passes.merge_branches import merge_branches
 
 
@@ -250,6 +253,31 @@ def test_weights_in_half_precision_are_rounded_once(dtype: torch.dtype) -> None:
     centre = weights[0][:, :, 1, 1] + weights[1][:, :, 0, 0] + torch.eye(8)
     assert layer.weight.dtype == dtype
     torch.testing.assert_close(layer.weight[:, :, 1, 1], centre.float().to(dtype), rtol=0, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "trained", "deployed"), [("repvgg_a2", 44, 22), ("mobileone_s0", 191, 43)])
+def test_networks_of_branches_become_those_that_their_papers_deploy(
+    name: str, trained: int, deployed: int
+) -> None:
+    """As many convolutions, of the same shapes: the net without branches, with their weights, computes the same."""
+    graph = archspec.read(name, resolution=32, classes=10)
+    made = network(graph, torch.float32)
+    batch = batch_of(graph, 2)
+    expected = ran(made, batch)
+    assert calls(made, nn.Conv2d) == trained
+    with torch.no_grad():
+        merge_branches(made)
+        fold_norms(made)
+    made.recompile()
+    assert_same(expected, ran(made, batch), 1e-5)
+    assert (calls(made, nn.Conv2d), calls(made, _BatchNorm)) == (deployed, 0)
+    plain = lower(archspec.read(name, resolution=32, classes=10, deployed=True), empty).eval()
+    own = [module for module in plain.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    for layer, merged in zip(own, convolutions(made), strict=True):
+        layer.load_state_dict(merged.state_dict())
+    assert_same(expected, ran(plain, batch), 1e-5)
+    assert_same(expected, outputs(optimize_for_inference(made)(*batch)), 1e-5)
 
 
 # ---------------------------------------------------------------- in general

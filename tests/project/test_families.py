@@ -85,10 +85,10 @@ def test_drops_before_the_last_layer(name: str) -> None:
     assert not any(type(node.op).__name__ == "Dropout" for node in archspec.read(name, dropout=0.0).nodes)
 
 
-# Nets without residual blocks have nothing that could be left out.
+# Nets without residual blocks have nothing that could be left out; nor have sums that are one convolution.
 WITHOUT_RESIDUALS = (
     *("lenet", "alexnet", "zfnet", "vgg", "googlenet", "bn_inception", "inception_v3", "inception_v4"),
-    *("densenet", "dpn", "rir", "shake_shake", "mobilenet_v1"),
+    *("densenet", "dpn", "rir", "shake_shake", "mobilenet_v1", "repvgg", "mobileone"),
 )
 RESIDUAL = [name for name in CLASSIFIERS if not name.startswith(WITHOUT_RESIDUALS)]
 
