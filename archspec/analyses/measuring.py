@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from archspec.analyses.claims import Verdict, check_claims, unmeasured
-from archspec.elaboration import BUDGET, Module, changes_nothing, elaborate, pick_model
+from archspec.elaboration import BUDGET, Module, changes_nothing, elaborate, pick_model, sound_for
 from archspec.graph import Claim, Graph
 from archspec.ground import codes
 from archspec.ground.errors import Mistake, Problem, SpecError
@@ -41,13 +41,14 @@ def measure_models(
 ) -> tuple[list[Measured], list[Problem]]:
     """As `measure_file`: the models that can be measured, and what is wrong in the others.
 
+    A model that does not depend on what is wrong in the file is measured as if the rest were right.
     Raises SpecError when there is no such model.
     """
     measured: list[Measured] = []
     problems: list[Problem] = []
     for definition in standing_alone(module, model):
         try:
-            measured.append(_measure_model(module, definition.name, budget, each))
+            measured.append(_measure_model(sound_for(module, definition), definition.name, budget, each))
         except SpecError as error:
             problems += error.problems
     return measured, problems

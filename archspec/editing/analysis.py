@@ -14,7 +14,7 @@ from archspec.analyses.warnings import warnings_about
 from archspec.analyses.wrong_names import wrong_names
 from archspec.editing.names import Names
 from archspec.editing.seeing import Cancellation, Seen, Watcher
-from archspec.elaboration import BUDGET, Module, elaborate
+from archspec.elaboration import BUDGET, Module, elaborate, sound_for
 from archspec.elaboration.files import edited, require_text
 from archspec.elaboration.mistakes import in_order
 from archspec.elaboration.modules import Modules
@@ -104,12 +104,13 @@ def _study(analysis: Analysis, module: Module, budget: int, cancellation: Cancel
     most = module.budget if budget == BUDGET else budget
     for definition in standing_alone(module, None):
         watcher = Watcher(analysis.source, cancellation)
+        sound = sound_for(module, definition)
         try:
-            graph = elaborate(module, definition.name, budget=most, observer=watcher)
+            graph = elaborate(sound, definition.name, budget=most, observer=watcher)
             cancellation.require()
             analysis.graphs[definition.name] = graph
             steps.add(graph)
-            verdicts = measure_claims(module, graph, most, steps.add)
+            verdicts = measure_claims(sound, graph, most, steps.add)
             found += wrong_claims([(graph, verdicts)], module)
             analysis.verdicts |= {verdict.claim.location: verdict for verdict in verdicts}
         except SpecError as error:

@@ -10,14 +10,15 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 from archspec.editing.analysis import Analysis
-from archspec.editing.completing import Completion, completions
+from archspec.editing.candidates import Completion
+from archspec.editing.completing import completions
 from archspec.editing.diagnosing import fix_of_all, fixes
 from archspec.editing.hints import hints
 from archspec.editing.hovering import hover
 from archspec.editing.places import word_at
 from archspec.editing.positions import Positions
 from archspec.editing.server import Server, answering, guarded, server
-from archspec.editing.signatures import signature_help
+from archspec.editing.signatures import SignatureHelp, places, signature_help
 from archspec.ground.shipped import SUFFIX
 from archspec.ground.source import Source
 
@@ -215,11 +216,26 @@ async def signed(ls: Server, params: types.SignatureHelpParams) -> types.Signatu
     found = signature_help(analysis.as_of(positions.text), positions.offset(params.position))
     if found is None:
         return None
+    # A number past the last argument marks none. Both places have it: editors take `null` in the inner one for none.
+    active = len(found.arguments) if found.active is None else found.active
     signature = types.SignatureInformation(
         found.label,
         documentation=types.MarkupContent(types.MarkupKind.Markdown, found.documentation),
-        parameters=[types.ParameterInformation(argument) for argument in found.arguments],
+        parameters=[types.ParameterInformation(place) for place in _labels(ls, found)],
+        active_parameter=active,
     )
-    # A number past the last argument marks none.
-    active = len(found.arguments) if found.active is None else found.active
     return types.SignatureHelp([signature], active_signature=0, active_parameter=active)
+
+
+def _labels(ls: Server, found: SignatureHelp) -> list[str | tuple[int, int]]:
+    """The arguments of a signature as an editor looks for them in its label: by place, or else by their text."""
+    signature = ls.client_capabilities.text_document and ls.client_capabilities.text_document.signature_help
+    information = signature.signature_information if signature else None
+    parameters = information.parameter_information if information else None
+    if not (parameters and parameters.label_offset_support):
+        return [*found.arguments]
+
+    def units(offset: int) -> int:
+        return len(found.label[:offset].encode("utf-16-le")) // 2
+
+    return [(units(start), units(end)) for start, end in places(found.label, found.arguments)]

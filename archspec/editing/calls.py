@@ -16,12 +16,13 @@ _LONGEST = 500  # of what is called
 class OpenCall:
     """A call whose bracket is open: what is called, the arguments given so far by name, and the one being written.
 
-    `position` counts the arguments before it; `head` says that these are the parameters of a definition.
+    `position` counts the arguments before it, `by_position` those without a name; `head` says that these are the parameters of a definition.
     """
 
     callee: str
     start: int
     position: int
+    by_position: int
     named: frozenset[str]
     argument: str
     head: bool
@@ -58,4 +59,6 @@ def open_call(text: str, offset: int) -> OpenCall | None:
     names = [re.match(r"\s*([A-Za-z_]\w*)\s*=(?!=)", piece) for piece in pieces]
     named = frozenset(name[1] for name in names if name)
     is_head = bool(re.fullmatch(r"\s*(?:model|block|def)\s+", before[: callee.start()]))
-    return OpenCall(callee[1], bracket, len(pieces) - 1, named, names[-1][1] if names[-1] else "", is_head)
+    by_position = sum(name is None for name in names[:-1])
+    argument = names[-1][1] if names[-1] else ""
+    return OpenCall(callee[1], bracket, len(pieces) - 1, by_position, named, argument, is_head)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from archspec.analyses.claims import MEASURES
 from archspec.editing.analysis import Analysis
 from archspec.editing.calls import OpenCall, open_call
+from archspec.editing.candidates import (
+    FARTHEST,
+    Completion,
+    Heading,
+    Kind,
+    behind_dot,
+    heading,
+    in_brackets,
+    in_claims,
+    model_of_claims,
+    modules,
+    names_in,
+)
 from archspec.editing.describing import (
     about_builtin,
     argument,
@@ -21,46 +31,19 @@ from archspec.editing.describing import (
     said_of,
     signature,
     sort_of,
-    types,
     value,
 )
-from archspec.editing.looking_up import NOTHING, Home, home_of, imported_file, value_of
+from archspec.editing.looking_up import NOTHING, Home, called_by, home_of, positional_of, value_of
 from archspec.editing.names import Symbol
 from archspec.editing.places import Scope, scope_at, word_at
 from archspec.elaboration.arguments import TYPES
-from archspec.elaboration.files import resolved
 from archspec.elaboration.functions import FUNCTIONS, usage
-from archspec.elaboration.made import Made
-from archspec.elaboration.parts import attributes
-from archspec.elaboration.values import BlockLayer, OpLayer, Outputs, SharedLayer, Tensor
-from archspec.elaboration.vocabulary import CONSTANTS, WORDS, builtin
-from archspec.ground.shipped import SUFFIX, shipped_specs
+from archspec.elaboration.values import DefinedFunction, OpLayer, is_layer
+from archspec.elaboration.vocabulary import CONSTANTS, WORDS
 from archspec.ground.tensor import DType
 from archspec.op import Op
 from archspec.op.initialisation import Initialiser
 from archspec.syntax import tree as t
-
-Kind = Literal[
-    "op", "block", "function", "value", "tensor", "argument", "keyword", "module", "step", "type", "snippet"
-]
-
-
-_FARTHEST = 1000  # letters before a place that are looked at: some searches take their square
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A word that can come next; `detail` stands beside it, `documentation` is Markdown.
-
-    `insert` is what is written, as a snippet of the Language Server Protocol, if that is more than the word. `rank` orders them.
-    """
-
-    label: str
-    kind: Kind
-    detail: str = ""
-    documentation: str = ""
-    insert: str = ""
-    rank: int = 5
 
 
 def completions(analysis: Analysis, offset: int) -> list[Completion]:
@@ -75,63 +58,83 @@ def _completions(analysis: Analysis, offset: int) -> Iterator[Completion]:
     text = analysis.text
     start = word_at(text, offset)[0]
     line_start = text.rfind("\n", 0, start) + 1
-    before = text[max(line_start, start - _FARTHEST) : start]
-    if _within_text(text, start):
-        call = open_call(text, start - 1) if text[start - 1 : start] in ("'", '"') else None
-        if call is not None:
-            yield from _choices_of(analysis, call, quoted=True)
+    before = text[max(line_start, start - FARTHEST) : start]
+    opened = _opened(text, start)
+    if opened is not None:
+        yield from _within_text(analysis, opened, start)
         return
     imports = re.fullmatch(r"\s*from\s+((?:\w+\.)*)", before)
     if imports:
-        yield from _modules(analysis, imports[1])
+        yield from modules(analysis, imports[1])
         return
-    from_file = re.fullmatch(r"\s*from\s+([\w.]+)\s+import\s+(?:.*,\s*)?", before)
+    from_file = re.fullmatch(r"\s*from\s+([\w.]+)\s+import\s+(?:(.*),\s*)?", before)
     if from_file:
-        yield from _names_in(analysis, from_file[1])
+        yield from names_in(analysis, from_file[1], re.findall(r"(?:^|,)\s*(\w+)", from_file[2] or ""))
         return
     if re.fullmatch(r"\s*from\s+[\w.]+\s+", before):
         yield Completion("import", "keyword")
+        return
+    if _NEW_NAME.search(before):
         return
     if re.fullmatch(r"\s*(?:input|weight|buffer|constant)\b[^:\[(]*:\s*", before):
         yield from (Completion(name, "type", "dtype") for name in get_args(DType))
         return
     if re.search(r"(?:[\w)\]]|\d)\.$", before) and not re.search(r"(?<![\w.])\d+\.$", before):
-        yield from _behind_dot(analysis, text, start)
+        yield from behind_dot(analysis, text, start)
+        return
+    if re.fullmatch(r"claims\s+", before):
+        models = [d for d in analysis.file.statements if isinstance(d, t.Definition) and d.kind == "model"]
+        yield from (Completion(model.name, "block", head(model)) for model in models)
+        return
+    claimed = heading(before)
+    if claimed is not None:
+        yield from _settings(analysis, claimed)
+        return
+    model = model_of_claims(text, line_start)
+    if model:
+        yield from in_claims(analysis, model, before)
         return
     scope = scope_at(analysis.file, offset)
-    if _in_claims(text, line_start):
-        yield from (Completion(name, "keyword", "claim") for name in (*MEASURES, "output"))
-        return
     call = open_call(text, start)
     if call is not None and call.head:
         if re.search(r":\s*(?:list\[)?\s*$", before) and not re.search(r"=[^,]*$", before):
             yield from (Completion(name, "type", said) for name, said in TYPES.items())
-            return
-        yield from _names(analysis, scope, offset)
+        elif "=" in before.rpartition(",")[2]:
+            yield from _names(analysis, scope, offset)
         return
     if call is not None:
-        if call.argument:
-            yield from _choices_of(analysis, call, quoted=False)
-        else:
+        yield from _choices_of(analysis, call, quoted=False)
+        if not call.argument:
             yield from _arguments(analysis, call)
     elif not before.strip():
         yield from _statements(indented=bool(before))
-    yield from _names(analysis, scope, offset)
+    behind_arrow = call is None and re.search(r"->\s*(?:\w+\s*:\s*)?$", before) is not None
+    own = re.match(r"(?:model|block|def)\s+(\w+)", before)
+    for found in _names(analysis, scope, offset, layers=behind_arrow):
+        if own is None or found.label != own[1]:
+            yield found
 
 
+_NEW_NAME = re.compile(
+    r"""^\s*(?:model|block|def|input|weight|buffer|constant|shared)\s+$  # the name of what is declared
+      | \bfor\s+(?:\w+\s*,\s*)*$
+      | ^\s*from\b.*\bimport\b.*\bas\s+$
+      | ^\s*(?:weight|buffer|constant)\b.*\bas\s+$""",
+    re.X,
+)
 _TEXTS = re.compile(
     r'"""(?:[^\\]|\\.)*?(?:"""|\Z)|"(?:[^"\\\n]|\\.)*"?|\'(?:[^\'\\\n]|\\.)*\'?|#[^\n]*', re.S
 )
 
 
-def _within_text(text: str, offset: int) -> bool:
-    """Whether an offset stands in a string or a comment."""
+def _opened(text: str, offset: int) -> int | None:
+    """Where the string or the comment opens in which an offset stands; None where it stands in none."""
     for match in _TEXTS.finditer(text):
         if match.start() >= offset:
-            return False
+            return None
         if offset < match.end() or (offset == match.end() and not _closed(match[0])):
-            return True
-    return False
+            return match.start()
+    return None
 
 
 def _closed(text: str) -> bool:
@@ -140,109 +143,46 @@ def _closed(text: str) -> bool:
     return not text.startswith("#") and len(text) > 1 and text[-1] == text[0]
 
 
-def _in_claims(text: str, line_start: int) -> bool:
-    """Whether a line stands under `claims`, where only quantities begin one."""
-    lines = text[:line_start].splitlines()
-    current = text[line_start : line_start + 1]
-    if current and current not in " \t\n":
-        return False
-    for line in reversed(lines):
-        if line.strip() and line[0] not in " \t":
-            return line.startswith("claims")
-    return False
-
-
-# ------------------------------------------------------------------ imports
-
-
-def _modules(analysis: Analysis, dotted: str) -> Iterator[Completion]:
-    """The files and folders that a path of an import can go on with."""
-    below = Path(*dotted.split("."))
-    for root in (analysis.path.parent, shipped_specs()):
-        folder = root / below
-        for path in sorted(analysis.texts):  # those that are on no disk yet
-            if path.parent == resolved(folder) and path.suffix == SUFFIX and path.stem.isidentifier():
-                yield Completion(path.stem, "module", "spec")
-        if not folder.is_dir():
-            continue
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.suffix == SUFFIX and path.stem.isidentifier():
-                if path.resolve() != analysis.path.resolve():
-                    yield Completion(path.stem, "module", "spec")
-            elif path.is_dir() and path.name.isidentifier() and any(path.glob(f"*{SUFFIX}")):
-                yield Completion(path.name, "module", "folder", insert=f"{path.name}.", rank=4)
-
-
-def _names_in(analysis: Analysis, dotted: str) -> Iterator[Completion]:
-    """The names that a file can be asked for."""
-    statement = t.Import(analysis.file.span, tuple(dotted.split(".")), ())
-    found = imported_file(analysis, statement)
-    for part in found[1].statements if found else ():
-        if isinstance(part, Scope) and found:
-            kind: Kind = "function" if isinstance(part, t.FunctionDefinition) else "block"
-            yield Completion(part.name, kind, head(part), said_of(found[1], part))
-        elif isinstance(part, t.Assign) and part.target.name:
-            yield Completion(part.target.name, "value", part.value.span.text)
-
-
-# ------------------------------------------------------------------ behind a dot
-
-
-def _behind_dot(analysis: Analysis, text: str, start: int) -> Iterator[Completion]:
-    """The facts about a tensor, the steps of a block that was applied, the weights of a shared layer."""
-    match = re.search(r"([A-Za-z_]\w*)((?:\.\w+)*)\.$", text[max(0, start - _FARTHEST) : start])
-    if match is None:
+def _within_text(analysis: Analysis, opened: int, start: int) -> Iterator[Completion]:
+    """What a string can be whose last word is being written: a step in brackets, a value of an argument or of a setting."""
+    text = analysis.text
+    if text[opened] not in ("'", '"'):
         return
-    scope = scope_at(analysis.file, start)
-    local = scope is not None and any(
-        o.symbol.name == match[1] and o.symbol.owner is scope for o in analysis.names.occurrences
-    )
-    symbol = Symbol(match[1], scope if local else None)
-    given = value_of(analysis, symbol, start)
-    path = [part for part in match[2].split(".") if part]
-    if not path:
-        for name, found in attributes(given).items() if given is not NOTHING else ():
-            yield Completion(name, "value", value(found), rank=3)
-    if isinstance(given, Outputs) and given:
-        given = given[0]
-    if isinstance(given, Tensor) and scope is not None:
-        yield from _steps(analysis, scope, given, path)
-    elif isinstance(given, SharedLayer) and not path:
-        yield from (Completion(name, "step", "weight") for name in _weights(given))
+    steps = in_brackets(analysis, text, opened, start)
+    if steps is not None:
+        yield from steps
+    if start != opened + 1:
+        return
+    line_start = text.rfind("\n", 0, start) + 1
+    claimed = heading(text[max(line_start, opened - FARTHEST) : opened])
+    if claimed is not None:
+        yield from _choices(analysis, claimed.model, claimed.setting, quoted=True)
+        return
+    call = open_call(text, opened)
+    if call is not None:
+        yield from _choices_of(analysis, call, quoted=True)
 
 
-def _steps(analysis: Analysis, scope: Scope, tensor: Tensor, path: list[str]) -> Iterator[Completion]:
-    """The steps inside the block that gave a tensor."""
-    inside: dict[str, Made] = {}
-    for span, frame in analysis.seen.frames.items():
-        made = frame.made.get(tensor.ref.producer)
-        if scope.span.start <= span.start and made is not None:
-            inside = dict(made.inside)
-            break
-    prefix = ""
-    for part in path:
-        prefix = f"{prefix}.{part}" if prefix else part
-        if prefix in inside:
-            inside, prefix = dict(inside[prefix].inside), ""
-    for name, made in inside.items():
-        if name.startswith(f"{prefix}." if prefix else "") and not name.startswith("@"):
-            step = name[len(prefix) + 1 if prefix else 0 :].partition(".")[0]
-            yield Completion(step, "step", types(type_ for type_, _ in made.types), rank=4)
-
-
-def _weights(layer: SharedLayer) -> Iterable[str]:
-    first = layer.state.first
-    return first.weights if first is not None and not isinstance(first, int) else ()
+def _settings(analysis: Analysis, claimed: Heading) -> Iterator[Completion]:
+    """The parameters of a model that claims can set, or the values of the one being set."""
+    if claimed.setting:
+        yield from _choices(analysis, claimed.model, claimed.setting, quoted=False)
+        return
+    for name, detail, _ in arguments_of(analysis, claimed.model):
+        if name not in claimed.given:
+            yield Completion(name, "argument", detail, "", f"{name}=", rank=1)
 
 
 # ------------------------------------------------------------------ arguments
 
 
 def _arguments(analysis: Analysis, call: OpenCall) -> Iterator[Completion]:
-    """The arguments that a call has not got yet, with their defaults."""
+    """The arguments that a call has not got yet, with their defaults; those that it must have come first."""
+    given = {*call.named, *positional_of(analysis, call.callee)[: call.by_position]}
     for name, detail, said in arguments_of(analysis, call.callee):
-        if name not in call.named:
-            yield Completion(name, "argument", detail, said, f"{name}=", rank=1)
+        if name not in given:
+            rank = 1 if "=" in detail or detail == "tensor" else 0
+            yield Completion(name, "argument", detail, said, f"{name}=", rank=rank)
 
 
 def arguments_of(analysis: Analysis, callee: str) -> Iterator[tuple[str, str, str]]:
@@ -252,18 +192,7 @@ def arguments_of(analysis: Analysis, callee: str) -> Iterator[tuple[str, str, st
         for parameter in home.definition.parameters:
             yield parameter.name, parameter.span.text, ""
         home = _behind(analysis, home)
-    given = analysis.module.env.names.get(callee) if analysis.module is not None else None
-    given = builtin(callee) if given is None and callee not in analysis.names.top else given
-    if isinstance(given, BlockLayer) and given.definition.layer is not None:
-        layer = given.definition.layer
-        while isinstance(layer, t.Call):
-            layer = layer.callee
-        given = given.home.names.get(layer.name) or builtin(layer.name) if isinstance(layer, t.Name) else None
-    called: type[Op] | type[Initialiser] | None = None
-    if isinstance(given, OpLayer):
-        called = given.op
-    elif isinstance(given, type) and issubclass(given, Initialiser):
-        called = given
+    called = called_by(analysis, callee)
     if called is None:
         return
     for name in called.model_fields:
@@ -286,29 +215,40 @@ def _behind(analysis: Analysis, home: Home) -> Home | None:
 
 def _choices_of(analysis: Analysis, call: OpenCall, *, quoted: bool) -> Iterator[Completion]:
     """The values that the argument being written can have, where these are few."""
-    given = builtin(call.callee) if call.callee not in analysis.names.top else None
-    if given is None and analysis.module is not None:
-        given = analysis.module.env.names.get(call.callee)
-    listed: Iterable[str] = ()
-    if isinstance(given, OpLayer):
-        listed = choices(given.op, call.argument)
-    elif isinstance(given, type) and issubclass(given, Initialiser):
-        listed = choices(given, call.argument)
-    elif isinstance(given, BlockLayer):
-        for parameter in given.definition.parameters:
-            if parameter.name == call.argument and isinstance(parameter.domain, t.Choices):
+    name = call.argument
+    if not name:
+        name = next(iter(positional_of(analysis, call.callee)[call.by_position :]), "")
+    yield from _choices(analysis, call.callee, name, quoted=quoted)
+
+
+def _choices(analysis: Analysis, callee: str, name: str, *, quoted: bool) -> Iterator[Completion]:
+    called = called_by(analysis, callee)
+    listed: Iterable[str] = choices(called, name) if called is not None else ()
+    home: Home | None = home_of(analysis, callee)
+    while home is not None:
+        for parameter in home.definition.parameters:
+            if parameter.name == name and isinstance(parameter.domain, t.Choices):
                 listed = [choice.span.text for choice in parameter.domain.values]
+        home = _behind(analysis, home)
     for choice in listed:
-        if not quoted or choice.startswith('"'):
-            label = choice.strip('"') if quoted else choice
-            yield Completion(label, "value", call.argument, rank=0)
+        text = choice[0] in "\"'"
+        if text or not quoted:
+            yield Completion(choice[1:-1] if quoted else choice, "value", name, rank=0)
 
 
 # ------------------------------------------------------------------ names and words
 
 
-def _names(analysis: Analysis, scope: Scope | None, offset: int) -> Iterator[Completion]:
-    """The names that have a meaning at an offset: of the block, of the file, and of every spec."""
+def _names(
+    analysis: Analysis, scope: Scope | None, offset: int, *, layers: bool = False
+) -> Iterator[Completion]:
+    """The names that have a meaning at an offset: of the block, of the file, and of every spec; or only those of layers."""
+    for found in _all_names(analysis, scope, offset):
+        if not layers or found.kind in ("op", "block") or (found.kind == "value" and found.is_layer):
+            yield found
+
+
+def _all_names(analysis: Analysis, scope: Scope | None, offset: int) -> Iterator[Completion]:
     for occurrence in analysis.names.occurrences:
         symbol = occurrence.symbol
         here = occurrence.span.end < offset or isinstance(occurrence.node, t.Parameter)
@@ -321,6 +261,8 @@ def _names(analysis: Analysis, scope: Scope | None, offset: int) -> Iterator[Com
         ):
             yield _named(symbol.name, value_of(analysis, symbol, offset), 2)
     for name in sorted(analysis.names.top):
+        if scope is not None and name == scope.name:  # nothing uses itself
+            continue
         given = value_of(analysis, Symbol(name), offset)
         home = home_of(analysis, name)
         if home is not None and home.definition.name == name:
@@ -342,9 +284,10 @@ def _names(analysis: Analysis, scope: Scope | None, offset: int) -> Iterator[Com
 
 def _named(name: str, given: Any, rank: int) -> Completion:
     if given is NOTHING:
-        return Completion(name, "value", rank=rank)
+        return Completion(name, "value", rank=rank, is_layer=True)  # as far as is known
     kind: Kind = "tensor" if sort_of(given) in ("tensor", "tensors") else "value"
-    return Completion(name, kind, value(given), code(f"{name} = {value(given)}"), rank=rank)
+    layer = is_layer(given) or isinstance(given, DefinedFunction | list | tuple)
+    return Completion(name, kind, value(given), code(f"{name} = {value(given)}"), rank=rank, is_layer=layer)
 
 
 _TOP = {

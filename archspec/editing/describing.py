@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from archspec.analyses.formatting import short
+from archspec.analyses.formatting import plural, short
 from archspec.editing.places import Scope, end_of_head
 from archspec.elaboration.functions import usage
 from archspec.elaboration.shelf import comment_above
@@ -42,6 +44,63 @@ def argument(called: type[Called], name: str) -> str:
     """`stride=1`: an argument with its default, if it has one."""
     field = called.model_fields[name]
     return name if field.is_required() else f"{name}={describe(field.default)}"
+
+
+def about_argument(called: type[Called], name: str) -> str:
+    """What an argument of an op or an initialisation is, as Markdown: its default, what it can be, and what the docs say of it."""
+    field = called.model_fields[name]
+    kinds = dict.fromkeys(_kinds(field.annotation, field.metadata))
+    said = [code(f"{called.__name__}({argument(called, name)})"), " or ".join(kinds)]
+    text, _, table = (inspect.getdoc(called) or "").partition("\n\nShapes:")
+    sentences = [*_SENTENCE_END.split(" ".join(text.split())), *_raises(table)]
+    said += [sentence for sentence in sentences if f"`{name}`" in sentence or f"`{name}=" in sentence]
+    if field.is_required():
+        said[1] += " (required)"
+    return "\n\n".join(filter(None, said))
+
+
+_SENTENCE_END = re.compile(r"(?<=[.\]])\s+(?=[A-Z`])")
+
+
+def _raises(table: str) -> list[str]:
+    """The sentence that says what an op refuses."""
+    _, found, rest = table.partition("\nRaises:")
+    return [f"Refused {' '.join(rest.split())}."] if found else []
+
+
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "`true` or `false`",
+    str: "a string",
+    None: "`none`",
+    type(None): "`none`",
+    tuple: "a list",
+    list: "a list",
+}
+_BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
+def _kinds(annotation: Any, metadata: Iterable[Any] = ()) -> Iterable[str]:
+    """What a value of an annotation is, in words, one for each alternative."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _kinds(inner[0], (*inner[1:], *metadata))
+    elif origin is Literal:
+        yield from (f'`"{each}"`' if isinstance(each, str) else f"`{describe(each)}`" for each in inner)
+    elif origin in (Union, UnionType):
+        for part in inner:
+            yield from _kinds(part)
+    elif isinstance(annotation, type) and issubclass(annotation, Initialiser):
+        yield "an initialisation"
+    elif (origin or annotation) in _KINDS:
+        limits = [
+            f"{words} {describe(getattr(item, key))}"
+            for item in metadata
+            for key, words in _BOUNDS.items()
+            if getattr(item, key, None) is not None
+        ]
+        yield " and ".join([_KINDS[origin or annotation], *limits])
 
 
 def choices(called: type[Called], name: str) -> tuple[str, ...]:
@@ -111,7 +170,7 @@ def flow(inputs: Iterable[TensorType], outputs: Iterable[TensorType]) -> str:
 
 def cost(parameters: int, macs: int | None) -> str:
     """`9,408 parameters · 118.0M multiply-adds`."""
-    said = [f"{parameters:,} parameter{'s' * (parameters != 1)}"] if parameters else ["no parameters"]
+    said = [f"{parameters:,} {plural(parameters, 'parameter')}"] if parameters else ["no parameters"]
     if macs:
         said.append(f"{short(macs)} multiply-adds")
     return " · ".join(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from archspec.ground.source import Source, Span
 from archspec.syntax import tree as t
 
 SOURCE = "archspec"
+_WORD = re.compile(r"[\w.,]*\w")
 
 Locate = Callable[[Source], tuple[str, Positions]]
 """The URI of the file that a source is of, and its positions."""
@@ -32,7 +34,9 @@ def diagnostic(
 ) -> types.Diagnostic:
     """A problem of a text."""
     place = _place(analysis, problem)
-    message = problem.message + (f" ({problem.label})" if problem.label else "")
+    message = problem.message
+    if problem.label and not {*_WORD.findall(problem.label)} <= {*_WORD.findall(message)}:
+        message += f" ({problem.label})"
     if problem.help:
         message += f"\nhelp: {problem.help}"
     return types.Diagnostic(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from archspec.analyses.formatting import short
+from archspec.analyses.formatting import plural, short
 from archspec.editing.analysis import Analysis
 from archspec.editing.describing import cost, flow, types
 from archspec.editing.places import end_of_head
@@ -136,7 +136,8 @@ def _of_definition(analysis: Analysis, definition: t.Definition) -> Iterator[Hin
     place = end_of_head(definition)
     if graph is not None:
         inputs, outputs = [given.type for given in graph.inputs], graph.result_types
-        tooltip = f"`{flow(inputs, outputs)}`\n\n{graph.parameters:,} parameters, {graph.sizes[-1]:,} steps"
+        steps = f"{graph.sizes[-1]:,} {plural(graph.sizes[-1], 'step')}"
+        tooltip = f"`{flow(inputs, outputs)}`\n\n{cost(graph.parameters, None)} · {steps}"
         yield Hint(place, f"{flow(inputs, outputs)} · {_parameters(graph.parameters)}", tooltip)
         return
     span = definition.layer.span if definition.layer is not None else definition.span
@@ -147,4 +148,4 @@ def _of_definition(analysis: Analysis, definition: t.Definition) -> Iterator[Hin
 
 
 def _parameters(count: int) -> str:
-    return f"{short(count)} parameters" if count else "no parameters"
+    return f"{short(count)} {plural(count, 'parameter')}" if count else "no parameters"

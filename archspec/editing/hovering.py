@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from archspec.analyses.formatting import short
 from archspec.editing.analysis import Analysis
 from archspec.editing.describing import (
+    about_argument,
     about_builtin,
-    argument,
-    choices,
     code,
     cost,
     flow,
@@ -18,16 +20,23 @@ from archspec.editing.describing import (
     sort_of,
     value,
 )
-from archspec.editing.looking_up import NOTHING, home_of, home_of_value, imported_file, parameter_of, value_of
-from archspec.editing.names import Occurrence
-from archspec.editing.places import Scope, path_to, word_at
+from archspec.editing.looking_up import (
+    NOTHING,
+    Home,
+    called_by,
+    home_of,
+    home_of_value,
+    imported_file,
+    parameter_of,
+    value_of,
+)
+from archspec.editing.names import Occurrence, Symbol
+from archspec.editing.places import Scope, end_of, path_to, word_at
 from archspec.editing.seeing import Sighting
+from archspec.elaboration.binding import names_bound
 from archspec.elaboration.parts import attributes
-from archspec.elaboration.values import BlockLayer, DefinedFunction, Function, Labelled, OpLayer
-from archspec.elaboration.vocabulary import builtin
+from archspec.elaboration.values import BlockLayer, DefinedFunction, Function, Labelled, OpLayer, SharedLayer
 from archspec.ground.source import Span
-from archspec.op import Op
-from archspec.op.initialisation import Initialiser
 from archspec.syntax import tree as t
 
 _MOST = 8  # weights and further shapes that are listed
@@ -84,7 +93,7 @@ def _on_callee(layer: t.Expression, offset: int) -> bool:
 
 def of_sighting(analysis: Analysis, span: Span, sighting: Sighting) -> str:
     """What is said of a layer that was applied, and of the steps that this made."""
-    name = sighting.names[-1] if sighting.names else ""
+    name = _common(sighting.names)
     label = f"{name}: " if name else ""
     lines = [code(f"{label}{value(sighting.layer)}"), flow(sighting.inputs, sighting.outputs)]
     lines.append(cost(sighting.parameters, sighting.macs))
@@ -93,7 +102,7 @@ def of_sighting(analysis: Analysis, span: Span, sighting: Sighting) -> str:
         shown = [f"`{key}` {list(weight.shape)}" for key, weight in list(weights.items())[:_MOST]]
         shown += ["…"] * (len(weights) > _MOST)
         lines.append(f"In the `state_dict`: {', '.join(shown)}")
-    elif sighting.parameters:
+    elif sighting.parameters and name:
         lines.append(f"In the `state_dict`: `{name}.…`")
     others = analysis.seen.applied[span][1:]
     if others:
@@ -101,6 +110,15 @@ def of_sighting(analysis: Analysis, span: Span, sighting: Sighting) -> str:
         shown += [f"- and {len(others) - _MOST} more"] * (len(others) > _MOST)
         lines.append("The first of several shapes; the others:\n" + "\n".join(shown))
     return "\n\n".join(lines)
+
+
+def _common(names: Sequence[str]) -> str:
+    """The name of the step, or the part of a path that the names of several have in common."""
+    paths = [name.split(".") for name in names]
+    length = 0
+    while paths and all(len(path) > length and path[length] == paths[0][length] for path in paths):
+        length += 1
+    return ".".join(paths[0][:length]) if paths else ""
 
 
 # ------------------------------------------------------------------ names
@@ -158,6 +176,8 @@ def _of_name(analysis: Analysis, occurrence: Occurrence, sized: bool) -> str:
         return ""
     if symbol.owner is None and symbol.name not in analysis.names.top:
         return about_builtin(given) or code(f"{symbol.name} = {value(given)}")
+    if isinstance(given, SharedLayer):
+        return code(f"shared {symbol.name} = {value(given.layer)}") + _of_shared(analysis, given.layer)
     sort = sort_of(given)
     said = code(
         f"{symbol.name}: {value(given)}"
@@ -169,7 +189,27 @@ def _of_name(analysis: Analysis, occurrence: Occurrence, sized: bool) -> str:
         return f"{said}\n\n{_of_definition(found.file, found.definition)}" if found else said
     if isinstance(given, OpLayer | Function):
         return f"{said}\n\n{about_builtin(given)}" if not isinstance(given, Labelled) else said
+    if _in_turn(analysis, symbol, occurrence.span.start):
+        return f"{said}\n\nin the first turn of the loop"
     return said
+
+
+def _of_shared(analysis: Analysis, layer: Any) -> str:
+    """What the layer is that is shared."""
+    if isinstance(layer, BlockLayer):
+        found = home_of_value(analysis, layer)
+        return f"\n\n{_of_definition(found.file, found.definition)}" if found else ""
+    return f"\n\n{about_builtin(layer)}" if isinstance(layer, OpLayer) else ""
+
+
+def _in_turn(analysis: Analysis, symbol: Symbol, offset: int) -> bool:
+    """Whether a loop around a place gives a name another value in each turn."""
+    return any(
+        isinstance(node, t.For)
+        and node.span.start <= offset <= end_of(node)
+        and symbol.name in names_bound(node)
+        for node in (symbol.owner.nodes if symbol.owner is not None else ())
+    )
 
 
 def _of_definition(file: t.File, definition: Scope) -> str:
@@ -195,20 +235,17 @@ def _of_argument(analysis: Analysis, occurrence: Occurrence) -> str:
     name = occurrence.symbol.name
     found = parameter_of(analysis, occurrence)
     if found is not None:
-        return code(f"{found[0].definition.name}({found[1].span.text})")
-    given = builtin(occurrence.of) if occurrence.of not in analysis.names.top else None
-    if analysis.module is not None and given is None:
-        given = analysis.module.env.names.get(occurrence.of)
-    called: type[Op] | type[Initialiser] | None = None
-    if isinstance(given, OpLayer):
-        called = given.op
-    elif isinstance(given, type) and issubclass(given, Initialiser):
-        called = given
-    if called is None or name not in called.model_fields:
-        return ""
-    said = code(f"{called.__name__}({argument(called, name)})")
-    listed = ", ".join(f"`{choice}`" for choice in choices(called, name))
-    return f"{said}\n{'can be ' + listed if listed else ''}"
+        return _of_parameter(*found)
+    called = called_by(analysis, occurrence.of)
+    return about_argument(called, name) if called is not None and name in called.model_fields else ""
+
+
+def _of_parameter(home: Home, parameter: t.Parameter) -> str:
+    """What a parameter of a block or a function is, and what its definition says of it."""
+    said = [code(f"{home.definition.name}({parameter.span.text})")]
+    text = " ".join(said_of(home.file, home.definition).split())
+    sentences = re.split(r"(?<=\.)\s+(?=[A-Z`])", text)
+    return "\n\n".join(said + [each for each in sentences if f"`{parameter.name}`" in each])
 
 
 # ------------------------------------------------------------------ claims
@@ -221,7 +258,8 @@ def _of_claim(analysis: Analysis, offset: int) -> list[str]:
         if verdict is not None and isinstance(node, t.Claim):
             measured = verdict.measured
             number = measured.replace(",", "")
-            about = f" (`{short(int(number))}`)" if number.isdigit() else ""
+            shortened = short(int(number)) if number.isdigit() else number
+            about = f" (`{shortened}`)" if shortened not in (number, measured) else ""
             return [f"`{node.span.text}`\n\nmeasured: {measured}{about}, {_FOUND[verdict.finding]}"]
     return []
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from archspec.analyses.claims import Verdict
-from archspec.analyses.formatting import short
+from archspec.analyses.formatting import plural, short
 from archspec.analyses.multiply_adds import macs
 from archspec.editing.analysis import Analysis
 from archspec.ground.errors import Mistake
@@ -37,10 +37,10 @@ def lenses(analysis: Analysis) -> list[Lens]:
 
 def _cost(analysis: Analysis, name: str) -> str:
     graph = analysis.graphs[name]
-    said = [f"{short(graph.parameters)} parameters"]
+    said = [f"{short(graph.parameters)} {plural(graph.parameters, 'parameter')}"]
     with suppress(Mistake):  # which says that they depend on a free size
         said.append(f"{short(macs(graph))} multiply-adds")
-    return " · ".join([*said, f"{graph.sizes[-1]:,} steps"])
+    return " · ".join([*said, f"{graph.sizes[-1]:,} {plural(graph.sizes[-1], 'step')}"])
 
 
 def _of_claims(analysis: Analysis, statement: t.Claims) -> Iterator[Lens]:

@@ -8,13 +8,15 @@ from typing import Any
 
 from archspec.editing.analysis import Analysis
 from archspec.editing.names import Occurrence, Symbol
-from archspec.editing.places import Scope
+from archspec.editing.places import Scope, end_of
 from archspec.elaboration.files import open_edited, read_file, resolve_import, resolved
-from archspec.elaboration.values import BlockLayer, DefinedFunction
+from archspec.elaboration.values import BlockLayer, DefinedFunction, OpLayer
 from archspec.elaboration.vocabulary import builtin
 from archspec.ground.errors import SpecError
 from archspec.ground.shipped import shipped_specs
 from archspec.ground.source import Span
+from archspec.op.calling import Called
+from archspec.op.initialisation import Initialiser
 from archspec.syntax import tree as t
 
 NOTHING = object()  # the value of a name that has none
@@ -46,7 +48,21 @@ def _local_value(analysis: Analysis, symbol: Symbol, owner: Scope, offset: int) 
     """The value after the last statement above; of a name that is bound where it stands, after the statement itself."""
     since = owner.span.start
     end = next((s.span.start for s in analysis.file.statements if s.span.start > since), len(analysis.text))
-    spans = [span for span in analysis.seen.statements if since <= span.start < end]
+    # A loop or a branch says what its names were when it had ended, and what stands in it what they were within.
+    around, within = set[Span](), list[tuple[int, int]]()
+    for node in owner.nodes:
+        if isinstance(node, t.For | t.If):
+            if node.span.start <= offset <= end_of(node):
+                around.add(node.span)
+            else:
+                within.append((node.span.start, end_of(node)))
+    spans = [
+        span
+        for span in analysis.seen.statements
+        if since <= span.start < end
+        and span not in around
+        and not any(first < span.start <= last for first, last in within)
+    ]
     binding = any(o.binds and o.span.start <= offset <= o.span.end for o in analysis.names.of(symbol))
     above = [span for span in spans if (span.start <= offset if binding else span.end < offset)]
     for span in reversed(above):
@@ -109,10 +125,36 @@ def imported_file(
         return None
 
 
-def parameters_of(analysis: Analysis, called: str) -> tuple[Home, tuple[t.Parameter, ...]] | None:
-    """The parameters of the block or function that a name leads to."""
-    home = home_of(analysis, called)
-    return (home, home.definition.parameters) if home is not None else None
+def called_by(analysis: Analysis, name: str) -> type[Called] | None:
+    """The op or initialisation that a name leads to, through layers that are given names and blocks that stand for one."""
+    given = analysis.module.env.names.get(name) if analysis.module is not None else None
+    if given is None and name not in analysis.names.top:
+        given = builtin(name)
+    seen: set[Span] = set()
+    while isinstance(given, BlockLayer) and given.definition.layer is not None:
+        layer = given.definition.layer
+        while isinstance(layer, t.Call):
+            layer = layer.callee
+        if not isinstance(layer, t.Name) or given.definition.span in seen:
+            return None
+        seen.add(given.definition.span)
+        given = given.home.names.get(layer.name) or builtin(layer.name)
+    if isinstance(given, OpLayer):
+        return given.op
+    return given if isinstance(given, type) and issubclass(given, Initialiser) else None
+
+
+def positional_of(analysis: Analysis, name: str) -> list[str]:
+    """The arguments that go by position to what a name leads to, in order."""
+    home = home_of(analysis, name)
+    if home is not None and (home.definition.parameters or not _stands_for_another(home.definition)):
+        return [parameter.name for parameter in home.definition.parameters]
+    called = called_by(analysis, name)
+    return [*called.by_position()] if called is not None else []
+
+
+def _stands_for_another(definition: Scope) -> bool:
+    return isinstance(definition, t.Definition) and definition.layer is not None
 
 
 def parameter_of(analysis: Analysis, occurrence: Occurrence) -> tuple[Home, t.Parameter] | None:

@@ -18,6 +18,7 @@ from archspec.elaboration.modules import Module, Modules
 from archspec.elaboration.observing import Observer
 from archspec.elaboration.opened import USUAL_NAMES, Assumed, Opened
 from archspec.elaboration.shelf import BlockEntry, block_named, shelf
+from archspec.elaboration.soundness import sound_for
 from archspec.elaboration.values import Environment, OpLayer, is_layer
 from archspec.graph import Graph
 from archspec.ground import codes
@@ -58,6 +59,7 @@ __all__ = [
     "shelf",
     "shipped_names",
     "shipped_specs",
+    "sound_for",
     "source_files",
     "text_of",
 ]

@@ -11,6 +11,7 @@ from archspec.elaboration.checks import number as require_number
 from archspec.elaboration.checks import whole
 from archspec.elaboration.foreign import meant_by, surely
 from archspec.elaboration.frames import check_label
+from archspec.elaboration.likely import likely
 from archspec.elaboration.mistakes import POISON, Poisoned, at
 from archspec.elaboration.operators import EXACT, SMALL
 from archspec.elaboration.parts import attribute_of, has_attribute, item_of, part_of_tensor
@@ -76,12 +77,14 @@ class Evaluator:
                 raise SpecError.of(codes.NO_VALUE, f"`{node.name}` has no value here", node.span, help=help_)
             right = {name for name in env.known() if env.find(name) is not POISON}
             known = right | builtins() | WORDS
+            help_ = meant_by(node.name) or suggest(node.name, known)
             raise SpecError.of(
                 codes.UNKNOWN_NAME,
                 f"there is no `{node.name}`",
                 node.span,
-                help=meant_by(node.name) or suggest(node.name, known),
+                help=help_,
                 instead=surely(node.name),
+                fix=likely(node.span, help_),
             )
         return value
 

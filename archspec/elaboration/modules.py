@@ -21,6 +21,7 @@ from archspec.elaboration.files import (
     resolved,
 )
 from archspec.elaboration.foreign import surely
+from archspec.elaboration.likely import likely
 from archspec.elaboration.machine import Machine
 from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, in_order
 from archspec.elaboration.name_maps import names_of, read_names
@@ -402,18 +403,19 @@ class _Names:
         found = unknown(node, definition.nodes)
         self._poisoned.add(node.name)
         sure = surely(node.name)
-        fix = None if sure is None else replaced(node.span, sure)
         said = self._unknown.setdefault(found.shown, len(self.problems))
         if said < len(self.problems):
             first = self.problems[said]
             places = (*first.places, ("and here", found.span))[:_MOST_PLACES]
+            fix = likely(found.span, first.help) if sure is None else replaced(node.span, sure)
             if first.fix and fix:
-                fix = first.fix._replace(edits=first.fix.edits + fix.edits)
+                fix = first.fix._replace(edits=tuple(dict.fromkeys(first.fix.edits + fix.edits)))
             self.problems[said] = replace(first, places=places, fix=fix)
             return
         right = {name for name, value in self.module.env.names.items() if value is not POISON}
         known = local | right | builtins() | WORDS
         help_ = _of_step(node.name, definition) or found.help or suggest(node.name, known)
+        fix = likely(found.span, help_) if sure is None else replaced(node.span, sure)
         self._say(codes.UNKNOWN_NAME, f"there is no `{found.shown}`", found.span, help_, fix=fix)
 
     def _recursion(self, uses: Mapping[str, list[tuple[str, Span]]]) -> None:

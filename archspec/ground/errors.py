@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -99,6 +100,10 @@ class Problem:
     places: Places = ()
     fix: Fix | None = None
 
+    def __post_init__(self) -> None:
+        if self.fix is None and self.span is not None and isinstance(self.help, Near):
+            object.__setattr__(self, "fix", self.help.fix(self.span))
+
     def __repr__(self) -> str:
         place = f" at {self.span.place}" if self.span else ""
         return brief(self, f"{self.code}{place}: {self.message}")
@@ -193,9 +198,11 @@ class SpecError(Exception):
         help: str = "",
         places: Places = (),
         instead: str | None = None,
+        fix: Fix | None = None,
     ) -> SpecError:
-        """An error with one problem; `instead` is what to write in the place of the span, where that is sure."""
-        fix = replaced(span, instead) if span is not None and instead is not None else None
+        """An error with one problem; `instead` is what to write in the place of the span, where that is sure, or else `fix`."""
+        if span is not None and instead is not None:
+            fix = replaced(span, instead)
         return cls([Problem(code, message, span, label, help, places=places, fix=fix)])
 
     def inside(self, what: str, span: Span) -> SpecError:
@@ -234,8 +241,35 @@ class StepError(InputError, RuntimeError):
         return StepError, (self.problems,), {"step": self.step}
 
 
+class Near(str):
+    """The help that asks whether another name was meant, which a person may take."""
+
+    wrong: str
+    right: str
+
+    def __new__(cls, wrong: str, right: str) -> Near:
+        """The help for a `wrong` name that is near a `right` one."""
+        near = super().__new__(cls, f"did you mean `{right}`?")
+        near.wrong, near.right = wrong, right
+        return near
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Near, (self.wrong, self.right)
+
+    def fix(self, span: Span) -> Fix | None:
+        """The edit that writes the right name where the wrong one stands in a span; None where it stands there not just once."""
+        found = [*re.finditer(rf"(?<![\w.]){re.escape(self.wrong)}(?!\w)", span.text)]
+        if not found:  # behind a dot
+            found = [*re.finditer(rf"(?<!\w){re.escape(self.wrong)}(?!\w)", span.text)]
+        if len(found) != 1:
+            return None
+        start = span.start + found[0].start()
+        place = Span(span.source, start, start + len(self.wrong))
+        return Fix(f"write `{self.right}`", (Edit(place, self.right),), sure=False)
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
-    """`did you mean ...?`, or an empty string when nothing known is near."""
+    """`did you mean ...?` (`Near`), or an empty string when nothing known is near."""
     from difflib import get_close_matches  # which a spec without mistakes does not need
 
     lowered = {candidate.lower(): candidate for candidate in sorted(known)}
@@ -247,7 +281,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
             for n in lowered
             if min(len(n), len(wanted)) > 2 and (n.startswith(wanted) or wanted.startswith(n))
         ]
-    return f"did you mean `{lowered[near[0]]}`?" if near else ""
+    return Near(name, lowered[near[0]]) if near else ""
 
 
 def _alike(wanted: str, found: str) -> bool:

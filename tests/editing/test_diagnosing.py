@@ -88,6 +88,49 @@ async def test_all_is_fixed_as_check_does(editor: Editor, tmp_path: Path, text: 
     )  # of a text that is wrong, nobody knows what is unused
 
 
+H = "model N:\n    input x: [3, 4, 4]\n"
+WIDE = H.replace("[3,", "[32,")
+NEAR = [
+    ("from blcks.attention import SqueezeExcite\n" + WIDE + "    return x -> SqueezeExcite\n", "Write `blocks.attention`"),
+    ("from blocks.attention import SqueezExcite as SE\n" + WIDE + "    return x -> SE\n", "Write `SqueezeExcite`"),
+    (H + "    return x -> Con(4) -> Con(5)\n", "Write `Conv`"),
+    (H + "    return x -> Conv(4, strid=2)\n", "Write `stride`"),
+    (H + "    return x -> Conv(4, init=None)\n", "Write `none`"),
+    (H + "    b = x -> l: [layer1: Conv(4), layer2: Conv(4)]\n    return b.laye1\n", "Write `layer1`"),
+    (H + "    return x -> Conv(x.chanels)\n", "Write `channels`"),
+    (H + "    return x -> Conv(3)\n\nclaims N:\n    parms 12\n", "Write `params`"),
+    (H.replace("N", "Net") + "    return x -> Conv(3)\n\nclaims Nte:\n    params 12\n", "Write `Net`"),
+    ("block B(width: itn):\n    input x: [C, H, W]\n    return x -> Conv(width)\n\n" + H + "    return x -> B(3)\n", "Write `int`"),
+    ("block B(width: int):\n    input x: [C, H, W]\n    return x -> Conv(width)\n\n" + H + "    return x -> B(wdth=3)\n", "Write `width`"),
+    (WIDE + "    x = x -> SqueezeExcite\n    return x -> SqueezeExcite\n", "Add `from blocks.attention import SqueezeExcite`"),
+    ("# It.\nfrom blocks.head import Classifier\n\n" + H + "    return x -> ConvBnAct(4, 1) -> GlobalAvgPool -> Classifier(4)\n", "Add `from blocks.conv_bn import ConvBN`"),
+    ('"Two words."\n\nn = 4\n' + H + "    return x -> GLU\n", "Add `from blocks.gated import GLU`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "title"), NEAR)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_likely_meant_is_offered_and_never_applied_unasked(
+    editor: Editor, tmp_path: Path, text: str, title: str
+) -> None:
+    path = tmp_path / "net.arch"
+    path.write_text(text)
+    uri = await editor.open(path)
+    problems = await editor.problems_come(uri)
+    whole = types.Range(START, types.Position(100, 0))
+    found = await editor.client.text_document_code_action_async(
+        types.CodeActionParams(types.TextDocumentIdentifier(uri), whole, types.CodeActionContext(problems))
+    )
+    (action,) = found or []
+    assert isinstance(action, types.CodeAction) and action.edit and action.edit.changes
+    assert action.title == title
+    assert action.kind == types.CodeActionKind.QuickFix
+    assert not action.is_preferred
+    after = await editor.write(uri, editor.applied(uri, action.edit.changes[uri]))
+    assert [p.message for p in after if p.severity == types.DiagnosticSeverity.Error] == []
+    assert Fixer(1_000_000).fix(str(path)).mended == 0
+
+
 def test_every_offset_has_a_position_and_back() -> None:
     text = "# 模型 𝔸é\nx = 1\n\n𝔸𝔸𝔸"
     for encoding in ("utf-8", "utf-16", "utf-32"):

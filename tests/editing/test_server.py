@@ -195,7 +195,7 @@ async def test_what_is_right_above_and_below_a_mistake_is_known(editor: Editor) 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("    y = x -> Co|", {"Conv": "Conv(out, kernel=1, *", "ConvTranspose": "ConvTranspose(", "image": "[3, 32, 32]"}),
+        ("    y = x -> Co|", {"Conv": "Conv(out, kernel=1, *", "ConvTranspose": "ConvTranspose("}),
         ("    y = x -> Conv(8, |)", {"stride": "stride=1", "groups": "groups=1", "width": "8"}),
         ("    y = x -> Conv(8, padding=|)", {'"valid"': "padding"}),
         ("    y = x -> Conv(8, padding=\"|\")", {"valid": "padding"}),
