@@ -10,7 +10,7 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.api.arguments import checked, flag, path_or_graph, told
+from archspec.api.arguments import checked, flag, path_or_graph, text, told
 from archspec.api.reading import Request, free_names, is_built
 from archspec.api.warning import warn_all
 from archspec.api.weights import Given, Taken, default_of, source_graph, weights_given
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from archspec.backends.torch_modules import Network
 
 
-@checked(spec=path_or_graph, weights=weights_given, from_=path_or_graph, strict=flag, nonfinite=flag)
+@checked(
+    spec=path_or_graph, weights=weights_given, from_=path_or_graph, strict=flag, nonfinite=flag, names=text
+)
 @told
 def load(
     given: frozenset[str],
@@ -46,6 +48,7 @@ def load(
     from_: str | os.PathLike[str] | Graph | None = None,
     adapt: str | Iterable[str] | Mapping[str, Any] | None = None,
     nonfinite: bool = False,
+    names: str | None = None,
     check_inputs: bool = True,
     free: bool | str | Iterable[str] = False,
     budget: int = BUDGET,
@@ -65,7 +68,8 @@ def load(
     numbers become of the spec's dtype, or of `dtype`. What becomes of each weight, `plan_weights` says before. With `strict=False`
     weights that the file does not have, or has in another shape, are drawn, and a SpecWarning tells which. `adapt` lets weights
     be adapted: "classes", "channels", "grid", "patch", "fold", several, "all", or a mapping such as `{"classes": [5, 7]}`; `from_` is the network
-    that the file is of, as a spec, a graph or a built module. Infinite numbers and NaN are refused unless `nonfinite`.
+    that the file is of, as a spec, a graph or a built module. Infinite numbers and NaN are refused unless `nonfinite`. Files that one of the
+    spec's `names` explains are read with it; `names` is the title of the one that is meant, where several do or none does whole.
 
     `recompute` saves memory in training: each of the network's `blocks` keeps its input only, and runs again in the
     backward pass [Chen et al., 2016].
@@ -92,7 +96,7 @@ def load(
         graph = request.graph(spec)
         make_weights = _drawing(seed)
     else:
-        taken = Taken(weights, source_graph(from_, budget), default_of(spec, model, budget))
+        taken = Taken(weights, source_graph(from_, budget), default_of(spec, model, budget), names)
         graph = request.graph(spec)
         make_weights = partial(_taking, taken, plan, seed, adapt, strict, nonfinite)
     plan.require_effect()
@@ -147,7 +151,7 @@ def _take_built(path: Path, request: Request, plan: Plan) -> tuple[Graph, Weight
     return graph, partial(_with_constants, saved), replace(plan, dtype=dtype, **as_built)
 
 
-_OF_WEIGHTS = ("weights", "strict", "from_", "adapt", "nonfinite")
+_OF_WEIGHTS = ("weights", "strict", "from_", "adapt", "nonfinite", "names")
 
 
 def _require_weights(given: frozenset[str]) -> None:

@@ -36,7 +36,7 @@ def weights_given(name: str, value: Any) -> Given:
     return path(name, value)
 
 
-@checked(spec=path_or_graph, weights=weights_given, from_=path_or_graph, nonfinite=flag)
+@checked(spec=path_or_graph, weights=weights_given, from_=path_or_graph, nonfinite=flag, names=text)
 @told
 def plan_weights(
     given: frozenset[str],
@@ -49,14 +49,15 @@ def plan_weights(
     adapt: str | Iterable[str] | Mapping[str, Any] | None = None,
     dtype: str | torch.dtype | None = None,
     nonfinite: bool = False,
+    names: str | None = None,
     budget: int = BUDGET,
     settings: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> WeightPlan:
     """What loading weights into a network would do, before it is done: `print(plan_weights("resnet50", FILE).report())`.
 
-    `spec`, `model`, `budget` and the model's parameters are as in `read`; `weights`, `from_`, `adapt`, `dtype` and `nonfinite` as in
-    `load`, which follows the same plan. The plan has a line for each weight of the network and each tensor of the file that is
+    `spec`, `model`, `budget` and the model's parameters are as in `read`; `weights`, `from_`, `adapt`, `dtype`, `nonfinite` and `names`
+    as in `load`, which follows the same plan. The plan has a line for each weight of the network and each tensor of the file that is
     without one; `fits` is whether a strict load takes the file.
 
     Raises SpecError when the spec or the file is wrong or cannot be read, and when there is no such adaptation.
@@ -65,7 +66,7 @@ def plan_weights(
 
     request = Request("plan_weights", given, model, budget, settings, more)
     graph = request.graph(spec)
-    taken = Taken(weights, source_graph(from_, budget), default_of(spec, model, budget))
+    taken = Taken(weights, source_graph(from_, budget), default_of(spec, model, budget), names)
     return taken.plan(graph, adapt, real_dtype(dtype), nonfinite=nonfinite)
 
 
@@ -124,11 +125,16 @@ class Taken:
     """Weights that were given, opened; and the network that they are said to be of, or are of where a built module has them."""
 
     def __init__(
-        self, weights: Given, source: Graph | None, default: tuple[str, str | None, int] | None = None
+        self,
+        weights: Given,
+        source: Graph | None,
+        default: tuple[str, str | None, int] | None = None,
+        names: str | None = None,
     ) -> None:
         from archspec.backends.weights.files import from_mapping, read_files
 
         self.source = source
+        self._names = names
         self._default = default
         self.file: WeightFile
         if isinstance(weights, Mapping):
@@ -155,6 +161,7 @@ class Taken:
             adapt=adapt,
             dtype=dtype,
             nonfinite=nonfinite,
+            names=self._names,
         )
 
     def _at_defaults(self) -> Graph | None:

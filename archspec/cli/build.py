@@ -23,7 +23,16 @@ from archspec.cli.options import (
     sources_of,
 )
 from archspec.cli.outline import echo_outline
-from archspec.cli.weights import Adapt, From, FromSettings, Nonfinite, Strict, old_network, parse_adapt
+from archspec.cli.weights import (
+    Adapt,
+    From,
+    FromSettings,
+    NamesAs,
+    Nonfinite,
+    Strict,
+    old_network,
+    parse_adapt,
+)
 from archspec.ground import codes
 from archspec.ground.atomic import require_writable
 from archspec.ground.errors import SpecError
@@ -66,6 +75,7 @@ def build(
     from_settings: FromSettings = None,
     strict: Strict = True,
     nonfinite: Nonfinite = False,
+    names: NamesAs = None,
     dtype: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +106,7 @@ def build(
     """Build a module, with initial or given weights, as a file that archspec.load reads."""
     started = time.perf_counter()
     if not weights:
-        idle = ("adapt", "from_", "from_settings", "strict", "nonfinite")
+        idle = ("adapt", "from_", "from_settings", "strict", "nonfinite", "names")
         refuse_idle(context, "it says how --weights are loaded", *idle)
     if not aot:
         refuse_idle(context, "it is how many samples --aot compiles for", "batch")
@@ -117,6 +127,7 @@ def build(
                 "from_": old_network(from_, from_settings, budget),
                 "strict": strict,
                 "nonfinite": nonfinite,
+                "names": names,
             }
         )
         seed = _chosen_seed(seed, weights, draws=adapt is not None or not strict)

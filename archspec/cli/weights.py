@@ -50,6 +50,15 @@ Strict = Annotated[
 ]
 Nonfinite = Annotated[bool, typer.Option("--nonfinite", help="Let infinite numbers and NaN in.")]
 
+NamesAs = Annotated[
+    str | None,
+    typer.Option(
+        "--names",
+        metavar="TITLE",
+        help="Read the file's keys with the spec's `names` of this title.",
+        show_default=False,
+    ),
+]
 Propose = Annotated[
     bool,
     typer.Option(
@@ -71,6 +80,7 @@ def weights(
     from_settings: FromSettings = None,
     strict: Strict = True,
     nonfinite: Nonfinite = False,
+    names: NamesAs = None,
     propose: Propose = False,
     format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.text,
     plugins: Plugins = None,
@@ -94,6 +104,7 @@ def weights(
             from_=old_network(from_, from_settings, budget),
             adapt=parse_adapt(adapt),
             nonfinite=nonfinite,
+            names=names,
             budget=budget,
             settings=parse_settings(settings),
         )

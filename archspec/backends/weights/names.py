@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from archspec.backends.weights.plan import Change, Made, Renaming, Shapes, renamed
+from archspec.backends.weights.plan import Change, Made, Renaming, Shapes, renamed, renamed_as
 from archspec.graph import Graph
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
@@ -35,11 +35,15 @@ class Match:
     notes: tuple[str, ...] = ()
 
 
-def match(graph: Graph, shapes: Shapes, others: Collection[str] = ()) -> Match:
+def match(graph: Graph, shapes: Shapes, others: Collection[str] = (), *, title: str | None = None) -> Match:
     """The origins of a network's weights in a file with tensors of these shapes, and of `others` that it may have besides.
 
-    Raises SpecError when prefixes or maps of names give two answers.
+    `title` is that of the map of names that the file's keys are to be read with.
+
+    Raises SpecError when prefixes or maps of names give two answers, and when there is no map of that title.
     """
+    if title is not None:
+        return _by_title(graph, title, shapes)
     names = {name for name, weight in graph.weights.items() if weight.saved}
     return match_names(graph, names - batch_counts(graph), {*names, *others}, shapes)
 
@@ -132,9 +136,18 @@ def _by_map(graph: Graph, needed: Collection[str], shapes: Shapes) -> Match | No
         raise SpecError.of(
             codes.CHECKPOINT,
             f"the keys of the file are explained by two maps of names: {said}",
-            help="give a mapping with the network's own names",
+            help="choose one by its title: `names=`, or `--names`",
         )
     return next(iter(explains.values()), None)
+
+
+def _by_title(graph: Graph, title: str, shapes: Shapes) -> Match:
+    """The match by the map of names of that title, behind the prefix of all keys with which it finds most weights."""
+    found = []
+    for short in _behind_common(shapes):
+        given = {name: shapes[key] for name, key in short.items()}
+        found.append(_renamed(renamed_as(graph, title, given), short))
+    return max(found, key=lambda match: len(match.origins))
 
 
 def _behind_common(shapes: Shapes) -> Iterator[dict[str, str]]:

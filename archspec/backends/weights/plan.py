@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from archspec.analyses.formatting import plural, short
-from archspec.analyses.renaming import Origin, all_names
+from archspec.analyses.renaming import Fit, Origin, all_names, names_as
 from archspec.backends.torch_names import weight_of
 from archspec.graph import Graph
 from archspec.ground import codes
@@ -70,19 +70,25 @@ def renamed(graph: Graph, keys: Shapes) -> tuple[Renaming, ...]:
 
     Raises SpecError where the rules of a map are wrong.
     """
-    found = []
-    for names in all_names(graph):
-        fit = names.fit(keys)
-        if fit.explains:
-            made = {
-                name: Made(
-                    origin.keys, _how(origin), partial(weight_of, origin) if origin.changes_values else same
-                )
-                for name, origin in names.origins.items()
-                if name not in fit.lacking
-            }
-            found.append(Renaming(f'names "{names.title}"', made, frozenset(fit.ignored)))
-    return tuple(found)
+    fits = (names.fit(keys) for names in all_names(graph))
+    return tuple(_renaming(fit) for fit in fits if fit.explains)
+
+
+def renamed_as(graph: Graph, title: str, keys: Shapes) -> Renaming:
+    """What the map of that title makes of the keys of a file, whether or not it explains them all.
+
+    Raises SpecError where the spec has no such map, or its rules are wrong.
+    """
+    return _renaming(names_as(graph, title).fit(keys))
+
+
+def _renaming(fit: Fit) -> Renaming:
+    made = {
+        name: Made(origin.keys, _how(origin), partial(weight_of, origin) if origin.changes_values else same)
+        for name, origin in fit.names.origins.items()
+        if name not in fit.lacking
+    }
+    return Renaming(f'names "{fit.names.title}"', made, frozenset(fit.ignored))
 
 
 def _how(origin: Origin) -> str:

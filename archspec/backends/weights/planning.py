@@ -47,18 +47,19 @@ def plan_of(
     adapt: Mapping[str, object] | None = None,
     dtype: torch.dtype | None = None,
     nonfinite: bool = False,
+    names: str | None = None,
 ) -> WeightPlan:
     """What loading a file into a network does.
 
     `source` is the network that the file is of; where it is not given, the network itself if the shapes fit, else that at its
     `defaults` if all shapes fit these. Real numbers become of `dtype`, or of the spec's. `adapt` says which adaptations are
-    asked for, and how.
+    asked for, and how; `names` is the title of the map of names that the file's keys are read with.
 
     Raises SpecError when the file has the weights twice, two maps of names explain it, or an adaptation is asked for in a
     way that is none.
     """
     shapes = shapes_of(file.tensors)
-    found, source, rival, notes = _source(graph, source, defaults, shapes)
+    found, source, rival, notes = _source(graph, source, defaults, shapes, names)
     old_names = _old_names(source, graph)
     case = Case(graph, source, rival, adaptations(adapt))
     folding = folds(graph, source, found.origins, old_names)
@@ -113,19 +114,19 @@ def plan_of(
 
 
 def _source(
-    graph: Graph, source: Graph | None, defaults: Defaults | None, shapes: Shapes
+    graph: Graph, source: Graph | None, defaults: Defaults | None, shapes: Shapes, title: str | None
 ) -> tuple[Match, Graph, Graph | None, list[str]]:
     """The match of a file with the network that it is of; that network; another that it may be of as well; and what is to be told."""
     if source is not None:
-        found = match(source, shapes, layers_with_norms(source))
+        found = match(source, shapes, layers_with_norms(source), title=title)
         return found, source, None, [f"the file is taken to be of {_called(source)}"]
-    found = match(graph, shapes, layers_with_norms(graph))
+    found = match(graph, shapes, layers_with_norms(graph), title=title)
     fits = _fits(graph, found, shapes)
     may_differ = any(not table.spread for table in tables(graph).values())
     other = defaults() if defaults is not None and (not fits or may_differ) else None
     if other is None or (fits and not _tables_differ(graph, other)):
         return found, graph, None, []
-    others = match(other, shapes)
+    others = match(other, shapes, title=title)
     if not _fits(other, others, shapes):
         return found, graph, None, []
     if fits:
