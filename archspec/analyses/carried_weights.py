@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archspec.analyses.formatting import short
+from archspec.analyses.positions import tables
 from archspec.graph import Graph, Node
 from archspec.ground.brief import brief
 from archspec.ground.tensor import show
@@ -15,7 +16,8 @@ from archspec.op import trained_values
 class Weights:
     """What becomes of the `state_dict`: each entry is (key on the left, key on the right).
 
-    `kept` carry over under their key, `renamed` under another, `reshaped` have another shape or dtype.
+    `kept` carry over under their key, `renamed` under another, `reshaped` have another shape or dtype, or are tables of
+    positions of another grid, 2 x 8 and not 4 x 4.
     """
 
     kept: tuple[str, ...]
@@ -44,6 +46,7 @@ def carried_weights(left: Graph, right: Graph, pairs: list[tuple[Node, Node]]) -
             new, old = (f"{node.name}.{key}" if key else node.name for node in (b, a))
             if new in theirs and old in ours:
                 source[new] = old
+    old_tables, new_tables = tables(left), tables(right)
     used = set(source.values())
     for name in theirs:
         if name not in source and name in ours and name not in used:
@@ -53,6 +56,9 @@ def carried_weights(left: Graph, right: Graph, pairs: list[tuple[Node, Node]]) -
         before, after = ours[old], theirs[new]
         if (before.shape, before.dtype) != (after.shape, after.dtype):
             reshaped.append((old, new, f"{show(before.shape)} -> {show(after.shape)}"))
+            continue
+        if old in old_tables and new in new_tables and old_tables[old] != new_tables[new]:
+            reshaped.append((old, new, f"{old_tables[old]} -> {new_tables[new]}"))
             continue
         filled += trained_values([after])
         if old == new:

@@ -70,7 +70,7 @@ def refused(weights: dict[str, Tensor], graph: archspec.Graph, *grids: Any) -> S
 def table_of(shape: str, kind: str = "weight") -> tuple[Table | None, Sizes]:
     """What a spec says of a weight of that shape, and the shape."""
     graph = archspec.read_text(
-        f"model Net:\n    input x: [4, 5]\n    h = x.shape[0]  # allow unused-value: not every shape has it\n    {kind} pos: {shape} = zeros\n    return x * 2, pos\n"
+        f"model Net:\n    input x: [4, 5]\n    h = x.shape[0]\n    {kind} pos: {shape} = zeros\n    return x * h, pos\n"
     )
     return tables(graph).get("pos"), graph.weights["pos"].shape
 
@@ -249,6 +249,14 @@ def test_what_no_table_takes_is_refused() -> None:
     for grids in (((3, 3),), (None, (3, 3))):
         assert "there is no table of positions" in str(refused(weights, archspec.read("lenet5"), *grids))
     assert archspec.resize_positions(weights, archspec.read("lenet5")) == weights
+
+
+def test_a_table_of_another_grid_does_not_carry_over() -> None:
+    weights = archspec.diff(net(2, 8), net(4, 4)).weights
+    assert weights.reshaped == (
+        ("pos", "pos", "a grid of 2 x 8 behind 1 token -> a grid of 4 x 4 behind 1 token"),
+    )
+    assert "pos" in archspec.diff(net(4, 4), net(4, 4)).weights.kept
 
 
 def test_tables_that_are_not_named_are_handed_on() -> None:
