@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,6 +219,33 @@ def _uses_of_parameter(analysis: Analysis, target: Target, here: bool) -> Iterat
 def _is(analysis: Analysis, occurrence: Occurrence, target: Target) -> bool:
     found = parameter_of(analysis, occurrence)
     return found is not None and _of_parameter(*found) == target
+
+
+def file_imported_at(analysis: Analysis, offset: int) -> Path | None:
+    """The file whose path in an import stands at an offset."""
+    for statement in analysis.file.statements:
+        if isinstance(statement, t.Import) and _path_of(statement).start <= offset <= _path_of(statement).end:
+            found = imported_file(analysis, statement)
+            return found[0].resolve() if found else None
+    return None
+
+
+def imports_of(analysis: Analysis, path: Path) -> Iterator[Span]:
+    """Where a file is imported: its path in each statement that does."""
+    for statement in analysis.file.statements:
+        if isinstance(statement, t.Import):
+            found = imported_file(analysis, statement)
+            if found is not None and found[0].resolve() == path:
+                yield _path_of(statement)
+
+
+def _path_of(statement: t.Import) -> Span:
+    """Where the path of an import stands."""
+    found = re.match(r"from\s+([\w.]+)", statement.span.text)
+    start = statement.span.start
+    return (
+        Span(statement.span.source, start + found.start(1), start + found.end(1)) if found else statement.span
+    )
 
 
 # ------------------------------------------------------------------ rename

@@ -15,6 +15,8 @@ from archspec.editing.linking import (
     Refused,
     Target,
     definition,
+    file_imported_at,
+    imports_of,
     renameable,
     require_possible,
     target_at,
@@ -23,6 +25,7 @@ from archspec.editing.linking import (
 from archspec.editing.outline import Entry, outline
 from archspec.editing.positions import Positions
 from archspec.editing.server import Server, answering, guarded, server
+from archspec.editing.stepping import mentions, step_meant, step_named
 from archspec.elaboration.files import read_file
 from archspec.ground.errors import SpecError
 from archspec.ground.shipped import SUFFIX
@@ -78,6 +81,13 @@ class Files:
         """Whether a file is one of the editor's own: in its folders, or open."""
         return path in self.open or any(path.is_relative_to(folder.resolve()) for folder in self._folders)
 
+    def naming(self, word: str) -> Iterator[Analysis]:
+        """The files in which a word stands."""
+        for path in self.paths():
+            file = self.tree(path)
+            if file is not None and word in file.source.text:
+                yield self.analysis(path, file.source.text)
+
     def of(self, target: Target) -> Iterator[Analysis]:
         """The files in which a target may stand: its own, and those that name it, as what imports call it elsewhere, too."""
         names = {target.name}
@@ -124,7 +134,8 @@ async def defined(
     ls: Server, params: types.DefinitionParams, analysis: Analysis, positions: Positions
 ) -> types.Location | None:
     """Where a name comes from."""
-    found = definition(analysis, positions.offset(params.position))
+    offset = positions.offset(params.position)
+    found = definition(analysis, offset) or step_meant(analysis, offset)
     return _location(ls, found.path, found.span) if found else None
 
 
@@ -133,16 +144,33 @@ async def referred(
     ls: Server, params: types.ReferenceParams, analysis: Analysis, positions: Positions
 ) -> list[types.Location] | None:
     """Where a name is used, in its file and those of the folder."""
-    target = target_at(analysis, positions.offset(params.position))
-    if target is None:
-        return None
+    offset = positions.offset(params.position)
+    target = target_at(analysis, offset)
     files = Files(ls)
+    if target is None:
+        return await asyncio.to_thread(_others, ls, files, analysis, offset)
     analyses = await asyncio.to_thread(lambda: list(files.of(target)))
     return [
         _location(ls, each.path, use.span, each.text)
         for each in analyses
         for use in uses(each, target)
         if params.context.include_declaration or not use.binds
+    ]
+
+
+def _others(ls: Server, files: Files, analysis: Analysis, offset: int) -> list[types.Location] | None:
+    """Where a step is spoken of, in the files that are open; where a file is imported, in all."""
+    step = step_named(analysis, offset) or step_meant(analysis, offset)
+    if step is not None:
+        open_ = [*files.open.values()]
+        return [_location(ls, each.path, span, each.text) for each in open_ for span in mentions(each, step)]
+    imported = file_imported_at(analysis, offset)
+    if imported is None:
+        return None
+    return [
+        _location(ls, each.path, span, each.text)
+        for each in files.naming(imported.stem)
+        for span in imports_of(each, imported)
     ]
 
 

@@ -158,6 +158,42 @@ async def test_a_renamed_spec_means_the_same(
         assert list(after.weights) == list(before.weights)
 
 
+STEPS = """from part import Part
+
+block Unit:
+    input x: [C, H, W]
+    y = x -> conv: Conv(4) -> tail: [Conv(5), ReLU]
+    return y -> Conv(6)
+
+model Net:
+    input x: [4, 8, 8]
+    u = x -> Unit
+    p = u -> Part(7)
+    return u.conv, u.tail, u["tail.0"], p.first, p.second
+"""
+
+
+async def test_a_step_is_found_and_where_it_is_spoken_of(editor: Editor, tmp_path: Path) -> None:
+    (tmp_path / "part.arch").write_text(PART)
+    (tmp_path / "net.arch").write_text(STEPS)
+    uri = await editor.open(tmp_path / "net.arch")
+    assert await editor.problems_come(uri) == []
+    assert await _definition(editor, uri, "u.co|nv") == ("net.arch", "conv")
+    assert await _definition(editor, uri, "u.ta|il,") == ("net.arch", "tail")
+    assert await _definition(editor, uri, '"tail.|0') == ("net.arch", "Conv")
+    assert await _definition(editor, uri, "p.fi|rst") == ("part.arch", "first")
+    assert await _definition(editor, uri, "p.sec|ond") == ("part.arch", "second")
+    places = [("net.arch", 5, 13), ("net.arch", 12, 13)]
+    assert await _references(editor, uri, "co|nv: Conv") == places
+    assert await _references(editor, uri, "u.co|nv") == places
+    (tmp_path / "more.arch").write_text("from part import Twice\n\nblock A = Twice(3)\n")
+    found = await _references(editor, uri, "from pa|rt")
+    assert [place for place in found if place[0] == "net.arch"] == [("net.arch", 1, 5)]
+    await editor.open(tmp_path / "more.arch")
+    found = await _references(editor, uri, "from pa|rt")
+    assert found == [("more.arch", 1, 5), ("net.arch", 1, 5)]
+
+
 CHAIN = {
     "parts": "def twice(n: int):\n    return 2 * n\n",
     "net": "from parts import twice as double\n\nmodel Net:\n    input x: [3, 4, 4]\n    return x -> Conv(double(4))\n",
