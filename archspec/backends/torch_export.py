@@ -78,16 +78,27 @@ def examples(network: Network, *, batch: int | None = None) -> tuple[torch.Tenso
         while number in numbers.values() and (top is None or number < top):
             number += 1
         numbers[name] = number
-    held = next(network.parameters(), torch.empty(0))
+    device, cast = next(network.parameters(), torch.empty(0)).device, _cast_to(network, graph)
     made = []
     for given in graph.inputs:
         shape = [
             size.substitute({name: numbers[name] for name in size.names}) if isinstance(size, Free) else size
             for size in given.type.shape
         ]
-        dtype = held.dtype if given.type.floating else getattr(torch, torch_name(given.type.dtype))
-        made.append(torch.zeros((batch or 2, *shape), dtype=dtype, device=held.device))
+        dtype = (
+            cast if cast is not None and given.type.floating else getattr(torch, torch_name(given.type.dtype))
+        )
+        made.append(torch.zeros((batch or 2, *shape), dtype=dtype, device=device))
     return tuple(made)
+
+
+def _cast_to(network: Network, graph: Graph) -> torch.dtype | None:
+    """The dtype that a network was cast to, in which it takes its inputs; None where it has that of its spec."""
+    for name, weight in network.named_parameters():
+        declared = graph.weights[name].dtype if name in graph.weights else "f32"
+        if weight.is_floating_point():
+            return None if str(weight.dtype) == f"torch.{torch_name(declared)}" else weight.dtype
+    return None
 
 
 def exported(network: Network, *, batch: int | None = None) -> ExportedProgram:

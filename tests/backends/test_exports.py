@@ -114,6 +114,18 @@ def test_outputs_without_names_are_called_after_their_steps(tmp_path: Path) -> N
     assert difference(net, by_onnx(tmp_path / "net.onnx"), [[torch.randn(3, 4)]]) < LARGE
 
 
+def test_inputs_have_the_dtype_of_the_spec_unless_the_network_was_cast(tmp_path: Path) -> None:
+    for spec, dtype, expected in (
+        ("input x: f16[4]\n    return x -> ReLU", None, onnx.TensorProto.FLOAT16),
+        ("input x: [4]\n    return x -> ReLU", None, onnx.TensorProto.FLOAT),
+        ("input x: [4]\n    return x -> fc: Linear(2)", "f16", onnx.TensorProto.FLOAT16),
+        ("input x: [4]\n    return x -> fc: Linear(2)", "f64", onnx.TensorProto.DOUBLE),
+    ):
+        archspec.export(archspec.read_text(f"model Net:\n    {spec}\n"), tmp_path / "net.onnx", dtype=dtype)
+        (value,) = onnx.load(tmp_path / "net.onnx").graph.input
+        assert value.type.tensor_type.elem_type == expected
+
+
 def test_a_batch_may_be_fixed(tmp_path: Path) -> None:
     spec = "model Net:\n    input x: [4]\n    return x -> fc: Linear(4)\n"
     net = network(archspec.read_text(spec), flat=True)
@@ -179,8 +191,29 @@ UNSAID = {
 """What ONNX has no form for, by a part of an example."""
 
 
+# Ops for which PyTorch's exporter has no words, or wrong ones, in some of their examples.
+HARD = (
+    *(
+        "AdaptiveAvgPool",
+        "AdaptiveMaxPool",
+        "Attention",
+        "Ceil",
+        "Concat",
+        "Floor",
+        "Gather",
+        "LSTM",
+        "Round",
+    ),
+    *("Scatter", "Sort", "Stack", "Upsample"),
+)
+FIRST = dict(reversed(EXAMPLES))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("op", "example"), EXAMPLES)
+@pytest.mark.parametrize(
+    ("op", "example"),
+    [(op, example) for op, example in EXAMPLES if op in HARD or example == FIRST[op]],
+)
 def test_ops_are_exported_to_onnx(op: str, example: str, tmp_path: Path) -> None:
     """Every op in its examples; on distinct numbers, as which of equal ones comes first is nobody's promise."""
     graph, _ = graph_of(example)
@@ -204,7 +237,8 @@ def test_ops_are_exported_to_onnx(op: str, example: str, tmp_path: Path) -> None
             expected = outputs(net(*batch))
         for ours, theirs in zip(expected, run(batch), strict=True):
             assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
-            torch.testing.assert_close(theirs, ours, rtol=LARGE, atol=LARGE)
+            near = {} if ours.dtype == torch.float16 else {"rtol": LARGE, "atol": LARGE}
+            torch.testing.assert_close(theirs, ours, **near)
 
 
 def test_pools_have_windows_of_free_sizes(tmp_path: Path) -> None:
