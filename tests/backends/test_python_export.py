@@ -168,6 +168,18 @@ def test_blocks_have_the_docstrings_and_the_inputs_of_the_spec(tmp_path: Path) -
     assert "# (h p) (w q) c -> (h w) (p q) c" in text
 
 
+def test_layers_of_a_list_that_take_more_than_one_tensor_are_a_loop() -> None:
+    text = python_source(archspec.read("transformer_base"))
+    assert (
+        """
+        for layer in self.core["decoder"]["layers"]:
+            y = layer(y, x)
+        return y @ self.embed.weight.transpose(0, 1)
+"""
+        in text
+    )
+
+
 # ------------------------------------------------------------------ first values
 
 
@@ -241,6 +253,37 @@ model Net:
     input allowed: bool[4, 4]
     mixed = (first, second, second) -> Attention(mask=allowed)
     return mixed, (first > 0, second) -> Where(other=0)
+""",
+    "loops": """
+block Layer:
+    input x: [N, C]
+    input y: [N, C]
+    return x + (y -> Linear(C)) -> ReLU
+
+model Net:
+    input x: [4, 6]
+    a = x -> first: Linear(6)
+    b = a
+    c = a
+    for i in range(4):
+        a = (a, c) -> "layers.{i}": Layer
+        b = (b, b) -> "others.{i}": Layer
+        c = (c, a) -> "mixed.{i}": Layer
+    for i in range(3):
+        b = (b, a) -> "more.{i}": Layer
+    return a, b, c
+""",
+    "names that mean something in the file": """
+block Unit(layer: int, torch: int, type: int):
+    input self: [C, H, W]
+    input float: [C, H, W]
+    y = self -> layer: Conv(layer, torch) -> Rearrange("c (h p) w -> (c p) h w", p=type)
+    return concat(y, y) -> isinstance: Conv(layer) -> type_: Conv(type)
+
+model Net:
+    input range: [4, 8, 8]
+    nn = (range, range) -> nn: Unit(8, 3, 2) -> Conv(4)
+    return (nn, nn) -> super: Unit(6, 1, 4)
 """,
     "optional layers": """
 block Unit(width: int, drop: float = 0.0, act: layer = ReLU):

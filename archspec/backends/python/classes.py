@@ -28,6 +28,9 @@ from archspec.backends.python.expressions import (
 )
 from archspec.backends.python.parameters import Hole, Parameter, Parameters, unified
 from archspec.graph import Graph
+from archspec.ground.names import is_taken
+
+_NAMES = frozenset(("self", "x", "places", "module"))  # in the code of `__init__`
 
 LIST = "Layers"
 """What a list of layers is called that can be no `nn.Sequential`."""
@@ -45,8 +48,8 @@ class Class:
     body: list[Statement] = field(default_factory=list)
     returns: tuple[Expression, ...] = ()
     is_chain: bool = False
-    kept: list[str] = field(default_factory=list)
-    """The parameters that `forward` reads."""
+    kept: dict[str, str] = field(default_factory=dict)
+    """The parameters that `forward` reads, and the attributes that hold them."""
 
     @property
     def draft(self) -> Draft:
@@ -166,6 +169,7 @@ class Classes:
             name = self.graph.name if is_model else self.name_of(kind)
             made = Class(self.free(name), drafts, is_model, known, is_chain=drafts[0].is_chain)
             self.classes[kind] = made
+            known.taken = {*_NAMES, *self.taken}
             _unify(made, members)
             self.order.append(made)
         return self.classes[kind]
@@ -215,18 +219,30 @@ def _unify(made: Class, members: Sequence[dict[str, Expression]]) -> None:
         for place, statement in enumerate(places)
     ]
     parameters = made.parameters
-    parameters.taken = {"self", "places", "super", "x", "nn", "torch", "functional", "Tensor"}
     body = [x for x in whats if any(isinstance(part, Hole) for part in within(x))]
     settled = parameters.settle([*made.members.values(), *body])
     written = [parameters.written(x) for x in settled[: len(made.members)]]
     made.members = dict(zip(made.members, written, strict=True))
     prefixed = [parameters.written(x, "self.") for x in whats]
+    roots = {path.partition(".")[0] for path in made.members}
     names = {f"self.{parameter.name}": parameter.name for parameter in parameters.found}
     read = {part.text for x in prefixed for part in within(x) if isinstance(part, Code)}
-    made.kept = [name for text, name in names.items() if text in read]
+    # No attribute of the name of a member, or of one that each module has.
+    made.kept = {name: _attribute(name, roots) for text, name in names.items() if text in read}
+    held = {f"self.{name}": Code(f"self.{attribute}") for name, attribute in made.kept.items()}
+    prefixed = [
+        replaced(x, lambda part: held.get(part.text) if isinstance(part, Code) else None) for x in prefixed
+    ]
     made.body = [replace(statement, what=what) for statement, what in zip(places, prefixed, strict=True)]
     made.returns = made.draft.returns
     _without_identities(made)
+
+
+def _attribute(name: str, members: set[str]) -> str:
+    """An attribute for a parameter that is neither a member nor one that each module has."""
+    while name in members or is_taken(name):
+        name += "_"
+    return name
 
 
 def _chain(members: dict[str, Expression]) -> Expression:

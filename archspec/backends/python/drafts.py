@@ -27,7 +27,7 @@ from archspec.backends.python.expressions import (
     Call as Calling,
 )
 from archspec.backends.python.functions import Step as FunctionStep
-from archspec.backends.python.functions import written
+from archspec.backends.python.functions import attends, over_batch, written
 from archspec.backends.python.helpers import Helpers
 from archspec.backends.python.layers import constructed, conventional
 from archspec.backends.python.own_weights import own_weight
@@ -37,6 +37,7 @@ from archspec.ground import codes
 from archspec.ground.errors import SpecError
 from archspec.ground.tensor import torch_name
 from archspec.op import Weight
+from archspec.op.torch_layers import Attention
 from archspec.ops.rearrange import Rearrange
 from archspec.ops.weights import Own, Tied
 
@@ -252,8 +253,16 @@ class _Function:
             plain = helpers.plain(leaf, inputs, options)
             if plain is not None:
                 return plain
+        types = tuple(self.function.types[ref] for ref in step.inputs)
+        if isinstance(leaf, Attention) and not step.is_use:
+            option_types = {name: self.function.types[ref] for name, ref in step.options.items()}
+            settings = {**leaf.settings, "dropout_p": leaf.dropout}
+            attended = attends(FunctionStep(step.op, inputs, types, options, option_types, settings))
+            if attended is not None:
+                return attended
         own = None if as_module or step.is_use or options else conventional(leaf)
-        if own is not None and all(self.function.types[ref].batched for ref in step.inputs):
+        if own is not None and any(type_.batched for type_ in types):
+            inputs = over_batch(inputs, types)
             layer, theirs = own
             self.made.members[step.name] = layer
             self.made.starts[step.name] = self.function.held.get(step.name, {})

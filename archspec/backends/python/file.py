@@ -28,9 +28,35 @@ from archspec.backends.python.helpers import Helpers, docstring
 from archspec.backends.python.layout import INDENT, WIDTH, line, literal, written
 from archspec.backends.python.own_weights import Buffer, Local
 from archspec.graph import Graph
+from archspec.ground import codes
 from archspec.ground.collection import uncollected
+from archspec.ground.errors import SpecError
 
-_TAKEN = frozenset(("torch", "nn", "functional", "Tensor", "OrderedDict", "super", "range", "self"))
+_TAKEN = frozenset(
+    (
+        "torch",
+        "nn",
+        "functional",
+        "Tensor",
+        "OrderedDict",
+        "super",
+        "range",
+        "self",
+        "float",
+        "getattr",
+        "isinstance",
+        "layer",
+        "tuple",
+        "dict",
+        "str",
+        "int",
+        "bool",
+        "object",
+        "t",
+    )
+)
+"""Names that the code of a file uses."""
+_MOST = 100_000  # layers that are written one by one
 
 
 class Described(NamedTuple):
@@ -54,6 +80,13 @@ class _File:
         self.graph = graph
         self.blocks = blocks
         self.helpers = Helpers()
+        count = sum(len(step.names) for function in graph.functions for step in function.steps)
+        if count > _MOST:
+            raise SpecError.of(
+                codes.TOO_LARGE,
+                f"{graph.name} has {count:,} layers to write, more than the {_MOST:,} of one file",
+                help="repeat a block of several layers",
+            )
         drafts = Drafting(graph, self.helpers).all()
         taken = {*_TAKEN, *self.helpers.texts}
         self.classes = Classes(graph, drafts, taken)
@@ -131,7 +164,7 @@ class _File:
 
     def init(self, made: Class) -> list[str]:
         """The lines of `__init__`."""
-        statements = [line for name in made.kept for line in [f"        self.{name} = {name}"]]
+        statements = [f"        self.{attribute} = {name}" for name, attribute in made.kept.items()]
         if made.is_chain:
             chain = made.members[""]
             statements += written("", chain, "", 8)
@@ -185,7 +218,9 @@ class _File:
         named = made.is_model and any(self.graph.returns)
         if named:
             gives = "dict[str, Tensor]"
-        found = forward.lines(made, names, self.reach(made), self.graph.returns if named else ())
+        found = forward.lines(
+            made, names, self.reach(made), self.graph.returns if named else (), {*_TAKEN, *self.helpers.texts}
+        )
         return [*_signature("forward", parameters, gives), *found]
 
     def input_names(self, made: Class) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from keyword import iskeyword
 
@@ -25,30 +25,41 @@ from archspec.backends.python.expressions import (
     within,
 )
 from archspec.backends.python.layout import WIDTH, line, written
+from archspec.backends.python.loops import Loop, looped
 
 _DEEPEST = 5  # calls within each other
 
 
 def lines(
-    made: Class, inputs: Sequence[str], reach: dict[str, Expression], returns: Sequence[str] = ()
+    made: Class,
+    inputs: Sequence[str],
+    reach: dict[str, Expression],
+    returns: Sequence[str] = (),
+    taken: Iterable[str] = (),
 ) -> list[str]:
-    """The lines of a class's `forward`, given the names of its inputs and of its results, and how members are reached."""
-    return _Forward(made, inputs, reach).lines(tuple(returns))
+    """The lines of a class's `forward`, given the names of its inputs and of its results, and how members are reached.
+
+    `taken` are names that mean something else in the file.
+    """
+    return _Forward(made, inputs, reach, taken).lines(tuple(returns))
 
 
 class _Forward:
-    def __init__(self, made: Class, inputs: Sequence[str], reach: dict[str, Expression]) -> None:
+    def __init__(
+        self, made: Class, inputs: Sequence[str], reach: dict[str, Expression], taken: Iterable[str]
+    ) -> None:
         self.made = made
         self.reach = reach
         self.reads = counts(made)
-        self.body = self.gathered([replace(s, what=self.reached(s.what)) for s in made.body])
+        body = looped(made.body, self.reads, reach)
+        self.body = self.gathered([replace(s, what=self.reached(s.what)) for s in body])
         self.notes: dict[int, list[str]] = {
             s.gives[0]: [s.note] if s.note else [] for s in self.body if s.gives
         }
         self.returns = tuple(map(self.reached, made.returns))
         self.inputs = list(inputs)
         self.names: dict[int, str] = dict(enumerate(inputs))
-        self.taken = {*inputs, *made.draft.handed, "self", "torch", "nn", "functional", "range"}
+        self.taken = {*inputs, *made.draft.handed, *taken}
 
     def reached(self, expression: Expression) -> Expression:
         """An expression with members as `forward` reaches them."""
@@ -67,7 +78,10 @@ class _Forward:
                 if not self.reads[number]:
                     targets.append("_")
                     continue
-                name = self.name_for(statement, number, dying if len(statement.gives) == 1 else [])
+                old = dying if len(statement.gives) == 1 else []
+                if isinstance(what, Loop):
+                    old = [n for n in old if n not in _read(what.item)]
+                name = self.name_for(statement, number, old)
                 targets.append(name)
             for number in dying:
                 if self.names[number] not in targets:
@@ -76,6 +90,9 @@ class _Forward:
                 if name != "_":
                     self.names[number] = name
                     self.taken.add(name)
+            if isinstance(ready, Loop):
+                found += _loop_lines(targets[0], ready)
+                continue
             text = written(f"{', '.join(targets)} = ", ready, "", 8)
             found += [*self.comments(statement.gives[0], text), *text]
         results = [
@@ -144,7 +161,10 @@ class _Forward:
     def folds(self, statement: Statement, what: Expression, following: Statement | None) -> bool:
         """Whether a value is written where it is read: by the next step, or by one that also reads that step's value."""
         (number, *others) = statement.gives
-        if others or self.reads[number] != 1:
+        if others or self.reads[number] != 1 or isinstance(what, Loop):
+            return False
+        reader = next((s.what for s in self.body if number in _read(s.what)), None)
+        if isinstance(reader, Loop) and number in _read(reader.item):
             return False
         text = line(what)
         if following is None:
@@ -217,11 +237,7 @@ class _Forward:
                 return self.names[old]
             if "x" not in self.taken:
                 return "x"
-        base = re.sub(
-            r"\W",
-            "_",
-            statement.name.rpartition(".")[2] if not statement.name[-1].isdigit() else statement.name,
-        )
+        base = _plain_name(statement)
         if not base or base[0].isdigit() or base[0] == "_" or _is_op_name(base):
             base = "y"
         if iskeyword(base):
@@ -236,6 +252,24 @@ class _Forward:
             chosen = next(others, f"y{count}") if base == "y" else f"{base}{count}"
             count += chosen.startswith(base)
         return chosen
+
+
+def _plain_name(statement: Statement) -> str:
+    """A step's name without the groups that it stands in; of one in a list, the list's and the number."""
+    parts = statement.name.split(".")
+    if isinstance(statement.what, Loop):
+        return "y"
+    last = len(parts) - 1
+    while last > 0 and parts[last].isdigit():
+        last -= 1
+    return re.sub(r"\W", "_", "".join(parts[last:]))
+
+
+def _loop_lines(name: str, loop: Loop) -> list[str]:
+    """The lines of a loop that gives a name its value."""
+    first = [] if loop.first == Code(name) else written(f"{name} = ", loop.first, "", 8)
+    turn = written(f"{name} = ", loop.turn(name), "", 12)
+    return [*first, f"        for layer in {line(loop.over)}:", *turn]
 
 
 def _is_op_name(name: str) -> bool:

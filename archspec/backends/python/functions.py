@@ -14,6 +14,7 @@ from torch.nn import functional
 from archspec.backends.python.expressions import (
     Attribute,
     Call,
+    Chosen,
     Code,
     Expression,
     Item,
@@ -283,24 +284,28 @@ def _one_hot(step: Step) -> Expression:
 # ------------------------------------------------------------------ joining
 
 
-def _over_batch(step: Step) -> tuple[Expression, ...]:
-    """The tensors, those without a batch expanded over it."""
-    batched = step.settings.get("batched", ())
-    if not batched:
-        return step.inputs
-    batch = Item(Attribute(step.inputs[batched.index(True)], "shape"), (number(0),))
+def over_batch(tensors: Sequence[Expression], types: Sequence[TensorType]) -> tuple[Expression, ...]:
+    """The tensors, those without a batch expanded over that of the first that has one."""
+    first = next((x for x, type_ in zip(tensors, types, strict=True) if type_.batched), None)
+    if first is None:
+        return tuple(tensors)
+    batch = Item(Attribute(first, "shape"), (number(0),))
     return tuple(
-        x if has else method(x, "expand", batch, *[number(-1)] * type_.rank)
-        for x, has, type_ in zip(step.inputs, batched, step.types, strict=True)
+        x if type_.batched else method(x, "expand", batch, *[number(-1)] * type_.rank)
+        for x, type_ in zip(tensors, types, strict=True)
     )
 
 
+def _joined(step: Step) -> tuple[Expression, ...]:
+    return over_batch(step.inputs, step.types) if step.settings.get("batched") else step.inputs
+
+
 def _concat(step: Step) -> Expression:
-    return call("torch.cat", Listed(_over_batch(step)), dim=number(_from_front(step, step.settings["axis"])))
+    return call("torch.cat", Listed(_joined(step)), dim=number(_from_front(step, step.settings["axis"])))
 
 
 def _stack(step: Step) -> Expression:
-    return call("torch.stack", Listed(_over_batch(step)), dim=number(step.settings["axis"]))
+    return call("torch.stack", Listed(_joined(step)), dim=number(step.settings["axis"]))
 
 
 def _from_front(step: Step, axis: int) -> int:
@@ -532,17 +537,17 @@ def _of_piece(piece: Sequence[str], fitted: Fitted) -> int | None:
 # ------------------------------------------------------------------ the rest
 
 
-def _attend(step: Step) -> Expression | None:
+def attends(step: Step) -> Expression | None:
+    """`functional.scaled_dot_product_attention`, with a bias, a mask or both."""
     settings = dict(step.settings)
     batched = settings.pop("batched")
     dropout = settings.pop("dropout_p", None)
-    if (
-        (any(batched) and not all(batched[:3]))
-        or dropout is not None
-        or settings.keys() - {"scale", "is_causal"}
-    ):
+    if settings.keys() - {"scale", "is_causal"}:
         return None
-    rank = step.rank()
+    options = [step.options[name] for name in ("bias", "mask") if name in step.options]
+    option_types = [step.option_types[name] for name in ("bias", "mask") if name in step.options]
+    inputs = over_batch((*step.inputs, *options), (*step.types, *option_types))[: len(step.inputs)]
+    rank = step.types[0].rank + any(batched)
     bias, mask = (
         with_ones(
             step.options[name],
@@ -559,8 +564,12 @@ def _attend(step: Step) -> Expression | None:
     if bias is not None and mask is not None:
         added = call("torch.where", mask, bias, Code('float("-inf")'))
     keywords = [] if added is None else [Keyword("attn_mask", added)]
+    if dropout is not None:
+        keywords.append(
+            Keyword("dropout_p", Chosen(Code("self.training"), Literal(dropout, "p"), Code("0.0")))
+        )
     keywords += [Keyword(key, _given(value)) for key, value in settings.items()]
-    return Call(Code("functional.scaled_dot_product_attention"), step.inputs, tuple(keywords))
+    return Call(Code("functional.scaled_dot_product_attention"), inputs, tuple(keywords))
 
 
 def _rows(step: Step) -> Expression | None:
@@ -633,7 +642,7 @@ for _function, _writer in (
     (slicing.take, _take),
     (rearrange.rearranged, _rearranged),
     (rearrange.multiplied, _multiplied),
-    (attention.attend, _attend),
+    (attention.attend, attends),
     (gather.rows, _rows),
     (gather.positions, _positions),
     (reshape.reshape, _reshape),

@@ -93,6 +93,8 @@ def _line(expression: Expression) -> tuple[str, int]:
     if isinstance(expression, Operation):
         return _operation(expression)
     if isinstance(expression, Listed):
+        if _is_comprehension(expression):
+            return line(expression.items[0])[1:], _ATOM
         items = [line(item) for item in expression.items]
         if expression.keys:
             items = [f"{quoted(key)}: {item}" for key, item in zip(expression.keys, items, strict=True)]
@@ -107,7 +109,7 @@ def _line(expression: Expression) -> tuple[str, int]:
         return f"{then} if {condition} else {other}", 0
     if isinstance(expression, Each):
         return f"({line(expression.item)} for t in {line(expression.over)})", _ATOM
-    raise AssertionError(expression)
+    return ", ".join(map(line, expression.parts)), 0  # of a loop, which is no expression
 
 
 def _is_atom(text: str) -> bool:
@@ -162,6 +164,11 @@ def _argument(given: Expression | Keyword) -> str:
     return f"{given.name}={line(given.value)}" if isinstance(given, Keyword) else line(given)
 
 
+def _is_comprehension(listed: Listed) -> bool:
+    """Whether a list is one comprehension, and nothing else."""
+    return listed.bracket == "[" and len(listed.items) == 1 and isinstance(listed.items[0], Repeated)
+
+
 def _comprehension(expression: Repeated) -> list[str]:
     if len(expression.items) == 1:
         return [line(expression.items[0]), f"for _ in range({line(expression.count)})"]
@@ -178,6 +185,9 @@ def written(before: str, expression: Expression, after: str = "", indent: int = 
     whole = f"{margin}{before}{line(expression)}{after}"
     if len(whole) <= WIDTH:
         return [whole]
+    if isinstance(expression, Listed) and _is_comprehension(expression):
+        head, *rest = written(before, expression.items[0], after, indent)
+        return [head.replace("*[", "[", 1), *rest]
     if isinstance(expression, Operation | Chosen) and not before.endswith("("):
         lead = f"{margin}{before}("
         return [lead, *_broken(expression, indent + INDENT), f"{margin}){after}"]
@@ -192,26 +202,26 @@ def written(before: str, expression: Expression, after: str = "", indent: int = 
         return [f"{margin}{before}*[", *first, *others, f"{margin}]{after}"]
     if isinstance(expression, Each):
         clauses = [line(expression.item), f"for t in {line(expression.over)}"]
-        inside = " ".join(clauses)
-        fits = indent + INDENT + len(inside) <= WIDTH
+        joined = " ".join(clauses)
+        fits = indent + INDENT + len(joined) <= WIDTH
         inner = " " * (indent + INDENT)
         return [
             f"{margin}{before}(",
-            *(f"{inner}{x}" for x in ([inside] if fits else clauses)),
+            *(f"{inner}{x}" for x in ([joined] if fits else clauses)),
             f"{margin}){after}",
         ]
     links = _links(expression)
-    if len(links) > 2:  # calls of methods one after the other: each on a line of its own
-        inner = " " * (indent + INDENT)
-        return [f"{margin}{before}(", *(f"{inner}{link}" for link in links), f"{margin}){after}"]
     inside = line(expression)
     if (
-        len(links) == 2
+        len(links) > 1
         and inside[0] == "("
         and indent + INDENT + len(inside) <= WIDTH
         and before[-2:] in ("= ", "n ")
     ):
         return [f"{margin}{before}(", f"{margin}    {inside}", f"{margin}){after}"]
+    if len(links) > 2:  # calls of methods one after the other: each on a line of its own
+        inner = " " * (indent + INDENT)
+        return [f"{margin}{before}(", *(f"{inner}{link}" for link in links), f"{margin}){after}"]
     opened = _opened(expression)
     if opened is None:
         return [whole]
@@ -239,7 +249,10 @@ def _links(expression: Expression) -> list[str]:
         of = expression.what.of
         arguments = ", ".join(map(_argument, _arguments(expression)))
         if not isinstance(of, Call):
-            found.append(line(expression))
+            if _tight(of, _ATOM)[0] == "(":
+                found += [f".{expression.what.name}({arguments})", _tight(of, _ATOM)]
+            else:
+                found.append(line(expression))
             return found[::-1]
         found.append(f".{expression.what.name}({arguments})")
         expression = of

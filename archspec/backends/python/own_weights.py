@@ -168,9 +168,9 @@ def _relative(parts: Sequence[Sequence[Any]]) -> Expression | None:
 def table(numbers: Sequence[Any], dtype: tuple[Keyword, ...]) -> Expression:
     """A vector of numbers: counted where they are in steps, repeated where they repeat, else listed."""
     whole = all(type(x) is int for x in numbers)
-    powers = _powers(numbers) if len(numbers) > 4 and not whole else None
-    if powers is not None:
-        return powers
+    computed = _computed(numbers) if len(numbers) > 4 and dtype == () and not whole else None
+    if computed is not None:
+        return computed
     named = tuple(k for k in dtype if not (whole and k.value == Code("torch.int64")))
     counted = _counted(numbers) if whole and len(numbers) > 2 else None
     if counted is not None:
@@ -178,20 +178,34 @@ def table(numbers: Sequence[Any], dtype: tuple[Keyword, ...]) -> Expression:
     return Call(Code("torch.tensor"), (_listed(numbers),), named)
 
 
+def _computed(numbers: Sequence[Any]) -> Expression | None:
+    """Real numbers that repeat, or are powers."""
+    count = len(numbers)
+    each = next((i for i, x in enumerate(numbers) if x != numbers[0]), 0)
+    if each > 1 and count % each == 0 and all(numbers[i] == numbers[i - i % each] for i in range(count)):
+        return method(table(numbers[::each], ()), "repeat_interleave", number(each))
+    for period in range(1, min(9, count // 2 + 1)):
+        if count % period == 0 and all(numbers[i] == numbers[i % period] for i in range(count)):
+            few = Listed(tuple(map(number, numbers[:period])), "[")
+            return method(call("torch.tensor", few), "repeat", Literal(count // period, RUN))
+    return _powers(numbers)
+
+
 def _powers(numbers: Sequence[Any]) -> Expression | None:
     """Numbers that are powers with even exponents, as the frequencies of positions are: `10000 ** (-torch.arange(n) / n)`."""
     import torch
 
-    count = len(numbers)
-    if numbers[0] != 1.0 or not all(type(x) is float and x > 0 for x in numbers) or numbers[-1] >= 1:
+    count, scale = len(numbers), numbers[0]
+    if not all(type(x) is float and x > 0 for x in numbers) or numbers[1] >= scale:
         return None
-    base = round(numbers[1] ** -count)
-    found = base ** (-torch.arange(count, dtype=torch.float64) / count)
+    base = round((scale / numbers[1]) ** count)
+    found = scale * base ** (-torch.arange(count, dtype=torch.float64) / count)
     if not torch.equal(found.float(), torch.tensor(numbers)):
         return None
     counted = call("torch.arange", Literal(count, "count"), dtype=Code("torch.float64"))
     exponents = Operation("/", (Operation("-", (counted,)), Literal(count, "count")))
-    return method(Operation("**", (number(base), exponents)), "float")
+    powers: Expression = Operation("**", (number(base), exponents))
+    return method(powers if scale == 1 else Operation("*", (number(scale), powers)), "float")
 
 
 def _counted(numbers: Sequence[int]) -> Expression | None:
