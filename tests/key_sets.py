@@ -1,6 +1,6 @@
 """What other code calls the weights of nets of the zoo, with their shapes: what maps of names are held to.
 
-`key_sets.json.gz` holds the state_dicts of models of torchvision and timm; `python tests/key_sets.py` counts them anew where these are
+`key_sets.json.gz` holds the state_dicts of models of torchvision, timm and transformers; `python tests/key_sets.py` counts them anew where these are
 installed. What no package has any more is listed below as the code that wrote it names it.
 """
 
@@ -11,9 +11,10 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from math import ceil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from checkpoints import reference_shapes
 
@@ -42,10 +43,14 @@ RECORDED = (
     ("vit_l16", "torchvision", "torchvision:vit_l_16"),
     ("swin_t", "torchvision", "torchvision:swin_t"),
     ("swin_b", "torchvision", "torchvision:swin_b"),
+    ("vit_b16", "transformers", "transformers:vit"),
+    ("swin_t", "transformers", "transformers:swin"),
+    ("resnet50", "transformers", "transformers:resnet50"),
+    ("resnet18", "transformers", "transformers:resnet18"),
 )
 """Specs, titles of their names, and the models whose keys these are."""
 
-OWN = ("timm:pit_b_224", "torchvision:densenet121")
+OWN = ("timm:pit_b_224", "torchvision:densenet121", "torchvision:resnet50")
 """Models that specs are named like, of which other files are called otherwise."""
 
 
@@ -76,6 +81,7 @@ def key_sets() -> Iterator[KeySet]:
     for spec, width, depth in (("efficientnet_b0", 1.0, 1.0), ("efficientnet_b4", 1.4, 1.8)):
         title = "EfficientNet-PyTorch, with TensorFlow's padding"
         yield KeySet(spec, title, efficientnet_pytorch(width, depth))
+    yield KeySet("resnet50", "detectron2", detectron2(recorded()["torchvision:resnet50"]))
     yield KeySet("pit_b", "the authors' code", pit(recorded()["timm:pit_b_224"]))
 
 
@@ -236,9 +242,47 @@ def pit(shapes: Shapes) -> Shapes:
     }
 
 
+def detectron2(shapes: Shapes) -> Shapes:
+    """detectron2, tools/convert-torchvision-to-d2.py: norms are below their convolutions, stages are the paper's."""
+    found = {}
+    for key, shape in shapes.items():
+        key = key if key.startswith("layer") else f"stem.{key}"
+        key = re.sub(r"layer(\d)", lambda match: f"res{int(match[1]) + 1}", key)
+        key = re.sub(r"bn(\d)", r"conv\1.norm", key)
+        key = key.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
+        found[key] = shape
+    return found
+
+
+_OF_TRANSFORMERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "vit": ("ViT", {}),
+    "swin": ("Swin", {}),
+    "resnet50": ("ResNet", {}),
+    "resnet18": (
+        "ResNet", {"layer_type": "basic", "depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512]}
+    ),
+}  # fmt: skip
+
+
+def transformers_shapes(model: str) -> dict[str, Sizes]:
+    """What the state_dict of a classifier of transformers holds."""
+    import torch
+
+    name, settings = _OF_TRANSFORMERS[model.partition(":")[2]]
+    folder = f"transformers.models.{name.lower()}"
+    config = getattr(import_module(f"{folder}.configuration_{name.lower()}"), f"{name}Config")
+    made = getattr(import_module(f"{folder}.modeling_{name.lower()}"), f"{name}ForImageClassification")
+    with torch.device("meta"):
+        state = made(config(num_labels=1000, **settings)).state_dict()
+    return {key: tuple(tensor.shape) for key, tensor in state.items()}
+
+
 def main() -> None:
     models = sorted({*OWN, *(model for *_, model in RECORDED)})
-    found = {model: reference_shapes(model) for model in models}
+    found = {
+        model: transformers_shapes(model) if model.startswith("transformers") else reference_shapes(model)
+        for model in models
+    }
     FILE.write_bytes(gzip.compress(json.dumps(found, separators=(",", ":")).encode(), mtime=0))
 
 

@@ -40,7 +40,7 @@ def test_no_other_title_explains_these_keys(one: KeySet) -> None:
 
 
 SMALL = (
-    "densenet121", "efficientnet_b0", "mixer_s16", "mnasnet_b1", "mobilenet_v2", "pit_ti", "swin_t", "vgg11", "vit_ti16",
+    "densenet121", "efficientnet_b0", "mixer_s16", "mnasnet_b1", "mobilenet_v2", "pit_ti", "resnet18", "swin_t", "vgg11", "vit_ti16",
 )  # fmt: skip
 
 
