@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from archspec.analyses.claims import Verdict, check_claims, unmeasured
 from archspec.elaboration import BUDGET, Module, changes_nothing, elaborate, pick_model, sound_for
@@ -48,17 +49,18 @@ def measure_models(
     problems: list[Problem] = []
     for definition in standing_alone(module, model):
         try:
-            measured.append(_measure_model(sound_for(module, definition), definition.name, budget, each))
+            about = sound_for(module, definition)
+            graph = elaborate(about, definition.name, budget=budget)
         except SpecError as error:
             problems += error.problems
+            continue
+        each(graph)
+        verdicts, found = _measure_claims(about, graph, budget, each)
+        if found:
+            problems += (*found, *wrong_claims([(graph, verdicts)], about))
+        else:
+            measured.append((graph, verdicts))
     return measured, problems
-
-
-def _measure_model(module: Module, model: str, budget: int, each: Callable[[Graph], None]) -> Measured:
-    """A model with the verdicts on its claims. Raises SpecError with every claim that cannot be measured."""
-    graph = elaborate(module, model, budget=budget)
-    each(graph)
-    return graph, measure_claims(module, graph, budget, each)
 
 
 def measure_claims(module: Module, graph: Graph, budget: int, each: Callable[[Graph], None]) -> list[Verdict]:
@@ -66,24 +68,57 @@ def measure_claims(module: Module, graph: Graph, budget: int, each: Callable[[Gr
 
     Raises SpecError with every claim that cannot be measured, and when the model does not fit such settings.
     """
-    spans = module.claim_spans
+    verdicts, problems = _measure_claims(module, graph, budget, each)
+    if problems:
+        raise SpecError(problems)
+    return verdicts
+
+
+def _measure_claims(
+    module: Module, graph: Graph, budget: int, each: Callable[[Graph], None]
+) -> tuple[list[Verdict], list[Problem]]:
+    """The verdicts on the claims that can be measured, and what is wrong in the others."""
     problems: list[Problem] = []
-    others: dict[str, Graph] = {}
+    others: dict[str, Graph | None] = {}
     verdicts: list[Verdict] = []
     for claim in graph.claims:
         key = str(claim.settings)
         if key not in others:
+            found: Graph | None
             same = _has(graph, claim) or changes_nothing(module, graph.name, claim.settings)
-            others[key] = graph if same else elaborate(module, graph.name, claim.settings, budget=budget)
-            if others[key] is not graph:
-                each(others[key])
+            try:
+                found = graph if same else _at_settings(module, graph, claim, budget)
+            except SpecError as error:
+                found = None
+                problems += error.problems
+            if found is not None and not same:
+                each(found)
+            others[key] = found
+        about = others[key]
+        if about is None:
+            continue
         try:
-            verdicts += check_claims(others[key], (claim,))
+            verdicts += check_claims(about, (claim,))
         except Mistake as mistake:
-            problems += mistake.at(spans[claim.location]).problems
-    if problems:
-        raise SpecError(problems)
-    return verdicts
+            problems += mistake.at(module.claim_spans[claim.location]).problems
+    return verdicts, problems
+
+
+def _at_settings(module: Module, graph: Graph, claim: Claim, budget: int) -> Graph:
+    """The model of a graph with the settings of a claim. Raises SpecError, which tells of the claims, where it does not fit them."""
+    statement = module.claims_at(claim.location)
+    if statement is None:
+        return elaborate(module, graph.name, claim.settings, budget=budget)
+    places = {setting.name or "": setting.span for setting in statement.settings}
+    try:
+        return elaborate(module, graph.name, claim.settings, budget=budget, places=places)
+    except SpecError as error:
+        said = ", ".join(setting.span.text for setting in statement.settings)
+        here = (f"claims {graph.name} at {said}", statement.span)
+        raise SpecError(
+            problem if problem.span in places.values() else replace(problem, trail=(*problem.trail, here))
+            for problem in error.problems
+        ) from None
 
 
 def measure_graph(graph: Graph) -> Measured:

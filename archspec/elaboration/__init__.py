@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from archspec.elaboration.arguments import ArgumentMistake
 from archspec.elaboration.binding import free_sizes
 from archspec.elaboration.budget import BUDGET
 from archspec.elaboration.catalogue import Entry, catalogue
@@ -28,7 +30,7 @@ from archspec.ground.errors import Mistake, Problem, SpecError, suggest
 from archspec.ground.literals import of_python
 from archspec.ground.shipped import SUFFIX, shipped_names, shipped_specs
 from archspec.ground.size import Size
-from archspec.ground.source import Source
+from archspec.ground.source import Source, Span
 from archspec.op import Op
 from archspec.op.inference import require_few_constants
 from archspec.op.initialisation import Initialiser
@@ -96,13 +98,14 @@ def elaborate(
     budget: int = BUDGET,
     free: tuple[str, ...] | None = None,
     observer: Observer | None = None,
+    places: Mapping[str, Span] | None = None,
 ) -> Graph:
     """The graph of a model: of the one named, or of the last in the file, with the given parameters.
 
     The usual budget is raised to what the file asks for; any other is that of whoever reads it.
     `free` are names for the last axes of the first input, which are free then; empty for the usual names. What the network
     needs of these sizes is assumed. A setting of the name of a free size is its number.
-    An `observer` is told what is done.
+    An `observer` is told what is done. `places` are where settings stand, by their names; else they are those of a caller.
 
     Raises SpecError, with everything found wrong, when the model or a setting does not fit.
     """
@@ -122,7 +125,7 @@ def elaborate(
     for _ in range(_MOST_ASSUMPTIONS):
         with wishes() as wished:
             try:
-                return _elaborated(module, definition, given, most, opened, observer)
+                return _elaborated(module, definition, given, most, opened, observer, places or {})
             except Assumed as found:
                 opened = opened.assuming(found.assumption)
             except SpecError:
@@ -195,6 +198,7 @@ def _elaborated(
     budget: int,
     opened: Opened,
     observer: Observer | None = None,
+    places: Mapping[str, Span] = MappingProxyType({}),
 ) -> Graph:
     machine = Machine(budget, checked=True, opened=opened, observer=observer)
     machine.problems += module.problems
@@ -206,7 +210,7 @@ def _elaborated(
             try:
                 layer = machine.calls.call(layer, [], settings, definition.span)
             except Mistake as mistake:
-                raise mistake.at(definition.span) from None
+                raise SpecError(_of_settings(mistake, definition, places)) from None
         long_form, returns = machine.run_model(layer)
     except SpecError as error:
         raise SpecError([*machine.problems, *error.problems]) from None
@@ -224,6 +228,13 @@ def _elaborated(
     except Mistake as mistake:
         raise mistake.at(definition.span) from None
     return graph
+
+
+def _of_settings(mistake: Mistake, definition: Definition, places: Mapping[str, Span]) -> Iterator[Problem]:
+    """What is wrong in the settings of a model: where they stand, or else at the model."""
+    for each in (mistake, *mistake.others):
+        name = each.argument if isinstance(each, ArgumentMistake) else ""
+        yield from each.at(places.get(name, definition.span)).problems
 
 
 def changes_nothing(module: Module, model: str, settings: Mapping[str, Any]) -> bool:

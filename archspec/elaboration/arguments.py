@@ -39,6 +39,13 @@ class ArgumentMistake(Mistake):
         self.argument = name
 
 
+def raise_all(mistakes: Iterable[Mistake]) -> None:
+    """Raise the first of the mistakes, if there are any, with the others."""
+    for first, *others in filter(None, [[*mistakes]]):
+        first.others = (*first.others, *(each for other in others for each in (other, *other.others)))
+        raise first
+
+
 def by_position(
     what: str,
     parameters: Iterable[str],
@@ -99,15 +106,17 @@ def takes(what: str, names: Iterable[str]) -> str:
 
 def build_op(layer: OpLayer) -> Op:
     """The op with its arguments, checked. Raises Mistake when one is missing or wrong."""
+    mistakes: list[Mistake] = []
     for name, value in layer.arguments.items():
         if isinstance(value, Tensor) or (is_layer(value) and value != []):  # the empty list is of anything
-            raise ArgumentMistake(
-                name, f"`{name}` of {layer.name} cannot be {noun(value)}", codes.ARGUMENT_TYPE
-            )
-        if name in takes_sizes(layer.op) - {layer.op.rest} and (text := _text_in(value)) is not None:
+            message = f"`{name}` of {layer.name} cannot be {noun(value)}"
+            mistakes.append(ArgumentMistake(name, message, codes.ARGUMENT_TYPE))
+        elif name in takes_sizes(layer.op) - {layer.op.rest} and (text := _text_in(value)) is not None:
             # In JSON, a free size is written so.
             message = f"`{name}` of {layer.name} takes sizes, not {noun(text)}"
-            raise ArgumentMistake(name, message, codes.ARGUMENT_TYPE, help=f"write it without quotes: {text}")
+            help_ = f"write it without quotes: {text}"
+            mistakes.append(ArgumentMistake(name, message, codes.ARGUMENT_TYPE, help=help_))
+    raise_all(mistakes)
     return build(layer.op, layer.arguments)
 
 
@@ -147,7 +156,6 @@ def complete(layer: OpLayer) -> bool:
 def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping[str, Any]) -> Mistake:
     """A validation error of pydantic in the words of specs."""
     what, problems = model.__name__, error.errors(include_url=False)
-    name = str(problems[0]["loc"][0]) if problems[0]["loc"] else ""
     if problems[0]["type"] == "missing":
         missing = [f"`{p['loc'][0]}`" for p in problems if p["type"] == "missing"]
         return Mistake(
@@ -155,12 +163,25 @@ def _in_words(model: type[BaseModel], error: ValidationError, arguments: Mapping
             codes.MISSING_ARGUMENT,
             help=takes(what, model.model_fields),
         )
+    fields: dict[str, list[ErrorDetails]] = {}
+    for problem in problems:
+        if problem["type"] != "missing":
+            fields.setdefault(str(problem["loc"][0]) if problem["loc"] else "", []).append(problem)
+    first, *others = (_of_field(model, name, found, arguments) for name, found in fields.items())
+    first.others = tuple(others)
+    return first
+
+
+def _of_field(
+    model: type[BaseModel], name: str, problems: list[ErrorDetails], arguments: Mapping[str, Any]
+) -> Mistake:
+    """The errors about one argument in the words of specs."""
+    what = model.__name__
     if problems[0]["type"] in ("value_error", "assertion_error"):
         cause = problems[0].get("ctx", {}).get("error")
         if isinstance(cause, Mistake):
             return cause
         return ArgumentMistake(name, str(cause) if cause else problems[0]["msg"], codes.ARGUMENT)
-    problems = [p for p in problems if p["loc"] and str(p["loc"][0]) == name]
     value, subject = arguments.get(name), f"`{name}` of {what}"
     if isinstance(value, list | tuple):  # of what the list could have been, only a list is of interest
         deepest = max(map(_place, problems), key=len)
@@ -278,7 +299,7 @@ def check_parameter(block: str, parameter: t.Parameter, value: Any, evaluate: Ev
     optional = isinstance(parameter.default, t.Literal_) and parameter.default.value is None
     if value is None and optional:
         return
-    if parameter.type is not None and not _is(value, parameter.type):
+    if parameter.type is not None and _is_type(parameter.type) and not _is(value, parameter.type):
         raise ArgumentMistake(
             parameter.name,
             f"`{parameter.name}` of {block} must be {_type_words(parameter.type)}, not {noun(value)}",
@@ -343,11 +364,12 @@ def _is(value: Any, type_: t.TypeName) -> bool:
             return isinstance(value, list | tuple) and (
                 type_.item is None or all(_is(item, type_.item) for item in value)
             )
-    raise Mistake(
-        f"there is no type `{type_.name}`",
-        codes.UNKNOWN_KIND,
-        help=suggest(type_.name, TYPES) or f"the types are {', '.join(TYPES)}",
-    )
+    raise AssertionError(f"no type: {type_.name}")
+
+
+def _is_type(type_: t.TypeName) -> bool:
+    """Whether there is such a type; of one that there is not is told where it stands, and any value will do."""
+    return type_.name in TYPES and (type_.item is None or _is_type(type_.item))
 
 
 def _is_whole(value: Any) -> bool:

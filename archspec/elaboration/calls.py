@@ -15,6 +15,7 @@ from archspec.elaboration.arguments import (
     complete,
     given_once,
     parameter_names,
+    raise_all,
     size_of_axis,
     takes_sizes,
     unknown,
@@ -22,8 +23,10 @@ from archspec.elaboration.arguments import (
 from archspec.elaboration.budget import NEW_CALL
 from archspec.elaboration.checks import within_reason
 from archspec.elaboration.functions import FUNCTIONS, usage
+from archspec.elaboration.mistakes import HOPELESS, Poisoned, in_order
 from archspec.elaboration.operators import COMBINED
 from archspec.elaboration.positions import placed, unknown_to
+from archspec.elaboration.static import misnamed
 from archspec.elaboration.values import (
     BlockLayer,
     DefinedFunction,
@@ -37,7 +40,7 @@ from archspec.elaboration.values import (
     noun,
 )
 from archspec.ground import codes
-from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.errors import Mistake, Problem, SpecError
 from archspec.ground.size import Free, Size
 from archspec.ground.source import Span
 from archspec.op import Op
@@ -73,32 +76,52 @@ class Calls:
         """The value of a call. Raises SpecError where it has none."""
         self.machine.budget.steps += NEW_CALL
         callee = self.evaluator.evaluate(node.callee, env)
-        positional = self.evaluator.spread_out((a.value for a in node.arguments if a.name is None), env)
+        positional: list[Any] = []
         named: dict[str, Any] = {}
+        found: list[Problem] = []
+        sure = placed = True  # whether all values are known, and those by position
         for argument in node.arguments:
-            if argument.name is not None:
-                if argument.name in named:
-                    first = next(a.span for a in node.arguments if a.name == argument.name)
-                    raise SpecError.of(
-                        codes.GIVEN_TWICE,
-                        f"`{argument.name}` is given twice",
-                        argument.span,
-                        places=(("it is given here", first),),
-                    )
-                named[argument.name] = self.evaluator.evaluate(argument.value, env)
-            elif named:
-                raise SpecError.of(
-                    codes.BY_POSITION,
-                    "positional argument after a named one",
-                    argument.span,
-                    help="put it first",
-                )
-        try:
-            return self.call(callee, positional, named, node.span)
-        except ArgumentMistake as mistake:
-            raise mistake.at(_argument_span(node, mistake.argument, callee)) from None
-        except Mistake as mistake:
-            raise mistake.at(node.span) from None
+            try:
+                if argument.name is None:
+                    positional += self.evaluator.spread_out((argument.value,), env)
+                    sure = sure and not named
+                else:
+                    sure = sure and argument.name not in named
+                    named[argument.name] = self.evaluator.evaluate(argument.value, env)
+            except SpecError as error:
+                if any(problem.code in HOPELESS for problem in error.problems):
+                    raise
+                found += error.problems
+                sure, placed = False, placed and argument.name is not None
+            except Poisoned:
+                sure, placed = False, placed and argument.name is not None
+        if sure:
+            try:
+                return self.call(callee, positional, named, node.span)
+            except Mistake as mistake:
+                if not mistake.others:
+                    raise self._at(mistake, node, callee) from None
+                for each in (mistake, *mistake.others):
+                    found += self._at(each, node, callee).problems
+        else:
+            found += misnamed(node, callee)
+            if placed and isinstance(callee, OpLayer | BlockLayer):  # of which the others can be checked
+                try:
+                    self.call(callee, positional, named, node.span)
+                except Mistake as mistake:
+                    mistakes = (mistake, *mistake.others)
+                    for each in mistakes:
+                        if isinstance(each, ArgumentMistake) and each.argument in named:
+                            found += self._at(each, node, callee).problems
+        if not found:
+            raise Poisoned
+        raise SpecError(in_order(found, node.span.source))
+
+    def _at(self, mistake: Mistake, node: t.Call, callee: Any) -> SpecError:
+        """A mistake in a call at the argument that it is about, or at the call."""
+        if isinstance(mistake, ArgumentMistake):
+            return mistake.at(_argument_span(node, mistake.argument, callee))
+        return mistake.at(node.span)
 
     def call(self, callee: Any, positional: list[Any], named: dict[str, Any], span: Span) -> Any:
         """Call a function, or bind arguments of a layer. Raises Mistake when they do not fit."""
@@ -125,9 +148,8 @@ class Calls:
             case type() if issubclass(callee, Initialiser):
                 what, fields = callee.__name__, callee.model_fields
                 given = placed(callee, {}, 0, positional)
-                for name in named:
-                    if name not in fields:
-                        raise unknown_to(callee, name, fields)
+                mistakes = [unknown_to(callee, name, fields) for name in named if name not in fields]
+                raise_all(mistakes)
                 given |= given_once(what, given, named)
                 return build(callee, {name: spent(value, span) for name, value in given.items()})
             case SharedLayer(layer=OpLayer(op) as layer) if (
@@ -172,8 +194,13 @@ class Calls:
             raise _applied_by_call(layer, positional, named)
         if _are_tensors(positional):
             raise _applied_by_call(layer, positional[0], named)
-        given = placed(layer.op, layer.arguments, layer.positional, positional)
-        given_once(layer.name, given, named)
+        mistakes: list[Mistake] = []
+        given: dict[str, Any] = {}
+        try:
+            given = placed(layer.op, layer.arguments, layer.positional, positional)
+            given_once(layer.name, given, named)
+        except Mistake as mistake:
+            mistakes.append(mistake)
         arguments = {**layer.arguments, **given}
         options, optional = dict(layer.options), layer.op.signature().optional
         rest: dict[str, Size] = {}
@@ -182,26 +209,34 @@ class Calls:
                 if isinstance(value, Tensor):
                     options[name] = value
                 elif value is not None:
-                    raise ArgumentMistake(
-                        name,
-                        f"`{name}` of {layer.name} must be a tensor, not {noun(value)}",
-                        codes.ARGUMENT_TYPE,
-                    )
+                    message = f"`{name}` of {layer.name} must be a tensor, not {noun(value)}"
+                    mistakes.append(ArgumentMistake(name, message, codes.ARGUMENT_TYPE))
             elif name in layer.op.model_fields and name != layer.op.rest:
                 arguments[name] = value
             elif layer.op.rest is not None:
                 free = layer.op.rest in takes_sizes(layer.op)
-                rest[name] = (
-                    value if free and isinstance(value, Free) else size_of_axis(layer.name, name, value)
-                )
+                try:
+                    rest[name] = (
+                        value if free and isinstance(value, Free) else size_of_axis(layer.name, name, value)
+                    )
+                except Mistake as mistake:
+                    mistakes.append(mistake)
             else:
-                raise unknown_to(layer.op, name, (*layer.op.model_fields, *optional))
+                mistakes.append(unknown_to(layer.op, name, (*layer.op.model_fields, *optional)))
         if rest and layer.op.rest is not None:
             gathered = dict(arguments.get(layer.op.rest, ())) | rest
             arguments[layer.op.rest] = tuple(sorted(gathered.items()))
         bound = OpLayer(layer.op, arguments, options, layer.positional + len(positional))
         if complete(bound):
-            self.built(bound)
+            try:
+                self.built(bound)
+            except Mistake as mistake:
+                if not mistakes:
+                    raise
+                # What is said of the op as a whole may follow from those before.
+                wrong = (each for each in (mistake, *mistake.others) if isinstance(each, ArgumentMistake))
+                mistakes += (each for each in wrong if each.argument in given or each.argument in named)
+        raise_all(mistakes)
         return bound
 
     def _bind_block(self, layer: BlockLayer, positional: list[Any], named: dict[str, Any]) -> BlockLayer:
@@ -213,7 +248,11 @@ class Calls:
             raise _applied_by_call(layer, positional, named)
         names = parameter_names(layer)
         given = by_position(layer.name, names, layer.arguments, layer.positional, positional)
-        given_once(layer.name, given, named)
+        mistakes: list[Mistake] = []
+        try:
+            given_once(layer.name, given, named)
+        except Mistake as mistake:
+            mistakes.append(mistake)
         passed_on = dict(layer.passed_on)
         for name, value in named.items():
             if name in names:
@@ -221,8 +260,9 @@ class Calls:
             elif layer.definition.layer is not None:
                 passed_on[name] = value  # a short form takes the arguments of the layer that it stands for
             else:
-                raise unknown(layer.name, name, names)
-        self.machine.parameters.check(layer, given)
+                mistakes.append(unknown(layer.name, name, names))
+        mistakes += self.machine.parameters.wrong(layer, given)
+        raise_all(mistakes)
         return replace(
             layer,
             arguments={**layer.arguments, **given},

@@ -32,6 +32,7 @@ from archspec.elaboration.vocabulary import WORDS, builtin, builtins
 from archspec.ground import codes
 from archspec.ground.declared import Declared
 from archspec.ground.errors import SpecError, suggest
+from archspec.ground.names import require_free
 from archspec.ground.size import Free
 from archspec.ground.source import Span
 from archspec.syntax import tree as t
@@ -140,7 +141,10 @@ class Evaluator:
 
     def label(self, node: t.Text, env: Environment) -> str:
         """The name of a step, its holes filled in. SpecError when none can be named so."""
-        return check_label(self.text(node, env), node.span)
+        label = check_label(self.text(node, env), node.span)
+        with at(node.span):
+            require_free(label)
+        return label
 
     def _tuple(self, node: t.TupleOf, env: Environment) -> tuple[Any, ...]:
         return self.budget.weighed(tuple(self.spread_out(node.items, env)), node.span)

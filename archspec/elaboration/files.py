@@ -143,9 +143,11 @@ def open_text(text: str, shown: str, name: str) -> File:
     """The tree of a spec's text, with its problems. Raises SpecError when it is empty or no text of a spec."""
     require_text(text, shown)
     text = normal(text)
-    if not text.strip():
-        raise SpecError.of(codes.NOT_A_SPEC, f"`{shown}` is empty", help="a spec needs at least one `model`")
-    return _parsed(shown, text, name)
+    file = _parsed(shown, text, name)
+    if not file.statements and not file.problems:
+        said = "holds nothing but comments" if file.comments else "is empty"
+        raise SpecError.of(codes.NOT_A_SPEC, f"`{shown}` {said}", help="a spec needs at least one `model`")
+    return file
 
 
 def open_edited(text: str, path: Path, root: Path) -> File:

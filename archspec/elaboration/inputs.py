@@ -77,7 +77,7 @@ class Inputs:
         """Bind an input to the next tensor, which must fit its pattern; or declare one of the model."""
         wanted = None
         if statement.dtype is not None:
-            with at(statement.span):
+            with at(statement.dtype_span):
                 wanted = dtype(statement.dtype)
         if statement.count is None and not statement.remaining:
             application.env.names[statement.name] = self._next(statement, application, wanted, statement.name)

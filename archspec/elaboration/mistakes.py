@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake, Problem
 from archspec.ground.source import Source, Span
+
+HOPELESS = (codes.BUDGET, codes.TOO_LARGE, codes.TOO_DEEP, codes.RECURSION)
+"""Mistakes behind which it is no use to look for more."""
 
 POISON = object()  # the value of what could not be evaluated; its mistake is reported already
 

@@ -28,6 +28,7 @@ from archspec.elaboration.name_maps import names_of, read_names
 from archspec.elaboration.nesting import DEEPEST, NO_RECURSION, NO_RECURSION_OF_FUNCTIONS
 from archspec.elaboration.observing import Observer
 from archspec.elaboration.rules import read_rules
+from archspec.elaboration.static import told_by_text
 from archspec.elaboration.translating import unknown
 from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment, Function, OpLayer, plain
 from archspec.elaboration.vocabulary import WORDS, builtin, builtins
@@ -134,6 +135,15 @@ class Module:
             if isinstance(statement, t.Claims):
                 found.setdefault(statement.model, []).append(statement)
         return found
+
+    def claims_at(self, place: Location) -> t.Claims | None:
+        """The statement in which a claim stands."""
+        return self._claims_at.get(place)
+
+    @cached_property
+    def _claims_at(self) -> dict[Location, t.Claims]:
+        statements = (statement for each in self._claims.values() for statement in each)
+        return {claim.span.location: statement for statement in statements for claim in statement.claims}
 
     @cached_property
     def claim_spans(self) -> dict[Location, Span]:
@@ -384,6 +394,14 @@ class _Names:
                     codes.DEFINED_TWICE, message, parameter.span, places=(("the first is here", first),)
                 )
         local |= {name for name, _ in bound_by(definition.nodes)}
+
+        def meaning(name: str) -> Any:
+            if name in local:
+                return None
+            value = self.module.env.names.get(name)
+            return builtin(name) if value is None else value
+
+        self.problems += told_by_text(definition, meaning)
         used: list[tuple[str, Span]] = []
         for node in definition.nodes:
             if len(self.problems) > MOST_PROBLEMS:

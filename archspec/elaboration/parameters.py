@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from archspec.elaboration.arguments import ArgumentMistake, check_parameter, parameter_names, settled, takes
+from archspec.elaboration.arguments import (
+    ArgumentMistake,
+    check_parameter,
+    parameter_names,
+    raise_all,
+    settled,
+    takes,
+)
 from archspec.elaboration.binding import names_in, names_of_inputs
+from archspec.elaboration.mistakes import POISON, Poisoned
 from archspec.elaboration.values import BlockLayer, DefinedFunction, Environment
 from archspec.ground import codes
-from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.errors import Mistake, Problem, SpecError
 from archspec.ground.source import Span
 from archspec.syntax import tree as t
 
@@ -26,13 +34,19 @@ class Parameters:
         self.evaluator = machine.evaluator
 
     def bind(
-        self, taker: BlockLayer | DefinedFunction, env: Environment, declaring: Set[str] = frozenset()
+        self,
+        taker: BlockLayer | DefinedFunction,
+        env: Environment,
+        declaring: Set[str] = frozenset(),
+        keep: Callable[[SpecError], None] | None = None,
     ) -> list[t.Parameter]:
         """Give the parameters their values; those that declare sizes of a model's inputs know where they come from.
 
-        Returns those whose defaults need sizes of inputs, which are not known yet.
+        Returns those whose defaults need sizes of inputs, which are not known yet. Raises SpecError for all defaults that are
+        wrong, unless there is someone to `keep` it; their names are poisoned then.
         """
         late: list[t.Parameter] = []
+        problems: list[Problem] = []
         unknown = {name for name in names_of_inputs(taker.definition) if not env.has(name)}
         unknown -= {parameter.name for parameter in taker.definition.parameters}
         for parameter in taker.definition.parameters:
@@ -41,7 +55,17 @@ class Parameters:
                 unknown.add(parameter.name)
                 late.append(parameter)
             else:
-                self._bind(parameter, taker, env, declaring)
+                try:
+                    self._bind(parameter, taker, env, declaring)
+                except SpecError as error:
+                    problems += error.problems
+                    env.names[parameter.name] = POISON
+                except Poisoned:  # by one of those before
+                    env.names[parameter.name] = POISON
+        if problems:
+            if keep is None:
+                raise SpecError(problems)
+            keep(SpecError(problems))
         return late
 
     def bind_late(
@@ -108,7 +132,13 @@ class Parameters:
             )
 
     def check(self, taker: BlockLayer | DefinedFunction, given: Mapping[str, Any]) -> None:
-        """ArgumentMistake when a value is not of its parameter's type or domain."""
+        """ArgumentMistake when a value is not of its parameter's type or domain, with those of the others that are not."""
+        raise_all(self.wrong(taker, given))
+
+    def wrong(
+        self, taker: BlockLayer | DefinedFunction, given: Mapping[str, Any]
+    ) -> Iterator[ArgumentMistake]:
+        """The mistakes in values that are not of their parameter's type or domain."""
         for parameter in taker.definition.parameters:
             if parameter.name in given:
                 env = Environment(taker.home)
@@ -118,7 +148,7 @@ class Parameters:
                     value = self.origins.spent(value, parameter.span)
                 try:
                     check_parameter(taker.name, parameter, value, partial(self.evaluator.evaluate, env=env))
-                except ArgumentMistake:
-                    raise
+                except ArgumentMistake as mistake:
+                    yield mistake
                 except Mistake as mistake:
                     raise mistake.at(parameter.span) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.elaboration.binding import declaring, inputs_within, names_bound
 from archspec.elaboration.control import Control, Returned
 from archspec.elaboration.inputs import Application, Inputs, parted
-from archspec.elaboration.mistakes import POISON, Poisoned, Stopped, at
+from archspec.elaboration.mistakes import HOPELESS, POISON, Poisoned, Stopped, at
 from archspec.elaboration.opened import USUAL_NAMES, Assumed
 from archspec.elaboration.rules import read_rules
 from archspec.elaboration.values import (
@@ -33,9 +33,6 @@ from archspec.syntax import tree as t
 
 if TYPE_CHECKING:
     from archspec.elaboration.machine import Machine
-
-
-_HOPELESS = (codes.BUDGET, codes.TOO_LARGE, codes.TOO_DEEP, codes.RECURSION)
 
 
 class Statements(Control[Application]):
@@ -111,7 +108,8 @@ class Statements(Control[Application]):
         layer = self._opened(layer)
         self.parameters.require_all(layer, span)
         application = Application(layer, Environment(layer.home), deque(), root=True)
-        application.late = self.parameters.bind(layer, application.env, declaring(layer.definition))
+        names = declaring(layer.definition)
+        application.late = self.parameters.bind(layer, application.env, names, self._keep)
         application.arguments = self.arguments(application.env.names, span)
         returned = self._run_body(application)
         if not application.inputs:
@@ -142,7 +140,7 @@ class Statements(Control[Application]):
         """The arguments of a block as JSON holds them."""
         for value in bound.values():
             self.machine.budget.weighed(value, span)
-        return {name: plain(value) for name, value in bound.items()}
+        return {name: plain(value) for name, value in bound.items() if value is not POISON}
 
     def _bind_late(self, statement: t.Input, application: Application) -> None:
         """Bind the parameters whose defaults needed sizes of an input that has come."""
@@ -178,7 +176,7 @@ class Statements(Control[Application]):
         self.machine.problems += (
             replace(problem, trail=(*problem.trail, *around)) for problem in error.problems
         )
-        hopeless = any(problem.code in _HOPELESS for problem in error.problems)
+        hopeless = any(problem.code in HOPELESS for problem in error.problems)
         if hopeless or len(self.machine.problems) > MOST_PROBLEMS:
             raise Stopped
 

@@ -98,7 +98,7 @@ class Weights:
 
     def declare(self, statement: t.Own, env: Environment) -> None:
         """Add a weight and bind its name. Raises SpecError when its size, dtype or values are wrong."""
-        with at(statement.span):
+        with at(statement.dtype_span):
             dtype_ = dtype(statement.dtype or "f32")
         shape, table, said = self._shape(statement, env)
         value = self.origins.spent(self.evaluator.evaluate(statement.value, env), statement.value.span)

@@ -43,6 +43,7 @@ class Mistake(ValueError):  # noqa: N818  (an error only once it has a place)
         self.help = help
         self.instead = instead
         self.places = places
+        self.others: tuple[Mistake, ...] = ()  # found with it, of which none follows from another
 
     @property
     def kind(self) -> str:

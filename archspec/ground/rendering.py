@@ -77,7 +77,10 @@ def _place(
 
 def _notes(problem: Problem, margin: str, style: Style) -> Iterator[str]:
     """The blocks that led there, and how to mend it."""
-    notes = [f"in {_printable(text)}, called at {_printable(span.place)}" for text, span in problem.trail]
+    notes = [
+        f"in {_printable(text)}, {'' if text.startswith('claims ') else 'called at '}{_printable(span.place)}"
+        for text, span in problem.trail
+    ]
     if len(notes) > _LONGEST_TRAIL:
         left_out = len(notes) - _LONGEST_TRAIL + 1
         notes[_LONGEST_TRAIL - 3 : -2] = [f"... {left_out} more blocks ..."]

@@ -11,7 +11,7 @@ from typing import Literal, cast, get_args
 from archspec.ground import codes
 from archspec.ground.bounds import always_equal
 from archspec.ground.declared import Declared, number, use
-from archspec.ground.errors import Mistake
+from archspec.ground.errors import Mistake, suggest
 from archspec.ground.size import Free, Size
 
 DType = Literal["f16", "bf16", "f32", "f64", "i8", "u8", "i16", "i32", "i64", "bool"]
@@ -25,6 +25,12 @@ _LONG_NAMES = {
     "float64": "f64", "double": "f64", "int8": "i8", "uint8": "u8", "int16": "i16", "int32": "i32",
     "int64": "i64", "int": "i64",
 }  # fmt: skip
+
+_MEANT = {
+    "long": "i64", "integer": "i64", "short": "i16", "char": "i8", "byte": "u8", "boolean": "bool",
+    "fp16": "f16", "fp32": "f32", "fp64": "f64", "bf": "bf16", "bfp16": "bf16",
+}  # fmt: skip
+"""What others call dtypes, which is no name here."""
 
 _TORCH_NAMES = {
     "f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64", "i8": "int8", "u8": "uint8",
@@ -64,11 +70,16 @@ def dtype(name: str) -> DType:
     Raises Mistake when there is none.
     """
     short = _LONG_NAMES.get(name, name)
-    if short not in get_args(DType):
+    known = get_args(DType)
+    if short not in known:
+        meant = _MEANT.get(name.lower())
         raise Mistake(
             f"there is no dtype `{name}`",
             codes.UNKNOWN_KIND,
-            help=f"the dtypes are {', '.join(get_args(DType))}",
+            help=f"write `{meant}`"
+            if meant
+            else suggest(name, known) or f"the dtypes are {', '.join(known)}",
+            instead=meant,
         )
     return cast(DType, short)
 

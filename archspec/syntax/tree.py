@@ -6,6 +6,7 @@ can be printed back without losing any.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
@@ -287,6 +288,12 @@ class RestSizes(Tree):
 PatternSize = Expression | RestSizes
 
 
+def _before_bracket(node: Tree, word: str | None) -> Span:
+    """Where a word stands in a node, behind a colon or an asterisk and before a bracket; the node as a whole if there is none."""
+    found = re.compile(rf"[:*]\s*({word})\s*\[").search(node.span.source.text, node.span.start, node.span.end)
+    return Span(node.span.source, *found.span(1)) if found else node.span
+
+
 class Input(Statement):
     """`input x: [C, H, W]`; without a pattern any shape will do.
 
@@ -298,6 +305,11 @@ class Input(Statement):
     pattern: tuple[PatternSize, ...] | None
     count: Expression | None
     remaining: bool
+
+    @property
+    def dtype_span(self) -> Span:
+        """Where the dtype stands; what is declared as a whole where there is none."""
+        return _before_bracket(self, self.dtype)
 
 
 class Own(Statement):
@@ -312,6 +324,11 @@ class Own(Statement):
     dtype: str | None
     shape: tuple[Expression, ...]
     value: Expression
+
+    @property
+    def dtype_span(self) -> Span:
+        """Where the dtype stands; what is declared as a whole where there is none."""
+        return _before_bracket(self, self.dtype)
 
 
 class Shared(Statement):

@@ -1,11 +1,13 @@
 """Claims of a graph: it is held to those about its own settings."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import archspec
 from archspec.analyses.measuring import standing_alone
+from archspec.api.checking import check_models
 from archspec.elaboration import changes_nothing, elaborate, locate, module_from_text, read_module
 from archspec.ground.errors import SpecError
 
@@ -72,3 +74,30 @@ def test_settings_that_change_nothing_are_known_without_elaborating_again() -> N
     assert not changes_nothing(module, "M", {"width": 8})
     assert not changes_nothing(module, "M", {"width": 4.0})
     assert not changes_nothing(module, "M", {"wide": 4})
+
+
+def test_what_is_wrong_at_the_settings_of_claims_is_told_with_all_other_claims(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.arch").write_text(
+        "model Net(n: int = 3):\n    input x: [3, 8, 8]\n    return x -> Conv(n)\n"
+        'claims Net "a" at m=3, n=true:\n    params 1\n'
+        "claims Net at n=-3:\n    params 12\n"
+        "claims Net:\n    parametrs 12\n    params 13\n"
+    )
+    checked = check_models("net.arch", 10_000)
+    told = [
+        (p.code, p.span and p.span.place, [(text, at.place) for text, at in p.trail])
+        for p in checked.problems
+    ]
+    assert checked.models == []
+    assert told == [
+        ("E0405", "net.arch:3:22", [("claims Net at n=-3", "net.arch:6:8")]),
+        ("E0401", "net.arch:4:19", []),
+        ("E0411", "net.arch:4:24", []),
+        ("E1102", "net.arch:9:5", []),
+        ("E1101", "net.arch:10:5", []),
+    ]
+    (first, *_) = checked.problems
+    assert "= in claims Net at n=-3, net.arch:6:8" in first.render()

@@ -427,7 +427,7 @@ ALLOWED = {
 
 
 def test_every_kind_can_be_allowed() -> None:
-    assert set(ALLOWED) == set(WARNINGS)
+    assert set(ALLOWED) == set(WARNINGS) - {"partial-weights"}  # which is about no place in a spec
 
 
 @pytest.mark.parametrize("kind", ALLOWED)
