@@ -73,6 +73,8 @@ class Evaluator:
         if value is POISON:
             raise Poisoned
         if value is None and not env.has(node.name):
+            if env.has(t.ALL):
+                raise Poisoned
             if self._checked:
                 help_ = "it is assigned further down, or in a branch that is not taken"
                 raise SpecError.of(codes.NO_VALUE, f"`{node.name}` has no value here", node.span, help=help_)

@@ -396,8 +396,6 @@ class _Names:
         local |= {name for name, _ in bound_by(definition.nodes)}
 
         def meaning(name: str) -> Any:
-            if name in local:
-                return None
             value = self.module.env.names.get(name)
             return builtin(name) if value is None else value
 
@@ -410,7 +408,13 @@ class _Names:
                 value = self.module.env.names.get(node.name)
                 if isinstance(value, BlockLayer | DefinedFunction):
                     used.append((node.name, node.span))
-                elif value is None and node.name not in self.module.env.names and builtin(node.name) is None:
+                elif (
+                    value is None
+                    and node.name not in self.module.env.names
+                    and builtin(node.name) is None
+                    and t.ALL not in local
+                    and t.ALL not in self.module.env.names
+                ):
                     self._say_unknown(node, local, definition)
         return used
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from archspec.elaboration.arguments import TYPES, ArgumentMistake, parameter_names, unknown
+from archspec.elaboration.binding import bound_by
 from archspec.elaboration.positions import unknown_to
 from archspec.elaboration.values import BlockLayer, DefinedFunction, OpLayer
 from archspec.ground import codes
@@ -27,9 +28,18 @@ _MEANT = {
 def told_by_text(
     definition: t.Definition | t.FunctionDefinition, meaning: Callable[[str], Any]
 ) -> Iterator[Problem]:
-    """The mistakes in a definition that need no shapes; `meaning` gives what a name that it does not bind stands for, or None."""
+    """The mistakes in a definition that need no shapes; `meaning` gives what a name of the file stands for, or None."""
+    parameters = {parameter.name for parameter in definition.parameters}
+    binding = [*bound_by(definition.nodes)]
+    local = parameters | {name for name, _ in binding}
+    bound = parameters | {name for name, node in binding if not isinstance(node, t.Augment)}
     for node in definition.nodes:
         match node:
+            case t.Augment(target=t.Target(name=str(name), span=span)):
+                if name not in bound and meaning(name) is None:
+                    bound.add(name)
+                    help_ = f"give it one above: `{name} = ...`"
+                    yield Problem(codes.NO_VALUE, f"`{name}` has no value here", span, help=help_)
             case t.Parameter(type=t.TypeName(name="Optional", item=t.TypeName()) as type_):
                 yield from _optional(node, type_)
             case t.TypeName(name=name) if name not in TYPES and name != "Optional":
@@ -44,8 +54,10 @@ def told_by_text(
                     require_free(label.literal or "")
                 except Mistake as mistake:
                     yield from mistake.at(label.span).problems
-            case t.Call(callee=callee):
-                yield from misnamed(node, meaning(callee.name) if isinstance(callee, t.Name) else None)
+            case t.Call(callee=t.Name(name=name)) if name not in local:
+                yield from misnamed(node, meaning(name))
+            case t.Call():
+                yield from misnamed(node, None)
 
 
 def _unknown_type(type_: t.TypeName) -> Iterator[Problem]:

@@ -65,6 +65,10 @@ _STATEMENT = "docstring"  # what stands wherever a statement does, at the top of
 _GOES_ON = re.compile(
     r"[)\]}]|[-+*/%@<>]|[=!]=|(?:and|or)\b"
 )  # the start of a line that ends the statement above
+_BRANCHES = re.compile(r"(?:if|elif|else|for|while|try|match|switch)\b")
+_WITH_BRANCHES = re.compile(
+    rf"{_GOES_ON.pattern}|(?:elif|else|elseif|elsif|except|finally|catch|case|default)\b"
+)
 
 
 def syntax_tree(text: str, start: str) -> Node | Token:
@@ -85,17 +89,22 @@ def tokens(text: str, start: str) -> list[tuple[str, int, int]]:
 def syntax_tree_of_file(text: str) -> tuple[Node, list[Fault]]:
     """The tree of a whole file, and each place where it departs from the grammar.
 
-    A statement in which it does is a node `broken`, with the lines below it that are indented more.
+    A statement in which it does is a node `broken`, with the lines below it that are indented more, unless it is plain how the
+    line that leads them was meant.
     """
-    run, at = _Run(text, "file"), 0
-    faults: list[Fault] = []
+    run, at = _Lenient(text, "file"), 0
+    faults = run.faults
     while True:
         try:
             made = run.tree(at)
         except (Stuck, Misplaced) as fault:
             if isinstance(fault, Stuck):
                 fault.since = at
-            faults.append(fault)
+            run.note(fault)
+            meant = run.read_as_meant(fault) if len(faults) < MOST_FAULTS else None
+            if meant is not None:
+                at = meant
+                continue
             last = len(faults) == MOST_FAULTS or _never_ends(text, fault)
             at = run.recover(
                 fault.start, last=last, bare=isinstance(fault, Stuck) and fault.expected == {"_INDENT"}
@@ -173,7 +182,7 @@ class _Run:
             if kind == "_NL":
                 at = end
                 if not depth:
-                    self.feed("_NL", start, end)
+                    self.end_line(start, end)
                     self.indent(start, end)
                 continue
             row = self.rows[self.states[-1]]
@@ -191,7 +200,9 @@ class _Run:
                 figure = self.figure.match(text, start)
                 kind, end = ("FIGURE", figure.end()) if figure else (kind, end)
             if kind not in row:
-                raise self.misplaced(found)
+                if not (depth and kind == "COLON" and self.closes(found)):
+                    raise self.misplaced(found)
+                depth -= 1
             self.feed(kind, start, end)
             if kind in ("LPAR", "LSQB", "LBRACE"):
                 depth += 1
@@ -207,6 +218,14 @@ class _Run:
         made = self.values[-1]
         assert isinstance(made, Node | Token)
         return made
+
+    def end_line(self, start: int, end: int) -> None:
+        """Take the end of a line."""
+        self.feed("_NL", start, end)
+
+    def closes(self, found: re.Match[str]) -> bool:
+        """Whether a colon that cannot stand in brackets is taken as if they were closed before it."""
+        return False
 
     def indent(self, start: int, end: int) -> None:
         """Open or close blocks, as the line is indented that begins between `start` and `end`, where its first token is."""
@@ -227,17 +246,8 @@ class _Run:
         With `last`, all that follows is part of it. A definition that is `bare`, nothing below it being indented, goes on up to
         the next one.
         """
-        self.settle()
+        begin = self.back(start)
         states, rows = self.states, self.rows
-        begin = start
-        while _STATEMENT not in rows[states[-1]]:
-            states.pop()
-            self.values.pop()
-            self.ends.pop()
-            first = self.starts.pop()
-            begin = min(begin, first) if first >= 0 else begin
-        while self.indents[-1][1] > len(states):
-            self.indents.pop()
         border = len(self.text) if last else self.border(begin, self.indents[-1][0])
         if bare and _DEFINES.match(self.text, begin):
             following = None if last else _DEFINES_BELOW.search(self.text, border)
@@ -247,6 +257,22 @@ class _Run:
         self.ends.append(border)
         states.append(rows[states[-1]][_STATEMENT])
         return border
+
+    def back(self, start: int) -> int:
+        """Go back to before the statement in which an offset is, and give where that begins."""
+        self.settle()
+        begin = start
+        while _STATEMENT not in self.rows[self.states[-1]]:
+            first = self.drop()
+            begin = min(begin, first) if first >= 0 else begin
+        while self.indents[-1][1] > len(self.states):
+            self.indents.pop()
+        return begin
+
+    def drop(self) -> int:
+        """Forget the last part, and give where it starts."""
+        del self.states[-1], self.values[-1], self.ends[-1]
+        return self.starts.pop()
 
     def settle(self) -> None:
         """Reduce what is whole if a statement follows, so that nothing before it is taken as part of what is broken."""
@@ -262,13 +288,14 @@ class _Run:
     def border(self, begin: int, column: int) -> int:
         """The start of the first line behind the one of an offset that begins a statement in a column or further left."""
         text, at = self.text, begin
+        goes_on = _WITH_BRANCHES if _BRANCHES.match(text, begin) else _GOES_ON
         while (at := text.find("\n", at) + 1) and at < len(text):
             blank = _BLANK.match(text, at)
             assert blank is not None
             first = blank.end()
             if text[first : first + 1] in ("\n", "#", "") or _columns(blank.group()) > column:
                 continue
-            if not _GOES_ON.match(text, first):
+            if not goes_on.match(text, first):
                 return at
         return len(text)
 
@@ -353,6 +380,110 @@ class _Run:
             states.append(self.rows[states[-1]][rule])
             if kind == "$END" and states[-1] == self.end:
                 return True
+
+
+_BLANK_LINES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*")
+_LEADS = re.compile(r"[ \t]*(?:if|elif|else|for|block|model|def|defaults|claims|names)\b")
+_HEADS = re.compile(r"[ \t]*(?:block|model|def)\b")
+_AS_MEANT = (
+    (re.compile(r"[ \t]*(else[ \t]+if)\b"), "elif"),
+    (re.compile(r"[ \t]*(else)[ \t]+(?!if\b)[\w(]"), "elif"),
+    (re.compile(r"[ \t]*(class)[ \t]+\w+[ \t]*(?:\(\w*\))?:"), "block"),
+    (re.compile(r"[ \t]*(while)\b[ \t]*(?!(?:[-+*/%@]|//|\*\*)?=(?!=))"), "if"),
+)
+"""How a line begins that leads others in other languages, and as what it is read, so that what is wrong in those is told too."""
+
+
+class _Lenient(_Run):
+    """One of a whole file, that reads a line which leads others as it is plainly meant: with its colon, or another word.
+
+    `faults` are all places where the text departs from the grammar, whatever was made of it.
+    """
+
+    def __init__(self, text: str, start: str) -> None:
+        super().__init__(text, start)
+        self.faults: list[Fault] = []
+        self.taken_as: dict[
+            int, int
+        ] = {}  # of columns that no block has: those of the block to which such lines are counted
+
+    def indent(self, start: int, end: int) -> None:
+        columns = _columns(self.text[max(start, self.line_of(end)) : end])
+        levels = [level for level, _ in self.indents]
+        if columns >= levels[-1] or columns in levels or len(self.faults) >= MOST_FAULTS:
+            super().indent(start, end)
+            return
+        within = next(level for level in levels if level > columns)
+        while self.indents[-1][0] != within:
+            self.feed("_DEDENT", start, end)
+            self.indents.pop()
+        if self.taken_as.get(columns) != within:
+            self.note(Misindented(end))
+        self.taken_as = {columns: within}
+
+    def note(self, fault: Fault) -> None:
+        """Keep a fault, unless its line was read as something else: then what is wrong in it was said."""
+        line = self.line_of(fault.start)
+        if not self.faults or self.line_of(self.faults[-1].start) != line:
+            self.faults.append(fault)
+
+    def line_of(self, offset: int) -> int:
+        return self.text.rfind("\n", 0, offset) + 1
+
+    def end_line(self, start: int, end: int) -> None:
+        try:
+            self.feed("_NL", start, end)
+        except Stuck as fault:
+            leads = "COLON" in fault.expected and _LEADS.match(self.text, self.line_of(start))
+            if not leads or not self.is_led(start, end) or len(self.faults) >= MOST_FAULTS:
+                raise
+            self.note(fault)
+            self.feed("COLON", start, start)
+            self.feed("_NL", start, end)
+
+    def closes(self, found: re.Match[str]) -> bool:
+        end = self.text.find("\n", found.end())
+        behind = self.text[found.end() : end if end >= 0 else len(self.text)]
+        line = self.line_of(found.start())
+        if (
+            behind.split("#")[0].strip()
+            or not _HEADS.match(self.text, line)
+            or not self.shifts("RPAR")
+            or len(self.faults) >= MOST_FAULTS
+        ):
+            return False
+        fault = self.misplaced(found)
+        fault.since = line
+        self.note(fault)
+        self.feed("RPAR", found.start(), found.start())
+        return "COLON" in self.accepted()
+
+    def is_led(self, start: int, end: int) -> bool:
+        """Whether the next line is indented more than the one that ends there."""
+        line = self.line_of(start)
+        below = _BLANK_LINES.match(self.text, self.line_of(end)).end()  # type: ignore[union-attr]
+        columns = [_columns(_BLANK.match(self.text, at)[0]) for at in (line, below)]  # type: ignore[index]
+        return below < len(self.text) and columns[1] > columns[0]
+
+    def read_as_meant(self, fault: Fault) -> int | None:
+        """Where to read on, if it is plain how the line of a fault was meant, which is then written so; else None."""
+        line, end_of_line = self.line_of(fault.start), self.text.find("\n", fault.start)
+        if not isinstance(fault, Stuck) or end_of_line < 0 or not self.is_led(fault.start, end_of_line + 1):
+            return None
+        for looks, meant in _AS_MEANT:
+            found = looks.match(self.text, line)
+            if found is None or fault.start > found.end():
+                continue
+            start, end = found.span(1)
+            if meant == "elif" and not (fault.expected == {"COLON"} and self.starts[-1] == start):
+                continue
+            if meant == "elif":
+                self.drop()
+            elif self.back(fault.start) != start:
+                continue
+            self.text = self.text[:start] + meant.ljust(end - start) + self.text[end:]
+            return line
+        return None
 
 
 class _Recorded(_Run):

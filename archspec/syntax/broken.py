@@ -11,13 +11,15 @@ from archspec.syntax import tree as t
 from archspec.syntax.automaton import DEEPEST, NAMES_HELP, Fault, Stuck, TooDeep
 
 _BINDS = re.compile(
-    r"""^[ \t]*(?:
+    r"""(?:^|;|(?P<arrow>->))[ \t]*(?(arrow)(?P<step>\w+)[ \t]*:|(?:
         (?:block|model|def)\b[ \t]*(?P<defined>\w+)
       | (?:input|weight|buffer|constant|shared)\b[ \t]*(?:(?:"[^"\n]*"|'[^'\n]*')[ \t]*as\b)?[ \t*]*(?P<declared>\w+(?:[ \t]+as[ \t]+\w+)?)
       | from\b.*?\bimport\b(?P<imported>[^\#\n]*)
       | (?P<targets>[\w(][\w \t,()]*?)(?:[-+*/%@]|//|\*\*)?=(?!=)
       | for\b(?P<turns>[\w \t,()]+?)\bin\b
-    )""",
+      | import\b(?P<modules>[^\#\n]*)
+      | (?P<annotated>\w+)[ \t]*:
+    ))""",
     re.X | re.M,
 )
 _NAME = re.compile(r"(?:\w+[ \t]+as[ \t]+)?([A-Za-z_]\w*)")
@@ -28,8 +30,10 @@ def broken(span: Span) -> t.Broken:
     """The statement that these lines are not: with the names that they would have bound, and whether a block ends there."""
     names: list[str] = []
     for found in _BINDS.finditer(span.text):
-        for match in _NAME.finditer(found[found.lastgroup or 0]):
-            names.append(match[1])
+        bound = found[found.lastgroup or 0]
+        names += (match[1] for match in _NAME.finditer(bound))
+        if found["imported"] and "*" in bound:
+            names.append(t.ALL)
     return t.Broken(span, tuple(dict.fromkeys(names)), _ENDS.search(span.text) is not None)
 
 

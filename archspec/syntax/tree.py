@@ -246,6 +246,10 @@ class Statement(Tree):
     """A line, or a line with the lines indented under it."""
 
 
+ALL = "*"
+"""Among the names of a broken statement: whatever else is not known may be bound there, as by `from a import *`."""
+
+
 class Broken(Statement):
     """Lines that are no statement. `names` are those that they would have bound, as far as can be told.
 

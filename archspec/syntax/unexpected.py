@@ -65,7 +65,8 @@ def unexpected(text: str, fault: Stuck, whole: str) -> Unexpected:
         sure = ":\n" if "COLON" in expected and re.match(_WITH_COLON, text[line:offset]) else None
         return Unexpected(offset, offset + 1, "unexpected end of line", help_, instead=sure)
     return (
-        _misplaced_word(text, line, offset)
+        _misplaced_word(text, line, offset, expected)
+        or _item(text, line, offset, token, expected)
         or _side_by_side(text, line, offset, token)
         or _assignment(text, line, offset, token, expected)
         or _other(text, line, offset, token, expected, opened)
@@ -103,13 +104,16 @@ def _character(text: str, offset: int) -> Unexpected:
     return Unexpected(offset, offset + 1, f"unexpected {shown}", help_, codes.CHARACTER, sure)
 
 
-def _misplaced_word(text: str, line: int, offset: int) -> Unexpected | None:
+def _misplaced_word(text: str, line: int, offset: int, expected: Set[str]) -> Unexpected | None:
     """The error for a line that starts with a word of Python, or with one that belongs elsewhere."""
     first = re.compile(r"[ \t]*(\w+)[ \t]*").match(text, line)
     if first is None or first.end() != offset:
         return None
     word, start, end = first.group(1), *first.span(1)
-    if word in ("else", "elif"):
+    if word == "else" and expected == {"COLON"}:
+        help_ = f"write `elif {text[offset : _line_end(text, offset)].split('#')[0].strip()}`"
+        return Unexpected(start, end, "`else` has no condition", help_, codes.MISPLACED, "elif")
+    if word == "else" or (word == "elif" and "EQUAL" in expected):
         return Unexpected(start, end, f"`{word}` without an `if`", "indent it like its `if`", codes.MISPLACED)
     if start == line and word in _INSIDE:
         help_ = "indent it under `block Name:` or `model Name:`"
@@ -119,6 +123,17 @@ def _misplaced_word(text: str, line: int, offset: int) -> Unexpected | None:
             start, end, f"`{word}` inside of a block", "move it to the top level", codes.MISPLACED
         )
     return None
+
+
+def _item(text: str, line: int, offset: int, token: str, expected: Set[str]) -> Unexpected | None:
+    """The error for two items of a list, or two arguments, without a comma between them."""
+    before = re.search(r"([\w.]+(?:\([^()\n]*\))?)[ \t]+\Z", text[line:offset])
+    if before is None or not {"COMMA"} <= expected or not re.match(r"[A-Za-z_]\w*\Z", token):
+        return None
+    if not expected & {"RSQB", "RPAR"}:
+        return None
+    help_ = f"write a comma between them, `{before[1]}, {token}`; or an arrow, `{before[1]} -> {token}`"
+    return Unexpected(offset, offset + len(token), f"unexpected `{token}`", help_)
 
 
 def _side_by_side(text: str, line: int, offset: int, token: str) -> Unexpected | None:
@@ -160,6 +175,8 @@ def _other(
         return Unexpected(start, offset + 1, "unexpected `>`", "write `->` in one", instead="->")
     elif token == "->":
         help_ = _ARROW
+    elif token == ":" and "RPAR" in expected and not text[offset + 1 : _line_end(text, offset)].strip():
+        return Unexpected(offset, offset + 1, "unexpected `:`", "close the `(` before it", instead="):")
     elif opened is not None and opened < line:
         number = text.count("\n", 0, opened) + 1
         help_ = f"the `{text[opened]}` in line {number} is still open"
