@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from archspec.api.drawing import draw
     from archspec.api.exporting import export
     from archspec.api.formatting import format_text
-    from archspec.api.loading import load, load_aot
+    from archspec.api.loading import features, load, load_aot
     from archspec.api.loading import torch_dtype as torch_dtype
     from archspec.api.networks import blocks as blocks
     from archspec.api.networks import dynamic_shapes, named, profiled, repeated_blocks, resize_positions
@@ -32,6 +32,7 @@ __all__ = [
     "draw",
     "dynamic_shapes",
     "export",
+    "features",
     "format_text",
     "from_pretrained",
     "graph_of",
@@ -59,7 +60,7 @@ _HOMES = {
     "drawing": ("draw",),
     "exporting": ("export",),
     "formatting": ("format_text",),
-    "loading": ("load", "load_aot", "torch_dtype"),
+    "loading": ("features", "load", "load_aot", "torch_dtype"),
     "networks": (
         "blocks",
         "dynamic_shapes",

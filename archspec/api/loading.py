@@ -10,6 +10,8 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archspec.analyses.features import features as features_of
+from archspec.analyses.features import graph_of_features
 from archspec.api.arguments import checked, flag, path_or_graph, text, told
 from archspec.api.reading import Request, free_names, is_built
 from archspec.api.warning import warn_all
@@ -24,6 +26,28 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule
 
     from archspec.backends.torch_modules import Network
+
+
+@checked(spec=path_or_graph)
+@told
+def features(
+    given: frozenset[str],
+    /,
+    spec: str | os.PathLike[str] | Graph,
+    steps: str | Iterable[str] = "stages",
+    model: str | None = None,
+    *,
+    budget: int = BUDGET,
+    settings: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Graph:
+    """The part of a network that `load(spec, features=steps)` loads, to be costed, drawn or compared: never imports torch.
+
+    `steps` are steps or blocks by name, or "stages": the last value of each resolution, which are those of timm's `features_only`. Raises SpecError
+    where the network has none of a name, or no stages.
+    """
+    graph = Request("features", given, model, budget, settings, more).graph(spec)
+    return graph_of_features(graph, features_of(graph, steps))
 
 
 @checked(
@@ -49,6 +73,7 @@ def load(
     adapt: str | Iterable[str] | Mapping[str, Any] | None = None,
     nonfinite: bool = False,
     names: str | None = None,
+    features: str | Iterable[str] | None = None,
     check_inputs: bool = True,
     free: bool | str | Iterable[str] = False,
     budget: int = BUDGET,
@@ -70,6 +95,10 @@ def load(
     be adapted: "classes", "channels", "grid", "patch", "fold", several, "all", or a mapping such as `{"classes": [5, 7]}`; `from_` is the network
     that the file is of, as a spec, a graph or a built module. Infinite numbers and NaN are refused unless `nonfinite`. Files that one of the
     spec's `names` explains are read with it; `names` is the title of the one that is meant, where several do or none does whole.
+
+    `features` are the steps or blocks whose values the network gives, by name, and "stages" those at which its stages end: it then gives a
+    mapping of tensors, computes no more than these need, and keeps the names of what it keeps. `feature_info` says what they are
+    (`archspec.features`). Weights are taken as for the whole network.
 
     `recompute` saves memory in training: each of the network's `blocks` keeps its input only, and runs again in the
     backward pass [Chen et al., 2016].
@@ -100,9 +129,13 @@ def load(
         graph = request.graph(spec)
         make_weights = partial(_taking, taken, plan, seed, adapt, strict, nonfinite)
     plan.require_effect()
+    info = None if features is None else features_of(graph, features)
+    part = graph if info is None else graph_of_features(graph, info)
     with torch.inference_mode(False):  # weights made within it could never be trained
-        network = _lowered(graph, make_weights(graph), plan)
+        network = _lowered(part, _kept(make_weights(graph), part), plan)
         _move(network, plan)
+    if info is not None:
+        object.__setattr__(network, "feature_info", info)  # not one of its tensors or modules
     network = _optimised(network, plan)
     _recompute(network, plan)
     _compile(network, plan)
@@ -191,6 +224,11 @@ def _taking(
         drawn = initial_weights(graph, _whole("seed", seed), only=found.drawn)
     made = found.tensors(taken.file.tensors, drawn)
     return {**constants(graph), **drawn, **own_memory(made, shared=taken.file.shared)}
+
+
+def _kept(weights: Weights, graph: Graph) -> Weights:
+    """The weights that are the graph's, of those of a network that it is a part of."""
+    return {name: tensor for name, tensor in weights.items() if name in graph.weights}
 
 
 def _lowered(graph: Graph, weights: Weights, plan: Plan) -> Network:

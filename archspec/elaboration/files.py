@@ -45,11 +45,11 @@ def locate(spec: str) -> tuple[Path, str | None]:
         if found := _packaged(text):
             return found, model
     text = candidates[-1][0]
-    if named := _IN_PACKAGE.fullmatch(spec):
-        package, name = named.groups()
-        help_ = f"there is no package `{package.split('.')[0]}` with a spec `{name}` either; `archspec list` shows the shipped specs"
-        raise SpecError.of(codes.NO_FILE, f"there is no file `{text}`", help=help_)
     help_ = suggest(Path(text).stem, (name for name, _ in shipped_names()))
+    named = _IN_PACKAGE.fullmatch(spec)
+    if named and not help_:
+        package, name = named.groups()
+        help_ = f"there is no package `{package.split('.')[0]}` with a spec `{name}` either"
     raise SpecError.of(
         codes.NO_FILE, f"there is no file `{text}`", help=help_ or "`archspec list` shows the shipped specs"
     )

@@ -37,6 +37,7 @@ def results(spec: str) -> dict[str, Any]:
         "draw": archspec.draw(graph),
         "dynamic_shapes": archspec.dynamic_shapes(archspec.read("resnet18", free=True)),
         "export": None,  # a path of Python's
+        "features": archspec.features(graph),
         "format_text": archspec.format_text(TEXT),
         "from_pretrained": None,  # as `load`
         "graph_of": archspec.graph_of(net),
