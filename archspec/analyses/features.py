@@ -63,7 +63,7 @@ class FeatureInfo(tuple[Feature, ...]):
         ]
 
 
-def features(graph: Graph, names: str | Iterable[str]) -> FeatureInfo:
+def features(graph: Graph, names: str | Iterable[str] | None) -> FeatureInfo:
     """The values that steps or blocks give, by their names; or with "stages", those at which stages end (`stage_ends`).
 
     Raises SpecError where there is none of a name, it gives several values, or a network has no stages.
@@ -71,7 +71,7 @@ def features(graph: Graph, names: str | Iterable[str]) -> FeatureInfo:
     if names == STAGES:
         found = list(stage_ends(graph))
     else:
-        wanted = [names] if isinstance(names, str) else list(names)
+        wanted = [names] if isinstance(names, str) else list(names or ())
         found = [(name, _value(graph, name)) for name in wanted]
         twice = next((name for i, name in enumerate(wanted) if name in wanted[:i]), None)
         if not wanted or twice is not None:

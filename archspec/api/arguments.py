@@ -107,6 +107,15 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+def names(name: str, value: Any) -> str | list[str] | None:
+    """A name, or several."""
+    if value is None or isinstance(value, str):
+        return value
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise wrong(name, "a name, or a list of names", value)
+    return list(value)
+
+
 def flag(name: str, value: Any) -> bool:
     """True or False, of Python or of NumPy."""
     found = of_python(value)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.analyses.features import features as features_of
 from archspec.analyses.features import graph_of_features
 from archspec.api.arguments import checked, flag, path_or_graph, text, told
+from archspec.api.arguments import names as names_given
 from archspec.api.reading import Request, free_names, is_built
 from archspec.api.warning import warn_all
 from archspec.api.weights import Given, Taken, default_of, source_graph, weights_given
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from archspec.backends.torch_modules import Network
 
 
-@checked(spec=path_or_graph)
+@checked(spec=path_or_graph, steps=names_given)
 @told
 def features(
     given: frozenset[str],
@@ -51,7 +52,13 @@ def features(
 
 
 @checked(
-    spec=path_or_graph, weights=weights_given, from_=path_or_graph, strict=flag, nonfinite=flag, names=text
+    spec=path_or_graph,
+    weights=weights_given,
+    from_=path_or_graph,
+    strict=flag,
+    nonfinite=flag,
+    names=text,
+    features=names_given,
 )
 @told
 def load(
