@@ -126,7 +126,8 @@ def _details(lines: Sequence[Line]) -> str:
         for line in lines
         if line.shape or len(lines) == 1
     )
-    sizes = ", ".join(shapes) if len(", ".join(shapes)) <= _LONGEST else f"{len(shapes)} shapes"
+    whole = ", ".join(shapes)
+    sizes = whole if len(shapes) <= 2 or len(whole) <= _LONGEST else f"{len(shapes)} shapes"
     return "; ".join(filter(None, (sizes, *said)))
 
 
