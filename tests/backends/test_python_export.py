@@ -53,7 +53,8 @@ def require_same(graph: Graph, given: list[Tensor], *, train: bool = False, doub
             with torch.no_grad():
                 results.append(outputs(net.train(mode)(*given)))
         for mine, other in zip(*results, strict=True):
-            close = {"rtol": 1e-6, "atol": 1e-9} if double else {"rtol": 1e-4, "atol": 1e-6}
+            # Real constants are cast with the file's network, and restored with archspec's.
+            close = {"rtol": 1e-6, "atol": 1e-7} if double else {"rtol": 1e-4, "atol": 1e-6}
             torch.testing.assert_close(mine, other, **close, equal_nan=True)
     held = theirs.state_dict()
     for key, tensor in ours.state_dict().items():  # statistics, after training
