@@ -128,10 +128,18 @@ def load(
     if not isinstance(spec, Graph) and is_built(spec):
         graph, make_weights, plan = _take_built(Path(spec), request, plan)
     elif weights is None:
-        _require_weights(given)
         graph = request.graph(spec)
+        _require_weights(
+            strict=not strict,
+            from_=from_ is not None,
+            adapt=adapt is not None,
+            nonfinite=nonfinite,
+            names=names is not None,
+        )
         make_weights = _drawing(seed)
     else:
+        if seed is not None and strict and adapt is None:
+            raise SpecError.of(codes.LATE, "weights from a file need no seed", help="leave out `seed`")
         taken = Taken(weights, source_graph(from_, budget), default_of(spec, model, budget), names)
         graph = request.graph(spec)
         make_weights = partial(_taking, taken, plan, seed, adapt, strict, nonfinite)
@@ -194,9 +202,9 @@ def _take_built(path: Path, request: Request, plan: Plan) -> tuple[Graph, Weight
 _OF_WEIGHTS = ("weights", "strict", "from_", "adapt", "nonfinite", "names")
 
 
-def _require_weights(given: frozenset[str]) -> None:
+def _require_weights(**said: bool) -> None:
     """SpecError where something is said of weights, and none are given."""
-    idle = sorted(given.intersection(_OF_WEIGHTS) - {"weights"})
+    idle = [name for name, is_said in said.items() if is_said]
     if idle:
         raise SpecError.of(
             codes.OPTION,
@@ -219,8 +227,6 @@ def _taking(
     from archspec.backends.torch_weights import constants, initial_weights
     from archspec.backends.weights.values import own_memory
 
-    if seed is not None and strict and adapt is None:
-        raise SpecError.of(codes.LATE, "weights from a file need no seed", help="leave out `seed`")
     found = taken.plan(graph, adapt, plan.dtype, nonfinite=nonfinite)
     if strict:
         found.require_fit()

@@ -69,7 +69,7 @@ ANYWHERE = (
     _of(r"""["']\s*\.\s*(?:format|join|replace|lower|upper|split)\(""", "a string has no methods", 'it fills in what stands in braces: `"conv{n}"`'),
     _of(r"^[ \t]*return\s*\{", "outputs with names are no dictionary", "name each: `return a=x, b=y`"),
     _of(r"^[ \t]*(?:model|block)\b[^{#]*\{[ \t]*$", "a block has no braces", "write `:`, and indent what follows"),
-    _of(r"^[ \t]*\w+(?:\.\w+|\[[^\]\n]*\])+[ \t]*=(?!=)", "only a name can be assigned", "make the whole anew under a name: `row = [5] + row[1:]`"),
+    _of(r"^[ \t]*(?!(?:self|cls)\b)\w+(?:\.\w+|\[[^\]\n]*\])+[ \t]*=(?!=)", "only a name can be assigned", "make the whole anew under a name: `row = [5] + row[1:]`"),
     _of(r"<-", "the arrow is `->`", "write `->`: `x -> ReLU`"),
     _of("[\u2013\u2014\u2212\u2192]>?", "the arrow is `->`", "write `->`: `x -> ReLU`", "->"),
     _of(r"\b0[xXbBoO][0-9a-fA-F_]+", "numbers are decimal", "write the number in digits of ten"),
