@@ -61,24 +61,19 @@ def _packaged(text: str) -> Path | None:
     The package is found as Python finds it, but none of its code runs: below its own folders, folders are looked up, not modules.
     Raises SpecError when it has no such spec, or is not on disk.
     """
-    from importlib.util import find_spec  # which few specs need
-
     named = _IN_PACKAGE.fullmatch(text)
     if named is None:
         return None
     package, name = named.groups()
     top, *folders = package.split(".")
-    try:
-        found = find_spec(top)
-    except ValueError:  # a module that runs as a program says nothing of where it is
-        return None
-    if found is None or found.submodule_search_locations is None:
-        return None
-    places = [Path(place, *folders) for place in found.submodule_search_locations]
+    homes = _homes_of(top)
+    places = [home.joinpath(*folders) for home in homes]
     for place in places:
         if _is_file(place / f"{name}{SUFFIX}"):
             return place / f"{name}{SUFFIX}"
-    if not any(_exists(Path(place)) for place in found.submodule_search_locations):
+    if not homes:
+        return None
+    if not any(map(_exists, homes)):
         raise SpecError.of(
             codes.UNREADABLE,
             f"the package `{top}` is not in a folder, so that its specs cannot be read",
@@ -87,6 +82,17 @@ def _packaged(text: str) -> Path | None:
     near = set().union(*map(_specs_in, places))
     help_ = suggest(name, near) or f"looked for {name}{SUFFIX} in {', '.join(map(_shown, places))}"
     raise SpecError.of(codes.NO_FILE, f"the package `{package}` has no spec `{name}`", help=help_)
+
+
+def _homes_of(package: str) -> list[Path]:
+    """The folders of a package, as Python finds them, without running any of its code; none of what is no package."""
+    from importlib.util import find_spec  # which few specs need
+
+    try:
+        found = find_spec(package)
+    except ValueError:  # a module that runs as a program says nothing of where it is
+        return []
+    return [*map(Path, found.submodule_search_locations or ())] if found is not None else []
 
 
 _IN_PACKAGE = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([\w-]+)")
@@ -202,7 +208,7 @@ def resolve_import(
 ) -> tuple[Path, Path]:
     """The file that an import names, and the root it was found under.
 
-    Looked up beside the importing file, then below each root; `texts` are files that are there though the disk may lack them, by
+    Looked up beside the importing file, then below each root, then in the Python package of the first name; `texts` are files that are there though the disk may lack them, by
     their resolved paths. Raises SpecError when there is none, or when a link leads out of the folder that it was found in.
     """
     relative, name = Path(*statement.path).with_suffix(SUFFIX), ".".join(statement.path)
@@ -229,6 +235,10 @@ def resolve_import(
             for folder in ("blocks", "families")
             if _is_file(root / folder / path.name)
         }
+    for home in _homes_of(statement.path[0]) if len(statement.path) > 1 else ():
+        path = home.joinpath(*statement.path[1:]).with_suffix(SUFFIX)
+        if _is_file(path) and resolved(path).is_relative_to(resolved(home)):
+            return path, resolved(home.parent)
     help_ = suggest(name, near)
     if not help_:
         help_ = f"looked for {relative.as_posix()} beside the importing file and among the shipped specs"

@@ -235,6 +235,27 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_a_block_in_a_package_is_imported_without_importing_it(package: Path, tmp_path: Path) -> None:
+    (package / "specs" / "parts.arch").write_text(
+        "block Unit(n: int):\n    input x: [D]\n    return x -> fc: Linear(n)\n"
+    )
+    net = tmp_path / "net.arch"
+    text = "from mypackage_of_specs.specs.{} import Unit\nmodel Net:\n    input x: [3]\n    return x -> Unit(4)\n"
+    net.write_text(text.format("parts"))
+    graph = archspec.read(net)
+    assert list(graph.weights) == ["unit.fc.weight", "unit.fc.bias"]
+    assert graph.nodes[0].location.file.endswith("mypackage_of_specs/specs/parts.arch")
+    net.write_text(text.format("prats"))
+    with pytest.raises(archspec.SpecError, match=r"there is no spec `mypackage_of_specs\.specs\.prats`"):
+        archspec.read(net)
+    (tmp_path / "mypackage_of_specs" / "specs").mkdir(parents=True)  # what is beside the spec comes first
+    (tmp_path / "mypackage_of_specs" / "specs" / "parts.arch").write_text(
+        "block Unit(n: int):\n    input x: [D]\n    return x -> Linear(n, bias=false)\n"
+    )
+    net.write_text(text.format("parts"))
+    assert len(archspec.read(net).weights) == 1
+
+
 def test_a_spec_in_a_package_is_found_without_importing_it(package: Path) -> None:
     assert archspec.read("mypackage_of_specs.specs:tiny").name == "Last"
     assert archspec.read("mypackage_of_specs.specs:tiny:First").name == "First"
