@@ -93,9 +93,9 @@ def features(graph: Graph, names: str | Iterable[str] | None) -> FeatureInfo:
     return FeatureInfo(made)
 
 
-def graph_of_features(graph: Graph, info: FeatureInfo) -> Graph:
+def graph_of_features(graph: Graph, info: FeatureInfo, *, named: bool = True) -> Graph:
     """The network that computes these values, and no more. Its steps and weights have the names that they have in the whole."""
-    return selected(graph, {feature.name: feature.ref for feature in info})
+    return selected(graph, {feature.name: feature.ref for feature in info}, named=named)
 
 
 def stage_ends(graph: Graph) -> Iterator[tuple[str, Ref]]:

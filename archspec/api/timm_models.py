@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from archspec.analyses.features import STAGES, FeatureInfo, features, graph_of_features
 from archspec.api.arguments import wrong
 from archspec.api.loading import load
 from archspec.api.reading import read, shipped
@@ -72,11 +73,37 @@ def _entry(name: str) -> Callable[..., GraphModule]:
                 f"there are no pretrained weights for {PREFIX}{name}",
                 help="give a file of them as `checkpoint_path`, or load it: `archspec.load(spec, weights=FILE)`",
             )
-        return _described(load(name, settings=_settings(name, given)), PREFIX + name)
+        only, indices = given.pop("features_only", False), given.pop("out_indices", None)
+        graph = read(name, settings=_settings(name, given))
+        if not only:
+            if indices is not None:
+                raise SpecError.of(
+                    codes.OPTION, "`out_indices` are of features", help="give `features_only=True`"
+                )
+            return _described(load(graph), PREFIX + name)
+        info = _taken(features(graph, STAGES), indices)
+        network = _described(load(graph_of_features(graph, info, named=False)), PREFIX + name)
+        object.__setattr__(network, "feature_info", info)
+        return network
 
     make.__name__ = make.__qualname__ = PREFIX + name
     make.__doc__ = f"`{name}` of archspec."
     return make
+
+
+def _taken(stages: FeatureInfo, indices: Any) -> FeatureInfo:
+    """The stages that timm's `out_indices` are of; all of them for none. Raises SpecError for one that there is not."""
+    if indices is None:
+        return stages
+    if isinstance(indices, int):  # the last ones
+        indices = range(len(stages) - indices, len(stages))
+    try:
+        return FeatureInfo(stages[index] for index in indices)
+    except (IndexError, TypeError):
+        last = len(stages) - 1
+        raise wrong(
+            "out_indices", f"numbers of stages from 0 to {last}, or how many of the last", indices
+        ) from None
 
 
 def _settings(name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +125,7 @@ def _settings(name: str, given: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-_NOTHING = ("drop_rate", "drop_path_rate", "features_only", "scriptable", "exportable")
+_NOTHING = ("drop_rate", "drop_path_rate", "scriptable", "exportable")
 """Arguments that ask for nothing where they are 0 or False."""
 
 

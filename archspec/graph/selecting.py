@@ -14,8 +14,10 @@ from archspec.ground.errors import SpecError
 from archspec.ops.weights import Tied
 
 
-def selected(graph: Graph, values: Mapping[str, Ref]) -> Graph:
+def selected(graph: Graph, values: Mapping[str, Ref], *, named: bool = True) -> Graph:
     """The graph whose outputs are these values, by the names of the outputs. Steps keep their names, and so do their weights.
+
+    Unless `named`, the network gives a tuple of them.
 
     Steps that no value needs are left out, blocks that have none left, and inputs of the network that none reads. Claims are of the
     whole network, and dropped. Raises SpecError for no values, and for a graph of more than a million nodes.
@@ -31,7 +33,7 @@ def selected(graph: Graph, values: Mapping[str, Ref]) -> Graph:
     }
     part = graph.with_changes(inputs=tuple(given for given in graph.inputs if given.name in read), claims=())
     scopes[0] = replace(scopes[0], inputs=tuple(Ref(given.name) for given in part.inputs))
-    outputs = [Output(name, ref, types[ref]) for name, ref in values.items()]
+    outputs = [Output(name if named else "", ref, types[ref]) for name, ref in values.items()]
     return fold(
         part, [replace(node, scope=places[node.scope]) for node in nodes], scopes, outputs
     ).validated()

@@ -188,11 +188,22 @@ def test_shipped_networks_are_in_the_registry_of_timm(registry: dict[str, Callab
     assert vit(torch.zeros(1, 3, 32, 48)).shape == (1, 1000) and vit.pretrained_cfg["fixed_input_size"]
 
 
+def test_features_of_timm_are_the_stages(registry: dict[str, Callable[..., Any]]) -> None:
+    archspec.register_timm(["resnet18"])
+    make = registry["archspec_resnet18"]
+    net = make(features_only=True, out_indices=(1, 3))
+    assert net.feature_info.channels() == [64, 256] and net.feature_info.reduction() == [4, 16]
+    given = net(torch.zeros(2, 3, 64, 64))
+    assert [tuple(one.shape) for one in given] == [(2, 64, 16, 16), (2, 256, 4, 4)]
+    assert make(features_only=True, out_indices=2).feature_info.reduction() == [16, 32]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ({"pretrained": True}, "there are no pretrained weights for archspec_resnet18"),
-        ({"features_only": True}, "`resnet18` has no parameter `features_only`"),
+        ({"out_indices": (1, 2)}, "`out_indices` are of features"),
+        ({"features_only": True, "out_indices": (1, 7)}, "numbers of stages from 0 to 4"),
         ({"num_clases": 3}, "`resnet18` has no parameter `num_clases`"),
         ({"num_classes": "many"}, "`classes`"),
     ],
