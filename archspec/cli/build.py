@@ -13,9 +13,11 @@ from archspec.cli.app import app
 from archspec.cli.options import (
     BUDGET,
     Budget,
+    Dtype,
     Plugins,
     Settings,
     Spec,
+    WeightFiles,
     import_plugins,
     parse_settings,
     progress,
@@ -63,26 +65,14 @@ def build(
             show_default=False,
         ),
     ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Weights to use: safetensors, a file of PyTorch, .npz, an index. Repeatable for the parts of one.",
-            show_default=False,
-        ),
-    ] = None,
+    weights: WeightFiles = None,
     adapt: Adapt = None,
     from_: From = None,
     from_settings: FromSettings = None,
     strict: Strict = True,
     nonfinite: Nonfinite = False,
     names: NamesAs = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            help="Dtype of floating-point weights: f32, f16, bf16 or f64 (default: the spec's).",
-            show_default=False,
-        ),
-    ] = None,
+    dtype: Dtype = None,
     optimize: Annotated[
         Optimise | None,
         typer.Option(

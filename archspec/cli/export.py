@@ -12,10 +12,12 @@ from archspec.cli.app import app
 from archspec.cli.options import (
     BUDGET,
     Budget,
+    Dtype,
     Free,
     Plugins,
     Settings,
     Spec,
+    WeightFiles,
     free_of,
     import_plugins,
     parse_settings,
@@ -58,20 +60,8 @@ def export(
         int | None,
         typer.Option(help="Seed of the initial weights (default: 0).", show_default=False),
     ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Weights to use: safetensors, a file of PyTorch, .npz, an index. Repeatable for the parts of one.",
-            show_default=False,
-        ),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            help="Dtype of floating-point weights: f32, f16, bf16 or f64 (default: the spec's).",
-            show_default=False,
-        ),
-    ] = None,
+    weights: WeightFiles = None,
+    dtype: Dtype = None,
     plugins: Plugins = None,
     budget: Budget = BUDGET,
     free: Free = None,
