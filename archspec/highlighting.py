@@ -35,7 +35,8 @@ def _words(terminals: set[str]) -> str:
 _TOKENS = tables().patterns
 _NAME = _TOKENS["NAME"]
 _FIGURE = _TOKENS["FIGURE"]
-_WHOLE_STRING = rf"{_TOKENS['STRING']}(?=[ \t]*(?:#|\r?\n|\Z))"
+# A docstring, and not the first line of a rule of `names`, which goes on with its arrow.
+_WHOLE_STRING = rf"{_TOKENS['STRING']}(?=[ \t]*(?:#|\r?\n|\Z))(?!\s*->)"
 _OPERATORS = "|".join(re.escape(text) for text in tables().symbols if not re.fullmatch(r"[][(){},:.]", text))
 
 

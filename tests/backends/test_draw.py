@@ -109,7 +109,7 @@ def test_blocks_that_take_turns_are_folded_by_turns() -> None:
     stage = next(box for box in overview("swin_t").boxes if box.label == "layers.2")
     merging, turns = stage.inner
     assert (merging.part and merging.part.kind, turns.label, turns.count) == ("PatchMerging", "blocks.0-5", 3)
-    assert [box.arguments["shift"] for box in turns.inner] == [0, 3]
+    assert [box.arguments["shifted"] for box in turns.inner] == [False, True]
 
 
 def test_blocks_that_grow_are_folded_where_a_page_would_not_hold_them() -> None:

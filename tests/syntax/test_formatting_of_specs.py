@@ -46,6 +46,10 @@ CASES = {
         "'Doc.'\nfrom a . b import C as D,E\nbudget  1_000\n",
         '"Doc."\nfrom a.b import C as D, E\nbudget 1_000\n',
     ],
+    "names": [
+        "names  M 'their files':\n  'a/{i}/k'->'a{i}.weight' :'i o->o i'\n  ('q','k',)->'qk'\n  'step' -> none 'counts steps'\n",
+        'names M "their files":\n    "a/{i}/k" -> "a{i}.weight": "i o->o i"\n    ("q", "k") -> "qk"\n    "step" -> none "counts steps"\n',
+    ],
     "literals": ["x=[true,false,none]\n", "x = [true, false, none]\n"],
     "definitions": [
         "block A ( a:int in{1,2 , }=1,b :list[ list [int] ]in 1 .. 8,c = none, )= B(a,x=1)\n",
