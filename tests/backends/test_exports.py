@@ -237,6 +237,9 @@ def test_ops_are_exported_to_onnx(op: str, example: str, tmp_path: Path) -> None
             expected = outputs(net(*batch))
         for ours, theirs in zip(expected, run(batch), strict=True):
             assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
+            if op == "Noise":  # of which each run draws its own
+                assert theirs.unique().numel() > theirs.numel() // 2
+                continue
             near = {} if ours.dtype == torch.float16 else {"rtol": LARGE, "atol": LARGE}
             torch.testing.assert_close(theirs, ours, **near)
 
