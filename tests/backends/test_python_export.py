@@ -23,7 +23,7 @@ from archspec.graph import Graph
 
 pytestmark = pytest.mark.filterwarnings("ignore::archspec.SpecWarning")
 
-LARGE = 40_000_000  # parameters, from which on only keys and shapes are compared
+LARGE = 70_000_000  # parameters, from which on only keys and shapes are compared
 RANDOM = ("Dropout", "DropPath", "Shake", "Noise", "RReLU")
 
 
@@ -88,7 +88,10 @@ def test_it_has_the_keys_and_the_outputs_of_the_network(name: str) -> None:
         ops = {type(node.op).__name__ for node in graph.nodes}
         require_same(graph, batch_of(graph, 2), train=ops.isdisjoint(RANDOM))
         return
-    with torch.device("meta"):
+    try:
+        with torch.device("meta"):
+            state = exported(graph).state_dict()
+    except NotImplementedError:  # a table of numbers is checked as it is made, which takes its values
         state = exported(graph).state_dict()
     saved = {key: weight.shape for key, weight in graph.weights.items() if weight.saved}
     assert {key: tuple(tensor.shape) for key, tensor in state.items()} == saved
