@@ -108,6 +108,14 @@ class Module:
             for claim in statement.claims:
                 shape = None
                 if claim.shape is not None:
+                    for part in claim.shape:
+                        if isinstance(part, t.Spread):
+                            raise SpecError.of(
+                                codes.NOT_A_CLAIM,
+                                "a claimed shape is written out",
+                                part.span,
+                                help="write each size",
+                            )
                     sizes = [expressions.evaluate(size, self.env) for size in claim.shape]
                     for size, part in zip(sizes, claim.shape, strict=True):
                         if isinstance(size, bool) or not isinstance(size, int):
