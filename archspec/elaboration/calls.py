@@ -336,10 +336,11 @@ def _are_tensors(positional: list[Any]) -> bool:
 
 def _reduced(function: Function, positional: list[Any]) -> str:
     """The help where a function of numbers is called as of a tensor, along an axis."""
-    ways = {"sum": "sum", "max": "max", "min": "min"}
-    if function.name not in ways or not any(isinstance(value, Tensor) for value in positional):
+    if function.name not in ("sum", "max", "min") or not any(
+        isinstance(value, Tensor) for value in positional
+    ):
         return ""
-    return f'write `x -> Reduce("{ways[function.name]}", 0)`; axes are counted without the batch'
+    return f'write `x -> Reduce("{function.name}", 0)`; axes are counted without the batch'
 
 
 def _applied_by_call(layer: OpLayer | BlockLayer, given: Sequence[Any], named: Mapping[str, Any]) -> Mistake:
