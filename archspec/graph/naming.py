@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from archspec.graph.function import Call, Function, Step
 from archspec.graph.graph import Graph
 from archspec.graph.held import named
@@ -42,3 +44,10 @@ def _require_use(graph: Graph, path: str) -> None:
     if path not in names:
         uses = [name for name in names if first_use(name) == first_use(path)]
         raise SpecError.of(codes.UNKNOWN_PART, f"{graph.name} has no step `{path}`", help=suggest(path, uses))
+
+
+def owner_of(weight: str, nodes: Container[str]) -> str:
+    """The node, by its full name, that a weight of this full name is of; an empty string where it is of none."""
+    while weight and weight not in nodes:
+        weight = weight.rpartition(".")[0]
+    return weight

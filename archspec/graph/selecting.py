@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from archspec.graph.flat import Node, Output, Scope
 from archspec.graph.folding import fold
 from archspec.graph.graph import Graph
+from archspec.graph.naming import owner_of
 from archspec.graph.records import Ref
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
@@ -53,15 +54,8 @@ def _needed(graph: Graph, values: set[Ref]) -> set[str]:
         waiting += [ref.producer for ref in node.operands]
         waiting += [node.shares]
         if isinstance(node.op, Tied):
-            waiting.append(_owner(node.op.target, nodes))
+            waiting.append(owner_of(node.op.target, nodes))
     return needed
-
-
-def _owner(weight: str, nodes: Container[str]) -> str:
-    """The node that a weight is of."""
-    while weight and weight not in nodes:
-        weight = weight.rpartition(".")[0]
-    return weight
 
 
 def _scopes(graph: Graph, nodes: list[Node], values: tuple[Ref, ...]) -> tuple[list[Scope], dict[int, int]]:

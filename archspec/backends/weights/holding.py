@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from archspec.analyses.precision import rounded_weights
 from archspec.graph import Graph
+from archspec.graph.naming import owner_of
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
 
@@ -46,17 +47,10 @@ def require_finite(graph: Graph, tensors: Mapping[str, Tensor], dtype: torch.dty
     ]
     if large:
         places = {node.name: node.location for node in graph.nodes}
-        said = [f"`{name}` ({places[_owner(name, places)]})" for name in large[:MOST_SAID]]
+        said = [f"`{name}` ({places[owner_of(name, places)]})" for name in large[:MOST_SAID]]
         more = f", and in {len(large) - MOST_SAID} more" if len(large) > MOST_SAID else ""
         raise SpecError.of(
             codes.CANNOT_HOLD,
             f"{graph.name} has a number that {str(dtype).removeprefix('torch.')} cannot hold in {', '.join(said)}{more}",
             help="leave out `dtype`, give a wider one, or give the weight smaller numbers",
         )
-
-
-def _owner(name: str, nodes: Container[str]) -> str:
-    """The node that a weight is of."""
-    while name not in nodes:
-        name = name.rpartition(".")[0]
-    return name
