@@ -213,7 +213,11 @@ def _patch(graph: Graph, image: Shape | None) -> int | None:
     found = None
     for node in _trunk(graph):
         _, reduction = _measured(node.types[0], image)
-        found = reduction or found
+        if reduction is not None and image is not None:
+            found = reduction
+            sizes = [*zip(image, node.types[0].shape[1:], strict=True)]
+            exact = {n // m for n, m in sizes if isinstance(n, int) and isinstance(m, int) and n % m == 0}
+            found = exact.pop() if len(exact) == 1 else found  # patches of 14 are no power of two
     return found
 
 
@@ -241,5 +245,5 @@ def _reduction(image: Shape, places: Shape) -> int | None:
     for size, place in zip(image, places, strict=True):
         if not isinstance(size, int) or not isinstance(place, int) or place < 2 or place > size:
             return None
-        found.add(size // place if size % place == 0 else 2 ** round(log2(size / place)))
+        found.add(2 ** round(log2(size / place)))
     return found.pop() if len(found) == 1 else None
