@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
+from archspec.backends.python import expressions as py
 from archspec.backends.python.drafts import Draft, Statement
-from archspec.backends.python.expressions import (
-    Call,
-    Code,
-    Expression,
-    Literal,
-    Member,
-    Value,
-    key_of,
-    renumbered,
-)
 
-IDENTITY = Call(Code("nn.Identity"))
+IDENTITY = py.Call(py.Code("nn.Identity"))
 
 
 def program(draft: Draft) -> Hashable:
@@ -28,10 +19,10 @@ def program(draft: Draft) -> Hashable:
         draft.takes,
         draft.is_chain,
         tuple(draft.members) if not draft.is_chain else (),
-        tuple((statement.gives, key_of(statement.what, literals=False)) for statement in draft.body)
+        tuple((statement.gives, py.key_of(statement.what, literals=False)) for statement in draft.body)
         if not draft.is_chain
         else (),
-        tuple(key_of(given, literals=False) for given in draft.returns) if not draft.is_chain else (),
+        tuple(py.key_of(given, literals=False) for given in draft.returns) if not draft.is_chain else (),
     )
 
 
@@ -66,21 +57,21 @@ def _as(short: Draft, long: Draft) -> Draft | None:
     identities: set[str] = set()
     left = list(short.body)
     for statement in long.body:
-        plain = renumbered(statement.what, {new: Value(old) for new, old in same.items()})
+        plain = py.renumbered(statement.what, {new: py.Value(old) for new, old in same.items()})
         if left and len(left[0].gives) == len(statement.gives):
-            ours = renumbered(left[0].what, {old: Value(new) for old, new in where.items()})
-            if key_of(ours, literals=False) == key_of(plain, literals=False):
+            ours = py.renumbered(left[0].what, {old: py.Value(new) for old, new in where.items()})
+            if py.key_of(ours, literals=False) == py.key_of(plain, literals=False):
                 where.update(zip(left[0].gives, statement.gives, strict=True))
                 body.append(replace(statement, what=_with_literals(statement.what, ours)))
                 left.pop(0)
                 continue
         what = statement.what
         if not (
-            isinstance(what, Call)
-            and isinstance(what.what, Member)
+            isinstance(what, py.Call)
+            and isinstance(what.what, py.Member)
             and what.what.path not in short.members
             and len(what.arguments) == len(statement.gives) == 1
-            and isinstance(what.arguments[0], Value)
+            and isinstance(what.arguments[0], py.Value)
             and not what.keywords
         ):
             return None
@@ -88,10 +79,12 @@ def _as(short: Draft, long: Draft) -> Draft | None:
         same[statement.gives[0]] = same.get(taken, taken)
         identities.add(what.what.path)
         body.append(statement)
-    ours_given = tuple(renumbered(x, {old: Value(new) for old, new in where.items()}) for x in short.returns)
-    theirs = tuple(renumbered(x, {new: Value(old) for new, old in same.items()}) for x in long.returns)
+    ours_given = tuple(
+        py.renumbered(x, {old: py.Value(new) for old, new in where.items()}) for x in short.returns
+    )
+    theirs = tuple(py.renumbered(x, {new: py.Value(old) for new, old in same.items()}) for x in long.returns)
     alike = len(ours_given) == len(theirs) and all(
-        key_of(a, literals=False) == key_of(b, literals=False)
+        py.key_of(a, literals=False) == py.key_of(b, literals=False)
         for a, b in zip(ours_given, theirs, strict=True)
     )
     if left or not alike or set(long.members) != set(short.members) | identities:
@@ -100,9 +93,9 @@ def _as(short: Draft, long: Draft) -> Draft | None:
     return replace(short, members=members, body=body, returns=long.returns)
 
 
-def _with_literals(shape: Expression, of: Expression) -> Expression:
+def _with_literals(shape: py.Expression, of: py.Expression) -> py.Expression:
     """An expression with the literals of another that is like it."""
-    if isinstance(shape, Literal):
+    if isinstance(shape, py.Literal):
         return of
     if not shape.parts:
         return shape

@@ -8,25 +8,11 @@ from dataclasses import dataclass, field, replace
 from keyword import iskeyword
 from typing import Any
 
+from archspec.backends.python import expressions as py
 from archspec.backends.python.aligning import IDENTITY, aligned, program
 from archspec.backends.python.drafts import Draft, Statement
-from archspec.backends.python.expressions import (
-    Call,
-    Code,
-    Expression,
-    Instance,
-    Keyword,
-    Listed,
-    Literal,
-    Member,
-    Repeated,
-    Value,
-    key_of,
-    renumbered,
-    replaced,
-    within,
-)
-from archspec.backends.python.parameters import Hole, Parameter, Parameters, unified
+from archspec.backends.python.holes import Hole, unified
+from archspec.backends.python.parameters import Parameter, Parameters
 from archspec.graph import Graph
 from archspec.ground.names import is_taken
 
@@ -44,9 +30,9 @@ class Class:
     drafts: list[Draft]
     is_model: bool
     parameters: Parameters
-    members: dict[str, Expression] = field(default_factory=dict)
+    members: dict[str, py.Expression] = field(default_factory=dict)
     body: list[Statement] = field(default_factory=list)
-    returns: tuple[Expression, ...] = ()
+    returns: tuple[py.Expression, ...] = ()
     is_chain: bool = False
     kept: dict[str, str] = field(default_factory=dict)
     """The parameters that `forward` reads, and the attributes that hold them."""
@@ -60,20 +46,20 @@ class Class:
         """The place of a function among its drafts."""
         return next(place for place, draft in enumerate(self.drafts) if draft.index == function)
 
-    def made(self, function: int) -> Expression:
+    def made(self, function: int) -> py.Expression:
         """The call that makes an instance for a function."""
         row = self.row(function)
-        positional: list[Expression] = []
-        keywords: list[Keyword] = []
+        positional: list[py.Expression] = []
+        keywords: list[py.Keyword] = []
         for parameter in self.ordered:
             value = parameter.values[row]
-            expression = value if isinstance(value, Expression) else Literal(value, parameter.name)
+            expression = value if isinstance(value, py.Expression) else py.Literal(value, parameter.name)
             plain = parameter.default is ... and not keywords
             if plain and (parameter.order[0] == 0 or len(positional) < 2) and parameter.annotation == "int":
                 positional.append(expression)
             else:
-                keywords.append(Keyword(parameter.name, expression, parameter.default))
-        return Call(Code(self.name), tuple(positional), tuple(keywords))
+                keywords.append(py.Keyword(parameter.name, expression, parameter.default))
+        return py.Call(py.Code(self.name), tuple(positional), tuple(keywords))
 
     @property
     def ordered(self) -> list[Parameter]:
@@ -97,7 +83,7 @@ class Classes:
             self.kinds[draft.index] = kind
             groups.setdefault(kind, []).append(draft)
         self.groups = groups
-        self.resolved(Instance(len(graph.functions) - 1))
+        self.resolved(py.Instance(len(graph.functions) - 1))
 
     def alike(self, drafts: Sequence[Draft]) -> list[Draft]:
         """Drafts of one block made alike where some only leave out layers."""
@@ -119,21 +105,21 @@ class Classes:
         within_it = {
             part.function
             for expression in self.drafts[index].members.values()
-            for part in within(expression)
-            if isinstance(part, Instance)
+            for part in py.within(expression)
+            if isinstance(part, py.Instance)
         }
         depth = max((self._depth(function, block) for function in within_it), default=0)
         return depth + (self.drafts[index].function.block == block)
 
     # ---------------------------------------------------------------- instances
 
-    def resolved(self, expression: Expression) -> Expression:
+    def resolved(self, expression: py.Expression) -> py.Expression:
         """An expression with calls of classes where functions were."""
-        return replaced(
-            expression, lambda part: self.instance(part.function) if isinstance(part, Instance) else None
+        return py.replaced(
+            expression, lambda part: self.instance(part.function) if isinstance(part, py.Instance) else None
         )
 
-    def instance(self, function: int) -> Expression:
+    def instance(self, function: int) -> py.Expression:
         """What makes the module that a function is."""
         draft = self.drafts[function]
         if draft.is_identity and draft.takes == 1:
@@ -142,19 +128,19 @@ class Classes:
             return self.sequential(draft)
         return self.of(function).made(function)
 
-    def sequential(self, draft: Draft) -> Expression:
+    def sequential(self, draft: Draft) -> py.Expression:
         """A list of layers as an `nn.Sequential`: by number, or by name."""
         members = {name: self.resolved(made) for name, made in draft.members.items()}
         if list(members) == [str(place) for place in range(len(members))]:
-            return Call(Code("nn.Sequential"), tuple(repeated(list(members.values()))))
+            return py.Call(py.Code("nn.Sequential"), tuple(repeated(list(members.values()))))
         if all(name.isidentifier() and not iskeyword(name) for name in members):
-            named = Call(
-                Code("OrderedDict"), (), tuple(Keyword(name, made) for name, made in members.items())
+            named = py.Call(
+                py.Code("OrderedDict"), (), tuple(py.Keyword(name, made) for name, made in members.items())
             )
         else:
-            pairs = tuple(Listed((Literal(name), made)) for name, made in members.items())
-            named = Call(Code("OrderedDict"), (Listed(pairs, "["),))
-        return Call(Code("nn.Sequential"), (named,))
+            pairs = tuple(py.Listed((py.Literal(name), made)) for name, made in members.items())
+            named = py.Call(py.Code("OrderedDict"), (py.Listed(pairs, "["),))
+        return py.Call(py.Code("nn.Sequential"), (named,))
 
     def of(self, function: int) -> Class:
         """The class of a function, made when it is first asked for."""
@@ -206,7 +192,7 @@ class Classes:
         return chosen
 
 
-def _unify(made: Class, members: Sequence[dict[str, Expression]]) -> None:
+def _unify(made: Class, members: Sequence[dict[str, py.Expression]]) -> None:
     """Write the members and the program of several drafts as one, with parameters."""
     rows = tuple(range(len(made.drafts)))
     if made.is_chain:
@@ -219,19 +205,20 @@ def _unify(made: Class, members: Sequence[dict[str, Expression]]) -> None:
         for place, statement in enumerate(places)
     ]
     parameters = made.parameters
-    body = [x for x in whats if any(isinstance(part, Hole) for part in within(x))]
+    body = [x for x in whats if any(isinstance(part, Hole) for part in py.within(x))]
     settled = parameters.settle([*made.members.values(), *body])
     written = [parameters.written(x) for x in settled[: len(made.members)]]
     made.members = dict(zip(made.members, written, strict=True))
     prefixed = [parameters.written(x, "self.") for x in whats]
     roots = {path.partition(".")[0] for path in made.members}
     names = {f"self.{parameter.name}": parameter.name for parameter in parameters.found}
-    read = {part.text for x in prefixed for part in within(x) if isinstance(part, Code)}
+    read = {part.text for x in prefixed for part in py.within(x) if isinstance(part, py.Code)}
     # No attribute of the name of a member, or of one that each module has.
     made.kept = {name: _attribute(name, roots) for text, name in names.items() if text in read}
-    held = {f"self.{name}": Code(f"self.{attribute}") for name, attribute in made.kept.items()}
+    held = {f"self.{name}": py.Code(f"self.{attribute}") for name, attribute in made.kept.items()}
     prefixed = [
-        replaced(x, lambda part: held.get(part.text) if isinstance(part, Code) else None) for x in prefixed
+        py.replaced(x, lambda part: held.get(part.text) if isinstance(part, py.Code) else None)
+        for x in prefixed
     ]
     made.body = [replace(statement, what=what) for statement, what in zip(places, prefixed, strict=True)]
     made.returns = made.draft.returns
@@ -245,33 +232,35 @@ def _attribute(name: str, members: set[str]) -> str:
     return name
 
 
-def _chain(members: dict[str, Expression]) -> Expression:
-    return Call(Code("super().__init__"), tuple(repeated(list(members.values()))))
+def _chain(members: dict[str, py.Expression]) -> py.Expression:
+    return py.Call(py.Code("super().__init__"), tuple(repeated(list(members.values()))))
 
 
 def _without_identities(made: Class) -> None:
     """Leave out members that are identities, and their steps."""
     called = [
-        s.what.what.path for s in made.body if isinstance(s.what, Call) and isinstance(s.what.what, Member)
+        s.what.what.path
+        for s in made.body
+        if isinstance(s.what, py.Call) and isinstance(s.what.what, py.Member)
     ]
-    read = [x.path for s in made.body for x in within(s.what) if isinstance(x, Member)]
+    read = [x.path for s in made.body for x in py.within(s.what) if isinstance(x, py.Member)]
     idle = {
         path
         for path, x in made.members.items()
-        if key_of(x) == key_of(IDENTITY) and path in called and read.count(path) == called.count(path)
+        if py.key_of(x) == py.key_of(IDENTITY) and path in called and read.count(path) == called.count(path)
     }
     if not idle or made.is_chain:
         return
-    values: dict[int, Expression] = {}
+    values: dict[int, py.Expression] = {}
     body = []
     for statement in made.body:
         what = statement.what
-        if isinstance(what, Call) and isinstance(what.what, Member) and what.what.path in idle:
-            values[statement.gives[0]] = renumbered(what.arguments[0], values)
+        if isinstance(what, py.Call) and isinstance(what.what, py.Member) and what.what.path in idle:
+            values[statement.gives[0]] = py.renumbered(what.arguments[0], values)
             continue
-        body.append(replace(statement, what=renumbered(what, values)))
+        body.append(replace(statement, what=py.renumbered(what, values)))
     made.body = body
-    made.returns = tuple(renumbered(x, values) for x in made.returns)
+    made.returns = tuple(py.renumbered(x, values) for x in made.returns)
     made.members = {path: x for path, x in made.members.items() if path not in idle}
 
 
@@ -279,10 +268,10 @@ def _camel(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
-def repeated(items: Sequence[Expression]) -> list[Expression]:
+def repeated(items: Sequence[py.Expression]) -> list[py.Expression]:
     """A list of expressions, those that repeat as comprehensions."""
-    keys: list[Any] = [key_of(item) for item in items]
-    made: list[Expression] = []
+    keys: list[Any] = [py.key_of(item) for item in items]
+    made: list[py.Expression] = []
     place = 0
     while place < len(items):
         best = (1, 1)  # period, times
@@ -296,7 +285,7 @@ def repeated(items: Sequence[Expression]) -> list[Expression]:
                 best = period, times
         period, times = best
         if times > 1:
-            made.append(Repeated(tuple(items[place : place + period]), Literal(times, "count")))
+            made.append(py.Repeated(tuple(items[place : place + period]), py.Literal(times, "count")))
         else:
             made.append(items[place])
         place += period * times
@@ -307,5 +296,5 @@ def counts(made: Class) -> Counter[int]:
     """How often each value of a class's program is read."""
     found: Counter[int] = Counter()
     for expression in (*(statement.what for statement in made.body), *made.returns):
-        found.update(part.number for part in within(expression) if isinstance(part, Value))
+        found.update(part.number for part in py.within(expression) if isinstance(part, py.Value))
     return found

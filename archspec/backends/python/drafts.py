@@ -9,25 +9,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from archspec.backends.python.expressions import (
-    Attribute,
-    Code,
-    Expression,
-    Instance,
-    Item,
-    Keyword,
-    Member,
-    Value,
-    key_of,
-    method,
-    number,
-    renumbered,
-)
-from archspec.backends.python.expressions import (
-    Call as Calling,
-)
-from archspec.backends.python.functions import Step as FunctionStep
-from archspec.backends.python.functions import attends, over_batch, written
+from archspec.backends.python import expressions as py
+from archspec.backends.python.functions import Applied, attends, over_batch, written
 from archspec.backends.python.helpers import Helpers
 from archspec.backends.python.layers import constructed, conventional
 from archspec.backends.python.own_weights import own_weight
@@ -47,7 +30,7 @@ class Statement:
     """A step of `forward`: the numbers of the values that it gives, its name in the spec, and whether it is an activation."""
 
     gives: tuple[int, ...]
-    what: Expression
+    what: py.Expression
     name: str
     activates: bool = False
     note: str = ""
@@ -61,11 +44,11 @@ class Draft:
     index: int
     function: Function
     handed: tuple[str, ...]
-    members: dict[str, Expression] = field(default_factory=dict)
+    members: dict[str, py.Expression] = field(default_factory=dict)
     starts: dict[str, Mapping[str, Weight]] = field(default_factory=dict)
     layers: dict[str, nn.Module] = field(default_factory=dict)
     body: list[Statement] = field(default_factory=list)
-    returns: tuple[Expression, ...] = ()
+    returns: tuple[py.Expression, ...] = ()
     is_chain: bool = False
     """Whether it is its members, each applied to what the one before gives."""
 
@@ -77,7 +60,7 @@ class Draft:
     @property
     def is_identity(self) -> bool:
         """Whether it gives what it takes."""
-        return not self.body and self.returns == tuple(map(Value, range(self.takes)))
+        return not self.body and self.returns == tuple(map(py.Value, range(self.takes)))
 
 
 class Drafting:
@@ -101,8 +84,8 @@ class _Function:
         self.drafting = drafting
         self.function = function
         self.made = Draft(index, function, _handed_names(function))
-        self.values: dict[Ref, Expression] = {
-            Ref(f"%{place}"): Value(place) for place in range(len(function.inputs))
+        self.values: dict[Ref, py.Expression] = {
+            Ref(f"%{place}"): py.Value(place) for place in range(len(function.inputs))
         }
         self.count = len(function.inputs)
         self.stateless: dict[object, str] = {}
@@ -153,14 +136,14 @@ class _Function:
     # ---------------------------------------------------------------- steps
 
     def add(
-        self, step: Apply | Call, what: Expression, name: str, *, activates: bool = False, note: str = ""
+        self, step: Apply | Call, what: py.Expression, name: str, *, activates: bool = False, note: str = ""
     ) -> None:
         """Write a step, whose values are known from then on by its name."""
         gives = tuple(range(self.count, self.count + len(step.types)))
         self.count += len(gives)
         self.made.body.append(Statement(gives, what, name, activates, note))
         for place, value in enumerate(gives):
-            self.values[Ref(name, place)] = Value(value)
+            self.values[Ref(name, place)] = py.Value(value)
 
     def call(self, step: Call) -> None:
         """Call a block, or a row of them."""
@@ -171,14 +154,14 @@ class _Function:
             if step.is_use:
                 what = self.layer(step.layer or 0)
             else:
-                self.made.members[name] = Instance(step.function)
-                what = Member(name)
+                self.made.members[name] = py.Instance(step.function)
+                what = py.Member(name)
             if callee.is_identity and callee.takes > 1:
                 self.made.members.pop(name, None)
                 for place, value in enumerate(inputs):
                     self.values[Ref(name, place)] = value
                 continue
-            self.add(step, Calling(what, (*inputs, *shared)), name)
+            self.add(step, py.Call(what, (*inputs, *shared)), name)
             inputs = tuple(self.values[Ref(name, place)] for place in range(len(step.types)))
         for place, value in enumerate(
             inputs[: len(step.types)]
@@ -195,7 +178,7 @@ class _Function:
         if isinstance(op, Own):
             self.made.members[step.name] = own_weight(op.weight)
             self.made.starts[step.name] = {"": op.weight}
-            self.values[Ref(step.name)] = Member(step.name)
+            self.values[Ref(step.name)] = py.Member(step.name)
             return
         leaf = self.leaf(step)
         inputs = tuple(self.values[ref] for ref in step.inputs)
@@ -203,16 +186,16 @@ class _Function:
         if makes_real(function, step):
             dtype = step.types[0].dtype
             real = "torch.get_default_dtype()" if dtype == "f32" else f"torch.{torch_name(dtype)}"
-            inputs = tuple(method(x, "to", Code(real)) for x in inputs)
+            inputs = tuple(py.method(x, "to", py.Code(real)) for x in inputs)
         alone = self.is_alone(step)
         if alone:
-            inputs = tuple(method(x, "unsqueeze", number(0)) for x in inputs)
+            inputs = tuple(py.method(x, "unsqueeze", py.number(0)) for x in inputs)
         options = {name: self.values[ref] for name, ref in step.options.items()}
-        what: Expression | None = None
+        what: py.Expression | None = None
         if isinstance(leaf, nn.Module):
             what = self.module(step, leaf, inputs, options, as_module=as_module)
         else:
-            given = FunctionStep(
+            given = Applied(
                 op,
                 inputs,
                 types,
@@ -226,15 +209,15 @@ class _Function:
             if what is None:
                 raise self.refused(step, f"{type(op).__name__} has no form in plain PyTorch yet")
             if as_module:
-                numbers = {value.number: Value(0) for value in inputs if isinstance(value, Value)}
-                alike = renumbered(what, numbers)
+                numbers = {value.number: py.Value(0) for value in inputs if isinstance(value, py.Value)}
+                alike = py.renumbered(what, numbers)
                 doc = inspect.getdoc(type(op)) or ""
                 self.made.members[step.name] = self.drafting.helpers.of_expression(
                     type(op).__name__, doc, 1, alike
                 )
-                what = Calling(Member(step.name), inputs)
+                what = py.Call(py.Member(step.name), inputs)
         if alone:
-            what = method(what, "squeeze", number(0))
+            what = py.method(what, "squeeze", py.number(0))
         pattern = op.pattern if isinstance(op, Rearrange) else ""
         self.add(step, what, step.name, activates=op.activates, note=" ".join(pattern.split()))
 
@@ -242,11 +225,11 @@ class _Function:
         self,
         step: Apply,
         leaf: nn.Module,
-        inputs: tuple[Expression, ...],
-        options: dict[str, Expression],
+        inputs: tuple[py.Expression, ...],
+        options: dict[str, py.Expression],
         *,
         as_module: bool,
-    ) -> Expression:
+    ) -> py.Expression:
         """A call of a layer, which becomes a member; layers without weights that are the same are one."""
         helpers = self.drafting.helpers
         if not as_module and not step.is_use:
@@ -257,7 +240,7 @@ class _Function:
         if isinstance(leaf, Attention) and not step.is_use:
             option_types = {name: self.function.types[ref] for name, ref in step.options.items()}
             settings = {**leaf.settings, "dropout_p": leaf.dropout}
-            attended = attends(FunctionStep(step.op, inputs, types, options, option_types, settings))
+            attended = attends(Applied(step.op, inputs, types, options, option_types, settings))
             if attended is not None:
                 return attended
         own = None if as_module or step.is_use or options else conventional(leaf)
@@ -267,7 +250,7 @@ class _Function:
             self.made.members[step.name] = layer
             self.made.starts[step.name] = self.function.held.get(step.name, {})
             self.made.layers[step.name] = leaf
-            return Item(Calling(Member(step.name), inputs, theirs), (number(0),))
+            return py.Item(py.Call(py.Member(step.name), inputs, theirs), (py.number(0),))
         made = self.maker(step, leaf)
         if step.is_use:
             member = self.layer(step.layer or 0)
@@ -275,13 +258,13 @@ class _Function:
             self.made.members[step.name] = made
             self.made.starts[step.name] = self.function.held.get(step.name, {})
             self.made.layers[step.name] = leaf
-            member = Member(step.name)
+            member = py.Member(step.name)
         else:
             member = self.stateless_member(step, made)
-        keywords = tuple(Keyword(name, value) for name, value in options.items())
-        return Calling(member, inputs, keywords)
+        keywords = tuple(py.Keyword(name, value) for name, value in options.items())
+        return py.Call(member, inputs, keywords)
 
-    def maker(self, step: Apply, leaf: nn.Module) -> Expression:
+    def maker(self, step: Apply, leaf: nn.Module) -> py.Expression:
         """The call that makes a layer."""
         made = constructed(leaf) or self.drafting.helpers.constructed(leaf, type(step.op))
         if made is None:
@@ -290,9 +273,9 @@ class _Function:
             )
         return made
 
-    def stateless_member(self, step: Apply, made: Expression) -> Member:
+    def stateless_member(self, step: Apply, made: py.Expression) -> py.Member:
         """The member that is a layer without weights, which several steps may share."""
-        key = key_of(made)
+        key = py.key_of(made)
         if key not in self.stateless:
             name = step.name
             plain = re.sub(r"_\d+$", "", name)
@@ -300,7 +283,7 @@ class _Function:
                 name = plain
             self.stateless[key] = name
             self.made.members[name] = made
-        return Member(self.stateless[key])
+        return py.Member(self.stateless[key])
 
     # ---------------------------------------------------------------- what steps stand for
 
@@ -314,29 +297,29 @@ class _Function:
         batched = any(self.function.types[ref].batched for ref in read)
         return type(op).one_sample and not op.without_batch and not batched
 
-    def layer(self, layer: int) -> Expression:
+    def layer(self, layer: int) -> py.Expression:
         """A shared layer: a member where it is declared, a parameter of `forward` where it is handed in."""
         handed = self.function.handed
         if layer < handed:
-            return Code(self.made.handed[layer])
+            return py.Code(self.made.handed[layer])
         name = self.function.layers[layer]
         if name not in self.made.members:
             first = self.drafting.graph.first_use(self.made.index, layer)
             if first is None:  # handed on to a block that does not use it
-                self.made.members[name] = Calling(Code("nn.Identity"))
+                self.made.members[name] = py.Call(py.Code("nn.Identity"))
             else:
                 function, step = first
                 if isinstance(step, Call):
-                    self.made.members[name] = Instance(step.function)
+                    self.made.members[name] = py.Instance(step.function)
                 else:
                     leaf = self.drafting.leaves.of(function, step)
                     if not isinstance(leaf, nn.Module):  # which is written where it is used
-                        self.made.members[name] = Calling(Code("nn.Identity"))
-                        return Member(name)
+                        self.made.members[name] = py.Call(py.Code("nn.Identity"))
+                        return py.Member(name)
                     self.made.members[name] = self.maker(step, leaf)
                     self.made.starts[name] = function.held.get(step.name, {})
                     self.made.layers[name] = leaf
-        return Member(name)
+        return py.Member(name)
 
     def refused(self, step: Apply | Call, why: str) -> SpecError:
         """The error of a step that has no form here."""
@@ -347,9 +330,9 @@ class _Function:
         )
 
 
-def _below(held: Expression, path: str) -> Expression:
+def _below(held: py.Expression, path: str) -> py.Expression:
     for part in path.split("."):
-        held = Attribute(held, part)
+        held = py.Attribute(held, part)
     return held
 
 

@@ -12,21 +12,53 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A part of a program; `parts` are the expressions in it, in the order in which they are written."""
+    """A part of a program: the expressions in its fields are its parts, in the order of the fields."""
+
+    @property
+    def _fields(self) -> list[Any]:
+        names: tuple[str, ...] = self.__match_args__
+        return [getattr(self, name) for name in names]
 
     @property
     def parts(self) -> tuple[Expression, ...]:
         """The expressions in it."""
-        return ()
+        return tuple(part for field in self._fields for part in _parts(field))
 
     def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """The same, of other expressions."""
-        return self
+        """The same, of as many other expressions."""
+        left = iter(parts)
+        return type(self)(*(_with_parts(field, left) for field in self._fields))
 
     @property
     def shape(self) -> tuple[object, ...]:
         """What tells it from others beside its parts."""
-        raise NotImplementedError
+        return type(self), *map(_shape, self._fields)
+
+
+def _parts(field: Any) -> Iterator[Expression]:
+    if isinstance(field, Expression):
+        yield field
+    elif isinstance(field, Keyword):
+        yield field.value
+    elif isinstance(field, tuple):
+        for item in field:
+            yield from _parts(item)
+
+
+def _with_parts(field: Any, parts: Iterator[Expression]) -> Any:
+    if isinstance(field, Expression):
+        return next(parts)
+    if isinstance(field, Keyword):
+        return replace(field, value=next(parts))
+    return tuple(_with_parts(item, parts) for item in field) if isinstance(field, tuple) else field
+
+
+def _shape(field: Any) -> object:
+    if isinstance(field, Expression):
+        return Expression
+    if isinstance(field, Keyword):
+        return field.name, repr(field.default)
+    return tuple(map(_shape, field)) if isinstance(field, tuple) else repr(field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +66,6 @@ class Code(Expression):
     """Text that is always the same: `nn.Conv2d`, `self.conv1`, `x`."""
 
     text: str
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """The text."""
-        return "code", self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +90,19 @@ class Value(Expression):
 
     number: int
 
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """The number."""
-        return "value", self.number
+
+@dataclass(frozen=True, slots=True)
+class Member(Expression):
+    """A part of a module by its path: `self.conv1`, `self.branches[0]`. How it is reached depends on what holds it."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instance(Expression):
+    """An instance of the class that a function becomes, by the function's index."""
+
+    function: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +122,6 @@ class Call(Expression):
     arguments: tuple[Expression, ...] = ()
     keywords: tuple[Keyword, ...] = ()
 
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """What is called, and its arguments."""
-        return (self.what, *self.arguments, *(keyword.value for keyword in self.keywords))
-
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """The same call of other things."""
-        count = len(self.arguments)
-        keywords = tuple(
-            replace(keyword, value=value)
-            for keyword, value in zip(self.keywords, parts[count + 1 :], strict=True)
-        )
-        return Call(parts[0], parts[1 : count + 1], keywords)
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """How many arguments, and their names."""
-        names = tuple((keyword.name, repr(keyword.default)) for keyword in self.keywords)
-        return "call", len(self.arguments), names
-
 
 @dataclass(frozen=True, slots=True)
 class Attribute(Expression):
@@ -113,20 +129,6 @@ class Attribute(Expression):
 
     of: Expression
     name: str
-
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """What it is an attribute of."""
-        return (self.of,)
-
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """The attribute of another."""
-        return Attribute(parts[0], self.name)
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """The name."""
-        return "attribute", self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +138,6 @@ class Item(Expression):
     of: Expression
     places: tuple[Expression, ...]
 
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """What is indexed, and by what."""
-        return (self.of, *self.places)
-
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """Another part of another tensor."""
-        return Item(parts[0], parts[1:])
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """The number of places."""
-        return "item", len(self.places)
-
 
 @dataclass(frozen=True, slots=True)
 class Slice(Expression):
@@ -157,21 +145,9 @@ class Slice(Expression):
 
     ends: tuple[Expression | None, Expression | None, Expression | None]
 
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """What is written."""
-        return tuple(end for end in self.ends if end is not None)
 
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """Other ends, at the same places."""
-        left = iter(parts)
-        first, second, third = (None if end is None else next(left) for end in self.ends)
-        return Slice((first, second, third))
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """Which ends are written."""
-        return "slice", tuple(end is not None for end in self.ends)
+ALL = Slice((None, None, None))
+"""`:` in an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,20 +156,6 @@ class Operation(Expression):
 
     operator: str
     operands: tuple[Expression, ...]
-
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """The operands."""
-        return self.operands
-
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """The same of other operands."""
-        return Operation(self.operator, parts)
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """The operator."""
-        return "operation", self.operator, len(self.operands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,20 +166,6 @@ class Listed(Expression):
     bracket: str = "("
     keys: tuple[str, ...] = ()
 
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """The items."""
-        return self.items
-
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """Other items."""
-        return Listed(parts, self.bracket, self.keys)
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """The bracket, and how many there are."""
-        return "listed", self.bracket, len(self.items), self.keys
-
 
 @dataclass(frozen=True, slots=True)
 class Repeated(Expression):
@@ -226,42 +174,14 @@ class Repeated(Expression):
     items: tuple[Expression, ...]
     count: Expression
 
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """The items, and the count."""
-        return (*self.items, self.count)
-
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """Other items."""
-        return Repeated(parts[:-1], parts[-1])
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """How many items."""
-        return "repeated", len(self.items)
-
 
 @dataclass(frozen=True, slots=True)
 class Chosen(Expression):
     """`a if condition else b`."""
 
-    condition: Expression
     then: Expression
+    condition: Expression
     other: Expression
-
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """In the order in which they are written."""
-        return self.then, self.condition, self.other
-
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """Another choice."""
-        return Chosen(parts[1], parts[0], parts[2])
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """There is one way to choose."""
-        return ("chosen",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,20 +190,6 @@ class Each(Expression):
 
     item: Expression
     over: Expression
-
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """What is made of each, and of what."""
-        return self.item, self.over
-
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """The same of others."""
-        return Each(*parts)
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """There is one way."""
-        return ("each",)
 
 
 # ------------------------------------------------------------------ making them
@@ -333,27 +239,3 @@ def key_of(expression: Expression, *, literals: bool = True) -> tuple[object, ..
     if isinstance(expression, Literal) and not literals:
         return ("literal",)
     return (*expression.shape, *(key_of(part, literals=literals) for part in expression.parts))
-
-
-@dataclass(frozen=True, slots=True)
-class Member(Expression):
-    """A part of a module by its path: `self.conv1`, `self.branches[0]`. How it is reached depends on what holds it."""
-
-    path: str
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """The path."""
-        return "member", self.path
-
-
-@dataclass(frozen=True, slots=True)
-class Instance(Expression):
-    """An instance of the class that a function becomes, by the function's index."""
-
-    function: int
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """The function."""
-        return "instance", self.function

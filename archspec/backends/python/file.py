@@ -8,25 +8,12 @@ from collections.abc import Mapping
 from keyword import iskeyword
 from typing import NamedTuple
 
-from archspec.backends.python import forward
-from archspec.backends.python.classes import Class, Classes, repeated
+from archspec.backends.python import forward, members
+from archspec.backends.python.classes import Class, Classes
 from archspec.backends.python.drafts import Drafting
-from archspec.backends.python.expressions import (
-    Attribute,
-    Call,
-    Code,
-    Expression,
-    Item,
-    Keyword,
-    Listed,
-    Literal,
-    number,
-    replaced,
-)
 from archspec.backends.python.first_values import Starts
 from archspec.backends.python.helpers import Helpers, docstring
-from archspec.backends.python.layout import INDENT, WIDTH, line, literal, written
-from archspec.backends.python.own_weights import Buffer, Local
+from archspec.backends.python.layout import INDENT, WIDTH, literal, written
 from archspec.graph import Graph
 from archspec.ground import codes
 from archspec.ground.collection import uncollected
@@ -100,12 +87,7 @@ class _File:
 
     def heading(self) -> str:
         """The docstring of the file."""
-        summary, *rest = _paragraphs(self.graph.doc) or [f"{self.graph.name}."]
-        lines = [*_wrapped(summary, WIDTH - 6), *(["", *rest] if rest else [])]
-        more = [*([""] if rest else []), *rest]
-        body = [*_wrapped(summary, WIDTH - 6), *more]
-        del lines
-        return "\n".join(_docstring(body, 0))
+        return "\n".join(_docstring(_paragraphs(self.graph.doc) or [f"{self.graph.name}."], 0))
 
     def imports(self, whole: str) -> str:
         """The imports that the file needs: Python's own, then PyTorch's."""
@@ -145,15 +127,7 @@ class _File:
         lines = [f"class {made.name}({base}):"]
         described = _paragraphs(doc)
         if described:
-            lines += _docstring(
-                [
-                    x
-                    for place, part in enumerate(described)
-                    for x in ([""] if place else []) + _wrapped(part, WIDTH - 10)
-                ],
-                4,
-            )
-            lines.append("")
+            lines += [*_docstring(described, 4), ""]
         init = self.init(made)
         lines += init
         if not made.is_chain:
@@ -169,8 +143,8 @@ class _File:
             chain = made.members[""]
             statements += written("", chain, "", 8)
         else:
-            statements += self.members(made)
-        statements += self.starts.lines(made, self.reach(made))
+            statements += members.making(made.members)
+        statements += self.starts.lines(made, members.reach(made))
         if not statements and not made.parameters.found:
             return []
         parameters = ["self"]
@@ -179,33 +153,6 @@ class _File:
             parameters.append(f"{parameter.name}: {parameter.annotation}{default}")
         head = _signature("__init__", parameters, "None")
         return [*head, *([] if made.is_chain else ["        super().__init__()"]), *statements]
-
-    def members(self, made: Class) -> list[str]:
-        lines: list[str] = []
-        for root, tree in _tree(made.members).items():
-            lines += self.member(root, tree)
-        return lines
-
-    def member(self, root: str, made: Expression | dict[str, object]) -> list[str]:
-        """The statements that make a member, or a group of them."""
-        if not isinstance(made, dict):
-            return _assigned("self", root, made)
-        if not _holds_tensors(made):
-            return _assigned("self", root, _group(made))
-        return _filled("self", root, made)
-
-    def reach(self, made: Class) -> dict[str, Expression]:
-        """How each member is reached."""
-        if made.is_chain:
-            return {path: Item(Code("self"), (number(int(path)),)) for path in made.draft.members}
-        found: dict[str, Expression] = {}
-        for root, tree in _tree(made.members).items():
-            base = _part(Code("self"), root)
-            if isinstance(tree, dict):
-                _reached(base, tree, root, found)
-            else:
-                found[root] = base
-        return found
 
     def forward(self, made: Class) -> list[str]:
         """The lines of `forward`."""
@@ -219,7 +166,11 @@ class _File:
         if named:
             gives = "dict[str, Tensor]"
         found = forward.lines(
-            made, names, self.reach(made), self.graph.returns if named else (), {*_TAKEN, *self.helpers.texts}
+            made,
+            names,
+            members.reach(made),
+            self.graph.returns if named else (),
+            {*_TAKEN, *self.helpers.texts},
         )
         return [*_signature("forward", parameters, gives), *found]
 
@@ -249,88 +200,6 @@ def _is_tensor(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"(f|bf|i|u)\d+\[.*\]|bool\[.*\]", value) is not None
 
 
-def _is_attribute(name: str) -> bool:
-    return name.isidentifier() and not iskeyword(name)
-
-
-def _part(of: Expression, name: str) -> Expression:
-    """A part of a module by its name."""
-    return Attribute(of, name) if _is_attribute(name) else Call(Code("getattr"), (of, Literal(name)))
-
-
-def _assigned(owner: str, name: str, made: Expression) -> list[str]:
-    """The statements that make something a part of a module."""
-    if isinstance(made, Buffer) and not isinstance(made.value, Local):
-        made = Buffer(replaced(made.value, lambda x: x.inlined if isinstance(x, Local) else None), made.saved)
-    if isinstance(made, Buffer) and isinstance(made.value, Local):
-        named = made.value
-        return [
-            *written(f"{named.name} = ", named.value, "", 8),
-            *_assigned(owner, name, Buffer(named.then, made.saved)),
-        ]
-    if isinstance(made, Buffer):
-        keywords = () if made.saved else (Keyword("persistent", number(False)),)
-        return written(
-            "", Call(Code(f"{owner}.register_buffer"), (Literal(name), made.value), keywords), "", 8
-        )
-    if _is_attribute(name):
-        return written(f"{owner}.{name} = ", made, "", 8)
-    register = "register_parameter" if _is_parameter(made) else "register_module"
-    return written("", Call(Code(f"{owner}.{register}"), (Literal(name), made)), "", 8)
-
-
-def _is_parameter(made: object) -> bool:
-    return isinstance(made, Call) and made.what == Code("nn.Parameter")
-
-
-def _holds_tensors(tree: Mapping[str, object]) -> bool:
-    """Whether a group of members holds tensors, which no list or dict of modules can."""
-    return any(
-        _holds_tensors(made) if isinstance(made, dict) else isinstance(made, Buffer) or _is_parameter(made)
-        for made in tree.values()
-    )
-
-
-def _filled(owner: str, name: str, tree: Mapping[str, object]) -> list[str]:
-    """The statements that make a group of members as a module without a program, and fill it."""
-    lines = _assigned(owner, name, Call(Code("nn.Module")))
-    inner = line(_part(Code(owner), name))
-    for key, made in tree.items():
-        lines += _filled(inner, key, made) if isinstance(made, dict) else _assigned(inner, key, made)  # type: ignore[arg-type]
-    return lines
-
-
-def _tree(members: Mapping[str, Expression]) -> dict[str, Expression | dict[str, object]]:
-    found: dict[str, object] = {}
-    for path, made in members.items():
-        *parents, last = path.split(".")
-        inner = found
-        for part in parents:
-            inner = inner.setdefault(part, {})  # type: ignore[assignment]
-        inner[last] = made
-    return found  # type: ignore[return-value]
-
-
-def _group(tree: Mapping[str, object]) -> Expression:
-    """Members that share the start of their names, as a list or a dict of modules."""
-    items = [made if isinstance(made, Expression) else _group(made) for made in tree.values()]  # type: ignore[arg-type]
-    if list(tree) == [str(place) for place in range(len(tree))]:
-        return Call(Code("nn.ModuleList"), (Listed(tuple(repeated(items)), "["),))
-    return Call(Code("nn.ModuleDict"), (Listed(tuple(items), "{", tuple(tree)),))
-
-
-def _reached(base: Expression, tree: Mapping[str, object], path: str, found: dict[str, Expression]) -> None:
-    numbered = list(tree) == [str(place) for place in range(len(tree))]
-    plain = _holds_tensors(tree)
-    for key, made in tree.items():
-        place: Expression = number(int(key)) if numbered else Literal(key)
-        below: Expression = _part(base, key) if plain else Item(base, (place,))
-        if isinstance(made, dict):
-            _reached(below, made, f"{path}.{key}", found)
-        else:
-            found[f"{path}.{key}"] = below
-
-
 def _signature(name: str, parameters: list[str], gives: str) -> list[str]:
     """The lines of a method's head."""
     margin = " " * INDENT
@@ -352,8 +221,10 @@ def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
-def _docstring(lines: list[str], indent: int) -> list[str]:
+def _docstring(paragraphs: list[str], indent: int) -> list[str]:
     margin = " " * indent
-    if len(lines) == 1 and len(lines[0]) + indent + 6 <= WIDTH:
-        return [f'{margin}"""{lines[0]}"""']
-    return [f'{margin}"""{lines[0]}', *(f"{margin}{x}".rstrip() for x in lines[1:]), f'{margin}"""']
+    wrapped = [_wrapped(part, WIDTH - indent - 6) for part in paragraphs]
+    first, *more = [*wrapped[0], *(x for part in wrapped[1:] for x in ("", *part))]
+    if not more and indent + len(first) + 6 <= WIDTH:
+        return [f'{margin}"""{first}"""']
+    return [f'{margin}"""{first}', *(f"{margin}{x}".rstrip() for x in more), f'{margin}"""']

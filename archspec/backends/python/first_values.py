@@ -10,22 +10,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from archspec.backends.python import expressions as py
 from archspec.backends.python.classes import Class, Classes
 from archspec.backends.python.drafts import Draft
-from archspec.backends.python.expressions import (
-    Attribute,
-    Call,
-    Chosen,
-    Code,
-    Expression,
-    Instance,
-    Item,
-    Keyword,
-    Literal,
-    key_of,
-    number,
-    within,
-)
 from archspec.backends.python.layout import written
 from archspec.backends.python.own_weights import is_written, table
 from archspec.op import Weight
@@ -47,10 +34,12 @@ class Start:
     def how(self) -> tuple[object, ...]:
         """What tells its start from others."""
         return (
-            ("default",) if self.is_default else key_of(self.call(Code("w")) or Code(str(self.weight.init)))
+            ("default",)
+            if self.is_default
+            else py.key_of(self.call(py.Code("w")) or py.Code(str(self.weight.init)))
         )
 
-    def call(self, target: Expression) -> Expression | None:
+    def call(self, target: py.Expression) -> py.Expression | None:
         """The call that gives a weight such values; None where `nn.init` has none."""
         return _call(self.weight.init, self.weight.shape, target)
 
@@ -69,7 +58,7 @@ class Starts:
                         found.setdefault((start.kind, start.key), []).append(start)
         for place, starts in found.items():
             same = len({start.how for start in starts}) == 1
-            if same and not starts[0].is_default and starts[0].call(Code("w")) is not None:
+            if same and not starts[0].is_default and starts[0].call(py.Code("w")) is not None:
                 self.common[place] = starts[0]
 
     def of(self, draft: Draft, base: str = "") -> Iterator[Start]:
@@ -88,12 +77,12 @@ class Starts:
                     else:
                         yield Start(f"{base}{path}", kind, key, weight, is_default)
         for path, made in draft.members.items():
-            if isinstance(made, Instance):
+            if isinstance(made, py.Instance):
                 inner = self.classes.drafts[made.function]
                 if inner.is_chain and not inner.function.block:
                     yield from self.of(inner, f"{base}{path}.")
 
-    def lines(self, made: Class, reach: Mapping[str, Expression]) -> list[str]:
+    def lines(self, made: Class, reach: Mapping[str, py.Expression]) -> list[str]:
         """The statements of a class's `__init__`."""
         lines: list[str] = []
         rows = [{(start.path, start.key): start for start in self.of(draft)} for draft in made.drafts]
@@ -118,8 +107,8 @@ class Starts:
             else:
                 lines += written("", call, "", 8)
                 if isinstance(start.weight.init, first.zero_row) and target is not None:
-                    row = Item(target, (number(start.weight.init.row),))
-                    lines += written("", Call(Code("nn.init.zeros_"), (row,)), "", 8)
+                    row = py.Item(target, (py.number(start.weight.init.row),))
+                    lines += written("", py.Call(py.Code("nn.init.zeros_"), (row,)), "", 8)
         return [*lines, *(self.loop() if made.is_model and self.common else [])]
 
     def loop(self) -> list[str]:
@@ -127,7 +116,7 @@ class Starts:
         kinds: dict[tuple[str, ...], list[type[nn.Module]]] = {}
         bodies: dict[type[nn.Module], list[str]] = {}
         for (kind, key), start in self.common.items():
-            call = start.call(Attribute(Code("module"), key))
+            call = start.call(py.Attribute(py.Code("module"), key))
             assert call is not None
             margin = 16
             if key == "bias":
@@ -144,21 +133,21 @@ class Starts:
         return lines
 
 
-def _target(start: Start, made: Class, reach: Mapping[str, Expression]) -> Expression | None:
+def _target(start: Start, made: Class, reach: Mapping[str, py.Expression]) -> py.Expression | None:
     """How a weight is reached in `__init__`; None below a member that not every instance has."""
     path = start.path
     while path not in reach:
         if "." not in path:
             return None
         path = path.rpartition(".")[0]
-    if not made.is_chain and any(isinstance(x, Chosen) for x in within(made.members[path])):
+    if not made.is_chain and any(isinstance(x, py.Chosen) for x in py.within(made.members[path])):
         return None
     target = reach[path]
     for part in [*start.path[len(path) :].strip(".").split("."), *start.key.split(".")]:
         if part.isdecimal():
-            target = Item(target, (number(int(part)),))
+            target = py.Item(target, (py.number(int(part)),))
         elif part:
-            target = Attribute(target, part)
+            target = py.Attribute(target, part)
     return target
 
 
@@ -204,12 +193,14 @@ def _same(left: Initialiser, right: Initialiser) -> bool:
     return type(left) is type(right) and left == right
 
 
-def _call(init: Initialiser, shape: tuple[int, ...], target: Expression) -> Expression | None:
+def _call(init: Initialiser, shape: tuple[int, ...], target: py.Expression) -> py.Expression | None:
     """The call of `nn.init` that draws or writes such values."""
 
-    def made(name: str, **given: tuple[object, object]) -> Expression:
-        keywords = tuple(Keyword(key, Literal(value), default) for key, (value, default) in given.items())
-        return Call(Code(f"nn.init.{name}_"), (target,), keywords)
+    def made(name: str, **given: tuple[object, object]) -> py.Expression:
+        keywords = tuple(
+            py.Keyword(key, py.Literal(value), default) for key, (value, default) in given.items()
+        )
+        return py.Call(py.Code(f"nn.init.{name}_"), (target,), keywords)
 
     if isinstance(
         init, first.kaiming_uniform | first.kaiming_normal | first.xavier_uniform | first.xavier_normal
@@ -226,7 +217,7 @@ def _call(init: Initialiser, shape: tuple[int, ...], target: Expression) -> Expr
         case first.zeros() | first.ones():
             return made(type(init).__name__)
         case first.constant():
-            return Call(Code("nn.init.constant_"), (target, Literal(float(init.value))))
+            return py.Call(py.Code("nn.init.constant_"), (target, py.Literal(float(init.value))))
         case first.uniform():
             return made("uniform", a=(init.low, 0.0), b=(init.high, 1.0))
         case first.normal():
@@ -242,10 +233,10 @@ def _call(init: Initialiser, shape: tuple[int, ...], target: Expression) -> Expr
         case first.zero_row():
             return _call(init.init, shape, target)
         case first.values():
-            listed: Expression = table([float(x) for x in init.listed], ())
+            listed: py.Expression = table([float(x) for x in init.listed], ())
             if len(shape) != 1:
-                listed = Call(Attribute(listed, "reshape"), tuple(map(number, shape)))
-            return Call(Attribute(Attribute(target, "data"), "copy_"), (listed,))
+                listed = py.Call(py.Attribute(listed, "reshape"), tuple(map(py.number, shape)))
+            return py.Call(py.Attribute(py.Attribute(target, "data"), "copy_"), (listed,))
     return None
 
 

@@ -7,23 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from keyword import iskeyword
 
+from archspec.backends.python import expressions as py
 from archspec.backends.python.classes import Class, counts
 from archspec.backends.python.drafts import Statement
-from archspec.backends.python.expressions import (
-    Call,
-    Code,
-    Each,
-    Expression,
-    Item,
-    Listed,
-    Member,
-    Operation,
-    Value,
-    key_of,
-    renumbered,
-    replaced,
-    within,
-)
 from archspec.backends.python.layout import WIDTH, line, written
 from archspec.backends.python.loops import Loop, looped
 
@@ -33,7 +19,7 @@ _DEEPEST = 5  # calls within each other
 def lines(
     made: Class,
     inputs: Sequence[str],
-    reach: dict[str, Expression],
+    reach: dict[str, py.Expression],
     returns: Sequence[str] = (),
     taken: Iterable[str] = (),
 ) -> list[str]:
@@ -46,7 +32,7 @@ def lines(
 
 class _Forward:
     def __init__(
-        self, made: Class, inputs: Sequence[str], reach: dict[str, Expression], taken: Iterable[str]
+        self, made: Class, inputs: Sequence[str], reach: dict[str, py.Expression], taken: Iterable[str]
     ) -> None:
         self.made = made
         self.reach = reach
@@ -61,9 +47,9 @@ class _Forward:
         self.names: dict[int, str] = dict(enumerate(inputs))
         self.taken = {*inputs, *made.draft.handed, *taken}
 
-    def reached(self, expression: Expression) -> Expression:
+    def reached(self, expression: py.Expression) -> py.Expression:
         """An expression with members as `forward` reaches them."""
-        return replaced(expression, lambda x: self.reach[x.path] if isinstance(x, Member) else None)
+        return py.replaced(expression, lambda x: self.reach[x.path] if isinstance(x, py.Member) else None)
 
     def lines(self, returns: tuple[str, ...]) -> list[str]:
         statements = self.folded()
@@ -96,20 +82,22 @@ class _Forward:
             text = written(f"{', '.join(targets)} = ", ready, "", 8)
             found += [*self.comments(statement.gives[0], text), *text]
         results = [
-            self.named(self.pending.get(x.number, x) if isinstance(x, Value) else x) for x in self.returns
+            self.named(self.pending.get(x.number, x) if isinstance(x, py.Value) else x) for x in self.returns
         ]
         whole = results[0] if len(results) == 1 else None
         if any(returns):
-            whole = Listed(tuple(results), "{", returns)
+            whole = py.Listed(tuple(results), "{", returns)
         if whole is not None:
             whole, before = self.parted(whole)
             found += before
             text = written("return ", whole, "", 8)
             of = self.returns[0] if len(self.returns) == 1 else None
-            found += [*(self.comments(of.number, text) if isinstance(of, Value) else []), *text]
+            found += [*(self.comments(of.number, text) if isinstance(of, py.Value) else []), *text]
         else:
             listed = f"        return {', '.join(map(line, results))}"
-            found += [listed] if len(listed) <= WIDTH else written("return ", Listed(tuple(results)), "", 8)
+            found += (
+                [listed] if len(listed) <= WIDTH else written("return ", py.Listed(tuple(results)), "", 8)
+            )
         return found
 
     # ---------------------------------------------------------------- what is written where
@@ -122,28 +110,28 @@ class _Forward:
                 continue
             followed = [next((s for s in body if number in _read(s.what)), None) for number in several]
             alike = {
-                key_of(renumbered(s.what, {number: Code("t")}))
+                py.key_of(py.renumbered(s.what, {number: py.Code("t")}))
                 for s, number in zip(followed, several, strict=True)
                 if s is not None and len(s.gives) == 1 and _read(s.what) == [number]
             }
-            same = [s for s in followed if s is not None and not isinstance(s.what, Each)]
+            same = [s for s in followed if s is not None and not isinstance(s.what, py.Each)]
             if len(alike) != 1 or len(same) < len(several) or len({s.gives for s in same}) < len(several):
                 continue
             if any(len(s.gives) != 1 or _read(s.what) != [n] for s, n in zip(same, several, strict=True)):
                 continue
-            item = renumbered(same[0].what, {several[0]: Code("t")})
+            item = py.renumbered(same[0].what, {several[0]: py.Code("t")})
             gives = tuple(s.gives[0] for s in same)
-            made = replace(statement, gives=gives, what=Each(item, statement.what), note=same[0].note)
+            made = replace(statement, gives=gives, what=py.Each(item, statement.what), note=same[0].note)
             left = [made if s is statement else s for s in body if not any(s is x for x in same)]
             return self.gathered(left)
         return body
 
-    def folded(self) -> list[tuple[Statement, Expression]]:
+    def folded(self) -> list[tuple[Statement, py.Expression]]:
         """The statements that are left when values that are read once are written where that is."""
-        self.pending: dict[int, Expression] = {}
-        kept: list[tuple[Statement, Expression]] = []
+        self.pending: dict[int, py.Expression] = {}
+        kept: list[tuple[Statement, py.Expression]] = []
         for place, statement in enumerate(self.body):
-            what = renumbered(statement.what, dict(self.pending.items()))
+            what = py.renumbered(statement.what, dict(self.pending.items()))
             for number in _read(statement.what):
                 if number in self.pending:
                     del self.pending[number]
@@ -158,7 +146,7 @@ class _Forward:
                 kept.append((statement, what))
         return kept
 
-    def folds(self, statement: Statement, what: Expression, following: Statement | None) -> bool:
+    def folds(self, statement: Statement, what: py.Expression, following: Statement | None) -> bool:
         """Whether a value is written where it is read: by the next step, or by one that also reads that step's value."""
         (number, *others) = statement.gives
         if others or self.reads[number] != 1 or isinstance(what, Loop):
@@ -172,8 +160,8 @@ class _Forward:
         if len(text) > WIDTH - 30 or _depth(what) >= _DEEPEST:
             return False
         if number in _read(following.what):
-            if isinstance(following.what, Operation):
-                combined = line(renumbered(following.what, {number: what}))
+            if isinstance(following.what, py.Operation):
+                combined = line(py.renumbered(following.what, {number: what}))
                 if len(combined) > WIDTH - 12:
                     return False
             return not (statement.activates and _depth(what) >= 3)
@@ -194,34 +182,34 @@ class _Forward:
                 return False
         return False
 
-    def last_reads(self, statements: Sequence[tuple[Statement, Expression]]) -> dict[int, int]:
+    def last_reads(self, statements: Sequence[tuple[Statement, py.Expression]]) -> dict[int, int]:
         """For each value the last statement that reads it; none for those that are returned."""
         last: dict[int, int] = {}
         for place, (_, what) in enumerate(statements):
             for number in _read(what):
                 last[number] = place
-        returned = [self.pending.get(x.number, x) if isinstance(x, Value) else x for x in self.returns]
+        returned = [self.pending.get(x.number, x) if isinstance(x, py.Value) else x for x in self.returns]
         for number in _read_all(returned):
             last[number] = len(statements)
         return last
 
     # ---------------------------------------------------------------- names
 
-    def named(self, expression: Expression) -> Expression:
-        return renumbered(expression, {n: Code(self.names[n]) for n in _read(expression)})
+    def named(self, expression: py.Expression) -> py.Expression:
+        return py.renumbered(expression, {n: py.Code(self.names[n]) for n in _read(expression)})
 
-    def parted(self, expression: Expression) -> tuple[Expression, list[str]]:
+    def parted(self, expression: py.Expression) -> tuple[py.Expression, list[str]]:
         """A sum or product that is too long for a line, of names; and the lines that give what it is made of these."""
         lines: list[str] = []
         taken = set(self.taken)
-        for place in range(len(expression.parts) if isinstance(expression, Operation) else 0):
-            if len(line(expression)) <= WIDTH - 15 or not isinstance(expression.parts[place], Call):
+        for place in range(len(expression.parts) if isinstance(expression, py.Operation) else 0):
+            if len(line(expression)) <= WIDTH - 15 or not isinstance(expression.parts[place], py.Call):
                 continue
             name = next(x for x in (*"yzuvw", *(f"y{i}" for i in range(2, 100))) if x not in taken)
             taken.add(name)
             lines += written(f"{name} = ", expression.parts[place], "", 8)
             parts = list(expression.parts)
-            parts[place] = Code(name)
+            parts[place] = py.Code(name)
             expression = expression.with_parts(tuple(parts))
         return expression, lines
 
@@ -267,7 +255,7 @@ def _plain_name(statement: Statement) -> str:
 
 def _loop_lines(name: str, loop: Loop) -> list[str]:
     """The lines of a loop that gives a name its value."""
-    first = [] if loop.first == Code(name) else written(f"{name} = ", loop.first, "", 8)
+    first = [] if loop.first == py.Code(name) else written(f"{name} = ", loop.first, "", 8)
     turn = written(f"{name} = ", loop.turn(name), "", 12)
     return [*first, f"        for layer in {line(loop.over)}:", *turn]
 
@@ -280,14 +268,14 @@ def _is_op_name(name: str) -> bool:
     return any(plain == re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", known).lower() for known in Op.known)
 
 
-def _read(expression: Expression) -> list[int]:
-    return list(dict.fromkeys(x.number for x in within(expression) if isinstance(x, Value)))
+def _read(expression: py.Expression) -> list[int]:
+    return list(dict.fromkeys(x.number for x in py.within(expression) if isinstance(x, py.Value)))
 
 
-def _read_all(expressions: Sequence[Expression]) -> list[int]:
+def _read_all(expressions: Sequence[py.Expression]) -> list[int]:
     return [number for expression in expressions for number in _read(expression)]
 
 
-def _depth(expression: Expression) -> int:
+def _depth(expression: py.Expression) -> int:
     inner = max(map(_depth, expression.parts), default=0)
-    return inner + isinstance(expression, Call | Item)
+    return inner + isinstance(expression, py.Call | py.Item)

@@ -16,19 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from archspec.backends.python.expressions import (
-    Call,
-    Code,
-    Expression,
-    Keyword,
-    Listed,
-    Literal,
-    Value,
-    key_of,
-    method,
-    number,
-    renumbered,
-)
+from archspec.backends.python import expressions as py
 from archspec.backends.python.layers import made_by
 from archspec.backends.python.layout import written as laid_out
 from archspec.op import torch_layers
@@ -55,18 +43,18 @@ class Helpers:
     # ---------------------------------------------------------------- layers
 
     def plain(
-        self, leaf: nn.Module, inputs: tuple[Expression, ...], options: Mapping[str, Expression]
-    ) -> Expression | None:
+        self, leaf: nn.Module, inputs: tuple[py.Expression, ...], options: Mapping[str, py.Expression]
+    ) -> py.Expression | None:
         """What a layer of archspec's computes that needs no layer, as an expression."""
         write = _PLAIN.get(type(leaf))
         return write(leaf, inputs[0]) if write is not None and not options else None
 
-    def constructed(self, leaf: nn.Module, op: type) -> Expression | None:
+    def constructed(self, leaf: nn.Module, op: type) -> py.Expression | None:
         """The call that makes a layer of archspec's own, whose class becomes part of the file."""
         cls = type(leaf)
         write = _PLAIN.get(cls)
         if write is not None:
-            what = write(leaf, Value(0))
+            what = write(leaf, py.Value(0))
             return self.of_expression(op.__name__, inspect.getdoc(op) or "", 1, what)
         if not cls.__module__.startswith(_OWN):
             return None
@@ -76,59 +64,62 @@ class Helpers:
             made = made_by(cls, leaf, cls.__name__)
         return made if made is not None and self.needs(cls) else None
 
-    def attending(self, leaf: nn.Module) -> Call | None:
+    def attending(self, leaf: nn.Module) -> py.Call | None:
         """The call that makes a layer which is given the function that attends."""
         attend = inspect.unwrap(leaf.attend)  # type: ignore[arg-type]
         if not self.needs(attend):
             return None
-        given = Keyword("attend", Code(attend.__name__))
+        given = py.Keyword("attend", py.Code(attend.__name__))
         settings: Mapping[str, Any] = leaf.settings  # type: ignore[assignment]
         if isinstance(leaf, torch_layers.Attention):
-            more = tuple(Keyword(name, Code(repr(value))) for name, value in settings.items())
-            return Call(Code("Attention"), (), (given, Keyword("dropout", Literal(leaf.dropout, "p")), *more))
+            more = tuple(py.Keyword(name, py.Code(repr(value))) for name, value in settings.items())
+            return py.Call(
+                py.Code("Attention"), (), (given, py.Keyword("dropout", py.Literal(leaf.dropout, "p")), *more)
+            )
         theirs = made_by(nn.MultiheadAttention, leaf, "MultiheadAttention")
         if theirs is None:
             return None
         own = (
-            Keyword(
-                "settings", Listed(tuple(Code(repr(x)) for x in settings.values()), "{", tuple(settings))
+            py.Keyword(
+                "settings",
+                py.Listed(tuple(py.Code(repr(x)) for x in settings.values()), "{", tuple(settings)),
             ),
-            Keyword("ranks", Code(repr(leaf.ranks))),
-            Keyword("batched", Code(repr(leaf.batched))),
+            py.Keyword("ranks", py.Code(repr(leaf.ranks))),
+            py.Keyword("batched", py.Code(repr(leaf.batched))),
         )
         names = ("embed_dim", "num_heads")
-        sizes = tuple(Keyword(name, size) for name, size in zip(names, theirs.arguments, strict=False))
-        return Call(theirs.what, (), (given, *own, *sizes, *theirs.keywords))
+        sizes = tuple(py.Keyword(name, size) for name, size in zip(names, theirs.arguments, strict=False))
+        return py.Call(theirs.what, (), (given, *own, *sizes, *theirs.keywords))
 
     def called(
         self,
         function: Callable[..., Any],
-        inputs: tuple[Expression, ...],
-        options: Mapping[str, Expression],
+        inputs: tuple[py.Expression, ...],
+        options: Mapping[str, py.Expression],
         settings: Mapping[str, Any],
-    ) -> Expression | None:
+    ) -> py.Expression | None:
         """The call of a function of archspec's own, which becomes part of the file."""
         function = inspect.unwrap(function)
         if not (function.__module__ or "").startswith(_OWN) or not self.needs(function):
             return None
         keywords = [
             *(
-                Keyword(name, Code(repr(value)) if not isinstance(value, str) else Literal(value))
+                py.Keyword(name, py.Code(repr(value)) if not isinstance(value, str) else py.Literal(value))
                 for name, value in settings.items()
             ),
-            *(Keyword(name, value) for name, value in options.items()),
+            *(py.Keyword(name, value) for name, value in options.items()),
         ]
-        return Call(Code(function.__name__), inputs, tuple(keywords))
+        return py.Call(py.Code(function.__name__), inputs, tuple(keywords))
 
-    def of_expression(self, name: str, doc: str, takes: int, what: Expression) -> Expression:
+    def of_expression(self, name: str, doc: str, takes: int, what: py.Expression) -> py.Expression:
         """The call that makes a layer which computes an expression of its inputs."""
-        key = name, key_of(what)
+        key = name, py.key_of(what)
         if key not in self.modules:
             chosen, count = name, 2
             while chosen in self.texts or chosen in self.objects:
                 chosen, count = f"{name}{count}", count + 1
             names = ["x"] if takes == 1 else [f"x{place}" for place in range(takes)]
-            value = renumbered(what, {place: Code(given) for place, given in enumerate(names)})
+            value = py.renumbered(what, {place: py.Code(given) for place, given in enumerate(names)})
             summary = (doc.strip().splitlines() or [""])[0]
             self.modules[key] = chosen
             self.texts[chosen] = "\n".join(
@@ -139,7 +130,7 @@ class Helpers:
                     *laid_out("return ", value, "", 8),
                 ]
             )
-        return Call(Code(self.modules[key]))
+        return py.Call(py.Code(self.modules[key]))
 
     # ---------------------------------------------------------------- copying
 
@@ -318,18 +309,18 @@ def _bases(node: ast.ClassDef, source: str) -> Iterator[tuple[int, int, int, str
 # ------------------------------------------------------------------ layers that are expressions
 
 
-def _global_average(leaf: nn.Module, x: Expression) -> Expression:
+def _global_average(leaf: nn.Module, x: py.Expression) -> py.Expression:
     axes = tuple(range(-leaf.axes, 0))  # type: ignore[operator]
-    return method(x, "mean", number(axes if len(axes) > 1 else axes[0]))
+    return py.method(x, "mean", py.number(axes if len(axes) > 1 else axes[0]))
 
 
-def _global_maximum(leaf: nn.Module, x: Expression) -> Expression:
+def _global_maximum(leaf: nn.Module, x: py.Expression) -> py.Expression:
     axes = tuple(range(-leaf.axes, 0))  # type: ignore[operator]
-    keep = {"keepdim": number(True)} if leaf.keep else {}
-    return method(x, "amax", number(axes if len(axes) > 1 else axes[0]), **keep)
+    keep = {"keepdim": py.number(True)} if leaf.keep else {}
+    return py.method(x, "amax", py.number(axes if len(axes) > 1 else axes[0]), **keep)
 
 
-_PLAIN: dict[type[nn.Module], Callable[[nn.Module, Expression], Expression]] = {
+_PLAIN: dict[type[nn.Module], Callable[[nn.Module, py.Expression], py.Expression]] = {
     torch_layers.GlobalAvgPool: _global_average,
     torch_layers.GlobalMaxPool: _global_maximum,
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from archspec.backends.python.expressions import Call, Code, Expression, Keyword, Literal
+from archspec.backends.python import expressions as py
 from archspec.op import torch_layers
 from archspec.op.multihead_layer import MultiheadAttention
 
@@ -32,7 +32,7 @@ _LEFT_OUT = frozenset(("device", "dtype", "inplace", "_weight", "_freeze", "kwar
 _HAS = frozenset(("bias", "bias_k", "bias_v"))  # arguments that say whether there is a weight of that name
 
 
-def constructed(module: nn.Module) -> Call | None:
+def constructed(module: nn.Module) -> py.Call | None:
     """The call that makes a layer of PyTorch; None for a module that is not PyTorch's, or says too little of itself."""
     cls = _SAME.get(type(module), type(module))
     if not cls.__module__.startswith("torch.nn.modules.") or getattr(nn, cls.__name__, None) is not cls:
@@ -40,7 +40,7 @@ def constructed(module: nn.Module) -> Call | None:
     return made_by(cls, module, f"nn.{cls.__name__}")
 
 
-def conventional(module: nn.Module) -> tuple[Call, tuple[Keyword, ...]] | None:
+def conventional(module: nn.Module) -> tuple[py.Call, tuple[py.Keyword, ...]] | None:
     """The call that makes PyTorch's own layer where archspec has one that gives its first result alone; and how it is called then."""
     if isinstance(module, nn.RNNBase) and not module.state:
         cls: type[nn.Module] = next(kind for kind in (nn.LSTM, nn.GRU, nn.RNN) if isinstance(module, kind))
@@ -48,14 +48,14 @@ def conventional(module: nn.Module) -> tuple[Call, tuple[Keyword, ...]] | None:
         return None if made is None else (made, ())
     if isinstance(module, MultiheadAttention) and not module.settings and module.ranks == (2, 2, 2):
         made = made_by(nn.MultiheadAttention, module, "nn.MultiheadAttention")
-        return None if made is None else (made, (Keyword("need_weights", Literal(False)),))
+        return None if made is None else (made, (py.Keyword("need_weights", py.Literal(False)),))
     return None
 
 
-def made_by(cls: type[nn.Module], module: nn.Module, name: str) -> Call | None:
+def made_by(cls: type[nn.Module], module: nn.Module, name: str) -> py.Call | None:
     """The call of a class by which a module could have been made, as its attributes tell."""
-    positional: list[Expression] = []
-    keywords: list[Keyword] = []
+    positional: list[py.Expression] = []
+    keywords: list[py.Keyword] = []
     own = not cls.__module__.startswith("torch.")
     for parameter in _parameters(cls):
         found = _argument(module, parameter.name)
@@ -63,14 +63,14 @@ def made_by(cls: type[nn.Module], module: nn.Module, name: str) -> Call | None:
             found = getattr(module, parameter.name)  # whose code may ask how many there are
         if found is ...:
             return None
-        literal = Literal(found, parameter.name)
+        literal = py.Literal(found, parameter.name)
         leading = parameter.name in _SIZES or parameter.name in _LEADING
         if leading and not keywords and (parameter.default is Parameter.empty or parameter.name == "p"):
             positional.append(literal)
         else:
             default = ... if parameter.default is Parameter.empty else _plain(parameter.default)
-            keywords.append(Keyword(parameter.name, literal, default))
-    return Call(Code(name), tuple(positional), tuple(keywords))
+            keywords.append(py.Keyword(parameter.name, literal, default))
+    return py.Call(py.Code(name), tuple(positional), tuple(keywords))
 
 
 def _parameters(cls: type[nn.Module]) -> tuple[Parameter, ...]:

@@ -5,22 +5,7 @@ from __future__ import annotations
 from math import inf, isfinite
 from typing import Any
 
-from archspec.backends.python.expressions import (
-    Attribute,
-    Call,
-    Chosen,
-    Code,
-    Each,
-    Expression,
-    Item,
-    Keyword,
-    Listed,
-    Literal,
-    Operation,
-    Repeated,
-    Slice,
-    Value,
-)
+from archspec.backends.python import expressions as py
 
 WIDTH = 100
 INDENT = 4
@@ -65,34 +50,34 @@ def quoted(text: str) -> str:
     return f'"{inner}"'
 
 
-def line(expression: Expression) -> str:
+def line(expression: py.Expression) -> str:
     """An expression on one line."""
     return _line(expression)[0]
 
 
-def _line(expression: Expression) -> tuple[str, int]:
+def _line(expression: py.Expression) -> tuple[str, int]:
     """The text and how tightly it binds."""
-    if isinstance(expression, Code):
+    if isinstance(expression, py.Code):
         text = expression.text
         return text, _ATOM if _is_atom(text) else 8
-    if isinstance(expression, Value):
+    if isinstance(expression, py.Value):
         return "x", _ATOM  # whatever its name will be
-    if isinstance(expression, Literal):
+    if isinstance(expression, py.Literal):
         value = expression.value
         negative = isinstance(value, int | float) and not isinstance(value, bool) and value < 0
         return literal(value), _NEGATIVE if negative else _ATOM
-    if isinstance(expression, Call):
+    if isinstance(expression, py.Call):
         return f"{_tight(expression.what, _ATOM)}({', '.join(map(_argument, _arguments(expression)))})", _ATOM
-    if isinstance(expression, Attribute):
+    if isinstance(expression, py.Attribute):
         of = _tight(expression.of, _ATOM)
         return f"{f'({of})' if of.isdigit() else of}.{expression.name}", _ATOM
-    if isinstance(expression, Item):
+    if isinstance(expression, py.Item):
         return f"{_tight(expression.of, _ATOM)}[{', '.join(map(line, expression.places))}]", _ATOM
-    if isinstance(expression, Slice):
+    if isinstance(expression, py.Slice):
         return _slice(expression), 0
-    if isinstance(expression, Operation):
+    if isinstance(expression, py.Operation):
         return _operation(expression)
-    if isinstance(expression, Listed):
+    if isinstance(expression, py.Listed):
         if _is_comprehension(expression):
             return line(expression.items[0])[1:], _ATOM
         items = [line(item) for item in expression.items]
@@ -102,12 +87,12 @@ def _line(expression: Expression) -> tuple[str, int]:
         if expression.bracket == "(" and len(items) == 1:
             inside += ","
         return f"{expression.bracket}{inside}{_CLOSING[expression.bracket]}", _ATOM
-    if isinstance(expression, Repeated):
+    if isinstance(expression, py.Repeated):
         return f"*[{' '.join(_comprehension(expression))}]", 0
-    if isinstance(expression, Chosen):
+    if isinstance(expression, py.Chosen):
         then, condition, other = (_tight(part, 1) for part in expression.parts)
         return f"{then} if {condition} else {other}", 0
-    if isinstance(expression, Each):
+    if isinstance(expression, py.Each):
         return f"({line(expression.item)} for t in {line(expression.over)})", _ATOM
     return ", ".join(map(line, expression.parts)), 0  # of a loop, which is no expression
 
@@ -119,12 +104,12 @@ def _is_atom(text: str) -> bool:
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
-def _tight(expression: Expression, least: int) -> str:
+def _tight(expression: py.Expression, least: int) -> str:
     text, binding = _line(expression)
     return text if binding >= least else f"({text})"
 
 
-def _slice(expression: Slice) -> str:
+def _slice(expression: py.Slice) -> str:
     start, stop, step = ("" if end is None else line(end) for end in expression.ends)
     simple = all(text.replace("-", "").isalnum() or not text for text in (start, stop, step))
     if not simple:  # formatters give the colon room as the operator that binds loosest
@@ -133,7 +118,7 @@ def _slice(expression: Slice) -> str:
     return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
 
 
-def _operation(expression: Operation) -> tuple[str, int]:
+def _operation(expression: py.Operation) -> tuple[str, int]:
     operator, operands = expression.operator, expression.operands
     if len(operands) == 1:
         binding = _PRECEDENCE.get(operator, _NEGATIVE) if operator != "-" else _NEGATIVE
@@ -150,26 +135,26 @@ def _operation(expression: Operation) -> tuple[str, int]:
     return f" {operator} ".join(texts), binding
 
 
-def _arguments(expression: Call) -> list[Expression | Keyword]:
+def _arguments(expression: py.Call) -> list[py.Expression | py.Keyword]:
     return [*expression.arguments, *filter(_written, expression.keywords)]
 
 
-def _written(keyword: Keyword) -> bool:
-    if keyword.default is ... or not isinstance(keyword.value, Literal):
+def _written(keyword: py.Keyword) -> bool:
+    if keyword.default is ... or not isinstance(keyword.value, py.Literal):
         return True
     return type(keyword.value.value) is not type(keyword.default) or keyword.value.value != keyword.default
 
 
-def _argument(given: Expression | Keyword) -> str:
-    return f"{given.name}={line(given.value)}" if isinstance(given, Keyword) else line(given)
+def _argument(given: py.Expression | py.Keyword) -> str:
+    return f"{given.name}={line(given.value)}" if isinstance(given, py.Keyword) else line(given)
 
 
-def _is_comprehension(listed: Listed) -> bool:
+def _is_comprehension(listed: py.Listed) -> bool:
     """Whether a list is one comprehension, and nothing else."""
-    return listed.bracket == "[" and len(listed.items) == 1 and isinstance(listed.items[0], Repeated)
+    return listed.bracket == "[" and len(listed.items) == 1 and isinstance(listed.items[0], py.Repeated)
 
 
-def _comprehension(expression: Repeated) -> list[str]:
+def _comprehension(expression: py.Repeated) -> list[str]:
     if len(expression.items) == 1:
         return [line(expression.items[0]), f"for _ in range({line(expression.count)})"]
     items = ", ".join(map(line, expression.items))
@@ -179,28 +164,28 @@ def _comprehension(expression: Repeated) -> list[str]:
 # ------------------------------------------------------------------ on several lines
 
 
-def written(before: str, expression: Expression, after: str = "", indent: int = 0) -> list[str]:
+def written(before: str, expression: py.Expression, after: str = "", indent: int = 0) -> list[str]:
     """The lines of `before`, an expression and `after`, at an indent: on one line if they fit, else broken at brackets."""
     margin = " " * indent
     whole = f"{margin}{before}{line(expression)}{after}"
     if len(whole) <= WIDTH:
         return [whole]
-    if isinstance(expression, Listed) and _is_comprehension(expression):
+    if isinstance(expression, py.Listed) and _is_comprehension(expression):
         head, *rest = written(before, expression.items[0], after, indent)
         return [head.replace("*[", "[", 1), *rest]
-    if isinstance(expression, Operation | Chosen) and not before.endswith("("):
+    if isinstance(expression, py.Operation | py.Chosen) and not before.endswith("("):
         lead = f"{margin}{before}("
         return [lead, *_broken(expression, indent + INDENT), f"{margin}){after}"]
-    if isinstance(expression, Repeated):
+    if isinstance(expression, py.Repeated):
         clauses = _comprehension(expression)
         if len(expression.items) == 1:
             first = written("", expression.items[0], "", indent + INDENT)
             others = [f"{margin}    {clause}" for clause in clauses[1:]]
         else:
             first = [f"{margin}    {clause}" for clause in clauses[:2]]
-            others = written("for layer in ", Listed(expression.items), "", indent + INDENT)
+            others = written("for layer in ", py.Listed(expression.items), "", indent + INDENT)
         return [f"{margin}{before}*[", *first, *others, f"{margin}]{after}"]
-    if isinstance(expression, Each):
+    if isinstance(expression, py.Each):
         clauses = [line(expression.item), f"for t in {line(expression.over)}"]
         joined = " ".join(clauses)
         fits = indent + INDENT + len(joined) <= WIDTH
@@ -229,26 +214,26 @@ def written(before: str, expression: Expression, after: str = "", indent: int = 
     first_line = f"{margin}{before}{head}"
     inner = " " * (indent + INDENT)
     several = ", ".join(_argument(item) for item in items)
-    keyed = isinstance(expression, Listed)
+    keyed = isinstance(expression, py.Listed)
     if not keyed and len(inner) + len(several) <= WIDTH:
         return [first_line, f"{inner}{several}", f"{margin}{closing}{after}"]
-    keys = expression.keys if isinstance(expression, Listed) else ()
+    keys = expression.keys if isinstance(expression, py.Listed) else ()
     lines = [first_line]
     for place, item in enumerate(items):
-        lead, value = (f"{item.name}=", item.value) if isinstance(item, Keyword) else ("", item)
+        lead, value = (f"{item.name}=", item.value) if isinstance(item, py.Keyword) else ("", item)
         if keys:
             lead = f"{quoted(keys[place])}: "
         lines += written(lead, value, ",", indent + INDENT)
     return [*lines, f"{margin}{closing}{after}"]
 
 
-def _links(expression: Expression) -> list[str]:
+def _links(expression: py.Expression) -> list[str]:
     """The calls of methods on each other's results, with what the first is called of; none where a line is too long."""
     found: list[str] = []
-    while isinstance(expression, Call) and isinstance(expression.what, Attribute):
+    while isinstance(expression, py.Call) and isinstance(expression.what, py.Attribute):
         of = expression.what.of
         arguments = ", ".join(map(_argument, _arguments(expression)))
-        if not isinstance(of, Call):
+        if not isinstance(of, py.Call):
             if _tight(of, _ATOM)[0] == "(":
                 found += [f".{expression.what.name}({arguments})", _tight(of, _ATOM)]
             else:
@@ -260,41 +245,41 @@ def _links(expression: Expression) -> list[str]:
     return found[::-1]
 
 
-def _opened(expression: Expression) -> tuple[str, list[Expression | Keyword], str] | None:
+def _opened(expression: py.Expression) -> tuple[str, list[py.Expression | py.Keyword], str] | None:
     """What stands before an expression's last bracket, what is in it, and what closes it."""
-    if isinstance(expression, Call):
+    if isinstance(expression, py.Call):
         arguments = _arguments(expression)
-        if not arguments and isinstance(expression.what, Attribute):
+        if not arguments and isinstance(expression.what, py.Attribute):
             inner = _opened(expression.what.of)
             return inner and (inner[0], inner[1], f"{inner[2]}.{expression.what.name}()")
         return (f"{_tight(expression.what, _ATOM)}(", arguments, ")") if arguments else None
-    if isinstance(expression, Listed):
+    if isinstance(expression, py.Listed):
         if not expression.items:
             return None
         return expression.bracket, list(expression.items), _CLOSING[expression.bracket]
-    if isinstance(expression, Item):
+    if isinstance(expression, py.Item):
         return f"{_tight(expression.of, _ATOM)}[", list(expression.places), "]"
     return None
 
 
-def _broken(expression: Expression, indent: int) -> list[str]:
+def _broken(expression: py.Expression, indent: int) -> list[str]:
     """The lines of an operation within brackets: on one if it fits, else an operator at the start of each."""
     margin = " " * indent
     whole = f"{margin}{line(expression)}"
     if len(whole) <= WIDTH:
         return [whole]
-    if isinstance(expression, Chosen):
+    if isinstance(expression, py.Chosen):
         return [
             *written("", expression.then, "", indent),
             *written("if ", expression.condition, "", indent),
             *written("else ", expression.other, "", indent),
         ]
-    assert isinstance(expression, Operation)
+    assert isinstance(expression, py.Operation)
     binding = _PRECEDENCE.get(expression.operator, _NEGATIVE)
     texts = [_tight(part, binding + (place > 0)) for place, part in enumerate(expression.operands)]
     lines = []
     for place, (text, part) in enumerate(zip(texts, expression.operands, strict=True)):
         lead = f"{expression.operator} " if place else ""
         bare = text == line(part)
-        lines += written(lead, part if bare else Code(text), "", indent)
+        lines += written(lead, part if bare else py.Code(text), "", indent)
     return lines

@@ -6,53 +6,29 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from archspec.backends.python import expressions as py
 from archspec.backends.python.drafts import Statement
-from archspec.backends.python.expressions import (
-    Code,
-    Expression,
-    Item,
-    Member,
-    Value,
-    key_of,
-    renumbered,
-    replaced,
-    within,
-)
 
-LAYER = Code("layer")
-_CARRIED = Code("carried")
+LAYER = py.Code("layer")
+_CARRIED = py.Code("carried")
 _FEWEST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Loop(Expression):
+class Loop(py.Expression):
     """`for layer in over: x = item`, from a first value on; `item` is what each turn makes of it."""
 
-    first: Expression
-    item: Expression
-    over: Expression
+    first: py.Expression
+    item: py.Expression
+    over: py.Expression
 
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """In the order in which they are computed."""
-        return self.first, self.item, self.over
-
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """The same of others."""
-        return Loop(*parts)
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """There is one way."""
-        return ("loop",)
-
-    def turn(self, name: str) -> Expression:
+    def turn(self, name: str) -> py.Expression:
         """What a turn makes of the value of that name."""
-        return replaced(self.item, lambda x: Code(name) if x == _CARRIED else None)
+        return py.replaced(self.item, lambda x: py.Code(name) if x == _CARRIED else None)
 
 
 def looped(
-    body: Sequence[Statement], reads: Mapping[int, int], reach: Mapping[str, Expression]
+    body: Sequence[Statement], reads: Mapping[int, int], reach: Mapping[str, py.Expression]
 ) -> list[Statement]:
     """The statements, those that apply all layers of a list in turn as one."""
     lists = _lists(reach)
@@ -69,7 +45,7 @@ def looped(
     return found
 
 
-def _lists(reach: Mapping[str, Expression]) -> dict[str, int]:
+def _lists(reach: Mapping[str, py.Expression]) -> dict[str, int]:
     """The paths of members that are lists, and how long they are."""
     sizes = Counter(path.rpartition(".")[0] for path in reach if "." in path)
     return {
@@ -83,11 +59,11 @@ def _loop(
     body: Sequence[Statement],
     place: int,
     reads: Mapping[int, int],
-    reach: Mapping[str, Expression],
+    reach: Mapping[str, py.Expression],
     lists: Mapping[str, int],
 ) -> tuple[Statement, int] | None:
     """The loop that begins with a statement, and how many statements it stands for."""
-    members = [x.path for x in within(body[place].what) if isinstance(x, Member)]
+    members = [x.path for x in py.within(body[place].what) if isinstance(x, py.Member)]
     members = [x for x in members if x.rpartition(".")[0] in lists]
     path, _, last = members[0].rpartition(".") if len(members) == 1 else ("", "", "")
     size = lists.get(path, 0)
@@ -98,15 +74,15 @@ def _loop(
     if any(reads[number] != 1 for number in between):
         return None
     items = [
-        replaced(step.what, lambda x, name=f"{path}.{i}": LAYER if x == Member(name) else None)  # type: ignore[misc]
+        py.replaced(step.what, lambda x, name=f"{path}.{i}": LAYER if x == py.Member(name) else None)  # type: ignore[misc]
         for i, step in enumerate(steps)
     ]
-    turns = {key_of(renumbered(x, {n: _CARRIED})) for x, n in zip(items[1:], between, strict=True)}
-    later = renumbered(items[1], {between[0]: _CARRIED})
-    firsts = [x.number for x in within(items[0]) if isinstance(x, Value)]
+    turns = {py.key_of(py.renumbered(x, {n: _CARRIED})) for x, n in zip(items[1:], between, strict=True)}
+    later = py.renumbered(items[1], {between[0]: _CARRIED})
+    firsts = [x.number for x in py.within(items[0]) if isinstance(x, py.Value)]
     for number in firsts:
-        if firsts.count(number) == 1 and {key_of(renumbered(items[0], {number: _CARRIED}))} == turns:
+        if firsts.count(number) == 1 and {py.key_of(py.renumbered(items[0], {number: _CARRIED}))} == turns:
             over = reach[f"{path}.0"]
-            assert isinstance(over, Item)
-            return replace(steps[-1], what=Loop(Value(number), later, over.of)), size
+            assert isinstance(over, py.Item)
+            return replace(steps[-1], what=Loop(py.Value(number), later, over.of)), size
     return None

@@ -1,27 +1,17 @@
-"""What instances of one class differ in becomes its parameters: columns of numbers, and how these follow from each other."""
+"""What instances of one class differ in becomes its parameters: columns of numbers, by which holes are filled."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from keyword import iskeyword
 from typing import Any
 
-from archspec.backends.python.expressions import (
-    Call,
-    Chosen,
-    Code,
-    Expression,
-    Literal,
-    Operation,
-    key_of,
-    number,
-    replaced,
-    within,
-)
+from archspec.backends.python import expressions as py
 from archspec.backends.python.functions import AXIS
+from archspec.backends.python.holes import Choice, Given, Hole, alike, holes_in
 from archspec.backends.python.own_weights import RUN
+from archspec.backends.python.relations import relation
 from archspec.graph import Function
 
 _OF_WINDOWS = frozenset(
@@ -59,63 +49,6 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Hole(Expression):
-    """A place where some rows have other literals; `rows` are those that have any, `values` theirs."""
-
-    rows: tuple[int, ...]
-    values: tuple[Any, ...]
-    role: str
-    default: Any = ...
-    near: str = ""
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """Rows and values."""
-        return "hole", self.rows, repr(self.values), self.role
-
-
-@dataclass(frozen=True, slots=True)
-class Choice(Expression):
-    """A place where rows have one of two expressions: `rows` those that have the first."""
-
-    rows: tuple[int, ...]
-    then: Expression
-    other: Expression
-    near: str
-    all_rows: tuple[int, ...]
-    given: tuple[Expression, ...]
-    """What each of all rows has."""
-
-    @property
-    def parts(self) -> tuple[Expression, ...]:
-        """Both."""
-        return self.then, self.other
-
-    def with_parts(self, parts: tuple[Expression, ...]) -> Expression:
-        """Others."""
-        return Choice(self.rows, parts[0], parts[1], self.near, self.all_rows, self.given)
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """Which rows have the first."""
-        return "choice", self.rows
-
-
-@dataclass(frozen=True, slots=True)
-class Given(Expression):
-    """A place where rows differ in more: each is given its own expression."""
-
-    rows: tuple[int, ...]
-    values: tuple[Expression, ...]
-    near: str
-
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """Rows and expressions."""
-        return "given", self.rows, tuple(map(key_of, self.values))
-
-
 @dataclass
 class Parameter:
     """An argument of a class: what each row gives for it, and its default."""
@@ -128,71 +61,11 @@ class Parameter:
 
     def same(self, rows: Sequence[int], values: Sequence[Any]) -> bool:
         """Whether these rows give these values."""
-        return all(_same(self.values[row], value) for row, value in zip(rows, values, strict=True))
+        return all(alike(self.values[row], value) for row, value in zip(rows, values, strict=True))
 
     def gives(self, place: Given) -> bool:
         """Whether it is what rows are given at a place."""
         return all(self.values[row] is value for row, value in zip(place.rows, place.values, strict=True))
-
-
-def _same(left: Any, right: Any) -> bool:
-    return type(left) is type(right) and repr(left) == repr(right)
-
-
-# ------------------------------------------------------------------ making rows one
-
-
-def unified(given: Sequence[Expression], rows: tuple[int, ...], near: str, default: Any = ...) -> Expression:
-    """One expression for those of several rows, with holes where they differ."""
-    first = given[0]
-    if all(isinstance(x, Literal) for x in given):
-        values = tuple(x.value for x in given if isinstance(x, Literal))
-        assert isinstance(first, Literal)
-        return Hole(rows, values, first.role, default, near)
-    callees = {key_of(x.what, literals=False) for x in given if isinstance(x, Call)}
-    if len(callees) < 2 and all(x.shape == first.shape and len(x.parts) == len(first.parts) for x in given):
-        if not first.parts:
-            return first
-        defaults = _defaults(first)
-        parts = tuple(
-            unified([x.parts[place] for x in given], rows, near, defaults.get(place, ...))
-            for place in range(len(first.parts))
-        )
-        return first.with_parts(parts)
-    return _differing(given, rows, near)
-
-
-def _defaults(expression: Expression) -> dict[int, Any]:
-    if not isinstance(expression, Call):
-        return {}
-    behind = 1 + len(expression.arguments)
-    return {behind + place: keyword.default for place, keyword in enumerate(expression.keywords)}
-
-
-def _differing(given: Sequence[Expression], rows: tuple[int, ...], near: str) -> Expression:
-    """Rows that have different expressions: one of two, or each its own."""
-    kinds: dict[object, list[int]] = {}
-    for place, x in enumerate(given):
-        kinds.setdefault(_outline(x), []).append(place)
-    if len(kinds) == 2:
-        sides = []
-        for places in kinds.values():
-            chosen = tuple(rows[place] for place in places)
-            sides.append((chosen, unified([given[place] for place in places], chosen, near)))
-        (first, then), (second, other) = sides
-        if key_of(then) == key_of(Call(Code("nn.Identity"))):
-            (first, then), (second, other) = (second, other), (first, then)
-        plain = not any(isinstance(x, Given | Choice) for side in (then, other) for x in within(side))
-        if plain:
-            return Choice(first, then, other, near, rows, tuple(given))
-    return Given(rows, tuple(given), near)
-
-
-def _outline(expression: Expression) -> tuple[object, ...]:
-    return key_of(expression, literals=False)
-
-
-# ------------------------------------------------------------------ parameters
 
 
 @dataclass
@@ -205,35 +78,37 @@ class Parameters:
     promoted: bool = True
     """Whether sizes that all rows have in common are parameters too."""
 
-    def settle(self, expressions: Sequence[Expression]) -> list[Expression]:
+    def settle(self, expressions: Sequence[py.Expression]) -> list[py.Expression]:
         """Find the parameters for all holes in some expressions; returns these, with choices left that need no others."""
-        holes = _holes(expressions)
+        holes = holes_in(expressions)
         whole = [hole for hole in holes if len(hole.rows) == len(self.functions)]
         for hole in (*whole, *holes):
             self._known_of(hole)
         for hole in sorted(whole, key=lambda hole: hole.role == RUN):
-            if self.of(hole) is None and not _constant(hole):
+            if self.of(hole) is None and not hole.is_constant:
                 self._new(hole)
-        expressions = [replaced(expression, self._simple) for expression in expressions]
-        for hole in _holes(expressions):
-            if self.of(hole) is None and not _constant(hole):
+        expressions = [py.replaced(expression, self._simple) for expression in expressions]
+        for hole in holes_in(expressions):
+            if self.of(hole) is None and not hole.is_constant:
                 self._new(hole)
         self._settle_choices(expressions)
         return expressions
 
-    def _simple(self, x: Expression) -> Expression | None:
+    def _simple(self, x: py.Expression) -> py.Expression | None:
         """What rows are given instead of a choice that would need parameters of its own, or has no condition."""
         if not isinstance(x, Choice):
             return None
-        open_ = [hole for hole in _holes([x.then, x.other]) if self.of(hole) is None and not _constant(hole)]
-        idle = key_of(x.other) == key_of(Call(Code("nn.Identity")))
+        open_ = [
+            hole for hole in holes_in([x.then, x.other]) if self.of(hole) is None and not hole.is_constant
+        ]
+        idle = py.key_of(x.other) == py.key_of(py.Call(py.Code("nn.Identity")))
         if not open_ and (idle or self.condition(x) is not None):
             return x
         return Given(x.all_rows, x.given, x.near)
 
-    def _settle_choices(self, expressions: Sequence[Expression]) -> None:
+    def _settle_choices(self, expressions: Sequence[py.Expression]) -> None:
         for expression in expressions:
-            for x in within(expression):
+            for x in py.within(expression):
                 if isinstance(x, Choice) and self.condition(x) is None:
                     values = [row in x.rows for row in range(len(self.functions))]
                     self._add(
@@ -246,40 +121,45 @@ class Parameters:
                     name = self._free(_identifier(x.near) or "layer")
                     self._add(Parameter(name, given, "nn.Module", order=(1, 99)))
 
-    def written(self, expression: Expression, prefix: str = "") -> Expression:
+    def written(self, expression: py.Expression, prefix: str = "") -> py.Expression:
         """An expression with parameters in its holes, each called by its name behind a prefix, such as `self.`."""
 
-        def named(x: Expression) -> Expression | None:
-            is_name = isinstance(x, Code) and x.text in self.taken
-            return Code(f"{prefix}{x.text}") if is_name and isinstance(x, Code) else None
+        def named(x: py.Expression) -> py.Expression | None:
+            is_name = isinstance(x, py.Code) and x.text in self.taken
+            return py.Code(f"{prefix}{x.text}") if is_name and isinstance(x, py.Code) else None
 
-        def by(x: Expression) -> Expression | None:
+        def by(x: py.Expression) -> py.Expression | None:
             if isinstance(x, Hole):
                 found = self.of(x)
-                return Literal(x.values[0], x.role) if found is None else replaced(found, named)
+                return py.Literal(x.values[0], x.role) if found is None else py.replaced(found, named)
             if isinstance(x, Given):
-                return Code(next(p.name for p in self.found if p.gives(x)))
+                return py.Code(next(p.name for p in self.found if p.gives(x)))
             if isinstance(x, Choice):
                 condition = self.condition(x)
                 assert condition is not None
-                return Chosen(condition, self.written(x.then), self.written(x.other))
+                return py.Chosen(self.written(x.then), condition, self.written(x.other))
             return None
 
-        return replaced(expression, by)
+        return py.replaced(expression, by)
 
     # ---------------------------------------------------------------- holes
 
-    def of(self, hole: Hole) -> Expression | None:
+    def of(self, hole: Hole) -> py.Expression | None:
         """What stands in a hole: a parameter, or what follows from one; None for a literal."""
-        if _constant(hole) and not self._promotes(hole):
+        if hole.is_constant and not self._promotes(hole):
             return None
         for parameter in sorted(self.found, key=lambda p: p.name != hole.role):
             if parameter.same(hole.rows, hole.values):
-                if _constant(hole) and parameter.annotation == "bool":
+                if hole.is_constant and parameter.annotation == "bool":
                     continue
-                return Code(parameter.name)
+                return py.Code(parameter.name)
         if hole.role not in _OF_WINDOWS and all(type(value) is int for value in hole.values):
-            return self._relation(hole)
+            columns = [
+                (py.Code(p.name), [p.values[row] for row in hole.rows])
+                for p in self.found
+                if all(type(p.values[row]) is int and p.values[row] > 0 for row in hole.rows)
+            ]
+            return relation(columns, list(hole.values), is_constant=hole.is_constant)
         return None
 
     def _promotes(self, hole: Hole) -> bool:
@@ -288,45 +168,22 @@ class Parameters:
             return False
         return hole.role not in _OF_WINDOWS
 
-    def _relation(self, hole: Hole) -> Expression | None:
-        """A multiple or a part of a parameter; a product or a quotient of two; or a multiple and a number more or less."""
-        wanted = list(hole.values)
-        columns: list[Column] = [
-            (Code(p.name), [p.values[row] for row in hole.rows])
-            for p in self.found
-            if all(type(p.values[row]) is int and p.values[row] > 0 for row in hole.rows)
-        ]
-        if min(wanted) < 1:
-            return None
-        constant = _constant(hole)
-        found = (_scaled(column, wanted, _FEW if constant else _MANY) for column in columns)
-        made = next((x for x in found if x), None)
-        if made or constant:
-            return made
-        pairs = [(left, right) for left in columns for right in columns if left is not right]
-        more = itertools.chain(
-            (_of_two(left, right, wanted) for left, right in pairs),
-            (_line(column, wanted) for column in columns),
-        )
-        return next((x for x in more if x), None)
-
     def _known_of(self, hole: Hole) -> None:
         """Add the block's own parameter, or the size of its input, that a hole has the values of."""
-        constant = _constant(hole)
-        if constant and not self._promotes(hole):
+        if hole.is_constant and not self._promotes(hole):
             return
         if any(p.same(hole.rows, hole.values) for p in self.found):
             return
         for place, (name, values) in enumerate(self._arguments()):
-            alike = all(_same(values[row], value) for row, value in zip(hole.rows, hole.values, strict=True))
+            equal = all(alike(values[row], value) for row, value in zip(hole.rows, hole.values, strict=True))
             vague = not hole.role or hole.role.startswith(AXIS)
-            if alike and not (constant and vague and name not in _HEADS):
-                default = hole.default if any(_same(v, hole.default) for v in values) else ...
+            if equal and not (hole.is_constant and vague and name not in _HEADS):
+                default = hole.default if any(alike(v, hole.default) for v in values) else ...
                 self._add(Parameter(self._free(name), values, _annotation(values), default, (1, place)))
                 return
         for name, sizes in self._sizes(hole.role):
-            alike = all(_same(sizes[row], value) for row, value in zip(hole.rows, hole.values, strict=True))
-            if alike and hole.role and not hole.role.startswith(AXIS):
+            equal = all(alike(sizes[row], value) for row, value in zip(hole.rows, hole.values, strict=True))
+            if equal and hole.role and not hole.role.startswith(AXIS):
                 self._add(Parameter(self._free(name), list(sizes), "int", order=(0, 0)))
                 return
 
@@ -373,7 +230,7 @@ class Parameters:
         name = _NAMES.get(role, role) or _identifier(hole.near) or "value"
         if name in self.taken and hole.near:
             name = f"{_identifier(hole.near)}_{name}"
-        default = hole.default if any(_same(value, hole.default) for value in hole.values) else ...
+        default = hole.default if any(alike(value, hole.default) for value in hole.values) else ...
         partial = len(hole.rows) < len(self.functions)
         annotation = _annotation(hole.values)
         if partial:
@@ -394,86 +251,34 @@ class Parameters:
 
     # ---------------------------------------------------------------- conditions
 
-    def condition(self, choice: Choice) -> Expression | None:
+    def condition(self, choice: Choice) -> py.Expression | None:
         """What tells the rows that have the first from the others, in terms of the parameters."""
         wanted = [row in choice.rows for row in range(len(self.functions))]
         for parameter in self.found:
             if all(type(v) is bool for v in parameter.values) and parameter.values == wanted:
-                return Code(parameter.name)
+                return py.Code(parameter.name)
         numbers = [p for p in self.found if all(type(v) in (int, float) for v in p.values)]
         for parameter in numbers:
             for value in dict.fromkeys(parameter.values):
                 if [v != value for v in parameter.values] == wanted:
                     sign = ">" if value == 0 and min(parameter.values) >= 0 else "!="
-                    return Operation(sign, (Code(parameter.name), Code(repr(value))))
+                    return py.Operation(sign, (py.Code(parameter.name), py.Code(repr(value))))
                 if [v == value for v in parameter.values] == wanted:
-                    return Operation("==", (Code(parameter.name), Code(repr(value))))
+                    return py.Operation("==", (py.Code(parameter.name), py.Code(repr(value))))
         whole = [p for p in numbers if all(type(v) is int for v in p.values)]
         for left in whole:
             for right in whole:
                 for factor in (1, 2, 4):
                     unequal = [a != factor * b for a, b in zip(left.values, right.values, strict=True)]
                     if left is not right and unequal == wanted:
-                        scaled: Expression = Code(right.name)
+                        scaled: py.Expression = py.Code(right.name)
                         if factor > 1:
-                            scaled = Operation("*", (number(factor), scaled))
-                        return Operation("!=", (Code(left.name), scaled))
+                            scaled = py.Operation("*", (py.number(factor), scaled))
+                        return py.Operation("!=", (py.Code(left.name), scaled))
         return None
-
-
-def _holes(expressions: Sequence[Expression]) -> list[Hole]:
-    return [x for expression in expressions for x in within(expression) if isinstance(x, Hole)]
 
 
 _HEADS = frozenset(("heads", "window", "patch", "groups"))
-
-
-def _constant(hole: Hole) -> bool:
-    return all(_same(value, hole.values[0]) for value in hole.values)
-
-
-Column = tuple[Code, list[int]]
-"""A parameter, and what it is for some rows."""
-_FEW, _MANY = (
-    9,
-    65,
-)  # factors by which one number may follow from another, where all rows have the same and where not
-
-
-def _scaled(of: Column, wanted: list[int], most: int) -> Expression | None:
-    """`4 * width`, or `width // 4`."""
-    name, column = of
-    for factor in {max(wanted[0] // column[0], column[0] // wanted[0])} & set(range(2, most)):
-        if wanted == [factor * value for value in column] and min(column) > 1:
-            return Operation("*", (number(factor), name))
-        if column == [factor * value for value in wanted]:
-            return Operation("//", (name, number(factor)))
-    return None
-
-
-def _of_two(left: Column, right: Column, wanted: list[int]) -> Expression | None:
-    """`heads * width`, or `dim // heads`."""
-    pairs = list(zip(left[1], right[1], strict=True))
-    if wanted == [a * b for a, b in pairs]:
-        return Operation("*", (left[0], right[0]))
-    if all(a % b == 0 for a, b in pairs) and wanted == [a // b for a, b in pairs]:
-        return Operation("//", (left[0], right[0]))
-    return None
-
-
-def _line(of: Column, wanted: list[int]) -> Expression | None:
-    """`7 * size - 7`."""
-    name, column = of
-    seen = sorted(dict(zip(column, wanted, strict=True)).items())
-    if len(seen) < 2:
-        return None
-    (x0, y0), (x1, y1) = seen[:2]
-    slope, rest = divmod(y1 - y0, x1 - x0)
-    offset = y0 - slope * x0
-    if rest or slope < 1 or wanted != [slope * value + offset for value in column]:
-        return None
-    scaled = name if slope == 1 else Operation("*", (number(slope), name))
-    return Operation("+" if offset > 0 else "-", (scaled, number(abs(offset)))) if offset else scaled
 
 
 def _identifier(near: str) -> str:
