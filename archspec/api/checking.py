@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from archspec.api.arguments import checked, path_or_graph, told
 from archspec.api.reading import opened, refuse_late
-from archspec.api.warning import warn_all
 from archspec.elaboration import BUDGET
 from archspec.elaboration.mistakes import in_order
 from archspec.graph import Graph
 from archspec.ground.errors import Problem, SpecError
+from archspec.ground.warned import warn_all
 
 if TYPE_CHECKING:
     from archspec.analyses.claims import Verdict

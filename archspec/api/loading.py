@@ -15,12 +15,12 @@ from archspec.analyses.features import graph_of_features
 from archspec.api.arguments import checked, flag, path_or_graph, text, told
 from archspec.api.arguments import names as names_given
 from archspec.api.reading import Request, free_names, is_built
-from archspec.api.warning import warn_all
 from archspec.api.weights import Given, Taken, default_of, source_graph, weights_given
 from archspec.elaboration import BUDGET
 from archspec.graph import Graph
 from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.warned import warn_all
 
 if TYPE_CHECKING:
     import torch

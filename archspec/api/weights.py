@@ -131,21 +131,17 @@ class Taken:
         default: tuple[str, str | None, int] | None = None,
         names: str | None = None,
     ) -> None:
-        from archspec.backends.weights.files import from_mapping, read_files
+        from archspec.backends.weights.files import open_weights
 
         self.source = source
         self._names = names
         self._default = default
         self.file: WeightFile
-        if isinstance(weights, Mapping):
-            self.file = from_mapping(weights)
-            return
-        paths = [Path(part) for part in ([weights] if isinstance(weights, str | os.PathLike) else weights)]
-        if len(paths) == 1 and is_built(paths[0]):
-            self.file, built = _of_built(paths[0])
-            self.source = source or built
+        if (path := _built_in(weights)) is None:
+            self.file = open_weights(weights)
         else:
-            self.file = read_files(paths)
+            self.file, built = _of_built(path)
+            self.source = source or built
 
     def plan(
         self, graph: Graph, adapt: Any, dtype: torch.dtype | None, *, nonfinite: bool = False
@@ -176,6 +172,14 @@ class Taken:
             return elaborate(module, picked, {}, budget=budget)
         except SpecError:
             return None
+
+
+def _built_in(weights: Given) -> Path | None:
+    """The path of the built module that was given alone; None where it is something else."""
+    if isinstance(weights, Mapping):
+        return None
+    paths = [weights] if isinstance(weights, str | os.PathLike) else weights
+    return Path(paths[0]) if len(paths) == 1 and is_built(paths[0]) else None
 
 
 def _of_built(path: Path) -> tuple[WeightFile, Graph]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from keyword import iskeyword
 from typing import Any, ClassVar, cast
@@ -132,16 +133,24 @@ class Network(GraphModule):
             raise found from error
 
     def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+        self,
+        state_dict: Mapping[str, Any] | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        strict: bool = True,
+        assign: bool = False,
+        *,
+        names: str | None = None,
+        nonfinite: bool = False,
     ) -> Any:
-        """As of any module, and of what `archspec.load` takes as `weights`: wrapped, behind a prefix, under the names of a map in the spec,
-        and without counts of batches.
+        """As of any module, and of what `archspec.load` takes as `weights`: a file, or a mapping that is wrapped, behind a prefix, under the
+        names of a map in the spec, or without counts of batches. `names` and `nonfinite` are as in `load`.
 
-        Raises SpecError when the weights are there twice, RuntimeError as PyTorch does.
+        Raises SpecError when a file does not fit, the weights are there twice, or hold numbers that are infinite or none;
+        RuntimeError as PyTorch does.
         """
         from archspec.backends.weights.states import own_state
 
-        return super().load_state_dict(own_state(self, state_dict), strict, assign)
+        state = own_state(self, state_dict, names=names, strict=strict, nonfinite=nonfinite)
+        return super().load_state_dict(state, strict, assign)
 
     def get_submodule(self, target: str) -> nn.Module:
         """The module of that name, also where a GraphModule has the name for something else, as `graph`."""

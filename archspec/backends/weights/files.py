@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import warnings
 import zipfile
@@ -48,6 +49,18 @@ class WeightFile:
 
     def __repr__(self) -> str:
         return brief(self, f"{self.name}: {len(self.tensors)} tensors")
+
+
+def open_weights(
+    weights: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, Any],
+) -> WeightFile:
+    """The weights in a file, in the parts of one, or in a mapping. Raises SpecError as `read_files` and `from_mapping` do."""
+    if isinstance(weights, Mapping):
+        return from_mapping(weights)
+    paths = [weights] if isinstance(weights, str | os.PathLike) else weights
+    if not paths:
+        raise SpecError.of(codes.NO_FILE, "no file was given", help="give the path of one, or of its parts")
+    return read_files([Path(path) for path in paths])
 
 
 def read_files(paths: Sequence[Path]) -> WeightFile:
@@ -156,6 +169,10 @@ def _from_zip(path: Path) -> WeightFile:
                 _require_whole(archive, entries)
                 sizes = Counter(entry.file_size for entry in entries)
                 return _from_pickle(path, sizes)
+            if {"graph.json", "manifest.json"} <= set(names):
+                raise _bad(
+                    path, "is a built module", "`archspec.load` loads it alone: give its `state_dict()`"
+                )
             if names and all(name.endswith(".npy") for name in names):
                 return _from_npz(path, file)
     except zipfile.BadZipFile as error:

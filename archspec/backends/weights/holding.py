@@ -12,6 +12,7 @@ from archspec.graph import Graph
 from archspec.graph.naming import owner_of
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
+from archspec.ops.weights import Own
 
 MOST_SAID = 3
 REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -34,6 +35,23 @@ def can_hold(tensor: Tensor, dtype: torch.dtype) -> bool:
 def lies_within(tensor: Tensor, dtype: torch.dtype) -> bool:
     """Whether the least and the greatest number are finite in a dtype, and so all: one pass, which makes no copy."""
     return bool(torch.stack(tensor.aminmax()).to(dtype).isfinite().all())
+
+
+def unusable(tensor: Tensor, *, infinite: bool = False) -> str:
+    """The numbers in a tensor that no weight should have: `NaN` or `an infinite number`; empty where there are none.
+
+    `infinite` is whether it may hold infinities, as a mask does.
+    """
+    if tensor.dtype not in REAL or not tensor.numel() or lies_within(tensor, tensor.dtype):
+        return ""
+    if bool(tensor.isnan().any()):
+        return "NaN"
+    return "" if infinite else "an infinite number"
+
+
+def masks(graph: Graph) -> set[str]:
+    """The buffers of a network's own, which may hold infinities."""
+    return {node.name for node in graph.nodes if isinstance(node.op, Own) and not node.op.weight.trainable}
 
 
 def require_finite(graph: Graph, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:

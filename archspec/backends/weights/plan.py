@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -263,6 +263,10 @@ class WeightPlan:
             f"`{self.file}` does not fit {self.network}: it {', '.join(self._blame(line) for line in shown)}{more}",
             help=self.help,
         )
+
+    def require_finite(self) -> None:
+        """SpecError when weights that are loaded hold numbers that are infinite or none, and these are not let in."""
+        replace(self, lines=tuple(line for line in self.lines if line.holds and line.loads)).require_fit()
 
     def problem(self) -> Problem:
         """What a load that is not strict warns of."""

@@ -16,7 +16,7 @@ from archspec.backends.torch_weights import dtype_of
 from archspec.backends.weights.adapting import Case, adaptations
 from archspec.backends.weights.files import WeightFile
 from archspec.backends.weights.folding import folds, layers_with_norms
-from archspec.backends.weights.holding import REAL, WHOLE, can_hold, lies_within
+from archspec.backends.weights.holding import REAL, WHOLE, can_hold, masks, unusable
 from archspec.backends.weights.names import Match, Origin, batch_counts, match
 from archspec.backends.weights.plan import (
     Change,
@@ -32,7 +32,6 @@ from archspec.graph import Graph
 from archspec.ground.errors import Mistake
 from archspec.ground.tensor import show
 from archspec.op import Weight
-from archspec.ops.weights import Own
 
 Defaults = Callable[[], Graph | None]
 """Gives the network that a spec is at its default settings, where there is one."""
@@ -105,8 +104,8 @@ def plan_of(
         else line
         for line in lines
     ]
-    buffers = {node.name for node in graph.nodes if isinstance(node.op, Own) and not node.op.weight.trainable}
-    lines = [_held(line, file.tensors, buffers) for line in _once(lines)]
+    infinite = masks(graph)
+    lines = [_held(line, file.tensors, infinite) for line in _once(lines)]
     return WeightPlan(graph.name, file.name, tuple(lines), (*file.notes, *found.notes, *notes), nonfinite)
 
 
@@ -311,19 +310,12 @@ def _name(dtype: torch.dtype) -> str:
 # -------------------------------------------------------------- values
 
 
-def _held(line: Line, tensors: Mapping[str, Tensor], buffers: set[str]) -> Line:
-    """The line, with what its tensors hold that is no finite number; a mask of minus infinity may be a buffer."""
+def _held(line: Line, tensors: Mapping[str, Tensor], infinite: set[str]) -> Line:
+    """The line, with what its tensors hold that is no finite number."""
     if not line.loads:
         return line
-    for key in line.sources:
-        tensor = tensors[key]
-        if tensor.dtype not in REAL or not tensor.numel() or lies_within(tensor, tensor.dtype):
-            continue
-        if bool(tensor.isnan().any()):
-            return replace(line, holds="NaN")
-        if line.key not in buffers:
-            return replace(line, holds="an infinite number")
-    return line
+    held = (unusable(tensors[key], infinite=line.key in infinite) for key in line.sources)
+    return replace(line, holds=next(filter(None, held), ""))
 
 
 def _once(lines: list[Line]) -> Iterator[Line]:
