@@ -159,8 +159,9 @@ def _powers(numbers: Sequence[Any]) -> py.Expression | None:
     if not all(type(x) is float and x > 0 for x in numbers) or numbers[1] >= scale:
         return None
     base = round((scale / numbers[1]) ** count)
-    found = scale * base ** (-torch.arange(count, dtype=torch.float64) / count)
-    if not torch.equal(found.float(), torch.tensor(numbers)):
+    steps = torch.arange(count, dtype=torch.float64, device="cpu")  # whatever device the caller works on
+    found = scale * base ** (-steps / count)
+    if not torch.equal(found.float(), torch.tensor(numbers, device="cpu")):
         return None
     counted = py.call("torch.arange", py.Literal(count, "count"), dtype=py.Code("torch.float64"))
     exponents = py.Operation("/", (py.Operation("-", (counted,)), py.Literal(count, "count")))
@@ -191,11 +192,9 @@ def _multiple(count: int, step: int) -> py.Expression:
     numbers = py.call("torch.arange", py.Literal(count, "count"))
     if step == 1:
         return numbers
-    return (
-        py.Operation("-", (numbers,))
-        if step == -1
-        else py.Operation("*", (py.Literal(step, "step"), numbers))
-    )
+    if step == -1:
+        return py.Operation("-", (numbers,))
+    return py.Operation("*", (py.Literal(step, "step"), numbers))
 
 
 def _shifted(numbers: py.Expression, start: int) -> py.Expression:
