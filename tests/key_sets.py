@@ -1,7 +1,8 @@
 """What other code calls the weights of nets of the zoo, with their shapes: what maps of names are held to.
 
-`key_sets.json.gz` holds the state_dicts of models of torchvision, timm and transformers; `python tests/key_sets.py` counts them anew where these are
-installed. What no package has any more is listed below as the code that wrote it names it.
+`key_sets.json.gz` holds what the state_dicts of models are that other code makes: torchvision, timm, transformers and pretrainedmodels, and the authors'
+repositories apple/ml-mobileone, DingXiaoH/RepVGG and facebookresearch/detr. `python tests/key_sets.py MODEL...` counts them anew, or all, where these can be imported.
+What no package has any more is listed below as the code that wrote it names it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -25,11 +27,15 @@ Shapes = dict[str, Sizes]
 
 
 class KeySet(NamedTuple):
-    """A spec, a title of its names, and the keys that these names are for, with the shapes of what they hold."""
+    """A spec, a title of its names, and the keys that these names are for, with the shapes of what they hold.
+
+    `deployed` is whether it is the net whose branches are merged.
+    """
 
     spec: str
     title: str
     shapes: Shapes
+    deployed: bool = False
 
 
 RECORDED = (
@@ -47,8 +53,34 @@ RECORDED = (
     ("swin_t", "transformers", "transformers:swin"),
     ("resnet50", "transformers", "transformers:resnet50"),
     ("resnet18", "transformers", "transformers:resnet18"),
+    ("detr_resnet50", "transformers", "transformers:detr"),
+    ("dpn92", "pretrainedmodels", "pretrainedmodels:dpn92"),
+    ("xception", "pretrainedmodels", "pretrainedmodels:xception"),
+    ("inception_resnet_v2", "pretrainedmodels", "pretrainedmodels:inceptionresnetv2"),
+    ("mobileone_s0", "the authors' code", "mobileone:s0"),
+    ("mobileone_s4", "the authors' code", "mobileone:s4"),
+    ("repvgg_a0", "the authors' code", "repvgg:RepVGG-A0"),
+    ("repvgg_b1g4", "the authors' code", "repvgg:RepVGG-B1g4"),
 )
 """Specs, titles of their names, and the models whose keys these are."""
+
+DEPLOYED = (
+    ("mobileone_s0", "the authors' code", "mobileone:s0 deployed"),
+    ("repvgg_a0", "the authors' code", "repvgg:RepVGG-A0 deployed"),
+)
+"""The same, of nets whose branches are merged."""
+
+ALIKE = (
+    ("inception_v4", "pretrainedmodels:inceptionv4"),
+    ("nasnet_a_large", "pretrainedmodels:nasnetalarge"),
+    ("pnasnet5_large", "pretrainedmodels:pnasnet5large"),
+    ("senet154", "pretrainedmodels:senet154"),
+    ("seresnet50", "pretrainedmodels:se_resnet50"),
+    ("inception_v3", "timm:inception_v3"),
+    ("bit_resnet152x4", "timm:resnetv2_152x4_bit"),
+    ("detr_resnet50", "detr:detr_resnet50"),
+)
+"""Specs, and models of other code with the same keys, which need no names."""
 
 OWN = ("timm:pit_b_224", "torchvision:densenet121", "torchvision:resnet50")
 """Models that specs are named like, of which other files are called otherwise."""
@@ -65,6 +97,8 @@ def key_sets() -> Iterator[KeySet]:
     """All of them."""
     for spec, title, reference in RECORDED:
         yield KeySet(spec, title, recorded()[reference])
+    for spec, title, reference in DEPLOYED:
+        yield KeySet(spec, title, recorded()[reference], deployed=True)
     yield KeySet("densenet121", "torchvision, published files", published_densenet("torchvision:densenet121"))
     for spec, dim, layers, heads, patch in (
         ("vit_ti16", 192, 12, 3, 16),
@@ -76,6 +110,8 @@ def key_sets() -> Iterator[KeySet]:
     yield KeySet("mixer_b16", "the authors' files, npz", flax_mixer(768, 12, 384, 3072, 16, 196))
     yield KeySet("mixer_s16", "the authors' files, npz", flax_mixer(512, 8, 256, 2048, 16, 196))
     yield KeySet("bit_resnet152x4", "BiT's files, npz", flax_bit([3, 8, 36, 3], 4))
+    for spec, depth in (("nfnet_f0", 1), ("nfnet_f2", 3)):
+        yield KeySet(spec, "the authors' files, flattened", haiku_nfnet(depth))
     yield KeySet("swin_t", "the authors' code", swin(96, [2, 2, 6, 2], [3, 6, 12, 24]))
     yield KeySet("swin_b", "the authors' code", swin(128, [2, 2, 18, 2], [4, 8, 16, 32]))
     for spec, width, depth in (("efficientnet_b0", 1.0, 1.0), ("efficientnet_b4", 1.4, 1.8)):
@@ -169,6 +205,38 @@ def flax_bit(depths: list[int], factor: int) -> Shapes:
     return found | {"resnet/head/conv2d/kernel": (1, 1, before, 1000), "resnet/head/conv2d/bias": (1000,)}
 
 
+def haiku_nfnet(depth: int) -> Shapes:
+    """deepmind-research/nfnets, flattened as its `flatten_haiku_tree` does: only the first block has no number."""
+
+    def convolution(name: str, size: int, before: int, after: int) -> None:
+        found[f"NFNet.{name}.w"] = (size, size, before, after)
+        found.update({f"NFNet.{name}.{key}": (after,) for key in ("gain", "bias")})
+
+    found: Shapes = {}
+    before = 3
+    for i, width in enumerate((16, 32, 64, 128)):
+        convolution(f"stem_conv{i}", 3, before, width)
+        before = width
+    count = 0
+    for stage, (blocks, width) in enumerate(((1, 256), (2, 512), (6, 1536), (3, 1536))):
+        for i in range(blocks * depth):
+            block, hidden = f"nf_block_{count}" if count else "nf_block", width // 2
+            convolution(f"{block}.conv0", 1, before, hidden)
+            convolution(f"{block}.conv1", 3, 128, hidden)
+            convolution(f"{block}.conv1b", 3, 128, hidden)
+            convolution(f"{block}.conv2", 1, hidden, width)
+            if before != width or (stage > 0 and i == 0):
+                convolution(f"{block}.conv_shortcut", 1, before, width)
+            for name in ("linear", "linear_1"):
+                sizes = (width, hidden) if name == "linear" else (hidden, width)
+                found[f"NFNet.{block}.squeeze_excite.{name}.w"] = sizes
+                found[f"NFNet.{block}.squeeze_excite.{name}.b"] = sizes[1:]
+            found[f"NFNet.{block}.skip_gain"] = ()
+            before, count = width, count + 1
+    convolution("final_conv", 1, before, 2 * before)
+    return {**found, "NFNet.linear.w": (2 * before, 1000), "NFNet.linear.b": (1000,)}
+
+
 def layer(name: str, *weight: int, bias: bool = True) -> Shapes:
     """A layer of PyTorch with a weight, and a bias for each of its outputs."""
     return {f"{name}.weight": weight, **({f"{name}.bias": weight[:1]} if bias else {})}
@@ -254,37 +322,61 @@ def detectron2(shapes: Shapes) -> Shapes:
     return found
 
 
-_OF_TRANSFORMERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "vit": ("ViT", {}),
-    "swin": ("Swin", {}),
-    "resnet50": ("ResNet", {}),
+_OF_TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "vit": ("ViT", "ImageClassification", {}),
+    "swin": ("Swin", "ImageClassification", {}),
+    "resnet50": ("ResNet", "ImageClassification", {}),
     "resnet18": (
-        "ResNet", {"layer_type": "basic", "depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512]}
+        "ResNet", "ImageClassification",
+        {"layer_type": "basic", "depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512]},
     ),
+    "detr": ("Detr", "ObjectDetection", {"backbone": "resnet50", "use_timm_backbone": True, "use_pretrained_backbone": False}),
 }  # fmt: skip
 
 
-def transformers_shapes(model: str) -> dict[str, Sizes]:
-    """What the state_dict of a classifier of transformers holds."""
-    import torch
-
-    name, settings = _OF_TRANSFORMERS[model.partition(":")[2]]
+def transformers_state(model: str) -> dict[str, Any]:
+    """What a file holds that transformers writes, whatever its modules are called by now."""
+    name, task, settings = _OF_TRANSFORMERS[model]
     folder = f"transformers.models.{name.lower()}"
     config = getattr(import_module(f"{folder}.configuration_{name.lower()}"), f"{name}Config")
-    made = getattr(import_module(f"{folder}.modeling_{name.lower()}"), f"{name}ForImageClassification")
+    made = getattr(import_module(f"{folder}.modeling_{name.lower()}"), f"{name}For{task}")
+    module = made(config(num_labels=91 if name == "Detr" else 1000, **settings))
+    written: dict[str, Any] = import_module("transformers.core_model_loading").revert_weight_conversion(
+        module, module.state_dict()
+    )
+    return written
+
+
+def counted(model: str) -> Shapes:
+    """What the state_dict of a model holds that other code makes."""
+    import torch
+
+    library, _, name = model.partition(":")
+    name, _, deployed = name.partition(" ")
+    if library in ("timm", "torchvision"):
+        return reference_shapes(model)
     with torch.device("meta"):
-        state = made(config(num_labels=1000, **settings)).state_dict()
+        if library == "transformers":
+            state = transformers_state(name)
+        elif library == "pretrainedmodels":
+            state = getattr(import_module(library), name)(num_classes=1000, pretrained=None).state_dict()
+        elif library == "mobileone":
+            state = import_module(library).mobileone(variant=name, inference_mode=bool(deployed)).state_dict()
+        elif library == "repvgg":
+            state = import_module(library).func_dict[name](deploy=bool(deployed)).state_dict()
+        else:
+            state = getattr(import_module("hubconf"), name)(pretrained=False).state_dict()
     return {key: tuple(tensor.shape) for key, tensor in state.items()}
 
 
-def main() -> None:
-    models = sorted({*OWN, *(model for *_, model in RECORDED)})
-    found = {
-        model: transformers_shapes(model) if model.startswith("transformers") else reference_shapes(model)
-        for model in models
-    }
-    FILE.write_bytes(gzip.compress(json.dumps(found, separators=(",", ":")).encode(), mtime=0))
+def main(chosen: list[str]) -> None:
+    """Count the models anew that are chosen, or all."""
+    models = {*OWN, *(model for *_, model in (*RECORDED, *DEPLOYED, *ALIKE))}
+    found = {model: counted(model) if model in (chosen or models) else recorded()[model] for model in models}
+    FILE.write_bytes(
+        gzip.compress(json.dumps(dict(sorted(found.items())), separators=(",", ":")).encode(), mtime=0)
+    )
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

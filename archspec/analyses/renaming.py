@@ -105,12 +105,13 @@ class Names:
         self.unused: list[Renaming] = []
         self.misfits: list[Misfit] = []
         self.origins = {key: Origin((key,)) for key in self.shapes}
-        claimed: dict[str, Renaming] = {}
-        for one in maps:
-            used: set[int] = set()
-            for path in one.paths:
-                self._follow(one, path, claimed, used)
-            self.unused += [rule for i, rule in enumerate(one.rules) if rule.target and i not in used]
+        claimed: dict[str, tuple[Renaming, str]] = {}
+        used: list[set[int]] = [set() for _ in maps]
+        places = [(path, i) for i, one in enumerate(maps) for path in one.paths]
+        for path, i in sorted(places, key=lambda place: len(place[0])):  # what contains others comes first
+            self._follow(maps[i], path, claimed, used[i])
+        for one, met in zip(maps, used, strict=True):
+            self.unused += [rule for i, rule in enumerate(one.rules) if rule.target and i not in met]
         self._find_misfits()
 
     def __repr__(self) -> str:
@@ -119,7 +120,10 @@ class Names:
             self, f"{self.graph.name} as in {self.title}: {renamed} of {len(self.origins)} keys renamed"
         )
 
-    def _follow(self, one: NameMap, path: str, claimed: dict[str, Renaming], used: set[int]) -> None:
+    def _follow(
+        self, one: NameMap, path: str, claimed: dict[str, tuple[Renaming, str]], used: set[int]
+    ) -> None:
+        """Give the keys below a path their origins by a map's rules, but those that a model around it has a rule of."""
         sizes = _sizes(self.graph, path)
         keys = [key for key in self.shapes if key.startswith(path)]
         for index, rule in enumerate(one.rules):
@@ -135,7 +139,9 @@ class Names:
                     values[f"index({', '.join(holes)})"] = str(
                         numbers[tuple(int(values[name]) for name in holes)]
                     )
-                first = claimed.setdefault(key, rule)
+                first, where = claimed.setdefault(key, (rule, path))
+                if where != path:
+                    continue
                 if first is not rule:
                     self._misfit(f'two rules of "{self.title}" are of `{key}`', first, rule)
                     continue

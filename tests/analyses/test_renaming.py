@@ -291,3 +291,29 @@ def test_rules_of_a_swap_are_no_mistake() -> None:
     swap = '    "blocks.1.{rest}" -> "blocks.0.{rest}"\n    "blocks.0.{rest}" -> "blocks.1.{rest}"\n'
     graph = archspec.read_text(f'{NET}names Net "n":\n{swap}')
     assert next(all_names(graph)).theirs["blocks.0.weight"].key == "blocks.1.weight"
+
+
+def test_a_rule_of_the_model_around_goes_before_one_of_the_model_within() -> None:
+    graph = archspec.read_text(
+        """
+model Inner:
+    input x: [4]
+    return x -> a: Linear(4) -> b: Linear(4)
+
+names Inner "theirs":
+    "first.{rest}" -> "a.{rest}"
+    "second.{rest}" -> "b.{rest}"
+
+model Outer:
+    input x: [4]
+    return x -> body: Inner -> head: Linear(2)
+
+names Outer "theirs":
+    "start.{rest}" -> "body.a.{rest}"
+""",
+        model="Outer",
+    )
+    keys = {key: origin.keys for key, origin in names_as(graph, "theirs").origins.items()}
+    assert keys["body.a.weight"] == ("start.weight",)
+    assert keys["body.b.weight"] == ("body.second.weight",)
+    assert keys["head.weight"] == ("head.weight",)
