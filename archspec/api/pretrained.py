@@ -18,6 +18,7 @@ from archspec.graph import graph_of
 from archspec.ground import codes
 from archspec.ground.atomic import replacing
 from archspec.ground.errors import SpecError
+from archspec.ground.optional import needing
 from archspec.ground.regular import open_regular
 
 if TYPE_CHECKING:
@@ -115,14 +116,8 @@ def from_pretrained(
 @cache
 def _mixin() -> Any:
     """The class by which huggingface_hub saves and finds networks. Raises SpecError when it is not installed."""
-    try:
+    with needing("networks are shared by huggingface_hub", "huggingface_hub"):
         from huggingface_hub import ModelHubMixin, hf_hub_download
-    except ImportError as error:
-        raise SpecError.of(
-            codes.PROGRAM,
-            f"networks are shared by huggingface_hub: {error}",
-            help="pip install huggingface_hub",
-        ) from None
 
     class Pretrained(  # type: ignore[call-arg]
         ModelHubMixin,  # type: ignore[misc]

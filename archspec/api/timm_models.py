@@ -12,6 +12,7 @@ from archspec.api.reading import read, shipped
 from archspec.graph import Graph, graph_of
 from archspec.ground import codes
 from archspec.ground.errors import SpecError
+from archspec.ground.optional import needing
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
@@ -39,12 +40,8 @@ def register_timm(names: Iterable[str] | None = None) -> list[str]:
 
     Raises SpecError when timm is not installed, and for a name that is not a shipped spec's.
     """
-    try:
+    with needing("timm cannot be imported", "timm"):
         from timm.models import register_model
-    except ImportError as error:
-        raise SpecError.of(
-            codes.PROGRAM, f"timm cannot be imported: {error}", help="pip install timm"
-        ) from None
     known = [entry.name for entry in shipped()]
     if isinstance(names, str) or not (names is None or isinstance(names, Iterable)):
         raise wrong("names", "names of shipped specs", names)

@@ -11,6 +11,7 @@ from archspec.analyses.quantities import shown_in
 from archspec.ground import codes
 from archspec.ground.atomic import replacing
 from archspec.ground.errors import SpecError
+from archspec.ground.optional import needing
 
 
 def plot_growth(
@@ -25,15 +26,11 @@ def plot_growth(
         raise SpecError.of(
             codes.SUFFIX, f"cannot write a plot to a `{path.suffix}` file", help="name it .svg, .png or .pdf"
         )
-    try:
+    with needing("plots are drawn by matplotlib", "'archspec-nn[plot]'"):
         from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from matplotlib.ticker import EngFormatter
-    except ImportError:
-        raise SpecError.of(
-            codes.PROGRAM, "matplotlib is not installed", help="pip install 'archspec-nn[plot]'"
-        ) from None
     first, *others = varied
     models = list(dict.fromkeys(row["model"] for row in rows))
     lines: dict[str, list[dict[str, Any]]] = {}

@@ -18,10 +18,10 @@ from archspec.backends.onnx_decompositions import Unsaid, decomposed
 from archspec.backends.torch_export import BATCH, exported, located
 from archspec.backends.torch_modules import Network
 from archspec.graph import Graph
-from archspec.ground import codes
 from archspec.ground.atomic import replacing, require_writable
 from archspec.ground.bounds import linear
 from archspec.ground.errors import SpecError
+from archspec.ground.optional import needing
 from archspec.ground.size import Free
 
 if TYPE_CHECKING:
@@ -99,15 +99,9 @@ _STEP = "archspec.step"
 
 def require_packages() -> None:
     """SpecError unless the packages are there that PyTorch writes ONNX with."""
-    try:
+    with needing("PyTorch writes ONNX with the packages `onnx` and `onnxscript`", "'archspec-nn[onnx]'"):
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise SpecError.of(
-            codes.PROGRAM,
-            f"PyTorch writes ONNX with the packages `onnx` and `onnxscript`: {error}",
-            help="pip install 'archspec-nn[onnx]'",
-        ) from None
 
 
 @contextmanager

@@ -13,11 +13,9 @@ from archspec.cli.app import app
 from archspec.cli.options import (
     BUDGET,
     Budget,
-    Dtype,
     Plugins,
     Settings,
     Spec,
-    WeightFiles,
     import_plugins,
     parse_settings,
     progress,
@@ -25,15 +23,18 @@ from archspec.cli.options import (
     sources_of,
 )
 from archspec.cli.outline import echo_outline
-from archspec.cli.weights import (
+from archspec.cli.weight_options import (
     Adapt,
+    Dtype,
     From,
     FromSettings,
     NamesAs,
     Nonfinite,
     Strict,
+    WeightFiles,
     old_network,
     parse_adapt,
+    refuse_idle_weights,
 )
 from archspec.ground import codes
 from archspec.ground.atomic import require_writable
@@ -95,9 +96,7 @@ def build(
 ) -> None:
     """Build a module, with initial or given weights, as a file that archspec.load reads."""
     started = time.perf_counter()
-    if not weights:
-        idle = ("adapt", "from_", "from_settings", "strict", "nonfinite", "names")
-        refuse_idle(context, "it says how --weights are loaded", *idle)
+    refuse_idle_weights(context, weights)
     if not aot:
         refuse_idle(context, "it is how many samples --aot compiles for", "batch")
     import_plugins(plugins)

@@ -12,18 +12,17 @@ from archspec.cli.app import app
 from archspec.cli.options import (
     BUDGET,
     Budget,
-    Dtype,
     Free,
     Plugins,
     Settings,
     Spec,
-    WeightFiles,
     free_of,
     import_plugins,
     parse_settings,
     progress,
     refuse_idle,
 )
+from archspec.cli.weight_options import Dtype, WeightFiles
 
 
 class ExportFormat(str, Enum):  # noqa: UP042  (typer shows the members of a str enum by value)

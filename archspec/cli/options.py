@@ -69,22 +69,6 @@ def parse_settings(settings: list[str] | None, option: str = "--set") -> dict[st
     return parsed
 
 
-WeightFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--weights",
-        help="Weights to use: safetensors, a file of PyTorch, .npz, an index. Repeatable for the parts of one.",
-        show_default=False,
-    ),
-]
-Dtype = Annotated[
-    str | None,
-    typer.Option(
-        "--dtype",
-        help="Dtype of floating-point weights: f32, f16, bf16 or f64 (default: the spec's).",
-        show_default=False,
-    ),
-]
 Free = Annotated[
     str | None,
     typer.Option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,45 +20,17 @@ from archspec.cli.options import (
     parse_settings,
     progress,
 )
-from archspec.ground.errors import SpecError
+from archspec.cli.weight_options import (
+    Adapt,
+    From,
+    FromSettings,
+    NamesAs,
+    Nonfinite,
+    Strict,
+    old_network,
+    parse_adapt,
+)
 
-Adapt = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--adapt",
-        metavar="NAME",
-        help="Let weights be adapted: classes, channels, grid, patch, fold, or all; classes=[5, 7] keeps these rows. Repeatable.",
-        show_default=False,
-    ),
-]
-From = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        metavar="OLD",
-        help="The network that the file is of: a spec or a built module.",
-        show_default=False,
-    ),
-]
-FromSettings = Annotated[
-    list[str] | None,
-    typer.Option("--from-set", metavar="NAME=VALUE", help="Set a parameter of OLD. Repeatable."),
-]
-Strict = Annotated[
-    bool,
-    typer.Option("--strict/--no-strict", help="Refuse a file that does not fit, or take what does."),
-]
-Nonfinite = Annotated[bool, typer.Option("--nonfinite", help="Let infinite numbers and NaN in.")]
-
-NamesAs = Annotated[
-    str | None,
-    typer.Option(
-        "--names",
-        metavar="TITLE",
-        help="Read the file's keys with the spec's `names` of this title.",
-        show_default=False,
-    ),
-]
 Propose = Annotated[
     bool,
     typer.Option(
@@ -124,35 +96,3 @@ def _proposed(spec: str, files: list[Path], budget: int, settings: list[str] | N
     if format is Format.json:
         return json.dumps({"names": text}, indent=2) + "\n"
     return text or "# every key of the file is the network's own\n"
-
-
-def old_network(from_: str | None, settings: list[str] | None, budget: int) -> Any:
-    """The network that `--from` names, with its settings; None where it is not given."""
-    if from_ is None:
-        if settings:
-            raise typer.BadParameter("it has no effect without --from", param_hint="--from-set")
-        return None
-    from archspec.api import read
-    from archspec.api.reading import is_built
-
-    if is_built(from_):
-        if settings:
-            raise typer.BadParameter("a built module has its settings", param_hint="--from-set")
-        return from_
-    return read(from_, budget=budget, settings=parse_settings(settings, "--from-set"))
-
-
-def parse_adapt(given: list[str] | None) -> dict[str, Any] | None:
-    """The adaptations that `--adapt` names, with what is said of them."""
-    from archspec.api import parse_value
-
-    asked: dict[str, Any] = {}
-    for text in given or []:
-        for name in [text] if "=" in text else text.split(","):
-            name, equals, value = name.partition("=")
-            try:
-                asked[name.strip()] = parse_value(value) if equals else True
-            except SpecError as error:
-                message = f"in `{text}`: {error.problems[0].message}"
-                raise typer.BadParameter(message, param_hint="--adapt") from None
-    return asked or None
