@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from archspec.graph import Call, Graph, NameMap, Renaming
 from archspec.graph.name_maps import by_title, rearranged
+from archspec.graph.templates import Matcher
 from archspec.ground import codes
 from archspec.ground.brief import brief
 from archspec.ground.errors import Mistake, SpecError, suggest
@@ -205,6 +206,18 @@ class Names:
                     if key.startswith(path) and rule.ignored.values(key[len(path) :]) is not None:
                         return rule
         return None
+
+    def meant(self, key: str) -> str:
+        """What a rule says that a key of the other code is here, with its place; empty where no rule does."""
+        for one in self.maps:
+            for rule in one.rules:
+                if not rule.target or rule.counted:
+                    continue
+                for path, source in ((path, source) for path in one.paths for source in rule.templates):
+                    values = Matcher(source).values(key[len(path) :]) if key.startswith(path) else None
+                    if values is not None and rule.ours.template.names <= values.keys():
+                        return f"`{path}{rule.ours.template.filled(values)}` ({rule.location})"
+        return ""
 
     def fit(self, shapes: Shapes) -> Fit:
         """How these keys of the other code, with their shapes, fit the network."""

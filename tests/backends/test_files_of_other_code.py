@@ -90,3 +90,27 @@ def test_a_map_that_is_chosen_reads_what_it_knows_of_a_file() -> None:
 def test_names_without_weights_have_no_effect() -> None:
     with pytest.raises(SpecError, match="`names` says how weights are loaded"):
         archspec.load("lenet5", names="timm")
+
+
+TYPO = TWO.replace('"second.{rest}" -> "b.{rest}"', '"second.{rest}" -> "c.{rest}"', 1)
+
+
+def test_a_map_that_nearly_explains_a_file_is_told() -> None:
+    theirs = archspec.named(
+        archspec.load(archspec.read_text(TWO), seed=0).state_dict(), archspec.read_text(TWO), "one"
+    )
+    alone = archspec.read_text(TYPO[: TYPO.index('names Net "other"')])
+    with pytest.raises(SpecError, match=r'names "one" know 4 of its 6 keys: `names="one"`, or `--names`'):
+        archspec.load(alone, weights=theirs)
+    assert 'names "one" know 4 of its 6 keys' in archspec.plan_weights(alone, theirs).report()
+    with pytest.raises(
+        SpecError,
+        match=r"has `second.weight`, which would be `c.weight` \(spec.arch:8:5\), and Net has no such",
+    ):
+        archspec.load(alone, weights=theirs, names="one")
+
+
+def test_a_file_of_another_network_is_asked_after() -> None:
+    graph = archspec.read_text(TWO)
+    with pytest.raises(SpecError, match=r"is it of Net\? `from_`, or `--from`"):
+        archspec.load(graph, weights={f"layer{i}.weight": torch.zeros(2, 2) for i in range(9)})

@@ -162,7 +162,7 @@ def test_nothing_in_a_file_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[
     with pytest.raises(SpecError):
         read_files([tmp_path / "p"])
     np.savez(tmp_path / "o.npz", a=np.array([Code()], dtype=object))
-    with pytest.raises(SpecError, match=r"not whole|cannot be loaded"):
+    with pytest.raises(SpecError, match=r"may run any code"):
         read_files([tmp_path / "o.npz"])
     assert "ran" not in capsys.readouterr().out
 
@@ -208,6 +208,38 @@ def test_an_index_that_lies_is_told(change: Any, said: str, state: dict[str, Ten
     path = index(tmp_path, change(parts(state, tmp_path)))
     with pytest.raises(SpecError, match=said):
         archspec.load(GRAPH, weights=path)
+
+
+def test_an_index_of_itself_is_told(tmp_path: Path) -> None:
+    path = index(tmp_path, {"fc.bias": "model.safetensors.index.json"})
+    with pytest.raises(SpecError, match="is listed as a part, and is an index"):
+        archspec.load(GRAPH, weights=path)
+
+
+def test_an_index_that_says_another_size_is_told_in_the_plan(
+    state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = index(tmp_path, parts(state, tmp_path))
+    said = json.loads(path.read_text())
+    held = sum(tensor.nbytes for tensor in state.values())
+    for size in (held, 1):
+        path.write_text(json.dumps({**said, "metadata": {"total_size": size}}))
+        found = archspec.plan_weights(GRAPH, path)
+        assert found.fits
+        assert ("its index says that the tensors are 1 bytes" in found.report()) is (size == 1)
+
+
+def test_programs_are_told_from_weights(tmp_path: Path) -> None:
+    layer, sample = torch.nn.Linear(3, 3), (torch.zeros(1, 3),)
+    torch.jit.save(torch.jit.trace(layer, sample), str(tmp_path / "w.pt"))
+    torch.export.save(torch.export.export(layer, sample), tmp_path / "w.pt2")
+    for name, said in (
+        ("w.pt", "is a program of TorchScript"),
+        ("w.pt2", r"is a program of `torch\.export`"),
+    ):
+        with pytest.raises(SpecError, match=said) as caught:
+            read_files([tmp_path / name])
+        assert "where you trust it" in caught.value.problems[0].help
 
 
 def test_parts_that_have_the_same_key_are_told(state: dict[str, Tensor], tmp_path: Path) -> None:

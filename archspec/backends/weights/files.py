@@ -9,8 +9,8 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,8 @@ def _joined(name: str, parts: Iterable[tuple[Path, WeightFile]]) -> WeightFile:
     return WeightFile(name, tensors, tuple(notes))
 
 
-def _read(path: Path) -> WeightFile:
-    """The weights in one file, whose first bytes say what it is."""
+def _read(path: Path, *, is_part: bool = False) -> WeightFile:
+    """The weights in one file, whose first bytes say what it is. A part of an index is no index itself."""
     try:
         with open_regular(path) as file:
             start = file.read(64)
@@ -107,6 +107,8 @@ def _read(path: Path) -> WeightFile:
     if not start:
         raise _bad(path, "is empty")
     if start.lstrip().startswith(b"{"):
+        if is_part:
+            raise _bad(path, "is listed as a part, and is an index or other JSON itself")
         return _from_index(path)
     if start[:1] == b"\x80":
         return _from_pickle(path)
@@ -147,14 +149,24 @@ def _from_index(path: Path) -> WeightFile:
             raise _bad(path, f"lists `{name}`, which is not a file beside it")
         if not (path.parent / name).exists():
             raise _bad(path, f"lists `{name}`, which is not there", "put all parts beside the index")
-    parts = [(path.parent / name, _read(path.parent / name)) for name in names]
+    parts = [(path.parent / name, _read(path.parent / name, is_part=True)) for name in names]
     for part, read in parts:
         said = {key for key, name in places.items() if name == part.name}
         if said != read.tensors.keys():
             wrong = min(said ^ read.tensors.keys())
-            how = "lacks" if wrong in said else "has"
-            raise _bad(path, f"is not of these parts: `{part.name}` {how} `{wrong}`")
-    return _joined(path.name, parts)
+            how = "lacks `{}`, which it lists" if wrong in said else "has `{}`, which it does not list there"
+            raise _bad(path, f"is not of these parts: `{part.name}` {how.format(wrong)}")
+    whole = _joined(path.name, parts)
+    return replace(whole, notes=(*whole.notes, *_other_size(index, whole)))
+
+
+def _other_size(index: Mapping[str, Any], whole: WeightFile) -> Iterator[str]:
+    """A note where an index says how many bytes its parts hold, and they hold others."""
+    about = index.get("metadata")
+    said = about.get("total_size") if isinstance(about, dict) else None
+    held = sum(tensor.nbytes for tensor in whole.tensors.values())
+    if isinstance(said, int | float) and said != held:
+        yield f"its index says that the tensors are {said} bytes, and they are {held:,}"
 
 
 def _from_zip(path: Path) -> WeightFile:
@@ -165,14 +177,12 @@ def _from_zip(path: Path) -> WeightFile:
             names = [entry.filename for entry in entries]
             if len(set(names)) < len(names):
                 raise _bad(path, "holds an entry twice")
+            if what := _program(names):
+                raise _bad(path, f"is {what[0]}, not weights alone", what[1])
             if any(name.rpartition("/")[2] == "data.pkl" for name in names):
                 _require_whole(archive, entries)
                 sizes = Counter(entry.file_size for entry in entries)
                 return _from_pickle(path, sizes)
-            if {"graph.json", "manifest.json"} <= set(names):
-                raise _bad(
-                    path, "is a built module", "`archspec.load` loads it alone: give its `state_dict()`"
-                )
             if names and all(name.endswith(".npy") for name in names):
                 return _from_npz(path, file)
     except zipfile.BadZipFile as error:
@@ -190,6 +200,18 @@ def _from_zip(path: Path) -> WeightFile:
     raise _bad(path, "is a zip file, but not of weights", _KINDS)
 
 
+def _program(names: Sequence[str]) -> tuple[str, str] | None:
+    """What kind of program a zip file with these entries holds, and how to come to its weights; None where it holds none."""
+    if {"graph.json", "manifest.json"} <= set(names):
+        return "a built module", "`archspec.load` loads it alone: give its `state_dict()`"
+    last = {name.rpartition("/")[2] for name in names}
+    if {"constants.pkl", "data.pkl"} <= last and any("/code/" in name for name in names):
+        return "a program of TorchScript", "where you trust it: `torch.jit.load(FILE).state_dict()`"
+    if "archive_format" in last:
+        return "a program of `torch.export`", "where you trust it: `torch.export.load(FILE).state_dict`"
+    return None
+
+
 def _require_whole(archive: zipfile.ZipFile, entries: Iterable[zipfile.ZipInfo]) -> None:
     """BadZipFile when an entry's bytes are not those that its checksum is of; a piece of it is in memory at a time."""
     for entry in entries:
@@ -204,7 +226,13 @@ def _from_npz(path: Path, file: Any) -> WeightFile:
     import numpy as np
 
     with np.load(file, allow_pickle=False) as arrays:
-        return _unwrapped(path.name, {name: arrays[name] for name in arrays.files})
+        try:
+            held = {name: arrays[name] for name in arrays.files}
+        except ValueError as error:
+            if "Object arrays" not in str(error):
+                raise
+            raise _bad(path, "holds arrays of Python objects, and to make such may run any code") from None
+        return _unwrapped(path.name, held)
 
 
 def _from_pickle(path: Path, records: Counter[int] | None = None) -> WeightFile:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from archspec.analyses.renaming import all_names, names_as
 from archspec.backends.weights.plan import Change, Made, Renaming, Shapes, renamed, renamed_as
 from archspec.graph import Graph
 from archspec.ground import codes
@@ -33,6 +34,10 @@ class Match:
     left: tuple[str, ...]
     dropped: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    meant: Mapping[str, str] = field(default_factory=dict)
+    """What keys that are left over would be by a map of names, where there is no such weight."""
+    nearly: str = ""
+    """The map of names that knows more of the keys than the network does, though not all."""
 
 
 def match(graph: Graph, shapes: Shapes, others: Collection[str] = (), *, title: str | None = None) -> Match:
@@ -53,7 +58,8 @@ def match_names(graph: Graph, needed: Collection[str], known: Collection[str], s
     plain = _stripped(known, shapes)
     if set(needed) <= plain.origins.keys() and not plain.left:
         return plain
-    return _by_map(graph, needed, shapes) or plain
+    by_map = _by_map(graph, needed, shapes)
+    return by_map or replace(plain, nearly=_nearly(graph, plain, shapes))
 
 
 def batch_counts(graph: Graph) -> set[str]:
@@ -146,8 +152,22 @@ def _by_title(graph: Graph, title: str, shapes: Shapes) -> Match:
     found = []
     for short in _behind_common(shapes):
         given = {name: shapes[key] for name, key in short.items()}
-        found.append(_renamed(renamed_as(graph, title, given), short))
-    return max(found, key=lambda match: len(match.origins))
+        found.append((_renamed(renamed_as(graph, title, given), short), short))
+    best, short = max(found, key=lambda match: len(match[0].origins))
+    names, left = names_as(graph, title), set(best.left) - best.dropped
+    return replace(best, meant={key: names.meant(name) for name, key in short.items() if key in left})
+
+
+def _nearly(graph: Graph, plain: Match, shapes: Shapes) -> str:
+    """What is to be told of the map of names that knows more of a file's keys than the network does; empty where none does."""
+    known = {
+        names.title: sum(key in names.theirs or names.ignored(key) is not None for key in shapes)
+        for names in all_names(graph)
+    }
+    title = max(known, key=lambda title: known[title], default="")
+    if not title or known[title] <= len(plain.origins):
+        return ""
+    return f'names "{title}" know {known[title]} of its {len(shapes)} keys: `names="{title}"`, or `--names`, reads these'
 
 
 def _behind_common(shapes: Shapes) -> Iterator[dict[str, str]]:

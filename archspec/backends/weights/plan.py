@@ -282,6 +282,15 @@ class WeightPlan:
     @property
     def help(self) -> str:
         """How to go on where the file does not fit."""
+        for text in self.helps:
+            return text
+        own = [line for line in self.lines if line.key is not None]
+        offered = sum(bool(line.offers) for line in self.wrong)
+        if 2 * sum(line.loads for line in own) < len(own) and 2 * offered < len(self.wrong):
+            return (
+                f"is it of {self.network}? `from_`, or `--from`, says of which network a file is; for keys of other code,"
+                " `archspec weights --propose` proposes names"
+            )
         offers = list(dict.fromkeys(name for line in self.wrong for name in line.offers))
         helps = list(dict.fromkeys(line.help for line in self.wrong if line.help))
         if offers:
@@ -289,7 +298,7 @@ class WeightPlan:
             adapt = asked if len(offers) == 1 else f"[{asked}]"
             words = " ".join(f"--adapt {name}" for name in offers)
             return f"it can be adapted: `adapt={adapt}`, or `{words}`; `archspec weights` shows the plan"
-        for text in (*self.helps, *helps):
+        for text in helps:
             return text
         if any(line.holds and line.loads for line in self.wrong):
             return "`nonfinite=True`, or `--nonfinite`, lets such numbers in"

@@ -91,7 +91,7 @@ def plan_of(
         used |= folding.dropped
         found = replace(found, dropped=found.dropped | folding.dropped)
     foldable = {key for origin in folding.made.values() for key in origin.keys} - used
-    unused = dict.fromkeys(found.left, "")
+    unused = {key: _meant(graph, key, found.meant.get(key, "")) for key in found.left}
     for name, origin in found.origins.items():
         unused.update((key, _lost(source, graph, name, key)) for key in origin.keys)
     lines += (_unused(key, shapes[key], why) for key, why in unused.items() if key not in used)
@@ -106,7 +106,10 @@ def plan_of(
     ]
     infinite = masks(graph)
     lines = [_held(line, file.tensors, infinite) for line in _once(lines)]
-    return WeightPlan(graph.name, file.name, tuple(lines), (*file.notes, *found.notes, *notes), nonfinite)
+    helps = (found.nearly,) if found.nearly else ()
+    return WeightPlan(
+        graph.name, file.name, tuple(lines), (*file.notes, *found.notes, *helps, *notes), nonfinite, helps
+    )
 
 
 # -------------------------------------------------------------- which network a file is of
@@ -187,6 +190,11 @@ def _lost(source: Graph, graph: Graph, name: str, key: str) -> str:
     return (
         f"has `{key}`, and {graph.name} has nothing in the place of `{name}`" if source is not graph else ""
     )
+
+
+def _meant(graph: Graph, key: str, meant: str) -> str:
+    """Why a tensor is unused that a map of names has a rule for; empty where there is none."""
+    return f"has `{key}`, which would be {meant}, and {graph.name} has no such weight" if meant else ""
 
 
 def _unused(key: str, shape: tuple[int, ...], why: str) -> Line:
