@@ -132,6 +132,11 @@ class ArchLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
                 bygroups(Name.Attribute, Whitespace, Name, Whitespace),
                 ("#pop", "claim"),
             ),
+            (
+                rf"(?!{_words(set(_WORDS.values()))})({_NAME})([ \t]*)(:)",  # a step that `defaults` insert before another
+                bygroups(Name.Label, Whitespace, Punctuation),
+                ("#pop", "rest"),
+            ),
             (_words(set(_WORDS.values()) - _NOT_FIRST), _word, ("#pop", "rest")),
             default(("#pop", "rest")),
         ],

@@ -32,8 +32,10 @@ def unused_defaults(file: t.File, steps: Steps, *, whole: bool) -> Iterator[Prob
 
 
 def _unused_in(statement: t.Defaults, steps: Steps) -> Iterator[Problem]:
-    chosen = {rule.op.name for rule in statement.rules if rule.op and not _named(rule.value)}
-    for rule in statement.rules:
+    # An edit that has no effect is an error.
+    rules = [rule for rule in statement.rules if isinstance(rule, t.Rule)]
+    chosen = {rule.op.name for rule in rules if rule.op and not _named(rule.value)}
+    for rule in rules:
         # What stands for an op may be the op itself, or no layer at all: nothing is left then of what is said of either.
         if (rule.op.name if rule.op else _named(rule.value)) in chosen:
             continue

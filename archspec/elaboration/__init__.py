@@ -223,6 +223,8 @@ def _elaborated(
     if machine.problems:
         raise SpecError(machine.problems)
     graph = module.graph(definition, long_form.definition, settings, machine, returns)
+    if missed := machine.surgery.unmet(graph):
+        raise SpecError(missed)
     try:
         require_few_constants(graph.owned(lambda weight: 0 if weight.saved else weight.size)[-1])
     except Mistake as mistake:

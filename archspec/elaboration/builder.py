@@ -34,9 +34,6 @@ from archspec.ops.weights import Constant, Own, Tied
 
 NOTHING = -1  # the function of what the first use of a shared layer did not make
 
-Label = str | SharedLayer | None
-"""What a step is called: by a name, as a use of a shared layer, or after what it applies."""
-
 
 class Builder:
     """Collects the functions of a graph, each behind those that it calls; `frame` is the one under construction."""
@@ -63,7 +60,7 @@ class Builder:
                 codes.TOO_DEEP, f"blocks and lists are nested more than {DEEPEST_SCOPE} deep", span
             )
         outer = self.frame
-        self.frame = Frame(path, like=like, defaults=defaults)
+        self.frame = Frame(path, like=like, defaults=defaults, edited=outer.edited)
         self.depth += 1
         try:
             yield self.frame

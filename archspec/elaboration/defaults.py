@@ -1,9 +1,11 @@
-"""Defaults in force: the arguments that ops get unless they are given others, the layers that stand for ops, and how weights start.
+"""Defaults in force: the arguments that ops get unless they are given others, the layers that stand for ops, how weights start, and
+what is done to steps by their path.
 
 Arguments fill what is not said at the op, those stated further in before those further out. A layer that stands for an op is itself
 read under the rules outside of the one that says so: thus a family that lets its norm be chosen goes on to take the choice of
 whoever uses it. A name of weights is given by whoever knows the block from outside, so it wins over what is said at the weight, and
-one stated further out over one further in.
+one stated further out over one further in. So does what stands in the place of a step; what is inserted by several rules is inserted
+by all. Layers that come so are read under the rules outside as well.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from archspec.elaboration.handing import Handing
 from archspec.elaboration.values import Environment, OpLayer
@@ -42,7 +44,7 @@ class Start(NamedTuple):
 
     def fits(self, key: str) -> bool:
         """Whether a weight of that key is meant."""
-        return any(not form.strip("*") for form in rest(self.forms, key))
+        return fits(self.forms, key)
 
 
 class Substitute(NamedTuple):
@@ -52,12 +54,34 @@ class Substitute(NamedTuple):
     span: Span
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Edit:
+    """What is done to the steps whose path has one of these forms: layers stand in their place, behind or before them.
+
+    `layers` are one for the place of a step, else any number of them, with the names of their steps. `level` is what the same
+    `defaults` says of layers for ops. `key` is equal for edits that do the same, whichever steps below theirs they are about.
+    """
+
+    forms: frozenset[str]
+    place: Literal["instead", "behind", "before"]
+    layers: tuple[tuple[str | None, Any, Span], ...]
+    level: Mapping[type[Op], Substitute]
+    path: str
+    span: Span
+    key: Hashable
+
+    def below(self, name: str) -> Edit:
+        """The same for steps below a step of that name."""
+        return replace(self, forms=rest(self.forms, f"{name}."))
+
+
 @dataclass(frozen=True, eq=False)
 class Defaults:
-    """The defaults in force at a place: arguments of ops, starts by name and layers for ops, those stated furthest out first.
+    """The defaults in force at a place: arguments of ops, starts by name, layers for ops and edits, those stated furthest out first.
 
-    `substitutes` has an item for each `defaults` that states some. `home` is the file (its names) of the block around that place,
-    whose own defaults are among these. `stands_for` are the ops that what is around that place stands for, and where that is stated.
+    `substitutes` has an item for each `defaults` that states some, or edits. `home` is the file (its names) of the block around that
+    place, whose own defaults are among these. `stands_for` are the ops that what is around that place stands for, and where that is
+    stated.
     """
 
     arguments: Mapping[type[Op], Mapping[str, Argument]] = field(default_factory=dict)
@@ -65,6 +89,7 @@ class Defaults:
     home: Environment | None = None
     substitutes: tuple[Mapping[type[Op], Substitute], ...] = ()
     stands_for: Mapping[str, Span] = field(default_factory=dict)
+    edits: tuple[Edit, ...] = ()
     _entered: dict[Environment, Defaults] = field(default_factory=dict, init=False)
 
     def within(self, inner: Defaults) -> Defaults:
@@ -72,27 +97,56 @@ class Defaults:
         arguments = dict(self.arguments)
         for op, own in inner.arguments.items():
             arguments[op] = {**arguments.get(op, {}), **own}
-        starts, substitutes = (*self.starts, *inner.starts), (*self.substitutes, *inner.substitutes)
-        return replace(self, arguments=arguments, starts=starts, substitutes=substitutes)
+        substitutes = (*self.substitutes, *inner.substitutes)
+        return replace(self, arguments=arguments, substitutes=substitutes).naming(inner)
+
+    def naming(self, inner: Defaults) -> Defaults:
+        """These, with the starts and edits that are stated further in."""
+        if not inner.named:
+            return self
+        return replace(self, starts=(*self.starts, *inner.starts), edits=(*self.edits, *inner.edits))
+
+    @property
+    def named(self) -> int:
+        """How many rules go by names."""
+        return len(self.starts) + len(self.edits)
 
     def entering(self, home: Environment) -> Defaults:
         """Those in force in a block of that file: the file's own arguments of ops come in if the block around is of another."""
         if home is self.home:
             return self
         if home not in self._entered:
-            made = self.within(replace(home.defaults, starts=())) if home.defaults else self
+            made = self.within(replace(home.defaults, starts=(), edits=())) if home.defaults else self
             self._entered[home] = replace(made, home=home)
         return self._entered[home]
 
     def below(self, name: str) -> Defaults:
         """Those in force inside of a step of that name."""
-        if not self.starts:
+        if not self.named:
             return self
-        return self.with_starts(s for start in self.starts if (s := start.below(name)).forms)
+        starts = tuple(s for start in self.starts if (s := start.below(name)).forms)
+        edits = tuple(e for edit in self.edits if (e := edit.below(name)).forms)
+        return replace(self, starts=starts, edits=edits)
 
-    def with_starts(self, starts: Iterable[Start]) -> Defaults:
-        """The same with other starts by name."""
-        return replace(self, starts=tuple(starts))
+    def edits_of(self, name: str) -> list[Edit]:
+        """What is done to the step of that name, each rule once."""
+        found: dict[Hashable, Edit] = {}
+        for edit in self.edits:
+            if fits(edit.forms, name):
+                found.setdefault(edit.key, edit)
+        return list(found.values())
+
+    def around(self, edit: Edit) -> Defaults:
+        """Those in force in a layer that an edit brings: of layers for ops and of edits, those stated further out."""
+        levels = len(self.substitutes)
+        level = next((i for i, found in enumerate(self.substitutes) if found is edit.level), levels)
+        first = next(i for i, found in enumerate(self.edits) if found.level is edit.level)
+        return replace(self, substitutes=self.substitutes[:level], edits=self.edits[:first])
+
+    def at(self, name: str) -> Hashable:
+        """What tells steps of some names apart: equal where all that goes by names is about both alike."""
+        inside = self.below(name)
+        return inside.starts, keys(inside.edits), tuple(edit.key for edit in self.edits_of(name))
 
     def substitute(self, op: type[Op]) -> Substitute | None:
         """The layer that stands for an op, if another one does."""
@@ -132,7 +186,24 @@ class Defaults:
             tuple((op, handing.key(found.layer), found.span) for op, found in level.items())
             for level in self.substitutes
         )
-        return arguments, self.starts, self.home, substitutes, tuple(self.stands_for.items())
+        return (
+            arguments,
+            self.starts,
+            self.home,
+            substitutes,
+            tuple(self.stands_for.items()),
+            keys(self.edits),
+        )
+
+
+def keys(edits: Iterable[Edit]) -> Hashable:
+    """What tells edits apart, with the steps that they are about."""
+    return tuple((edit.forms, edit.key) for edit in edits)
+
+
+def fits(forms: frozenset[str], name: str) -> bool:
+    """Whether one of the forms is of the whole name."""
+    return any(not form.strip("*") for form in rest(forms, name))
 
 
 @lru_cache(maxsize=10_000)

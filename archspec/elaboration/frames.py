@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from archspec.elaboration.defaults import Defaults, Start
+from archspec.elaboration.defaults import Defaults
 from archspec.elaboration.made import Made
 from archspec.elaboration.values import SharedLayer
 from archspec.graph import Apply, Call, Ref, Step
@@ -44,9 +44,16 @@ class Frame:
     )  # first and last number of each row of calls
     uses: dict[int, int] = field(default_factory=dict)
     defaults: Defaults = field(default_factory=Defaults)  # in force here
-    pending: tuple[Start, ...] = ()  # names below the next step, which a model's file states
+    pending: tuple[
+        Defaults, ...
+    ] = ()  # whose names are of what is below the next step: stated by a model's file
     stated: Span | None = None  # where the block's own `defaults` stands
     made: dict[str, Made] = field(default_factory=dict)  # what its steps give, by name
+    edited: tuple[tuple[str, Span], ...] = ()  # what was done to steps here and around, latest last
+    inserting: bool = (
+        False  # whether steps are made now that others brought, which must not rename the block's own
+    )
+    inserted: dict[str, Span] = field(default_factory=dict)  # those
 
     def take_input(self, type_: TensorType) -> Ref:
         """What one more input is called."""
@@ -67,9 +74,12 @@ class Frame:
             count = self.counts.get(fallback, 0)
             label = f"{fallback}_{count}" if count else fallback
             while label in self.taken or label in self.groups or is_taken(label):
+                if label in self.inserted and not self.inserting:
+                    raise self._shadowed(label, span)
                 count += 1
                 label = f"{fallback}_{count}"
-            self.counts[fallback] = count + 1
+            if not self.inserting:
+                self.counts[fallback] = count + 1
         else:
             self.require_new(label, span)
             try:
@@ -78,7 +88,19 @@ class Frame:
                 raise mistake.at(span) from None
         self._take(label, span)
         check_length(label, span)
+        if self.inserting:
+            self.inserted[label] = span
         return label
+
+    def _shadowed(self, label: str, span: Span) -> SpecError:
+        """The error of a step inserted under a name that one of the block's own has without it."""
+        return SpecError.of(
+            codes.NAME_TAKEN,
+            f"a step is inserted as `{label}`, which is the name of another here",
+            self.inserted[label],
+            places=((f"`{label}` stands here", span),),
+            help="give it another name, so that no other step is renamed: `-> drop: Dropout(0.1)`",
+        )
 
     def _take(self, label: str, span: Span) -> None:
         """Note that a step has that name. SpecError when a step has the name of a group that it would stand in."""
@@ -111,7 +133,7 @@ class Frame:
                 places=((f"`{label}` is first given here", first),) if first else (),
                 help="each name is a key of the state_dict"
                 + ("; name the lists: `-> name: [...]`" if label.isdigit() else "")
-                + (f'; a loop numbers them: `"{label}{{i}}": ...`' if first == span else ""),
+                + (_numbering(label, inserted=self.inserting) if first == span else ""),
             )
 
     def _row_of(self, label: str) -> Span | None:
@@ -142,6 +164,13 @@ class Frame:
         check_length(name, span)
         self.layers.append(name)
         return len(self.layers) - 1
+
+
+def _numbering(label: str, *, inserted: bool) -> str:
+    """How steps that are written once and made several times get names."""
+    return (
+        "; without a name they are numbered" if inserted else f'; a loop numbers them: `"{label}{{i}}": ...`'
+    )
 
 
 def check_label(label: str, span: Span) -> str:

@@ -63,8 +63,8 @@ class Handing:
             case Labelled():
                 return (Labelled, value.label, value.span, self.key(value.layer))
             case SharedLayer():
-                inside = value.defaults.below(value.name).key
-                return (SharedLayer, self._place(value), self.key(value.layer), value.state.key, inside)
+                named = value.defaults.below(value.name).key, value.defaults.at(value.name)
+                return (SharedLayer, self._place(value), self.key(value.layer), value.state.key, named)
             case SharedPart():
                 return (SharedPart, value.path, self.key(value.layer))
             case Function():

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.arguments import ArgumentMistake, complete, parameter_names, takes
 from archspec.elaboration.binding import declaring, names_in
-from archspec.elaboration.builder import Label, snake
+from archspec.elaboration.builder import snake
 from archspec.elaboration.defaults import Defaults, Substitute, require_possible
 from archspec.elaboration.frames import check_length
 from archspec.elaboration.handing import Handing, runs
 from archspec.elaboration.mistakes import at
-from archspec.elaboration.reuse import Body, StepName, Tensors
+from archspec.elaboration.reuse import Body, Label, StepName, Tensors
 from archspec.elaboration.values import (
     BlockLayer,
     Environment,
@@ -118,23 +118,41 @@ class Layers:
                 if op.idle and len(inputs) == 1:
                     op.infer(inputs[0].type)  # which may find that it does not fit
                     return inputs
-                step = self.name(label, snake(layer.name), span)
-                if step.defaults.starts:
-                    op = self._started(op, filled, inputs, step, places)
-                said = {**places, **step.defaults.stands_for}
-                stated = {name: place.location for name, place in said.items()}
-                options = self._sized(op, inputs, layer.options)
-                return self.builder.emit(op, inputs, options, step.name, span, step.shared, stated)
+
+                def make(step: StepName, inputs: Tensors) -> Tensors:
+                    made = self._started(op, filled, inputs, step, places) if step.defaults.starts else op
+                    said = {**places, **step.defaults.stands_for}
+                    stated = {name: place.location for name, place in said.items()}
+                    options = self._sized(made, inputs, layer.options)
+                    return self.builder.emit(made, inputs, options, step.name, span, step.shared, stated)
+
+                return self._step(label, snake(layer.name), inputs, span, make)
             except Mistake as mistake:
                 if places:
                     raise self._of_defaults(mistake, layer, places) from None
                 raise
 
+    def _step(
+        self,
+        label: Label,
+        fallback: str,
+        inputs: Tensors,
+        span: Span,
+        make: Callable[[StepName, Tensors], Tensors],
+    ) -> Tensors:
+        """What a step gives that is called so, as `make` makes it, or as the edits in force would have it."""
+        step = self.name(label, fallback, span)
+        if not self.builder.frame.defaults.edits or isinstance(label, StepName):
+            return make(step, inputs)
+        return self.machine.surgery.made(step, inputs, span, make)
+
     def _named_list(
         self, layers: list[Any], inputs: Tensors, label: Label, fallback: str, span: Span
     ) -> Tensors:
-        step = self.name(label, fallback, span)
-        return self.reuse.call(layers, inputs, step, self._list(span, "", {}), span)
+        def make(step: StepName, inputs: Tensors) -> Tensors:
+            return self.reuse.call(layers, inputs, step, self._list(span, "", {}), span)
+
+        return self._step(label, fallback, inputs, span, make)
 
     def _apply_standing(
         self, layer: OpLayer, found: Substitute, inputs: Tensors, label: Label, span: Span
@@ -210,8 +228,17 @@ class Layers:
         """Apply an op of archspec's that has one output, by its name."""
         with at(span):  # an operator means the same everywhere, so no defaults
             made = self.machine.calls.built(OpLayer(Op.find(op), arguments))
-            step = self.name(None, snake(op), span)
-            return self.builder.emit(made, inputs, self._sized(made, inputs, {}), step.name, span)[0]
+
+            def make(step: StepName, inputs: Tensors) -> Tensors:
+                return self.builder.emit(made, inputs, self._sized(made, inputs, {}), step.name, span)
+
+            outputs = self._step(None, snake(op), inputs, span, make)
+            if len(outputs) != 1:
+                raise Mistake(
+                    f"what stands in the place of an operator must give one tensor, not {len(outputs)}",
+                    codes.TENSORS,
+                )
+            return outputs[0]
 
     def _sized(self, op: Op, inputs: Tensors, options: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The optional tensors of an op, and one from which free sizes in its arguments are read that its inputs do not show."""
@@ -227,16 +254,20 @@ class Layers:
         """What a step is called: by its label, or else by a name made from `fallback`."""
         frame = self.builder.frame
         pending, frame.pending = frame.pending, ()
-        if isinstance(label, SharedLayer):
+        if isinstance(label, StepName):
+            name, full, shared, _ = label
+        elif isinstance(label, SharedLayer):
             label.state.uses += 1
-            name, full, own, shared = frame.claim_use(label), label.shown, label.name, label
+            name, full, shared = frame.claim_use(label), label.shown, label
         else:
-            name = own = frame.claim_name(label, fallback, span)
+            name = frame.claim_name(label, fallback, span)
             full, shared = frame.path + name, None
-        inside = frame.defaults.below(own)
-        if pending or frame.defaults.starts:
-            self.machine.budget.spend(len(frame.defaults.starts) + len(pending), span)
-            inside = inside.with_starts((*inside.starts, *pending))
+        inside = frame.defaults.below(shared.name if shared else name)
+        if pending or frame.defaults.named:
+            self.machine.budget.spend(frame.defaults.named + sum(stated.named for stated in pending), span)
+            for stated in pending:
+                inside = inside.naming(stated)
+                self.machine.surgery.state(stated, f"{full}.")
         return StepName(name, full, shared, inside)
 
     # -------------------------------------------------------------- lists
@@ -259,6 +290,7 @@ class Layers:
                     joins
                     and not label
                     and self.builder.frame.has(str(number))
+                    and str(number) not in self.builder.frame.inserted
                     and self._weightless(layer, place)
                 ):
                     name = None
@@ -266,7 +298,7 @@ class Layers:
                 if self.observer is not None:
                     self.observer.applied_item(layer, before, stream, made)
                 number += 1
-                if number < end and self._lengthen(before, stream, end, span):
+                if number < end and self._lengthen(before, stream, number, end, span):
                     number = end
                 stream = self._merged(first, stream, span)
         return stream
@@ -276,20 +308,20 @@ class Layers:
         meant, _ = self.standing(layer, self.builder.frame.defaults, span)
         return meant == [] or (isinstance(meant, OpLayer) and meant.op.weights is Op.weights)
 
-    def _lengthen(self, before: Tensors, stream: Tensors, end: int, span: Span) -> bool:
-        """Make the call of the last step a row of calls up to a number, where each would be the same; whether it was done."""
+    def _lengthen(self, before: Tensors, stream: Tensors, number: int, end: int, span: Span) -> bool:
+        """Make the call of the last step, the one before a number, a row up to another, where each would be the same; whether it was done."""
         if [(t.type, t.trace) for t in before] != [(t.type, t.trace) for t in stream]:
             return False
         frame = self.builder.frame
         step = frame.steps[-1] if frame.steps else None
         if not isinstance(step, Call) or step.layers or step.layer is not None or step.times > 1:
             return False
-        if not step.name.isdigit() or step.inputs != tuple(tensor.ref for tensor in before):
+        if step.name != str(number - 1) or step.inputs != tuple(tensor.ref for tensor in before):
             return False
         if self.builder.functions[step.function].given != len(step.inputs):
             return False
-        first = int(step.name)
-        if frame.defaults.starts and not self._alike(frame.defaults, first, end, span):
+        first = number - 1
+        if frame.defaults.named and not self._alike(frame.defaults, first, end, span):
             return False
         if not frame.claim_row(first, end - 1, span):
             return False
@@ -301,9 +333,9 @@ class Layers:
 
     def _alike(self, defaults: Defaults, first: int, end: int, span: Span) -> bool:
         """Whether names single out none of the calls that are numbered so."""
-        self.machine.budget.spend((end - first) * len(defaults.starts), span)
-        inside = defaults.below(str(first)).starts
-        return all(defaults.below(str(i)).starts == inside for i in range(first + 1, end))
+        self.machine.budget.spend((end - first) * defaults.named, span)
+        named = defaults.at(str(first))
+        return all(defaults.at(str(i)) == named for i in range(first + 1, end))
 
     def _merged(self, first: int, stream: Tensors, span: Span) -> Tensors:
         """What the last step gives, which became one row with the step before where both are calls of one function."""
@@ -324,7 +356,7 @@ class Layers:
         frame = self.builder.frame
         outer, frame.defaults = frame.defaults, frame.defaults.entering(layer.home)
         if layer.home.defaults and layer.definition.kind == "model":
-            frame.pending += layer.home.defaults.starts  # names of the model's weights
+            frame.pending += (layer.home.defaults,)  # names of the model's steps and weights
         try:
             return self._block(layer, inputs, label, span, shown)
         finally:
@@ -333,22 +365,31 @@ class Layers:
     def _block(self, layer: BlockLayer, inputs: Tensors, label: Label, span: Span, shown: str) -> Tensors:
         statements = self.machine.statements
         if layer.definition.layer is None:
-            step = self.name(label, snake(shown), span)
-            trail = f"{step.full}: {describe(layer)}"
-            layer = self._with_defaults(layer, inputs, trail, span)
-            body = Body(
-                lambda bound, tensors: statements.run_block(bound, tensors, span),
-                shown,
-                trail=trail,
-                check=lambda: statements.require_fit(layer, inputs, span),
-            )
-            first = len(self.builder.frame.steps)
-            outputs: Tensors = self.reuse.call(layer, inputs, step, body, span)
-            if self.observer is not None:
-                self.observer.applied(layer.definition.span, layer, inputs, outputs, first)
-            return outputs
+
+            def make(step: StepName, inputs: Tensors) -> Tensors:
+                trail = f"{step.full}: {describe(layer)}"
+                bound = self._with_defaults(layer, inputs, trail, span)
+                body = Body(
+                    lambda rebound, tensors: statements.run_block(rebound, tensors, span),
+                    shown,
+                    trail=trail,
+                    check=lambda: statements.require_fit(bound, inputs, span),
+                )
+                first = len(self.builder.frame.steps)
+                outputs = self.reuse.call(bound, inputs, step, body, span)
+                if self.observer is not None:
+                    self.observer.applied(layer.definition.span, bound, inputs, outputs, first)
+                return outputs
+
+            return self._step(label, snake(shown), inputs, span, make)
         env = Environment(layer.home)
-        called = label.shown if isinstance(label, SharedLayer) else label or snake(shown)
+        called = (
+            label.full
+            if isinstance(label, StepName)
+            else label.shown
+            if isinstance(label, SharedLayer)
+            else label or snake(shown)
+        )
         with self.machine.nesting.inside(f"{called}: {describe(layer)}", span):
             frame = self.builder.frame
             pending, frame.pending = (
@@ -361,9 +402,14 @@ class Layers:
             if isinstance(meant, BlockLayer):
                 outputs = self.block(meant, inputs, label, span, shown)
             elif isinstance(meant, list):
-                step = self.name(label, snake(shown), span)
                 body = self._list(layer.definition.layer.span, shown, statements.arguments(env.names, span))
-                outputs = self.reuse.call(meant, inputs, step, body, span)
+                outputs = self._step(
+                    label,
+                    snake(shown),
+                    inputs,
+                    span,
+                    lambda step, inputs: self.reuse.call(meant, inputs, step, body, span),
+                )
             else:
                 outputs = self.apply(meant, inputs, label, span)
             if self.observer is not None:

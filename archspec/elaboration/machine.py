@@ -18,6 +18,7 @@ from archspec.elaboration.own_functions import OwnFunctions
 from archspec.elaboration.parameters import Parameters
 from archspec.elaboration.reuse import Reuse
 from archspec.elaboration.statements import Statements
+from archspec.elaboration.surgery import Surgery
 from archspec.elaboration.values import BlockLayer, Environment
 from archspec.ground import codes
 from archspec.ground.errors import Problem, SpecError
@@ -54,6 +55,7 @@ class Machine:
         self.parameters = Parameters(self)
         self.calls = Calls(self)
         self.functions = OwnFunctions(self)
+        self.surgery = Surgery(self)
         self.layers = Layers(self)
         self.statements = Statements(self)
 
@@ -70,9 +72,8 @@ class Machine:
             self.models.append(layer.definition)
             frame.defaults = frame.defaults.entering(layer.home)
             if layer.home.defaults and layer.definition.kind == "model":
-                frame.defaults = frame.defaults.with_starts(
-                    (*frame.defaults.starts, *layer.home.defaults.starts)
-                )
+                frame.defaults = frame.defaults.naming(layer.home.defaults)
+                self.surgery.state(layer.home.defaults, "")
             if layer.definition.layer is None:
                 outputs, arguments = self.statements.run_model(layer)
                 frame = self.builder.frame

@@ -40,6 +40,15 @@ class StepName(NamedTuple):
     shared: SharedLayer | None
     defaults: Defaults
 
+    @property
+    def own(self) -> str:
+        """The last part of the full name, but for the number of the use of a shared layer."""
+        return self.shared.name if self.shared else self.name
+
+
+Label = str | SharedLayer | StepName | None
+"""What a step is called: by a name, as a use of a shared layer, as one whose place it takes, or after what it applies."""
+
 
 @dataclass(frozen=True, slots=True)
 class Body:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from archspec.elaboration.arguments import takes
-from archspec.elaboration.defaults import Argument, Defaults, Start, Substitute
+from archspec.elaboration.defaults import Argument, Defaults, Edit, Start, Substitute
 from archspec.elaboration.handing import Handing
 from archspec.elaboration.mistakes import at
 from archspec.elaboration.values import BlockLayer, Environment, OpLayer, by_default, describe, is_layer, noun
@@ -29,7 +29,11 @@ def read_rules(statement: t.Defaults, machine: Machine, env: Environment) -> Def
     arguments: dict[type[Op], dict[str, Argument]] = {}
     starts: list[Start] = []
     substitutes: dict[type[Op], Substitute] = {}
+    edits: list[Edit] = []
     for rule in statement.rules:
+        if isinstance(rule, t.Replacement | t.Insertion):
+            edits.append(_edit(rule, substitutes, machine, env))
+            continue
         value = machine.origins.spent(machine.evaluator.evaluate(rule.value, env), rule.value.span)
         if rule.names is not None:
             starts.append(_start(rule, machine.evaluator.text(rule.names, env), value))
@@ -55,7 +59,8 @@ def read_rules(statement: t.Defaults, machine: Machine, env: Environment) -> Def
                 )
             own[name] = given
     starts.reverse()  # of two that fit, the one below wins
-    return Defaults(arguments, tuple(starts), substitutes=(substitutes,) if substitutes else ())
+    levels = (substitutes,) if substitutes or edits else ()
+    return Defaults(arguments, tuple(starts), substitutes=levels, edits=tuple(edits))
 
 
 def _replaced(name: t.Name, value: Any) -> type[Op]:
@@ -72,23 +77,65 @@ def _replaced(name: t.Name, value: Any) -> type[Op]:
 
 def _substitute(value: Any, rule: t.Rule) -> Substitute:
     """The layer that stands for an op. Raises SpecError where it is none, or holds a tensor or a shared layer."""
-    if not is_layer(value):
-        message = f"expected a layer, not {noun(value)}"
-        raise SpecError.of(codes.NOT_A_RULE, message, rule.value.span, help="`[]` stands for no layer at all")
-    if not Handing.of(value).empty:
-        message = "a layer that stands for an op can be neither shared nor hold tensors"
-        raise SpecError.of(codes.NOT_A_RULE, message, rule.value.span)
+    _require_layer(value, rule.value.span, "a layer that stands for an op")
     return Substitute(value, rule.span)
 
 
-def _start(rule: t.Rule, names: str, value: Any) -> Start:
+def _edit(
+    rule: t.Replacement | t.Insertion,
+    level: dict[type[Op], Substitute],
+    machine: Machine,
+    env: Environment,
+) -> Edit:
+    """What a rule does to the steps at a path. Raises SpecError where that is no path, or where a layer is none."""
+    path = machine.evaluator.text(rule.path, env)
+    _require_names(path, rule.path.span, "steps", '`"fc"`, or `"layer4.*.relu"`')
+    place: Literal["instead", "behind", "before"] = "instead"
+    parts: tuple[t.Step, ...] = ()
+    if isinstance(rule, t.Insertion):
+        place, parts = ("behind", rule.behind) if rule.behind else ("before", rule.before)
+    else:
+        parts = (t.Step(rule.value.span, None, rule.value),)
+    layers = []
+    for part in parts:
+        value = machine.origins.spent(machine.evaluator.evaluate(part.layer, env), part.layer.span)
+        _require_layer(value, part.layer.span, "a layer that stands at a path")
+        label = machine.evaluator.label(part.label, env) if part.label else None
+        if label is None and place != "instead" and isinstance(value, list) and value:
+            raise SpecError.of(
+                codes.NOT_A_RULE,
+                "a list that is inserted needs a name",
+                part.layer.span,
+                help='`"fc" -> tail: [...]`; or insert its layers one after the other: `"fc" -> a: ... -> b: ...`',
+            )
+        layers.append((label, value, part.layer.span))
+    key = (place, tuple((label, Handing().key(value)) for label, value, _ in layers), rule.span)
+    return Edit(frozenset({path}), place, tuple(layers), level, path, rule.path.span, key)
+
+
+def _require_layer(value: Any, span: Span, what: str) -> None:
+    """SpecError where something is no layer, or holds a tensor or a shared layer."""
+    if not is_layer(value):
+        message = f"expected a layer, not {noun(value)}"
+        raise SpecError.of(codes.NOT_A_RULE, message, span, help="`[]` stands for no layer at all")
+    if not Handing.of(value).empty:
+        message = f"{what} can be neither shared nor hold tensors"
+        raise SpecError.of(codes.NOT_A_RULE, message, span)
+
+
+def _require_names(names: str, span: Span, what: str, example: str) -> None:
+    """SpecError where a text cannot be the names of steps, or of weights."""
     if not _PATTERN.fullmatch(names) or len(names) > _LONGEST:
         raise SpecError.of(
-            codes.NO_WEIGHT,
-            f"`{names}` names no weights",
-            rule.span,
-            help='write keys of the state_dict: `"head.bias"`, or `"*.bn3.weight"`, where `*` stands for any letters',
+            codes.NO_WEIGHT if what == "weights" else codes.NO_STEP,
+            f"`{names}` names no {what}",
+            span,
+            help=f"write keys of the state_dict: {example}, where `*` stands for any letters",
         )
+
+
+def _start(rule: t.Rule, names: str, value: Any) -> Start:
+    _require_names(names, rule.span, "weights", '`"head.bias"`, or `"*.bn3.weight"`')
     if isinstance(value, type) and issubclass(value, Initialiser):
         with at(rule.value.span):
             value = by_default(value)

@@ -174,7 +174,8 @@ class Statements(Control[Application]):
         """Keep a mistake to report it with the others; Stopped when it is no use to go on."""
         around = tuple(reversed(self.machine.nesting.around))
         self.machine.problems += (
-            replace(problem, trail=(*problem.trail, *around)) for problem in error.problems
+            replace(self.machine.surgery.noted(problem), trail=(*problem.trail, *around))
+            for problem in error.problems
         )
         hopeless = any(problem.code in HOPELESS for problem in error.problems)
         if hopeless or len(self.machine.problems) > MOST_PROBLEMS:
@@ -256,7 +257,9 @@ class Statements(Control[Application]):
             help_ = "put all rules in one" if first else "they hold for all steps and weights of the block"
             raise SpecError.of(codes.STATED_TWICE, message, statement.span, places=first, help=help_)
         frame.stated = statement.span
-        frame.defaults = frame.defaults.within(read_rules(statement, self.machine, env))
+        stated = read_rules(statement, self.machine, env)
+        frame.defaults = frame.defaults.within(stated)
+        self.machine.surgery.state(stated, frame.path)
 
     def _assume(self, statement: t.Require, scope: Application) -> None:
         """Require something of a model's sizes: what depends on a free one is assumed of it from the beginning."""

@@ -35,6 +35,7 @@ UNKNOWN_KIND: Final = "E0208"
 NO_WEIGHT: Final = "E0209"
 OUTPUT_NAMES: Final = "E0210"
 CLOSED: Final = "E0211"
+NO_STEP: Final = "E0212"
 
 # ------------------------------------------------------------------ what a value is: E03
 

@@ -283,6 +283,24 @@ class _Builder:
         op = t.Name(Span(self.source, span.start, span.start + len(name)), name)
         return t.Rule(self._line(span), None, op, layer)
 
+    def make_replacement(self, span: Span, parts: list[Any]) -> t.Replacement:
+        path, layer = parts
+        return t.Replacement(self._line(span), self.make_string(self._token_span(path), [path]), layer)
+
+    def make_insertion(self, span: Span, parts: list[Any]) -> t.Insertion:
+        first, last = parts[0], parts[-1]
+        paths = [step for step in parts if step.label is None and isinstance(step.layer, t.Text)]
+        if len(paths) != 1 or paths[0] not in (first, last):
+            raise SpecError.of(
+                codes.NOT_A_RULE,
+                "expected the path of a step at one end" if not paths else "a rule has one path, at one end",
+                self._line(span),
+                help='`"conv2" -> se: Layer` inserts behind a step, `se: Layer -> "conv2"` before it',
+            )
+        behind = paths[0] is first
+        steps = tuple(parts[1:] if behind else parts[:-1])
+        return t.Insertion(self._line(span), () if behind else steps, paths[0].layer, steps if behind else ())
+
     def make_assign(self, span: Span, parts: list[Any]) -> t.Assign:
         return t.Assign(self._line(span), parts[0], parts[1])
 

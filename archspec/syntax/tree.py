@@ -355,10 +355,28 @@ class Rule(Tree):
     value: Expression
 
 
+class Replacement(Tree):
+    """`"layer4.*.relu" = GELU`: a line of `defaults` that says what stands in the place of the steps at a path."""
+
+    path: Text
+    value: Expression
+
+
+class Insertion(Tree):
+    """`"layer4.*.conv2" -> se: SqueezeExcite(16)`, `drop: Dropout(0.1) -> "fc"`: a line of `defaults` with steps behind others, or before.
+
+    One of `before` and `behind` has steps.
+    """
+
+    before: tuple[Step, ...]
+    path: Text
+    behind: tuple[Step, ...]
+
+
 class Defaults(Statement):
     """`defaults:` and the rules under it, which hold for all that the block applies, or for what the file defines."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule | Replacement | Insertion, ...]
 
 
 class Require(Statement):

@@ -203,9 +203,11 @@ module.exports = grammar({
     shape: ($) => seq("[", optional(open_list(choice($._condition, $.spread))), "]"),
 
     shared: ($) => seq("shared", $._own_name, "=", field("value", $._condition), $._newline),
-    defaults: ($) => seq("defaults", ":", $._indent, repeat1(choice($.rule, $.substitution)), $._dedent),
+    defaults: ($) => seq("defaults", ":", $._indent, repeat1(choice($.rule, $.substitution, $.replacement, $.insertion)), $._dedent),
     rule: ($) => seq($._condition, optional(seq(":", $._condition)), $._newline),
     substitution: ($) => seq(field("op", $.identifier), "=", field("value", $._condition), $._newline),
+    replacement: ($) => seq(field("path", $.string), "=", field("value", $._condition), $._newline),
+    insertion: ($) => seq($.step, repeat1(seq("->", $.step)), $._newline),
 
     assignment: ($) => seq(field("target", $.targets), "=", field("value", $._chains), $._newline),
     augmented_assignment: ($) =>

@@ -260,6 +260,18 @@ class Theirs:
     def of_substitution(self, node: Any) -> Part:
         return self.plain("Rule", node)
 
+    def of_replacement(self, node: Any) -> Part:
+        return self.plain("Replacement", node)
+
+    def of_insertion(self, node: Any) -> Part:
+        return self.made("Insertion", node, (), [self.path(step) for step in self.below(node)])
+
+    def path(self, step: Any) -> Part:
+        """A step of an insertion, or the path that stands among them."""
+        part = self.part(step)
+        is_path = step.named_child_count == 1 and step.named_children[0].type == "string"
+        return self.part(step.named_children[0]) if is_path else part
+
     def of_assignment(self, node: Any) -> Part:
         return self.plain("Assign", node)
 

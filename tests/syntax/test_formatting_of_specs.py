@@ -75,6 +75,9 @@ model M:
     Conv(bias = false)
     '*.bn.weight':zeros
     BatchNorm=norm
+    'a.*.relu'=GELU
+    'a.b'->se:SE( 16 )->Dropout(0.1)
+    drop : Dropout(0.1)->  'fc'
   for i ,j in[(1,2)] :
     a=a
   if a :
@@ -104,6 +107,9 @@ model M:
         Conv(bias=false)
         "*.bn.weight": zeros
         BatchNorm = norm
+        "a.*.relu" = GELU
+        "a.b" -> se: SE(16) -> Dropout(0.1)
+        drop: Dropout(0.1) -> "fc"
     for i, j in [(1, 2)]:
         a = a
     if a:

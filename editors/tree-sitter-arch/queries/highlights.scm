@@ -46,6 +46,7 @@
 (item label: (identifier) @label)
 (step label: (string) @label)
 (item label: (string) @label)
+(replacement path: (string) @label)
 (argument name: (identifier) @variable.parameter)
 (setting name: (identifier) @variable.parameter)
 (named_output name: (identifier) @variable.parameter)
