@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from archspec.analyses.renaming import COUNTED, Shapes, Sizes
@@ -14,7 +14,11 @@ Signature = frozenset[tuple[str, Sizes]]
 Layer = dict[str, Sizes]
 """The shapes of a layer's weights, by what they are called."""
 
-_NUMBER = re.compile(r"(?:(?<=0)|(?<!\d))[1-9]\d*|(?<!\d)0(?!\d)")  # zeros before it are text
+_NUMBER = re.compile(r"(?<!\d)\d{1,9}(?!\d)", re.ASCII)  # more digits are text
+_UNPADDED = re.compile(
+    r"(?<![1-9])(?:(?<=0)|(?<!\d))[1-9]\d{0,8}(?!\d)|(?<!\d)0(?!\d)", re.ASCII
+)  # zeros before it are text
+_DIGITS = re.compile(r"(\d+)", re.ASCII)
 _WORD = re.compile(r"[a-z]+|\d+")
 
 _SORTS = {
@@ -46,19 +50,24 @@ _ALIKE = (
 class Group:
     """Layers whose names differ in numbers only: the texts between these, and the shapes of the weights of each by its numbers.
 
-    `places` are where among all layers each of them stands, as a share.
+    `places` are where among all layers each of them stands, as a share; `widths` are the least digits that each number is written with.
     """
 
     texts: tuple[str, ...]
     members: Mapping[Numbers, Layer]
     places: Mapping[Numbers, float]
     words: frozenset[str]
+    widths: tuple[int, ...]
 
     def name(self, numbers: Sequence[object]) -> str:
         """The layer with these numbers, or what stands for them, as templates of keys have it."""
+        written = [
+            f"{number:0{width}}" if isinstance(number, int) else str(number)
+            for number, width in zip(numbers, self.widths, strict=True)
+        ]
         return "".join(
-            text.replace("{", "{{").replace("}", "}}") + (str(number) if number is not None else "")
-            for text, number in zip(self.texts, [*numbers, None], strict=True)
+            text.replace("{", "{{").replace("}", "}}") + number
+            for text, number in zip(self.texts, [*written, ""], strict=True)
         )
 
     def __str__(self) -> str:
@@ -99,9 +108,7 @@ class Group:
         ]
 
     def _of(self, chosen: Iterable[Numbers]) -> Group:
-        return Group(
-            self.texts, {numbers: self.members[numbers] for numbers in chosen}, self.places, self.words
-        )
+        return replace(self, members={numbers: self.members[numbers] for numbers in chosen})
 
 
 def groups_of(shapes: Shapes) -> Iterator[Group]:
@@ -110,14 +117,39 @@ def groups_of(shapes: Shapes) -> Iterator[Group]:
     for key, shape in shapes.items():
         name, leaf = _parted(key)
         layers.setdefault(name, {})[leaf] = shape
-    found: dict[tuple[str, ...], dict[Numbers, Layer]] = {}
-    places: dict[tuple[str, ...], dict[Numbers, float]] = {}
-    for place, (name, layer) in enumerate(layers.items()):
-        texts, numbers = tuple(_NUMBER.split(name)), tuple(map(int, _NUMBER.findall(name)))
-        found.setdefault(texts, {})[numbers] = layer
-        places.setdefault(texts, {})[numbers] = place / len(layers)
-    for texts, members in found.items():
-        yield Group(texts, members, places[texts], frozenset(_words("".join(texts))))
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in layers:
+        alike.setdefault(tuple(_NUMBER.split(name)), []).append(name)
+    places = {name: place / len(layers) for place, name in enumerate(layers)}
+    for names in alike.values():
+        widths = _widths(names)
+        split = (
+            _UNPADDED if widths is None else _NUMBER
+        )  # texts have no place where zeros are some here, some there
+        parts: dict[tuple[str, ...], list[str]] = {}
+        for name in names:
+            parts.setdefault(tuple(split.split(name)), []).append(name)
+        for texts, same in parts.items():
+            numbers = {name: tuple(map(int, split.findall(name))) for name in same}
+            yield Group(
+                texts,
+                {numbers[name]: layers[name] for name in same},
+                {numbers[name]: places[name] for name in same},
+                frozenset(_words("".join(texts))),
+                widths or (1,) * (len(texts) - 1),
+            )
+
+
+def _widths(names: Sequence[str]) -> tuple[int, ...] | None:
+    """The least digits that each number of names is written with, where that is the same in all; None where zeros differ."""
+    widths = []
+    for column in zip(*(_NUMBER.findall(name) for name in names), strict=True):
+        padded = {len(number) for number in column if number.startswith("0") and len(number) > 1}
+        width = min(map(len, column))
+        if padded and padded != {width}:
+            return None
+        widths.append(width if padded else 1)
+    return tuple(widths)
 
 
 def _parted(key: str) -> tuple[str, str]:
@@ -135,8 +167,8 @@ def in_order(shapes: Shapes) -> Shapes:
     if keys == sorted(keys):
         keys.sort(
             key=lambda key: [
-                (not part.isdigit(), int(part) if part.isdigit() else 0, part)
-                for part in re.split(r"(\d+)", key)
+                (i % 2 == 0, len(part.lstrip("0")) if i % 2 else 0, part)
+                for i, part in enumerate(_DIGITS.split(key))
             ]
         )
     return {key: shapes[key] for key in keys}

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from archspec.analyses.layer_groups import groups_of, in_order
+from archspec.analyses.layer_groups import Group, groups_of, in_order
 from archspec.analyses.layer_pairs import Pair, Pairing, counterparts
 from archspec.analyses.renaming import COUNTED, Names, Shapes
 from archspec.graph import Graph, NameMap, Renaming
+from archspec.graph.templates import LONGEST_KEY
 from archspec.ground.literals import written
 from archspec.ground.source import Location
 from archspec.syntax.formatting import format_text
 
-_LETTERS = "ijklmnpq"
+_LETTERS = "ijklmnp"  # with `{rest}` as many as a key may have holes
 _MOST_SHOWN = 20
 
 
@@ -53,10 +54,12 @@ class Proposal:
 def propose(graph: Graph, shapes: Shapes, title: str = "a file") -> Proposal:
     """A map for a file with these keys and shapes. It is a guess: nothing is right that was not looked at."""
     ours = {key: weight.shape for key, weight in graph.weights.items() if weight.saved}
+    # Of keys that are longer than any of a map, and may not come from a net at all, nothing is proposed.
+    short = {key: shape for key, shape in shapes.items() if 2 * len(key) < LONGEST_KEY}
     same = {key for key in ours.keys() & shapes.keys() if ours[key] == shapes[key]}
     proposing = Pairing(
         [*groups_of({key: shape for key, shape in ours.items() if key not in same})],
-        [*groups_of({key: shape for key, shape in in_order(shapes).items() if key not in same})],
+        [*groups_of({key: shape for key, shape in in_order(short).items() if key not in same})],
         {name: value for name, value in graph.arguments.items() if type(value) is int},
         is_in_order=[*shapes] != sorted(shapes),
     )
@@ -77,7 +80,7 @@ def _rules(pair: Pair, doubt: str) -> Iterator[tuple[Renaming, str]]:
     shifts: dict[int, int] = {}
     for a, b in pair.columns:
         found = {y - x for x, y in zip(pair.ours.columns[a], first.columns[b], strict=True)}
-        if len(found) == 1:
+        if len(found) == 1 and pair.ours.widths[a] == 1 and len(_digits(first, b)) <= 2:
             shifts[a] = found.pop()
     there_of = dict(pair.columns)
     letters = dict(zip(shifts, _LETTERS, strict=False))
@@ -85,9 +88,17 @@ def _rules(pair: Pair, doubt: str) -> Iterator[tuple[Renaming, str]]:
     for here, there in counterparts(pair.ours, first, pair.columns):
         left, right = list[object](there), list[object](here)
         for a, letter in letters.items():
-            shift = shifts[a]
-            right[a] = f"{{{letter}}}" if shift >= 0 else f"{{{letter} + {-shift}}}"
-            left[there_of[a]] = f"{{{letter} + {shift}}}" if shift > 0 else f"{{{letter}}}"
+            shift, b = shifts[a], there_of[a]
+            zeros, test = _padding(first, b, there[b], min(shift, 0) - shift)
+            right[a] = f"{{{letter}{test}}}" if shift >= 0 else f"{{{letter} + {-shift}}}"
+            held = (
+                f"{{{letter} + {shift}}}"
+                if shift > 0
+                else f"{{{letter}}}"
+                if shift == 0
+                else f"{{{letter}{test}}}"
+            )
+            left[b] = zeros + held
         layer = pair.ours.name(right)
         if layer in seen:
             continue
@@ -99,6 +110,22 @@ def _rules(pair: Pair, doubt: str) -> Iterator[tuple[Renaming, str]]:
             continue
         for leaf, (name, pattern) in pair.leaves.items():
             yield _rule(tuple(source + name for source in sources), layer + leaf, pattern), doubt
+
+
+def _digits(group: Group, place: int) -> list[int]:
+    """How many digits the numbers at a place of a group have, where zeros stand before them; one entry where none do."""
+    width = group.widths[place]
+    return sorted({min(len(str(value)), width) for value in group.columns[place]}) if width > 1 else [1]
+
+
+def _padding(group: Group, place: int, number: int, shift: int) -> tuple[str, str]:
+    """The zeros before a number at a place of a group, and a test, on that number and `shift`, that parts it from numbers with others."""
+    digits, width = _digits(group, place), group.widths[place]
+    own = min(len(str(number)), width)
+    zeros = "0" * (width - own)
+    if len(digits) < 2:
+        return zeros, ""
+    return zeros, f" {'<' if own == digits[0] else '>='} {10 ** digits[0] + shift}"
 
 
 def _rule(sources: tuple[str, ...], target: str, pattern: str) -> Renaming:

@@ -137,6 +137,52 @@ def test_keys_of_any_letters_are_written_so_that_they_are_read() -> None:
     assert names_as(again, 'a "title"').theirs.keys() == keys.keys()
 
 
+def test_numbers_with_zeros_before_them_are_numbers() -> None:
+    one = SETS["bit_resnet152x4", "BiT's files, npz"]
+    text = propose(shipped(one.spec), one.shapes).text
+    for there, here in (("unit0{j + 1}", "{j < 9}"), ("unit{j + 1}", "{j >= 9}")):
+        assert (
+            f'"resnet/block{{i + 1}}/{there}/a/group_norm/gamma" -> "stages.{{i}}.blocks.{here}.norm1.weight"'
+            in text
+        )
+
+
+@pytest.mark.parametrize("first", [0, 1, 5])
+def test_zeros_are_written_where_the_file_has_them(first: int) -> None:
+    spec = "model Net:\n    input x: [4]\n    return x -> layers: [Linear(4) for _ in range(12)] -> fc: Linear(6)\n"
+    shapes = {
+        f"l{i + first:02d}/{kind}": shape for i in range(12) for kind, shape in (("w", (4, 4)), ("b", (4,)))
+    }
+    text = propose(archspec.read_text(spec), shapes).text
+    names = names_as(archspec.read_text(spec + "\n" + text), "a file")
+    assert {key: origin.keys for key, origin in names.origins.items() if key.startswith("layers")} == {
+        f"layers.{i}.{ours}": (f"l{i + first:02d}/{theirs}",)
+        for i in range(12)
+        for ours, theirs in (("weight", "w"), ("bias", "b"))
+    }
+    assert text.count("->") == 4
+
+
+@pytest.mark.parametrize("name", ["9" * 5000, "0" * 5000 + "1", "l\u00b2", "l\u0663", "l01.x1", "l1.x01"])
+def test_odd_numbers_in_keys_are_text(name: str) -> None:
+    graph = archspec.read_text("model Net:\n    input x: [4]\n    return x -> fc: Linear(6)\n")
+    shapes = {"l1.weight": (4, 4), f"{name}.weight": (6, 4), f"{name}.bias": (6,)}
+    assert '-> "fc.{rest}"' in propose(graph, shapes).text or len(name) > 1000
+
+
+def test_keys_of_many_numbers_are_proposed_as_they_are() -> None:
+    graph = archspec.read_text(
+        "model Net:\n    input x: [4]\n    return x -> layers: [Linear(4) for _ in range(2)] -> fc: Linear(6)\n"
+    )
+    keys = {
+        f"a{'.'.join(str(i) * 12)}.{kind}": shape
+        for i in range(2)
+        for kind, shape in (("weight", (4, 4)), ("bias", (4,)))
+    }
+    text = propose(graph, keys).text
+    assert "a1.1.1.1" in text or "a{i}" in text
+
+
 def test_names_that_the_spec_has_are_told_first() -> None:
     graph = shipped("vgg11")
     state = archspec.load(graph, seed=0).state_dict()
