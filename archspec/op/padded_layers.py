@@ -35,10 +35,11 @@ class _Padded(_Layer):
 
     def __init__(self, margins: Margins, **settings: Any) -> None:
         super().__init__(**settings)
-        kernel = settings["kernel_size"]
-        dilation = settings.get("dilation", (1,) * len(kernel))
+        held = vars(self)  # where convolutions have made tuples of numbers
+        kernel, dilation = held["kernel_size"], held.get("dilation", 1)
+        dilation = (dilation,) * len(kernel) if isinstance(dilation, int) else dilation
         extents = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-        self.around = {"margins": margins, "extents": extents, "stride": settings["stride"]}
+        self.around = {"margins": margins, "extents": extents, "stride": held["stride"]}
 
     def extra_repr(self) -> str:
         """How it prints."""

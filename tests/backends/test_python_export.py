@@ -2,6 +2,7 @@
 
 import gc
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -177,6 +178,16 @@ def test_the_bottleneck_is_what_a_person_would_have_written() -> None:
     assert "nn.Sequential(Bottleneck(64, 64), *[Bottleneck(256, 64) for _ in range(2)])" in text
 
 
+def test_what_the_docs_show_is_what_is_written() -> None:
+    def plain(text: str) -> str:  # a graph has no docstrings of blocks
+        return "\n".join(line for line in text.splitlines() if line.strip() and '"""' not in line)
+
+    page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text()
+    shown = [block for block in re.findall(r"```text\n(.*?)```", page, re.DOTALL) if "self." in block]
+    for block, name in zip(shown, ["resnet50", "repvgg_a0"], strict=True):
+        assert plain(block) in plain(python_source(archspec.read(name)))
+
+
 def test_a_vision_transformer_is_short() -> None:
     text = python_source(archspec.read("vit_b16"))
     assert len(text.splitlines()) < 100
@@ -186,8 +197,8 @@ def test_a_vision_transformer_is_short() -> None:
 def test_blocks_have_the_docstrings_and_the_inputs_of_the_spec(tmp_path: Path) -> None:
     text = archspec.export("swin_t", tmp_path / "swin.py").read_text()
     assert '"""Windowed attention, shifted or not, then an MLP (Figure 3b, Equation 3)."""' in text
-    assert "def forward(self, qkv: Tensor, bias: Tensor, mask: Tensor) -> Tensor:" in text
-    assert "class SwinBlock2(nn.Module):" in text  # the one that shifts
+    assert "def forward(self, qkv: Tensor, bias: Tensor, mask: Tensor | None = None) -> Tensor:" in text
+    assert "SwinBlock(96, 3, h=8, shifted=True)" in text and "class SwinBlock2" not in text
     assert "# (h p) (w q) c -> (h w) (p q) c" in text
 
 
@@ -319,6 +330,128 @@ model Net:
     return x -> units: [Unit(8), Unit(8, drop=0.1), Unit(16, act=GELU), Unit(16, act=[])]
 """,
 }
+
+
+CONDITIONS = {
+    "a skip that some have": (
+        """
+block Unit(out: int, stride: int = 1):
+    input x: [C, H, W]
+    y = x -> conv: Conv(out, 3, stride=stride) -> norm: BatchNorm
+    return x + y if C == out and stride == 1 else y
+
+model Net:
+    input x: [3, 16, 16]
+    return x -> units: [Unit(8), Unit(8), Unit(8, stride=2), Unit(12), Unit(12)]
+""",
+        "        return x + y if self.in_channels == self.out and self.stride == 1 else y\n",
+    ),
+    "branches that some have": (
+        """
+block Unit(out: int, stride: int, scaled: bool):
+    input x: [C, H, W]
+    branches = [x -> wide: Conv(out, 3, stride=stride)]
+    if scaled:
+        branches += [x -> scale: Conv(out, 1, stride=stride)]
+    if C == out and stride == 1:
+        branches += [x -> identity: BatchNorm]
+    return sum(branches) -> act: ReLU
+
+model Net:
+    input x: [8, 16, 16]
+    return x -> units: [Unit(8, 1, true), Unit(8, 2, true), Unit(8, 1, false), Unit(6, 1, false), Unit(6, 2, true)]
+""",
+        """
+        y = self.wide(x)
+        if self.scale is not None:
+            y = y + self.scale(x)
+        if self.identity is not None:
+            y = y + self.identity(x)
+        return self.act(y)
+""",
+    ),
+    "a tensor that some are handed": (
+        """
+block Mixed(scale = none):
+    input x: [N, C]
+    y = x -> lin: Linear(C)
+    if scale != none:
+        y = y * scale
+    return y -> act: ReLU -> out: Linear(C)
+
+block Unit(gated: bool):
+    input x: [N, C]
+    gate = none
+    if gated:
+        weight gain: [C] = normal(0.5)
+        gate = gain -> Sigmoid
+    return x + (x -> norm: LayerNorm -> mixed: Mixed(scale=gate)) -> last: Linear(C)
+
+model Net:
+    input x: [4, 6]
+    return x -> units: [Unit(true), Unit(false), Unit(true)]
+""",
+        """
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        x = self.lin(x)
+        if scale is not None:
+            x = x * scale
+        return self.out(self.act(x))
+""",
+    ),
+    "more than one step": (
+        """
+block Unit(shifted: bool):
+    input x: [C, H, W]
+    y = x -> norm: BatchNorm
+    if shifted:
+        weight mask: [H, W] = normal(0.5)
+        y = y -> Roll([1, 1], [1, 2])
+        y = y * mask -> Tanh
+    return y -> conv: Conv(C, 3) -> act: ReLU
+
+model Net:
+    input x: [4, 5, 7]
+    return x -> units: [Unit(false), Unit(true), Unit(false), Unit(true)]
+""",
+        """
+        x = self.norm(x)
+        if self.mask is not None:
+            x = self.tanh(x.roll((1, 1), (-2, -1)) * self.mask)
+        return self.act(self.conv(x))
+""",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_what_only_some_instances_do_has_a_condition(name: str) -> None:
+    text, expected = CONDITIONS[name]
+    graph = archspec.read_text(text)
+    written = python_source(graph)
+    assert expected in written
+    assert "class Unit2" not in written
+    assert formatted(written) == written
+    require_same(graph, batch_of(graph, 2), train=True)
+
+
+def test_blocks_that_share_little_stay_apart() -> None:
+    graph = archspec.read_text(
+        """
+block Unit(deep: bool):
+    input x: [C, H, W]
+    y = x -> first: Conv(C, 3)
+    if deep:
+        y = concat(y -> a: Conv(C), y -> b: Conv(C)) -> c: Conv(C, 3) -> d: BatchNorm -> e: ReLU
+    return y
+
+model Net:
+    input x: [4, 8, 8]
+    return x -> units: [Unit(true), Unit(false)]
+"""
+    )
+    assert "class Unit2(" in python_source(graph) or "class UnitWithoutDeep(" in python_source(graph)
+    require_same(graph, batch_of(graph, 2))
 
 
 @pytest.mark.parametrize("name", NETS)

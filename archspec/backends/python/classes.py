@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from keyword import iskeyword
 from typing import Any
 
 from archspec.backends.python import expressions as py
-from archspec.backends.python.aligning import IDENTITY, aligned, program
-from archspec.backends.python.drafts import Draft, Statement
+from archspec.backends.python.aligning import IDENTITY, NONE, aligned, program
+from archspec.backends.python.conditions import told
+from archspec.backends.python.drafts import Draft, Statement, handed_tensors
 from archspec.backends.python.holes import Hole, unified
+from archspec.backends.python.own_weights import Buffer
 from archspec.backends.python.parameters import Parameter, Parameters
 from archspec.graph import Graph
 from archspec.ground.names import is_taken
@@ -39,8 +41,13 @@ class Class:
 
     @property
     def draft(self) -> Draft:
-        """Any of them."""
-        return self.drafts[0]
+        """One that takes all that any of them takes."""
+        return max(self.drafts, key=lambda draft: len(draft.function.inputs))
+
+    @property
+    def required(self) -> int:
+        """How many tensors each of them takes."""
+        return min(len(draft.function.inputs) for draft in self.drafts)
 
     def row(self, function: int) -> int:
         """The place of a function among its drafts."""
@@ -72,30 +79,55 @@ class Classes:
 
     def __init__(self, graph: Graph, drafts: Sequence[Draft], taken: set[str]) -> None:
         self.graph = graph
-        self.drafts = self.alike(drafts)
+        self.drafts = list(drafts)
+        self.align()
         self.taken = taken
         self.classes: dict[Hashable, Class] = {}
         self.order: list[Class] = []
         self.kinds: dict[int, Hashable] = {}
         groups: dict[Hashable, list[Draft]] = {}
         for draft in self.drafts:
-            kind = (*self.nested(draft), program(draft))
+            kind = self.kind(draft.index)
             self.kinds[draft.index] = kind
             groups.setdefault(kind, []).append(draft)
         self.groups = groups
         self.resolved(py.Instance(len(graph.functions) - 1))
 
-    def alike(self, drafts: Sequence[Draft]) -> list[Draft]:
-        """Drafts of one block made alike where some only leave out layers."""
-        blocks: dict[str, list[Draft]] = {}
-        for draft in drafts:
+    def align(self) -> None:
+        """Make drafts of one block alike where some only leave out what others have."""
+        blocks: dict[tuple[str, object], list[Draft]] = {}
+        for draft in self.drafts:
             if draft.function.block:
-                blocks.setdefault(draft.function.block, []).append(draft)
-        found = list(drafts)
-        for several in blocks.values():
-            for draft in aligned(several):
-                found[draft.index] = draft
-        return found
+                blocks.setdefault((draft.function.block, self.nested(draft)), []).append(draft)
+        for several in blocks.values():  # callees first
+            for draft in aligned(several, self.handed, self.tells):
+                self.drafts[draft.index] = draft
+
+    def handed(self, other: int, function: int) -> list[str] | None:
+        """What a function calls the tensors that are handed in as arguments; None if another is not of one class with it."""
+        alike = self.kind(other) == self.kind(function)
+        return handed_tensors(self.drafts[function].function) if alike else None
+
+    def tells(self, drafts: Sequence[Draft]) -> bool:
+        """Whether drafts have the same layers, and conditions tell which of them leave out what."""
+        for path in drafts[0].members:
+            made = [draft.members[path] for draft in drafts]
+            if len({self.outline(x) for x in made if x not in (NONE, IDENTITY)}) > 1:
+                return False
+        return _tells(drafts)
+
+    def outline(self, made: py.Expression) -> Hashable:
+        """What tells a layer from others that are not made alike."""
+        if not isinstance(made, py.Instance):
+            return py.key_of(made, literals=False)
+        draft = self.drafts[made.function]
+        inner = tuple(map(self.outline, draft.members.values())) if draft.is_chain else ()
+        return self.kind(made.function), inner
+
+    def kind(self, function: int) -> Hashable:
+        """What tells a function's class from others."""
+        draft = self.drafts[function]
+        return *self.nested(draft), program(draft)
 
     def nested(self, draft: Draft) -> tuple[int, bool]:
         """How many blocks of its own name stand within each other in a function, and whether it is the model."""
@@ -194,35 +226,114 @@ class Classes:
 
 def _unify(made: Class, members: Sequence[dict[str, py.Expression]]) -> None:
     """Write the members and the program of several drafts as one, with parameters."""
-    rows = tuple(range(len(made.drafts)))
+    everywhere = tuple(range(len(made.drafts)))
+    for path in members[0]:
+        if any(
+            found[path] == IDENTITY for found in members
+        ):  # which those may have as well that do not use it
+            members = [{**found, path: IDENTITY} if found[path] == NONE else found for found in members]
+    owned = {path: tuple(row for row in everywhere if members[row][path] != NONE) for path in members[0]}
     if made.is_chain:
-        made.members = {"": unified([_chain(found) for found in members], rows, "")}
+        owned = {"": everywhere}
+        made.members = {"": unified([_chain(found) for found in members], everywhere, "")}
     else:
-        made.members = {path: unified([found[path] for found in members], rows, path) for path in members[0]}
-    places = [statement for statement in made.draft.body if not made.is_chain]
+        made.members = {
+            path: unified([members[row][path] for row in rows], rows, path) for path, rows in owned.items()
+        }
+    places = [_known(made.drafts, place) for place in range(0 if made.is_chain else len(made.draft.body))]
+    done = [_rows(made.drafts, place) for place in range(len(places))]
     whats = [
-        unified([draft.body[place].what for draft in made.drafts], rows, statement.name)
-        for place, statement in enumerate(places)
+        unified([made.drafts[row].body[place].what for row in rows], rows, places[place].name)
+        for place, rows in enumerate(done)
     ]
     parameters = made.parameters
     body = [x for x in whats if any(isinstance(part, Hole) for part in py.within(x))]
     settled = parameters.settle([*made.members.values(), *body])
-    written = [parameters.written(x) for x in settled[: len(made.members)]]
-    made.members = dict(zip(made.members, written, strict=True))
+    for (path, rows), x in zip(owned.items(), settled, strict=False):
+        made.members[path] = parameters.written(x)
+        if rows != everywhere:
+            made.members[path] = py.Chosen(made.members[path], parameters.telling(rows), NONE)
+    conditions = [
+        None if rows == everywhere else _condition(made, rows, owned, places, done) for rows in done
+    ]
     prefixed = [parameters.written(x, "self.") for x in whats]
     roots = {path.partition(".")[0] for path in made.members}
     names = {f"self.{parameter.name}": parameter.name for parameter in parameters.found}
-    read = {part.text for x in prefixed for part in py.within(x) if isinstance(part, py.Code)}
+    used = [*prefixed, *filter(None, conditions)]
+    read = {part.text for x in used for part in py.within(x) if isinstance(part, py.Code)}
     # No attribute of the name of a member, or of one that each module has.
     made.kept = {name: _attribute(name, roots) for text, name in names.items() if text in read}
     held = {f"self.{name}": py.Code(f"self.{attribute}") for name, attribute in made.kept.items()}
-    prefixed = [
-        py.replaced(x, lambda part: held.get(part.text) if isinstance(part, py.Code) else None)
-        for x in prefixed
+
+    def kept(x: py.Expression) -> py.Expression:
+        return py.replaced(x, lambda part: held.get(part.text) if isinstance(part, py.Code) else None)
+
+    made.body = [
+        replace(statement, what=kept(what), condition=condition and kept(condition))
+        for statement, what, condition in zip(places, prefixed, conditions, strict=True)
     ]
-    made.body = [replace(statement, what=what) for statement, what in zip(places, prefixed, strict=True)]
     made.returns = made.draft.returns
     _without_identities(made)
+
+
+def _rows(drafts: Sequence[Draft], place: int) -> tuple[int, ...]:
+    """The drafts that do not leave out a statement."""
+    return tuple(row for row, draft in enumerate(drafts) if draft.body[place].instead is None)
+
+
+def _known(drafts: Sequence[Draft], place: int) -> Statement:
+    """A statement, as one of those that leave it out has it, if any does."""
+    found = (draft.body[place] for draft in drafts)
+    return next((statement for statement in found if statement.instead is not None), drafts[0].body[place])
+
+
+def _by_input(drafts: Sequence[Draft], rows: Sequence[int]) -> int | None:
+    """The input that just these drafts have."""
+    counts = [len(draft.function.inputs) for draft in drafts]
+    wanted = [row in rows for row in range(len(drafts))]
+    return next((k for k in range(min(counts), max(counts)) if [n > k for n in counts] == wanted), None)
+
+
+def _tells(drafts: Sequence[Draft]) -> bool:
+    """Whether there are conditions for all that some drafts leave out."""
+    functions = [draft.function for draft in drafts]
+    steps = {_rows(drafts, place) for place in range(len(drafts[0].body))}
+    members = {
+        tuple(row for row, draft in enumerate(drafts) if draft.members[path] != NONE)
+        for path in drafts[0].members
+    }
+    needed = members | {rows for rows in steps if _by_input(drafts, rows) is None}
+    return all(
+        told(functions, [row in rows for row in range(len(drafts))]) is not None
+        for rows in needed
+        if len(rows) < len(drafts)
+    )
+
+
+def _condition(
+    made: Class,
+    rows: tuple[int, ...],
+    owned: Mapping[str, tuple[int, ...]],
+    places: Sequence[Statement],
+    done: Sequence[tuple[int, ...]],
+) -> py.Expression:
+    """What tells whether some rows do a statement: an input that is there, a layer that is there, or parameters."""
+    given = _by_input(made.drafts, rows)
+    if given is not None:
+        return py.Operation("is not", (py.Value(given), NONE))
+    layers = [
+        layer.path
+        for statement, others in zip(places, done, strict=True)
+        for layer in py.within(statement.what)
+        if others == rows and isinstance(layer, py.Member) and owned[layer.path] == rows
+    ]
+    buffers = {
+        path for path, x in made.members.items() if isinstance(x, py.Chosen) and isinstance(x.then, Buffer)
+    }
+    plain = isinstance(made.parameters.told(rows).condition, py.Code)
+    if layers and buffers.isdisjoint(layers) and (len({*layers}) == 1 or not plain):
+        return py.Operation("is not", (py.Member(layers[-1]), NONE))
+    return made.parameters.telling(rows, "self.")
 
 
 def _attribute(name: str, members: set[str]) -> str:
@@ -258,7 +369,8 @@ def _without_identities(made: Class) -> None:
         if isinstance(what, py.Call) and isinstance(what.what, py.Member) and what.what.path in idle:
             values[statement.gives[0]] = py.renumbered(what.arguments[0], values)
             continue
-        body.append(replace(statement, what=py.renumbered(what, values)))
+        instead = statement.instead and py.renumbered(statement.instead, values)
+        body.append(replace(statement, what=py.renumbered(what, values), instead=instead))
     made.body = body
     made.returns = tuple(py.renumbered(x, values) for x in made.returns)
     made.members = {path: x for path, x in made.members.items() if path not in idle}
@@ -295,6 +407,6 @@ def repeated(items: Sequence[py.Expression]) -> list[py.Expression]:
 def counts(made: Class) -> Counter[int]:
     """How often each value of a class's program is read."""
     found: Counter[int] = Counter()
-    for expression in (*(statement.what for statement in made.body), *made.returns):
+    for expression in (*(x for statement in made.body for x in statement.reads), *made.returns):
         found.update(part.number for part in py.within(expression) if isinstance(part, py.Value))
     return found

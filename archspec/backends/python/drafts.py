@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from archspec.backends.python import expressions as py
-from archspec.backends.python.functions import Applied, attends, over_batch, written
+from archspec.backends.python.functions import ATTENTION, Applied, attends, over_batch, written
 from archspec.backends.python.helpers import Helpers
 from archspec.backends.python.layers import constructed, conventional
 from archspec.backends.python.own_weights import own_weight
@@ -35,6 +35,15 @@ class Statement:
     activates: bool = False
     note: str = ""
     """A comment on it."""
+    instead: py.Expression | None = None
+    """What it gives where it is left out: another value, or None; nothing where it is not."""
+    condition: py.Expression | None = None
+    """What tells whether it is left out."""
+
+    @property
+    def reads(self) -> list[py.Expression]:
+        """What it is computed of, whether it is left out or not."""
+        return [x for x in (self.what, self.condition, self.instead) if x is not None]
 
 
 @dataclass
@@ -44,6 +53,8 @@ class Draft:
     index: int
     function: Function
     handed: tuple[str, ...]
+    takes: int
+    """How many tensors it takes."""
     members: dict[str, py.Expression] = field(default_factory=dict)
     starts: dict[str, Mapping[str, Weight]] = field(default_factory=dict)
     layers: dict[str, nn.Module] = field(default_factory=dict)
@@ -51,11 +62,6 @@ class Draft:
     returns: tuple[py.Expression, ...] = ()
     is_chain: bool = False
     """Whether it is its members, each applied to what the one before gives."""
-
-    @property
-    def takes(self) -> int:
-        """How many tensors it takes."""
-        return len(self.function.inputs)
 
     @property
     def is_identity(self) -> bool:
@@ -83,7 +89,7 @@ class _Function:
     def __init__(self, drafting: Drafting, index: int, function: Function) -> None:
         self.drafting = drafting
         self.function = function
-        self.made = Draft(index, function, _handed_names(function))
+        self.made = Draft(index, function, _handed_names(function), len(function.inputs))
         self.values: dict[Ref, py.Expression] = {
             Ref(f"%{place}"): py.Value(place) for place in range(len(function.inputs))
         }
@@ -144,6 +150,24 @@ class _Function:
         self.made.body.append(Statement(gives, what, name, activates, note))
         for place, value in enumerate(gives):
             self.values[Ref(name, place)] = py.Value(value)
+
+    def part(self, what: py.Expression, name: str) -> py.Value:
+        """Write a part of a step, by itself."""
+        self.made.body.append(Statement((self.count,), what, name))
+        self.count += 1
+        return py.Value(self.count - 1)
+
+    def parted(self, what: py.Expression, name: str) -> py.Expression:
+        """A step whose parts are written one by one, as some instances may have fewer: sums of several, biases with masks."""
+        if isinstance(what, py.Operation):
+            first, *others = what.operands
+            if isinstance(first, py.Operation) and first.operator == what.operator:
+                return py.Operation(what.operator, (self.part(self.parted(first, name), name), *others))
+        if isinstance(what, py.Call) and what.what == ATTENTION:
+            masked = [x.value for x in what.keywords if isinstance(x.value, py.Call)]
+            known: dict[py.Expression, py.Expression] = {x: self.part(x, "bias") for x in masked}
+            return py.replaced(what, known.get)
+        return what
 
     def call(self, step: Call) -> None:
         """Call a block, or a row of them."""
@@ -208,6 +232,7 @@ class _Function:
                 what = self.drafting.helpers.called(leaf[0], inputs, options, leaf[1])
             if what is None:
                 raise self.refused(step, f"{type(op).__name__} has no form in plain PyTorch yet")
+            what = self.parted(what, step.name)
             if as_module:
                 numbers = {value.number: py.Value(0) for value in inputs if isinstance(value, py.Value)}
                 alike = py.renumbered(what, numbers)
@@ -242,7 +267,7 @@ class _Function:
             settings = {**leaf.settings, "dropout_p": leaf.dropout}
             attended = attends(Applied(step.op, inputs, types, options, option_types, settings))
             if attended is not None:
-                return attended
+                return self.parted(attended, step.name)
         own = None if as_module or step.is_use or options else conventional(leaf)
         if own is not None and any(type_.batched for type_ in types):
             inputs = over_batch(inputs, types)
@@ -347,3 +372,15 @@ def _handed_names(function: Function) -> tuple[str, ...]:
     if len(shown) == count:
         return tuple(shown)
     return tuple(f"shared_{place}" for place in range(count))
+
+
+def handed_tensors(function: Function) -> list[str]:
+    """Names for the tensors that are handed in as arguments: those of the block's parameters where these show."""
+    shown = [name for name, value in function.arguments.items() if _is_tensor(value)]
+    count = len(function.inputs) - function.given
+    return shown if len(shown) == count else [f"other{place}" for place in range(count)]
+
+
+def _is_tensor(value: object) -> bool:
+    """Whether an argument of a block is a tensor, which is written as its type."""
+    return isinstance(value, str) and re.fullmatch(r"(f|bf|i|u)\d+\[.*\]|bool\[.*\]", value) is not None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from archspec.backends.python import forward, members
 from archspec.backends.python.classes import Class, Classes
-from archspec.backends.python.drafts import Drafting
+from archspec.backends.python.drafts import Drafting, handed_tensors
 from archspec.backends.python.first_values import Starts
 from archspec.backends.python.helpers import Helpers, docstring
 from archspec.backends.python.layout import INDENT, WIDTH, literal, written
@@ -158,7 +158,8 @@ class _File:
         """The lines of `forward`."""
         takes = made.draft.takes
         names = self.input_names(made)
-        parameters = ["self", *(f"{name}: Tensor" for name in names[:takes])]
+        parameters = ["self", *(f"{name}: Tensor" for name in names[: made.required])]
+        parameters += [f"{name}: Tensor | None = None" for name in names[made.required : takes]]
         parameters += [f"{name}: nn.Module" for name in made.draft.handed]
         results = len(made.returns)
         gives = "Tensor" if results == 1 else f"tuple[{', '.join(['Tensor'] * results)}]"
@@ -185,19 +186,12 @@ class _File:
         names = list(known.inputs) if known is not None and len(known.inputs) == function.given else []
         if not names:
             names = ["x"] if function.given == 1 else [f"x{place}" for place in range(function.given)]
-        handed = [name for name, value in function.arguments.items() if _is_tensor(value)]
-        more = len(function.inputs) - function.given
-        names += handed if len(handed) == more else [f"other{place}" for place in range(more)]
+        names += handed_tensors(function)
         taken = {*_TAKEN, *made.draft.handed}
         return [
             f"{name}_" if iskeyword(name) or name in taken or not name.isidentifier() else name
             for name in names
         ]
-
-
-def _is_tensor(value: object) -> bool:
-    """Whether an argument of a block is a tensor, which is written as its type."""
-    return isinstance(value, str) and re.fullmatch(r"(f|bf|i|u)\d+\[.*\]|bool\[.*\]", value) is not None
 
 
 def _signature(name: str, parameters: list[str], gives: str) -> list[str]:

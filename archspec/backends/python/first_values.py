@@ -11,9 +11,10 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from archspec.backends.python import expressions as py
+from archspec.backends.python.aligning import NONE
 from archspec.backends.python.classes import Class, Classes
 from archspec.backends.python.drafts import Draft
-from archspec.backends.python.layout import written
+from archspec.backends.python.layout import INDENT, written
 from archspec.backends.python.own_weights import is_written, table
 from archspec.op import Weight
 from archspec.op import initialisation as first
@@ -86,6 +87,7 @@ class Starts:
         """The statements of a class's `__init__`."""
         lines: list[str] = []
         rows = [{(start.path, start.key): start for start in self.of(draft)} for draft in made.drafts]
+        open_ = ""  # the member for which there is an `if`, as not every instance has it
         for place in dict.fromkeys(place for row in rows for place in row):
             starts = [row[place] for row in rows if place in row]
             start = starts[0]
@@ -96,7 +98,9 @@ class Starts:
             name = f"{start.path}.{start.key}".strip(".")
             target = _target(start, made, reach)
             call = None if target is None else start.call(target)
-            alike = len(starts) == len(rows) and len({x.how for x in starts}) == 1
+            root = start.path.partition(".")[0]
+            having = [draft for draft in made.drafts if made.is_chain or draft.members.get(root) != NONE]
+            alike = len(starts) == len(having) and len({x.how for x in starts}) == 1
             if call is None or not alike:
                 why = (
                     f"starts as {_brief(start.weight.init)}"
@@ -104,11 +108,17 @@ class Starts:
                     else "starts otherwise in some instances"
                 )
                 lines.append(f"        # {name} {why} in the spec, which is not reproduced here.")
-            else:
-                lines += written("", call, "", 8)
-                if isinstance(start.weight.init, first.zero_row) and target is not None:
-                    row = py.Item(target, (py.number(start.weight.init.row),))
-                    lines += written("", py.Call(py.Code("nn.init.zeros_"), (row,)), "", 8)
+                continue
+            indent = 2 * INDENT
+            if len(having) < len(rows):
+                if open_ != root:
+                    lines += written("if ", py.Operation("is not", (reach[root], NONE)), ":", indent)
+                indent += INDENT
+            open_ = root if len(having) < len(rows) else ""
+            lines += written("", call, "", indent)
+            if isinstance(start.weight.init, first.zero_row) and target is not None:
+                row = py.Item(target, (py.number(start.weight.init.row),))
+                lines += written("", py.Call(py.Code("nn.init.zeros_"), (row,)), "", indent)
         return [*lines, *(self.loop() if made.is_model and self.common else [])]
 
     def loop(self) -> list[str]:
@@ -140,7 +150,10 @@ def _target(start: Start, made: Class, reach: Mapping[str, py.Expression]) -> py
         if "." not in path:
             return None
         path = path.rpartition(".")[0]
-    if not made.is_chain and any(isinstance(x, py.Chosen) for x in py.within(made.members[path])):
+    made_by = made.members[path] if not made.is_chain else NONE
+    if isinstance(made_by, py.Chosen) and made_by.other == NONE:
+        made_by = made_by.then
+    if any(isinstance(x, py.Chosen) for x in py.within(made_by)):
         return None
     target = reach[path]
     for part in [*start.path[len(path) :].strip(".").split("."), *start.key.split(".")]:

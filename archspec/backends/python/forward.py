@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from keyword import iskeyword
 
 from archspec.backends.python import expressions as py
+from archspec.backends.python.aligning import NONE
 from archspec.backends.python.classes import Class, counts
 from archspec.backends.python.drafts import Statement
-from archspec.backends.python.layout import WIDTH, line, written
+from archspec.backends.python.layout import INDENT, WIDTH, line, written
 from archspec.backends.python.loops import Loop, looped
 
 _DEEPEST = 5  # calls within each other
@@ -38,7 +39,11 @@ class _Forward:
         self.reach = reach
         self.reads = counts(made)
         body = looped(made.body, self.reads, reach)
-        self.body = self.gathered([replace(s, what=self.reached(s.what)) for s in body])
+        body = [
+            replace(s, what=self.reached(s.what), condition=s.condition and self.reached(s.condition))
+            for s in body
+        ]
+        self.body = self.gathered(self.waiting(body))
         self.notes: dict[int, list[str]] = {
             s.gives[0]: [s.note] if s.note else [] for s in self.body if s.gives
         }
@@ -55,32 +60,27 @@ class _Forward:
         statements = self.folded()
         last = self.last_reads(statements)
         found: list[str] = []
+        open_: py.Expression | None = None  # the condition of the `if` that the lines before stand in
         for place, (statement, what) in enumerate(statements):
-            ready, before = self.parted(self.named(what))
-            found += before
-            dying = [number for number in _read(what) if last.get(number) == place]
-            targets = []
-            for number in statement.gives:
-                if not self.reads[number]:
-                    targets.append("_")
+            condition = statement.condition
+            if condition is not None and condition != open_:
+                group, over = list[Statement](), set[int]()
+                for at, (following, then) in enumerate(statements[place:], place):
+                    if following.condition != condition:
+                        break
+                    group.append(following)
+                    over.update(n for n in _read_all([then, *following.reads[1:]]) if last[n] == at)
+                returned = self.returns == (py.Value(statement.gives[0]),) and len(statements) == place + 1
+                chosen = self.chosen(group, what, set() if returned else over)
+                if chosen is not None and returned:
+                    self.pending[statement.gives[0]] = chosen
                     continue
-                old = dying if len(statement.gives) == 1 else []
-                if isinstance(what, Loop):
-                    old = [n for n in old if n not in _read(what.item)]
-                name = self.name_for(statement, number, old)
-                targets.append(name)
-            for number in dying:
-                if self.names[number] not in targets:
-                    self.taken.discard(self.names[number])
-            for number, name in zip(statement.gives, targets, strict=True):
-                if name != "_":
-                    self.names[number] = name
-                    self.taken.add(name)
-            if isinstance(ready, Loop):
-                found += _loop_lines(targets[0], ready)
-                continue
-            text = written(f"{', '.join(targets)} = ", ready, "", 8)
-            found += [*self.comments(statement.gives[0], text), *text]
+                if chosen is not None:
+                    statement, what = replace(statement, condition=None, instead=None), chosen
+                else:
+                    found += self.opened(group, condition, over)
+            open_ = statement.condition
+            found += self.statement(place, statement, what, last)
         results = [
             self.named(self.pending.get(x.number, x) if isinstance(x, py.Value) else x) for x in self.returns
         ]
@@ -100,6 +100,77 @@ class _Forward:
             )
         return found
 
+    def statement(
+        self, place: int, statement: Statement, what: py.Expression, last: Mapping[int, int]
+    ) -> list[str]:
+        """The lines of a statement, whose values have names from then on."""
+        indent = 2 * INDENT if statement.condition is None else 3 * INDENT
+        ready, found = self.parted(self.named(what), indent)
+        dying = [number for number in _read(what) if last.get(number) == place]
+        targets = []
+        for number in statement.gives:
+            if not self.reads[number]:
+                targets.append("_")
+                continue
+            old = dying if len(statement.gives) == 1 else []
+            if isinstance(what, Loop):
+                old = [n for n in old if n not in _read(what.item)]
+            targets.append(self.names.get(number) or self.name_for(statement, number, old))
+        for number in dying:
+            if self.names[number] not in targets:
+                self.taken.discard(self.names[number])
+        for number, name in zip(statement.gives, targets, strict=True):
+            if name != "_":
+                self.names[number] = name
+                self.taken.add(name)
+        if isinstance(ready, Loop):
+            return [*found, *_loop_lines(targets[0], ready)]
+        text = written(f"{', '.join(targets)} = ", ready, "", indent)
+        return [*found, *self.comments(statement.gives[0], text, indent), *text]
+
+    # ---------------------------------------------------------------- conditions
+
+    def chosen(self, group: Sequence[Statement], what: py.Expression, over: Set[int]) -> py.Expression | None:
+        """`a if condition else b`, for one statement that stands alone and whose other value has a name of its own."""
+        (statement, *others) = group
+        instead, condition = statement.instead, statement.condition
+        if others or condition is None or not isinstance(instead, py.Value):
+            return None
+        made = py.Chosen(what, condition, instead)
+        return None if instead.number in over or len(line(made)) > WIDTH - 20 else made
+
+    def waiting(self, body: Sequence[Statement]) -> list[Statement]:
+        """The statements, those that wait for the `if` that their values are read in which have the same condition."""
+        found = list(body)
+        for statement in body:
+            readers = [s for s in body if set(statement.gives) & {*_read_all(s.reads)}]
+            if statement.condition is None or statement.instead != NONE or len(readers) != 1:
+                continue
+            if readers[0].condition == statement.condition:
+                found.remove(statement)
+                found.insert(found.index(readers[0]), statement)
+        return found
+
+    def opened(self, group: Sequence[Statement], condition: py.Expression, over: Set[int]) -> list[str]:
+        """The `if` of some statements, behind what their values are where they are left out.
+
+        Values in `over` are not needed any more, so that what stands for them may have their names.
+        """
+        found: list[str] = []
+        for statement in group:
+            (number,) = statement.gives
+            instead = statement.instead
+            if isinstance(instead, py.Value) and instead.number in over:
+                self.names[number] = self.names[instead.number]
+                continue
+            elsewhere = [x for s in self.body if s.condition != condition for x in s.reads]
+            if instead is None or number not in _read_all([*elsewhere, *self.returns]):
+                continue
+            self.names[number] = self.name_for(statement, number, [])
+            self.taken.add(self.names[number])
+            found += written(f"{self.names[number]} = ", self.named(instead), "", 8)
+        return [*found, f"        if {line(self.named(condition))}:"]
+
     # ---------------------------------------------------------------- what is written where
 
     def gathered(self, body: list[Statement]) -> list[Statement]:
@@ -107,6 +178,8 @@ class _Forward:
         for statement in body:
             several = statement.gives
             if len(several) < 2 or any(self.reads[number] != 1 for number in several):
+                continue
+            if any(s.condition is not None for s in body if set(several) & {*_read_all(s.reads)}):
                 continue
             followed = [next((s for s in body if number in _read(s.what)), None) for number in several]
             alike = {
@@ -140,6 +213,9 @@ class _Forward:
                         *self.notes[statement.gives[0]],
                     ]
             following = self.body[place + 1] if place + 1 < len(self.body) else None
+            if following is not None and following.condition != statement.condition:
+                kept.append((statement, what))
+                continue
             if self.folds(statement, what, following):
                 self.pending[statement.gives[0]] = what
             else:
@@ -149,7 +225,12 @@ class _Forward:
     def folds(self, statement: Statement, what: py.Expression, following: Statement | None) -> bool:
         """Whether a value is written where it is read: by the next step, or by one that also reads that step's value."""
         (number, *others) = statement.gives
-        if others or self.reads[number] != 1 or isinstance(what, Loop):
+        if (
+            others
+            or self.reads[number] != 1
+            or isinstance(what, Loop)
+            or statement.instead not in (None, NONE)
+        ):
             return False
         reader = next((s.what for s in self.body if number in _read(s.what)), None)
         if isinstance(reader, Loop) and number in _read(reader.item):
@@ -175,7 +256,7 @@ class _Forward:
         after = [s for s in self.body if s.gives[0] > number]
         for place, step in enumerate(after):
             if number in _read(step.what):
-                return place <= 3 and len(line(statement.what)) < 40
+                return place <= 3 and len(line(statement.what)) < 40 and step.condition == statement.condition
             if len(step.gives) > 1 or self.reads[step.gives[0]] != 1:
                 return False
             if place + 1 >= len(after) or place >= 3:
@@ -185,8 +266,8 @@ class _Forward:
     def last_reads(self, statements: Sequence[tuple[Statement, py.Expression]]) -> dict[int, int]:
         """For each value the last statement that reads it; none for those that are returned."""
         last: dict[int, int] = {}
-        for place, (_, what) in enumerate(statements):
-            for number in _read(what):
+        for place, (statement, what) in enumerate(statements):
+            for number in _read_all([what, *statement.reads[1:]]):
                 last[number] = place
         returned = [self.pending.get(x.number, x) if isinstance(x, py.Value) else x for x in self.returns]
         for number in _read_all(returned):
@@ -198,7 +279,7 @@ class _Forward:
     def named(self, expression: py.Expression) -> py.Expression:
         return py.renumbered(expression, {n: py.Code(self.names[n]) for n in _read(expression)})
 
-    def parted(self, expression: py.Expression) -> tuple[py.Expression, list[str]]:
+    def parted(self, expression: py.Expression, indent: int = 2 * INDENT) -> tuple[py.Expression, list[str]]:
         """A sum or product that is too long for a line, of names; and the lines that give what it is made of these."""
         lines: list[str] = []
         taken = set(self.taken)
@@ -207,16 +288,16 @@ class _Forward:
                 continue
             name = next(x for x in (*"yzuvw", *(f"y{i}" for i in range(2, 100))) if x not in taken)
             taken.add(name)
-            lines += written(f"{name} = ", expression.parts[place], "", 8)
+            lines += written(f"{name} = ", expression.parts[place], "", indent)
             parts = list(expression.parts)
             parts[place] = py.Code(name)
             expression = expression.with_parts(tuple(parts))
         return expression, lines
 
-    def comments(self, number: int, text: Sequence[str]) -> list[str]:
+    def comments(self, number: int, text: Sequence[str], indent: int = 2 * INDENT) -> list[str]:
         """What the spec writes of a statement that takes several lines: the patterns of its axes."""
         notes = self.notes.get(number, []) if len(text) > 1 else []
-        return [f"        # {note}" for note in notes if len(note) < WIDTH - 12]
+        return [f"{' ' * indent}# {note}" for note in notes if len(note) < WIDTH - indent - 4]
 
     def name_for(self, statement: Statement, number: int, dying: Sequence[int]) -> str:
         """A value's name: that of one which is not needed any more, or that of the step."""
@@ -226,7 +307,8 @@ class _Forward:
             if "x" not in self.taken:
                 return "x"
         base = _plain_name(statement)
-        if not base or base[0].isdigit() or base[0] == "_" or _is_op_name(base):
+        changes = any(s.instead == py.Value(number) for s in self.body)  # not what the layer gave, then
+        if not base or base[0].isdigit() or base[0] == "_" or changes or _is_op_name(base):
             base = "y"
         if iskeyword(base):
             base += "_"

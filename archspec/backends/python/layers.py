@@ -8,6 +8,7 @@ from inspect import Parameter, signature
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from archspec.backends.python import expressions as py
 from archspec.op import torch_layers
@@ -57,20 +58,35 @@ def made_by(cls: type[nn.Module], module: nn.Module, name: str) -> py.Call | Non
     positional: list[py.Expression] = []
     keywords: list[py.Keyword] = []
     own = not cls.__module__.startswith("torch.")
+    known = _asked(cls) if own else ()
+    by_name = own and any(
+        x.kind is Parameter.VAR_KEYWORD for x in signature(cls.__init__).parameters.values()
+    )
     for parameter in _parameters(cls):
         found = _argument(module, parameter.name)
-        if own and found is not ... and isinstance(getattr(module, parameter.name, None), tuple):
-            found = getattr(module, parameter.name)  # whose code may ask how many there are
+        if parameter.name in known and isinstance(getattr(module, parameter.name, None), tuple):
+            found = getattr(module, parameter.name)
         if found is ...:
             return None
         literal = py.Literal(found, parameter.name)
         leading = parameter.name in _SIZES or parameter.name in _LEADING
-        if leading and not keywords and (parameter.default is Parameter.empty or parameter.name == "p"):
+        if (
+            leading
+            and not by_name
+            and not keywords
+            and (parameter.default is Parameter.empty or parameter.name == "p")
+        ):
             positional.append(literal)
         else:
             default = ... if parameter.default is Parameter.empty else _plain(parameter.default)
             keywords.append(py.Keyword(parameter.name, literal, default))
     return py.Call(py.Code(name), tuple(positional), tuple(keywords))
+
+
+def _asked(cls: type[nn.Module]) -> set[str]:
+    """The parameters of a class of archspec's whose code may ask how many numbers there are: convolutions make tuples of one."""
+    theirs = {*signature(nn.Conv2d.__init__).parameters} if issubclass(cls, _ConvNd) else set()
+    return {parameter.name for parameter in _parameters(cls)} - theirs
 
 
 def _parameters(cls: type[nn.Module]) -> tuple[Parameter, ...]:
@@ -83,6 +99,9 @@ def _parameters(cls: type[nn.Module]) -> tuple[Parameter, ...]:
         for parameter in parameters:
             if parameter.kind in named and parameter.name not in _LEFT_OUT:
                 found.setdefault(parameter.name, parameter)
+        if base.__module__.startswith("torch."):  # whose come first
+            theirs = {parameter.name for parameter in parameters}
+            found = dict(sorted(found.items(), key=lambda item: item[0] not in theirs))
         if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
             break
     if issubclass(cls, nn.RNNBase):  # of which PyTorch's classes choose the mode

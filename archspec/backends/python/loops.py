@@ -68,7 +68,7 @@ def _loop(
     path, _, last = members[0].rpartition(".") if len(members) == 1 else ("", "", "")
     size = lists.get(path, 0)
     steps = body[place : place + size]
-    if last != "0" or len(steps) < size or any(len(step.gives) != 1 for step in steps):
+    if last != "0" or len(steps) < size or any(len(step.gives) != 1 or step.condition for step in steps):
         return None
     between = [step.gives[0] for step in steps[:-1]]
     if any(reads[number] != 1 for number in between):

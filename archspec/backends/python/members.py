@@ -7,7 +7,7 @@ from keyword import iskeyword
 
 from archspec.backends.python import expressions as py
 from archspec.backends.python.classes import Class, repeated
-from archspec.backends.python.layout import line, written
+from archspec.backends.python.layout import INDENT, line, written
 from archspec.backends.python.own_weights import Buffer, Local
 
 
@@ -49,8 +49,11 @@ def _part(of: py.Expression, name: str) -> py.Expression:
     )
 
 
-def _assigned(owner: str, name: str, made: py.Expression) -> list[str]:
+def _assigned(owner: str, name: str, made: py.Expression, indent: int = 2 * INDENT) -> list[str]:
     """The statements that make something a part of a module."""
+    if isinstance(made, py.Chosen) and isinstance(made.then, Buffer):
+        inner = _assigned(owner, name, made.then, indent + INDENT)
+        return [f"{' ' * indent}if {line(made.condition)}:", *inner]
     if isinstance(made, Buffer) and not isinstance(made.value, Local):
         made = Buffer(
             py.replaced(made.value, lambda x: x.inlined if isinstance(x, Local) else None), made.saved
@@ -58,18 +61,21 @@ def _assigned(owner: str, name: str, made: py.Expression) -> list[str]:
     if isinstance(made, Buffer) and isinstance(made.value, Local):
         named = made.value
         return [
-            *written(f"{named.name} = ", named.value, "", 8),
-            *_assigned(owner, name, Buffer(named.then, made.saved)),
+            *written(f"{named.name} = ", named.value, "", indent),
+            *_assigned(owner, name, Buffer(named.then, made.saved), indent),
         ]
     if isinstance(made, Buffer):
         keywords = () if made.saved else (py.Keyword("persistent", py.number(False)),)
         return written(
-            "", py.Call(py.Code(f"{owner}.register_buffer"), (py.Literal(name), made.value), keywords), "", 8
+            "",
+            py.Call(py.Code(f"{owner}.register_buffer"), (py.Literal(name), made.value), keywords),
+            "",
+            indent,
         )
     if _is_attribute(name):
-        return written(f"{owner}.{name} = ", made, "", 8)
+        return written(f"{owner}.{name} = ", made, "", indent)
     register = "register_parameter" if _is_parameter(made) else "register_module"
-    return written("", py.Call(py.Code(f"{owner}.{register}"), (py.Literal(name), made)), "", 8)
+    return written("", py.Call(py.Code(f"{owner}.{register}"), (py.Literal(name), made)), "", indent)
 
 
 def _is_parameter(made: object) -> bool:

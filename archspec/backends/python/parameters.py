@@ -8,6 +8,7 @@ from keyword import iskeyword
 from typing import Any
 
 from archspec.backends.python import expressions as py
+from archspec.backends.python.conditions import Told, arguments, told
 from archspec.backends.python.functions import AXIS
 from archspec.backends.python.holes import Choice, Given, Hole, alike, holes_in
 from archspec.backends.python.own_weights import RUN
@@ -153,13 +154,26 @@ class Parameters:
                 if hole.is_constant and parameter.annotation == "bool":
                     continue
                 return py.Code(parameter.name)
-        if hole.role not in _OF_WINDOWS and all(type(value) is int for value in hole.values):
+        if hole.role == "padding" and not hole.is_constant:
+            return self._half(hole)
+        depthwise = hole.role == "groups" and not hole.is_constant  # as many as channels
+        if (depthwise or hole.role not in _OF_WINDOWS) and all(type(value) is int for value in hole.values):
             columns = [
                 (py.Code(p.name), [p.values[row] for row in hole.rows])
                 for p in self.found
                 if all(type(p.values[row]) is int and p.values[row] > 0 for row in hole.rows)
             ]
-            return relation(columns, list(hole.values), is_constant=hole.is_constant)
+            return relation(columns, list(hole.values), only_scaled=depthwise or hole.is_constant)
+        return None
+
+    def _half(self, hole: Hole) -> py.Expression | None:
+        """`kernel // 2`, as padding mostly is."""
+        for parameter in self.found:
+            windows = [parameter.values[row] for row in hole.rows]
+            if not parameter.name.startswith("kernel") or not all(type(window) is int for window in windows):
+                continue
+            if [window // 2 for window in windows] == list(hole.values):
+                return py.Operation("//", (py.Code(parameter.name), py.number(2)))
         return None
 
     def _promotes(self, hole: Hole) -> bool:
@@ -174,7 +188,7 @@ class Parameters:
             return
         if any(p.same(hole.rows, hole.values) for p in self.found):
             return
-        for place, (name, values) in enumerate(self._arguments()):
+        for place, (name, values) in enumerate(arguments(self.functions)):
             equal = all(alike(values[row], value) for row, value in zip(hole.rows, hole.values, strict=True))
             vague = not hole.role or hole.role.startswith(AXIS)
             if equal and not (hole.is_constant and vague and name not in _HEADS):
@@ -186,20 +200,6 @@ class Parameters:
             if equal and hole.role and not hole.role.startswith(AXIS):
                 self._add(Parameter(self._free(name), list(sizes), "int", order=(0, 0)))
                 return
-
-    def _arguments(self) -> Iterator[tuple[str, list[Any]]]:
-        """The parameters of the block that are plain values, each with what rows have for it."""
-        for name in self.functions[0].arguments:
-            if not all(name in function.arguments for function in self.functions):
-                continue
-            values: list[Any] = [function.arguments[name] for function in self.functions]
-            values = [tuple(value) if isinstance(value, list) else value for value in values]
-            if (
-                name.isidentifier()
-                and not iskeyword(name)
-                and all(isinstance(v, int | float | bool) for v in values)
-            ):
-                yield name, values
 
     def _sizes(self, role: str) -> Iterator[tuple[str, list[int]]]:
         """Sizes of the first input as layers call them."""
@@ -250,6 +250,30 @@ class Parameters:
         return chosen
 
     # ---------------------------------------------------------------- conditions
+
+    def told(self, rows: Sequence[int]) -> Told:
+        """What tells some rows from the others; it is known that something does."""
+        found = told(self.functions, [row in rows for row in range(len(self.functions))])
+        assert found is not None
+        return found
+
+    def telling(self, rows: Sequence[int], prefix: str = "") -> py.Expression:
+        """What tells some rows from the others, in terms of the parameters, whose names are behind a prefix."""
+        found = self.told(rows)
+        names = {name: prefix + self._column(name, values) for name, values in found.columns.items()}
+        return py.replaced(
+            found.condition,
+            lambda x: py.Code(names[x.text]) if isinstance(x, py.Code) and x.text in names else None,
+        )
+
+    def _column(self, name: str, values: list[Any]) -> str:
+        """The parameter that gives rows such values, which is new if there is none."""
+        for parameter in self.found:
+            if parameter.same(range(len(values)), values):
+                return parameter.name
+        default = False if type(values[0]) is bool else ...
+        self._add(Parameter(self._free(name), values, _annotation(values), default, (1, len(self.found))))
+        return self.found[-1].name
 
     def condition(self, choice: Choice) -> py.Expression | None:
         """What tells the rows that have the first from the others, in terms of the parameters."""

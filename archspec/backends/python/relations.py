@@ -10,16 +10,16 @@ from archspec.backends.python import expressions as py
 Column = tuple[py.Code, list[int]]
 """A parameter, and what it is for some rows."""
 _FEW, _MANY = 9, 65
-"""Below what a number may be a multiple or a part of another: one that all rows have in common, and one that differs."""
+"""Below what factors are plain, and likely: a number that all rows have in common may be a multiple by chance."""
 
 
-def relation(columns: Sequence[Column], wanted: list[int], *, is_constant: bool) -> py.Expression | None:
-    """A multiple or a part of a column; of numbers that differ also a product, a quotient, or a multiple and something more."""
+def relation(columns: Sequence[Column], wanted: list[int], *, only_scaled: bool) -> py.Expression | None:
+    """A multiple or a part of a column, by a small factor with `only_scaled`; else also a product, a quotient, or something more."""
     if min(wanted) < 1:
         return None
-    found = (_scaled(column, wanted, _FEW if is_constant else _MANY) for column in columns)
+    found = (_scaled(column, wanted, _FEW if only_scaled else _MANY) for column in columns)
     made = next((x for x in found if x), None)
-    if made or is_constant:
+    if made or only_scaled:
         return made
     pairs = [(left, right) for left in columns for right in columns if left is not right]
     more = itertools.chain(

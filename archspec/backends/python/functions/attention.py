@@ -9,8 +9,10 @@ from archspec.backends.python import expressions as py
 from archspec.backends.python.functions.applied import Applied, Writer, given, over_batch, with_ones
 from archspec.ops.attention import attend
 
+ATTENTION = py.Code("functional.scaled_dot_product_attention")
 
-def attends(applied: Applied) -> py.Expression | None:
+
+def attends(applied: Applied) -> py.Call | None:
     """`functional.scaled_dot_product_attention`, with a bias, a mask or both."""
     settings = dict(applied.settings)
     batched = settings.pop("batched")
@@ -44,7 +46,7 @@ def attends(applied: Applied) -> py.Expression | None:
             )
         )
     keywords += [py.Keyword(key, given(value)) for key, value in settings.items()]
-    return py.Call(py.Code("functional.scaled_dot_product_attention"), inputs, tuple(keywords))
+    return py.Call(ATTENTION, inputs, tuple(keywords))
 
 
 WRITERS: dict[Callable[..., Any], Writer] = {
