@@ -106,7 +106,7 @@ class Defaults:
             return self
         return replace(self, starts=(*self.starts, *inner.starts), edits=(*self.edits, *inner.edits))
 
-    @property
+    @cached_property
     def named(self) -> int:
         """How many rules go by names."""
         return len(self.starts) + len(self.edits)

@@ -77,13 +77,21 @@ class Surgery:
         }
         self._met.update(found.span for found in step.defaults.edits if found.span not in known)
         with self._bringing(edit, step, span):
-            return self.machine.layers.apply(layer, inputs, step, place) if layer != [] else inputs
+            return self._applied(layer, inputs, step, place) if layer != [] else inputs
 
     def _inserted(self, edit: Edit, tensors: Tensors, step: StepName, span: Span) -> Tensors:
         with self._bringing(edit, step, span):
             for label, layer, place in edit.layers:
-                tensors = self.machine.layers.apply(layer, tensors, label, place)
+                tensors = self._applied(layer, tensors, label, place)
         return tensors
+
+    def _applied(self, layer: Any, inputs: Tensors, label: Label, span: Span) -> Tensors:
+        """What a layer gives that stands at a place in a rule."""
+        first = len(self.machine.builder.frame.steps)
+        outputs = self.machine.layers.apply(layer, inputs, label, span)
+        if self.machine.observer is not None:
+            self.machine.observer.applied(span, layer, inputs, outputs, first)
+        return outputs
 
     @contextmanager
     def _bringing(self, edit: Edit, step: StepName, span: Span) -> Iterator[None]:

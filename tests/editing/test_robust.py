@@ -104,6 +104,45 @@ def test_every_place_of_a_right_spec_has_an_answer() -> None:
         ask_all(analysis, offset)
 
 
+EDITED = """
+from blocks.attention import SqueezeExcite
+from resnet18 import ResNet18
+
+reduction = 16
+
+block Unit:
+    defaults:
+        "fc" -> act: ReLU
+    input x: [4]
+    return x -> fc: Linear(4)
+
+model Net:
+    defaults:
+        "net.layer4.*.relu*" = GELU
+        "net.layer*.conv2" -> se: SqueezeExcite(reduction)
+        drop: Dropout(0.1) -> "net.fc"
+        "net.layer4.1" = []
+        "u.fc" = Unit
+    input image: [3, 64, 64]
+    return image -> net: ResNet18(classes=4) -> u: Unit
+"""
+
+
+def test_rules_by_path_have_answers(tmp_path: Path) -> None:
+    path, chance = tmp_path / "edited.arch", random.Random(0)
+    analysis = analyse(EDITED, path)
+    assert analysis.problems == []
+    for offset in range(len(EDITED)):
+        ask_all(analysis, offset)
+    found = hover(analysis, EDITED.index("SqueezeExcite(reduction)") + 1)
+    assert found is not None and "[64, 16, 16]" in found.text and "net.layer1.0.se" in found.text
+    texts = mutated(EDITED, chance)
+    for _ in range(40):
+        text, offset = next(texts)
+        changed = analyse(text, path)
+        ask_all(changed, max(0, min(offset, len(changed.text))))
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "\n", "x", "(", "x = " + "1 + " * 3000 + "1\n", "x = " + "[" * 100, "\0", "\ud800", "x = " + "9" * 40 + "\n",
