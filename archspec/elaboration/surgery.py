@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.defaults import Defaults, Edit
-from archspec.elaboration.reuse import StepName, Tensors
+from archspec.elaboration.reuse import Label, StepName, Tensors
 from archspec.ground.errors import Problem, SpecError
 from archspec.ground.source import Span
 
