@@ -54,6 +54,9 @@ RECORDED = (
     ("resnet50", "transformers", "transformers:resnet50"),
     ("resnet18", "transformers", "transformers:resnet18"),
     ("detr_resnet50", "transformers", "transformers:detr"),
+    ("dpt_vit_b16", "transformers", "transformers:dpt"),
+    ("bit_resnet152x4", "transformers", "transformers:bit"),
+    ("bn_inception", "pretrainedmodels", "pretrainedmodels:bninception"),
     ("dpn92", "pretrainedmodels", "pretrainedmodels:dpn92"),
     ("xception", "pretrainedmodels", "pretrainedmodels:xception"),
     ("inception_resnet_v2", "pretrainedmodels", "pretrainedmodels:inceptionresnetv2"),
@@ -330,6 +333,11 @@ _OF_TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "ResNet", "ImageClassification",
         {"layer_type": "basic", "depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512]},
     ),
+    "dpt": ("DPT", "DepthEstimation", {"is_hybrid": False}),
+    "bit": (
+        "Bit", "ImageClassification",
+        {"depths": [3, 8, 36, 3], "embedding_size": 256, "hidden_sizes": [1024, 2048, 4096, 8192]},
+    ),
     "detr": ("Detr", "ObjectDetection", {"backbone": "resnet50", "use_timm_backbone": True, "use_pretrained_backbone": False}),
 }  # fmt: skip
 
@@ -341,9 +349,10 @@ def transformers_state(model: str) -> dict[str, Any]:
     config = getattr(import_module(f"{folder}.configuration_{name.lower()}"), f"{name}Config")
     made = getattr(import_module(f"{folder}.modeling_{name.lower()}"), f"{name}For{task}")
     module = made(config(num_labels=91 if name == "Detr" else 1000, **settings))
-    written: dict[str, Any] = import_module("transformers.core_model_loading").revert_weight_conversion(
-        module, module.state_dict()
-    )
+    reverted = import_module("transformers.core_model_loading").revert_weight_conversion
+    written: dict[str, Any] = {}
+    for key, tensor in module.state_dict().items():  # one by one, as all at once come back sorted
+        written |= reverted(module, {key: tensor})
     return written
 
 
