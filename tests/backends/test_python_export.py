@@ -247,6 +247,27 @@ model Net:
     assert "self.b" not in text.partition("def forward")[0].partition("nn.init")[2]
 
 
+def test_where_starts_differ_by_a_parameter_they_are_written_in_terms_of_it() -> None:
+    graph = archspec.read_text(
+        """
+block Unit(kernel: int):
+    input x: [C, H, W]
+    return x -> conv: Conv(C, kernel, groups=C, init=kaiming_normal(mode="fan_out")) -> norm: BatchNorm
+
+model Net:
+    input x: [64, 8, 8]
+    return x -> units: [Unit(3), Unit(5), Unit(7)]
+"""
+    )
+    text = python_source(graph)
+    assert "groups=in_channels" in text and "padding=kernel // 2" in text
+    ours = exported(graph, text).state_dict()
+    for key, weight in graph.weights.items():
+        if key.endswith("conv.weight"):
+            expected = weight.init.spread(weight.shape).std
+            assert ours[key].double().std().item() == pytest.approx(expected, rel=6 / weight.size**0.5), key
+
+
 # ------------------------------------------------------------------ parts of the language
 
 NETS = {

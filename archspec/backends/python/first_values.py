@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod, sqrt
 
@@ -101,6 +102,11 @@ class Starts:
             root = start.path.partition(".")[0]
             having = [draft for draft in made.drafts if made.is_chain or draft.members.get(root) != NONE]
             alike = len(starts) == len(having) and len({x.how for x in starts}) == 1
+            if target is not None and len(starts) == len(having) and not alike:
+                varied = _varied(
+                    made, [x.call(target) for x in starts], [made.drafts.index(x) for x in having]
+                )
+                call, alike = (varied, True) if varied is not None else (call, alike)
             if call is None or not alike:
                 why = (
                     f"starts as {_brief(start.weight.init)}"
@@ -115,7 +121,7 @@ class Starts:
                     lines += written("if ", py.Operation("is not", (reach[root], NONE)), ":", indent)
                 indent += INDENT
             open_ = root if len(having) < len(rows) else ""
-            lines += written("", call, "", indent)
+            lines += written("", _rooted(call), "", indent)
             if isinstance(start.weight.init, first.zero_row) and target is not None:
                 row = py.Item(target, (py.number(start.weight.init.row),))
                 lines += written("", py.Call(py.Code("nn.init.zeros_"), (row,)), "", indent)
@@ -132,7 +138,7 @@ class Starts:
             if key == "bias":
                 bodies.setdefault(kind, []).append(" " * margin + "if module.bias is not None:")
                 margin += 4
-            bodies.setdefault(kind, []).extend(written("", call, "", margin))
+            bodies.setdefault(kind, []).extend(written("", _rooted(call), "", margin))
         for kind, body in bodies.items():
             kinds.setdefault(tuple(body), []).append(kind)
         lines = ["        for module in self.modules():"]
@@ -162,6 +168,51 @@ def _target(start: Start, made: Class, reach: Mapping[str, py.Expression]) -> py
         elif part:
             target = py.Attribute(target, part)
     return target
+
+
+def _varied(made: Class, calls: Sequence[py.Expression | None], rows: Sequence[int]) -> py.Expression | None:
+    """One call for those of several rows where a number is a part of a parameter: `std=2**0.5 / kernel`."""
+    known = [call for call in calls if call is not None]
+    if len(known) < len(calls) or len({py.key_of(call, literals=False) for call in known}) > 1:
+        return None
+    numbers = [[x for x in py.within(call) if isinstance(x, py.Literal)] for call in known]
+    differing = [place for place, x in enumerate(zip(*numbers, strict=True)) if len({y.value for y in x}) > 1]
+    if len(differing) != 1:
+        return None
+    varied = [of_row[differing[0]] for of_row in numbers]
+    for parameter in made.parameters.found:
+        parts = [parameter.values[row] for row in rows]
+        if not all(type(x) is int for x in parts) or not all(type(x.value) is float for x in varied):
+            continue
+        products = [x.value * part for x, part in zip(varied, parts, strict=True)]
+        if max(products) - min(products) <= 1e-12 * abs(products[0]):
+            part = py.Operation("/", (py.Literal(products[0]), py.Code(parameter.name)))
+            return py.replaced(known[0], functools.partial(_in_place, varied[0], part))
+    return None
+
+
+def _in_place(of: py.Expression, put: py.Expression, x: py.Expression) -> py.Expression | None:
+    return put if x is of else None
+
+
+def _rooted(call: py.Expression) -> py.Expression:
+    """A call whose long numbers are written as the roots that they are: `(2 / 9) ** 0.5`."""
+    return py.replaced(call, lambda x: _root(x.value) if isinstance(x, py.Literal) else None)
+
+
+def _root(value: object) -> py.Expression | None:
+    if not isinstance(value, float) or len(repr(value)) < 10 or not 0 < value < 100:
+        return None
+    square = value * value
+    whole, parts = round(square), max(round(2 / square), 1)
+    roots: dict[float, py.Expression] = {
+        2 / parts: py.Operation("/", (py.number(2), py.number(parts))),
+        float(whole): py.number(whole),
+    }
+    for known, root in roots.items():
+        if abs(known**0.5 - value) <= 1e-14 * value:
+            return py.Operation("**", (root, py.number(0.5)))
+    return None
 
 
 def _kind(layer: nn.Module) -> type[nn.Module]:

@@ -147,6 +147,9 @@ class Parameters:
 
     def of(self, hole: Hole) -> py.Expression | None:
         """What stands in a hole: a parameter, or what follows from one; None for a literal."""
+        if hole.role == "groups" and hole.is_constant and hole.values[0] != 1:
+            as_many = [p for p in self.found if p.name == "in_channels" and p.same(hole.rows, hole.values)]
+            return py.Code(as_many[0].name) if as_many else None
         if hole.is_constant and not self._promotes(hole):
             return None
         for parameter in sorted(self.found, key=lambda p: p.name != hole.role):
