@@ -33,7 +33,7 @@ from archspec.backends.torch_modules import (
 )
 from archspec.backends.torch_precision import Exact, Rounded
 from archspec.backends.torch_program import Instruction, Program, fx_graph
-from archspec.backends.torch_steps import Steps, is_alone
+from archspec.backends.torch_steps import Steps, is_alone, within_missing_layer
 from archspec.backends.torch_weights import constant_values
 from archspec.graph import Graph, Node, Output, Ref
 from archspec.ground.collection import uncollected
@@ -194,7 +194,8 @@ class _Lowering(Steps):
         """A list of no layers is a module as well, which nothing has to call."""
         filled = {scope.name for i, scope in enumerate(self.graph.scopes) if self.graph.members[i]}
         for scope in self.graph.scopes[1:]:
-            if not scope.block and scope.name not in filled and "@" not in scope.name:
+            is_empty = not scope.block and scope.name not in filled and "@" not in scope.name
+            if is_empty and not within_missing_layer(program.module, scope.name):
                 owner, key = self.home(program, scope.name, scope.location)
                 owner._modules[key] = nn.Sequential()
 

@@ -280,6 +280,15 @@ def _is_reserved(name: str) -> bool:
     return hasattr(nn.Module(), name)
 
 
+def within_missing_layer(module: nn.Module, path: str) -> bool:
+    """Whether a path leads through a layer of a chain that is not there, as it does nothing: the chain would call what is made there."""
+    for part in path.split(".")[:-1]:
+        if part not in module._modules:
+            return isinstance(module, nn.Sequential)
+        module = module._modules[part]  # type: ignore[assignment]
+    return False
+
+
 def container(module: nn.Module, path: str) -> tuple[nn.Module, str]:
     """The module that holds `path`, made where it is missing, and the last part of the path."""
     *parents, last = path.split(".")

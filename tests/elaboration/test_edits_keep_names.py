@@ -10,7 +10,7 @@ from warnings import catch_warnings, simplefilter
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nets import FEW, shipped
 from torch import nn
@@ -277,6 +277,7 @@ class Edited(nn.Module):
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(min_value=0))
+@example(3441)  # all of a list in a list is removed
 def test_random_edits_make_the_net_made_by_hand_and_rename_nothing(seed: int) -> None:
     net = Net(seed)
     text = net.text(rules=True)

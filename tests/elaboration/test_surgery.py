@@ -263,6 +263,14 @@ def test_an_inserted_layer_takes_all_that_a_step_gives_or_takes(rule: str) -> No
     torch.testing.assert_close(net(x), torch.cat([x[:, 2:].tanh(), x[:, :2]], 1))
 
 
+def test_a_list_in_which_nothing_is_left_passes_its_input_on() -> None:
+    text = ROW.replace("{rules}", '"units.1.inner.*" = []').replace("5 * [Unit(4)]", "[Tanh, Nested]")
+    nested = "block Nested:\n    input x: [C]\n    return x -> inner: 2 * [Unit(C)]\n\n"
+    net = archspec.load(read(nested + text))
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(net(x), net.head(x.tanh()))
+
+
 def test_a_shape_that_does_not_fit_any_more_is_told_with_the_rule() -> None:
     told = problem(ROW.replace("{rules}", '"units.2.out" = Linear(7)'))
     assert "cannot add [4] and [7]" in told
