@@ -179,7 +179,7 @@ def test_nothing_in_a_file_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[
         (b"{" * 5000, "is no index of weights"),
         (b"\x80\x02", "is not a whole file of PyTorch"),
         (b"\x80\x02}q\x00.", "holds no weights|not a whole file"),
-        (struct.pack("<Q", 1 << 40) + b"{}", "is not a file of safetensors"),
+        (struct.pack("<Q", 1 << 40) + b"{}", "is not a whole file of safetensors"),
     ],
 )
 def test_other_files_are_told(data: bytes, said: str, tmp_path: Path) -> None:

@@ -116,10 +116,10 @@ def _read(path: Path, *, is_part: bool = False) -> WeightFile:
         raise _bad(path, "is a pointer of Git LFS, not the weights", "`git lfs pull` brings them")
     if start.lstrip()[:1] == b"<":
         raise _bad(path, "is a page of HTML, not the weights", "download the file itself")
-    return _from_safetensors(path)
+    return _from_safetensors(path, has_header=start[8:9] == b"{")
 
 
-def _from_safetensors(path: Path) -> WeightFile:
+def _from_safetensors(path: Path, *, has_header: bool) -> WeightFile:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -130,6 +130,10 @@ def _from_safetensors(path: Path) -> WeightFile:
             codes.UNREADABLE, f"the weights `{path}` cannot be read: {error.strerror or error}"
         ) from None
     except (SafetensorError, KeyError, ValueError, OverflowError, RuntimeError) as error:
+        if has_header:
+            raise _bad(
+                path, f"is not a whole file of safetensors: {error}", "download or save it again"
+            ) from None
         raise _bad(path, f"is not a file of safetensors: {error}", _KINDS) from None
 
 
