@@ -35,6 +35,7 @@ from archspec.editing.describing import (
 )
 from archspec.editing.looking_up import NOTHING, Home, called_by, home_of, positional_of, value_of
 from archspec.editing.names import Symbol
+from archspec.editing.paths import in_rules
 from archspec.editing.places import Scope, scope_at, word_at
 from archspec.elaboration.arguments import TYPES
 from archspec.elaboration.functions import FUNCTIONS, usage
@@ -149,6 +150,8 @@ def _within_text(analysis: Analysis, opened: int, start: int) -> Iterator[Comple
     if text[opened] not in ("'", '"'):
         return
     steps = in_brackets(analysis, text, opened, start)
+    if steps is None:
+        steps = in_rules(analysis, text, opened, start)
     if steps is not None:
         yield from steps
     if start != opened + 1:

@@ -56,7 +56,7 @@ def _near(path: str, known: list[str]) -> str:
         return Near(path, deeper)
     parts = path.split(".")
     for end, part in enumerate(parts):
-        begun = _followers(parts[:end], known)
+        begun = followers(parts[:end], known)
         right = [name for name in begun if _matches(part, name)]
         if right and end + 1 < len(parts):
             continue
@@ -74,8 +74,8 @@ def _near(path: str, known: list[str]) -> str:
     return ""
 
 
-def _followers(parts: list[str], known: Iterable[str]) -> list[str]:
-    """The parts of paths that follow these, each once."""
+def followers(parts: list[str], known: Iterable[str]) -> list[str]:
+    """The parts of paths that follow these, in which `*` stands for any letters, each once."""
     found: dict[str, None] = {}
     for name in known:
         own = name.split(".")

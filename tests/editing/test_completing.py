@@ -69,6 +69,40 @@ async def test_within_a_model(editor: Editor, line: str, first: list[str], never
         assert found == []
 
 
+RULES = """block B:
+{of_block}    input x: [C, H, W]
+    return x -> conv: Conv(C) -> act: ReLU
+
+{at_top}model Net:
+{of_model}    input x: [3, 4, 4]
+    return x -> layer1: [Conv(4), B] -> layer2: B
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "rule", "found"),
+    [
+        ("of_model", '"|', ["layer1", "layer2"]),
+        ("of_model", '"|" = []', ["layer1", "layer2"]),
+        ("of_model", '"layer1.|', ["0", "1"]),
+        ("of_model", '"*.1.|"', ["act", "conv"]),
+        ("of_model", '"layer*.|" -> drop: Dropout(0.1)', ["0", "1", "act", "conv"]),
+        ("of_model", 'drop: Dropout(0.1) -> "layer2.|', ["act", "conv"]),
+        ("of_model", '"layer3.|', []),
+        ("at_top", '"layer2.|"', ["act", "conv"]),
+        ("of_block", '"|"', ["act", "conv"]),
+    ],
+)
+async def test_paths_in_rules(editor: Editor, place: str, rule: str, found: list[str]) -> None:
+    depth = "" if place == "at_top" else "    "
+    for other in ("", f"{depth}    Conv(bias=false)\n"):
+        stated = f"{depth}defaults:\n{other}{depth}    {rule}\n"
+        text = RULES.format_map({"of_block": "", "at_top": "", "of_model": "", place: stated})
+        uri = await editor.open("untitled:rules", text.replace("|", ""))
+        offered = await editor.completions(uri, rule)
+        assert sorted(offered) == found
+
+
 @pytest.mark.parametrize(
     ("line", "wanted", "never"),
     [
