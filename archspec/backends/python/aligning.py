@@ -51,7 +51,9 @@ def aligned(
         group = [found[place] for place in longest]
         for places in list(left):
             made = _left_out(drafts, places, group[0], handed)
-            if made and _agree([*group, *made]) and (not _conditions(made) or tells([*group, *made])):
+            if not made or not _agree([*group, *made]):
+                continue
+            if not _conditions([*group, *made]) or tells([*group, *made]):
                 for place, draft in zip(places, made, strict=True):
                     found[place] = draft
                 group += made

@@ -9,11 +9,12 @@ from keyword import iskeyword
 from typing import NamedTuple
 
 from archspec.backends.python import forward, members
-from archspec.backends.python.classes import Class, Classes
+from archspec.backends.python.classes import Classes
 from archspec.backends.python.drafts import Drafting, handed_tensors
 from archspec.backends.python.first_values import Starts
 from archspec.backends.python.helpers import Helpers, docstring
 from archspec.backends.python.layout import INDENT, WIDTH, literal, written
+from archspec.backends.python.unifying import Class
 from archspec.graph import Graph
 from archspec.ground import codes
 from archspec.ground.collection import uncollected

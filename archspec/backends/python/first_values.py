@@ -13,10 +13,11 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from archspec.backends.python import expressions as py
 from archspec.backends.python.aligning import NONE
-from archspec.backends.python.classes import Class, Classes
+from archspec.backends.python.classes import Classes
 from archspec.backends.python.drafts import Draft
 from archspec.backends.python.layout import INDENT, written
 from archspec.backends.python.own_weights import is_written, table
+from archspec.backends.python.unifying import Class
 from archspec.op import Weight
 from archspec.op import initialisation as first
 from archspec.op.initialisation import Initialiser

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from keyword import iskeyword
 
 from archspec.backends.python import expressions as py
 from archspec.backends.python.aligning import NONE
-from archspec.backends.python.classes import Class, counts
 from archspec.backends.python.drafts import Statement
 from archspec.backends.python.layout import INDENT, WIDTH, line, written
 from archspec.backends.python.loops import Loop, looped
+from archspec.backends.python.unifying import Class, counts
 
 _DEEPEST = 5  # calls within each other
 
@@ -62,23 +62,15 @@ class _Forward:
         found: list[str] = []
         open_: py.Expression | None = None  # the condition of the `if` that the lines before stand in
         for place, (statement, what) in enumerate(statements):
-            condition = statement.condition
-            if condition is not None and condition != open_:
-                group, over = list[Statement](), set[int]()
-                for at, (following, then) in enumerate(statements[place:], place):
-                    if following.condition != condition:
-                        break
-                    group.append(following)
-                    over.update(n for n in _read_all([then, *following.reads[1:]]) if last[n] == at)
-                returned = self.returns == (py.Value(statement.gives[0]),) and len(statements) == place + 1
-                chosen = self.chosen(group, what, set() if returned else over)
-                if chosen is not None and returned:
+            if statement.condition is not None and statement.condition != open_:
+                chosen = self.chosen(statements, place, last)
+                if chosen is None:
+                    found += self.opened(statements, place, last)
+                elif self.returns == (py.Value(statement.gives[0]),) and len(statements) == place + 1:
                     self.pending[statement.gives[0]] = chosen
                     continue
-                if chosen is not None:
-                    statement, what = replace(statement, condition=None, instead=None), chosen
                 else:
-                    found += self.opened(group, condition, over)
+                    statement, what = replace(statement, condition=None, instead=None), chosen
             open_ = statement.condition
             found += self.statement(place, statement, what, last)
         results = [
@@ -130,14 +122,20 @@ class _Forward:
 
     # ---------------------------------------------------------------- conditions
 
-    def chosen(self, group: Sequence[Statement], what: py.Expression, over: Set[int]) -> py.Expression | None:
-        """`a if condition else b`, for one statement that stands alone and whose other value has a name of its own."""
-        (statement, *others) = group
+    def chosen(
+        self, statements: Sequence[tuple[Statement, py.Expression]], place: int, last: Mapping[int, int]
+    ) -> py.Expression | None:
+        """`a if condition else b`, for one statement that stands alone, and whose other value cannot give it its name."""
+        statement, what = statements[place]
         instead, condition = statement.instead, statement.condition
-        if others or condition is None or not isinstance(instead, py.Value):
+        alone = all(s.condition != condition for s, _ in statements[place + 1 : place + 2])
+        if not alone or condition is None or not isinstance(instead, py.Value):
+            return None
+        returned = self.returns == (py.Value(statement.gives[0]),) and len(statements) == place + 1
+        if last[instead.number] == place and not returned:
             return None
         made = py.Chosen(what, condition, instead)
-        return None if instead.number in over or len(line(made)) > WIDTH - 20 else made
+        return made if len(line(made)) <= WIDTH - 20 else None
 
     def waiting(self, body: Sequence[Statement]) -> list[Statement]:
         """The statements, those that wait for the `if` that their values are read in which have the same condition."""
@@ -151,24 +149,26 @@ class _Forward:
                 found.insert(found.index(readers[0]), statement)
         return found
 
-    def opened(self, group: Sequence[Statement], condition: py.Expression, over: Set[int]) -> list[str]:
-        """The `if` of some statements, behind what their values are where they are left out.
-
-        Values in `over` are not needed any more, so that what stands for them may have their names.
-        """
+    def opened(
+        self, statements: Sequence[tuple[Statement, py.Expression]], place: int, last: Mapping[int, int]
+    ) -> list[str]:
+        """The `if` of some statements, behind what their values are where they are left out: by name, where that is not needed any more."""
+        condition = statements[place][0].condition
+        assert condition is not None
+        elsewhere = [x for s in self.body if s.condition != condition for x in s.reads]
+        read = {*_read_all([*elsewhere, *self.returns])}
         found: list[str] = []
-        for statement in group:
+        for at, (statement, _) in enumerate(statements[place:], place):
+            if statement.condition != condition:
+                break
             (number,) = statement.gives
             instead = statement.instead
-            if isinstance(instead, py.Value) and instead.number in over:
+            if isinstance(instead, py.Value) and last[instead.number] == at:
                 self.names[number] = self.names[instead.number]
-                continue
-            elsewhere = [x for s in self.body if s.condition != condition for x in s.reads]
-            if instead is None or number not in _read_all([*elsewhere, *self.returns]):
-                continue
-            self.names[number] = self.name_for(statement, number, [])
-            self.taken.add(self.names[number])
-            found += written(f"{self.names[number]} = ", self.named(instead), "", 8)
+            elif instead is not None and number in read:
+                self.names[number] = self.name_for(statement, number, [])
+                self.taken.add(self.names[number])
+                found += written(f"{self.names[number]} = ", self.named(instead), "", 8)
         return [*found, f"        if {line(self.named(condition))}:"]
 
     # ---------------------------------------------------------------- what is written where

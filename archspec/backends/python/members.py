@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from keyword import iskeyword
 
 from archspec.backends.python import expressions as py
-from archspec.backends.python.classes import Class, repeated
 from archspec.backends.python.layout import INDENT, line, written
 from archspec.backends.python.own_weights import Buffer, Local
+from archspec.backends.python.unifying import Class, repeated
 
 
 def making(members: Mapping[str, py.Expression]) -> list[str]:
