@@ -96,6 +96,7 @@ def unify(made: Class, members: Sequence[dict[str, py.Expression]]) -> None:
         for statement, what, having in zip(statements, whats, done, strict=True)
     ]
     made.returns = made.draft.returns
+    _together(made)
     _keep(made)
     _without_identities(made)
 
@@ -110,6 +111,32 @@ def _unified_members(made: Class, members: Sequence[dict[str, py.Expression]]) -
         owned[path] = tuple(row for row, x in enumerate(given) if x != NONE)
         made.members[path] = unified([given[row] for row in owned[path]], owned[path], path)
     return owned
+
+
+def _together(made: Class) -> None:
+    """See to it that what is left out together does not stand for each other, nor anything for what only such steps read."""
+    by_number = {number: statement for statement in made.body for number in statement.gives}
+    body: list[Statement] = []
+    for statement in made.body:
+        instead = statement.instead
+        while isinstance(instead, py.Value) and instead.number in by_number:
+            other = by_number[instead.number]
+            if other.condition != statement.condition:
+                break
+            instead = other.instead
+        body.append(replace(statement, instead=instead))
+        by_number.update(dict.fromkeys(statement.gives, body[-1]))
+    for place, statement in enumerate(body):
+        others = [x for s in body if s.condition != statement.condition for x in s.reads]
+        read = {
+            x.number
+            for reader in (*others, *made.returns)
+            for x in py.within(reader)
+            if isinstance(x, py.Value)
+        }
+        if statement.condition is not None and read.isdisjoint(statement.gives):
+            body[place] = replace(statement, instead=NONE)
+    made.body = body
 
 
 def _keep(made: Class) -> None:
