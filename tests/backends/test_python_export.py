@@ -7,20 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from examples import EXAMPLES
-from nets import batch_of, every_network, outputs, randomised, small
+from nets import batch_of, every_network, small
+from python_files import exported, formatted, module_of, require_same, require_same_shapes
 from random_programs import program
-from torch import Tensor, nn
+from torch import Tensor
 
 import archspec
 from archspec import SpecError, testing
 from archspec.backends.python import Described, python_source
-from archspec.graph import Graph
 
 pytestmark = pytest.mark.filterwarnings("ignore::archspec.SpecWarning")
 
@@ -34,63 +33,6 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.node.get_closest_marker("slow"):
         gc.collect()
-
-
-def module_of(text: str) -> ModuleType:
-    """The module that the text of a file is."""
-    module = ModuleType("exported")
-    exec(compile(text, "exported.py", "exec", dont_inherit=True), module.__dict__)
-    return module
-
-
-def exported(graph: Graph, text: str = "") -> nn.Module:
-    """An instance of the network that a graph is exported to."""
-    made: nn.Module = getattr(module_of(text or python_source(graph)), graph.name)()
-    return made
-
-
-def require_same(graph: Graph, given: list[Tensor], *, train: bool = False, double: bool = True) -> None:
-    """Fail unless the exported network has the keys of the loaded one, and computes the same of the same weights."""
-    ours, theirs = exported(graph), randomised(archspec.load(graph, seed=0))
-    assert ours.state_dict().keys() == theirs.state_dict().keys()
-    ours.load_state_dict(theirs.state_dict(), strict=True)
-    if double:
-        given = [x.double() if x.is_floating_point() else x for x in given]
-        ours, theirs = ours.double(), theirs.double()
-    for mode in (False, True) if train else (False,):
-        results = []
-        for net in (ours, theirs):
-            torch.manual_seed(0)
-            with torch.no_grad():
-                results.append(outputs(net.train(mode)(*given)))
-        for mine, other in zip(*results, strict=True):
-            # Real constants are cast with the file's network, and restored with archspec's.
-            close = {"rtol": 1e-6, "atol": 1e-7} if double else {"rtol": 1e-4, "atol": 1e-6}
-            torch.testing.assert_close(mine, other, **close, equal_nan=True)
-    held = theirs.state_dict()
-    for key, tensor in ours.state_dict().items():  # statistics, after training
-        torch.testing.assert_close(tensor, held[key], rtol=1e-6, atol=1e-7)
-
-
-def require_same_shapes(graph: Graph) -> None:
-    """Fail unless the exported network can be made without memory, and has the keys and the shapes of the loaded one."""
-    text = python_source(graph)
-    with torch.device("meta"):
-        assert python_source(graph) == text  # as long as it is written
-        state = exported(graph, text).state_dict()
-    saved = {key: weight.shape for key, weight in graph.weights.items() if weight.saved}
-    assert all(tensor.is_meta for tensor in state.values())
-    assert {key: tuple(tensor.shape) for key, tensor in state.items()} == saved
-
-
-def formatted(text: str) -> str:
-    """Text as ruff lays it out."""
-    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", "100", "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True)
-    if "No module named ruff" in done.stderr:
-        pytest.skip("ruff is not installed")
-    assert not done.returncode, done.stderr
-    return done.stdout
 
 
 @every_network
@@ -351,128 +293,6 @@ model Net:
     return x -> units: [Unit(8), Unit(8, drop=0.1), Unit(16, act=GELU), Unit(16, act=[])]
 """,
 }
-
-
-CONDITIONS = {
-    "a skip that some have": (
-        """
-block Unit(out: int, stride: int = 1):
-    input x: [C, H, W]
-    y = x -> conv: Conv(out, 3, stride=stride) -> norm: BatchNorm
-    return x + y if C == out and stride == 1 else y
-
-model Net:
-    input x: [3, 16, 16]
-    return x -> units: [Unit(8), Unit(8), Unit(8, stride=2), Unit(12), Unit(12)]
-""",
-        "        return x + y if self.in_channels == self.out and self.stride == 1 else y\n",
-    ),
-    "branches that some have": (
-        """
-block Unit(out: int, stride: int, scaled: bool):
-    input x: [C, H, W]
-    branches = [x -> wide: Conv(out, 3, stride=stride)]
-    if scaled:
-        branches += [x -> scale: Conv(out, 1, stride=stride)]
-    if C == out and stride == 1:
-        branches += [x -> identity: BatchNorm]
-    return sum(branches) -> act: ReLU
-
-model Net:
-    input x: [8, 16, 16]
-    return x -> units: [Unit(8, 1, true), Unit(8, 2, true), Unit(8, 1, false), Unit(6, 1, false), Unit(6, 2, true)]
-""",
-        """
-        y = self.wide(x)
-        if self.scale is not None:
-            y = y + self.scale(x)
-        if self.identity is not None:
-            y = y + self.identity(x)
-        return self.act(y)
-""",
-    ),
-    "a tensor that some are handed": (
-        """
-block Mixed(scale = none):
-    input x: [N, C]
-    y = x -> lin: Linear(C)
-    if scale != none:
-        y = y * scale
-    return y -> act: ReLU -> out: Linear(C)
-
-block Unit(gated: bool):
-    input x: [N, C]
-    gate = none
-    if gated:
-        weight gain: [C] = normal(0.5)
-        gate = gain -> Sigmoid
-    return x + (x -> norm: LayerNorm -> mixed: Mixed(scale=gate)) -> last: Linear(C)
-
-model Net:
-    input x: [4, 6]
-    return x -> units: [Unit(true), Unit(false), Unit(true)]
-""",
-        """
-    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
-        x = self.lin(x)
-        if scale is not None:
-            x = x * scale
-        return self.out(self.act(x))
-""",
-    ),
-    "more than one step": (
-        """
-block Unit(shifted: bool):
-    input x: [C, H, W]
-    y = x -> norm: BatchNorm
-    if shifted:
-        weight mask: [H, W] = normal(0.5)
-        y = y -> Roll([1, 1], [1, 2])
-        y = y * mask -> Tanh
-    return y -> conv: Conv(C, 3) -> act: ReLU
-
-model Net:
-    input x: [4, 5, 7]
-    return x -> units: [Unit(false), Unit(true), Unit(false), Unit(true)]
-""",
-        """
-        x = self.norm(x)
-        if self.mask is not None:
-            x = self.tanh(x.roll((1, 1), (-2, -1)) * self.mask)
-        return self.act(self.conv(x))
-""",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CONDITIONS)
-def test_what_only_some_instances_do_has_a_condition(name: str) -> None:
-    text, expected = CONDITIONS[name]
-    graph = archspec.read_text(text)
-    written = python_source(graph)
-    assert expected in written
-    assert "class Unit2" not in written
-    assert formatted(written) == written
-    require_same(graph, batch_of(graph, 2), train=True)
-
-
-def test_blocks_that_share_little_stay_apart() -> None:
-    graph = archspec.read_text(
-        """
-block Unit(deep: bool):
-    input x: [C, H, W]
-    y = x -> first: Conv(C, 3)
-    if deep:
-        y = concat(y -> a: Conv(C), y -> b: Conv(C)) -> c: Conv(C, 3) -> d: BatchNorm -> e: ReLU
-    return y
-
-model Net:
-    input x: [4, 8, 8]
-    return x -> units: [Unit(true), Unit(false)]
-"""
-    )
-    assert "class Unit2(" in python_source(graph) or "class UnitWithoutDeep(" in python_source(graph)
-    require_same(graph, batch_of(graph, 2))
 
 
 @pytest.mark.parametrize("name", NETS)
