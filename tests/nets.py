@@ -1,5 +1,7 @@
 """The shipped networks as tests take them: of sizes that are all known, and with something to put in."""
 
+import gc
+from collections.abc import Sequence
 from functools import cache
 
 import pytest
@@ -15,16 +17,73 @@ from archspec.ground.errors import SpecError
 NAMES = tuple(name for name, _ in shipped_names())
 FEW = ("lenet5", "resnet20_cifar", "googlenet", "mobilenet_v2", "vit_ti16")
 
-# A test of every shipped network; the fast checks take a few small ones of different kinds.
-every_network = pytest.mark.parametrize(
-    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+# Every family, block, op, option of an op and initialisation of the zoo is in one of these, as test_families.py holds.
+KINDS = frozenset(
+    (
+        *FEW,
+        *(
+            "alexnet",
+            "amoebanet_a_36_cifar",
+            "bit_resnet152x4",
+            "bn_inception",
+            "cbam_resnet18",
+            "context_basic",
+        ),
+        *("darts_v2", "darts_v2_cifar", "deeplabv3_resnet50", "deeplabv3_resnet50_os16", "densenet121"),
+        *(
+            "densenet_bc100_k12_cifar",
+            "detr_resnet50",
+            "dpn92",
+            "dpt_vit_b16",
+            "efficientnet_b0",
+            "enas_cifar",
+        ),
+        *("fcn8s_vgg16", "fpn_resnet50", "googlenet_2014", "halonet_h1", "igpt_s", "inception_resnet_v2"),
+        *("inception_v3", "inception_v4", "mixer_s16", "mnasnet_a1", "mobileone_s1", "naonet_36_cifar"),
+        *("nasnet_a_mobile", "nfnet_f0", "pit_ti", "pnasnet5_cifar", "polynet", "preact_resnet50"),
+        *("pyramidnet110_a48_cifar", "repvgg_a0", "resnet50_mdconv", "rir18_cifar", "senet154", "seresnet18"),
+        *(
+            "shake_shake26_2x32d_cifar",
+            "swin_t",
+            "t2t_vit_14",
+            "transformer_base",
+            "unet",
+            "vgg11",
+            "xception",
+        ),
+    )
 )
+
+
+def _marked(name: str, few: Sequence[str], kinds: frozenset[str]) -> object:
+    if name in few:
+        return name
+    return pytest.param(name, marks=[pytest.mark.slow, *([] if name in kinds else [pytest.mark.zoo])])
+
+
+def networks(
+    names: Sequence[str] = NAMES, few: Sequence[str] = FEW, *, kinds: frozenset[str] = KINDS
+) -> pytest.MarkDecorator:
+    """A test of shipped networks: the fast checks take a few, all tests those of different kinds, `pytest -m ""` every one."""
+    return pytest.mark.parametrize("name", [_marked(name, few, kinds) for name in names])
+
+
+# What could be wrong in any spec; and what could be wrong in the compiler, which meets the same in networks of one kind.
+every_network = networks(kinds=frozenset(NAMES))
+each_kind_of_network = networks()
+
+
+def _kept(graph: Graph) -> Graph:
+    """A graph that stays until the tests end, which the garbage collector needs to go through no more."""
+    gc.collect()
+    gc.freeze()
+    return graph
 
 
 @cache
 def shipped(name: str) -> Graph:
     """A shipped network, read once: nothing changes a graph."""
-    return archspec.read(name)
+    return _kept(archspec.read(name))
 
 
 @cache
@@ -33,7 +92,7 @@ def sized(name: str) -> Graph:
     graph = shipped(name)
     if graph.is_sized:
         return graph
-    return archspec.read(name, **next(claim.settings for claim in graph.claims if claim.settings))
+    return _kept(archspec.read(name, **next(claim.settings for claim in graph.claims if claim.settings)))
 
 
 def batch_of(graph: Graph, samples: int, device: str = "cpu") -> list[torch.Tensor]:
@@ -75,7 +134,7 @@ def small(name: str) -> Graph:
     for size in (32, 64, 96, 128):
         if size < given.inputs[0].type.shape[-1]:
             try:
-                return archspec.read(name, resolution=size)
+                return _kept(archspec.read(name, resolution=size))
             except SpecError:  # no such parameter, or too small for its strides
                 continue
     return given

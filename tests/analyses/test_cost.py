@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nets import every_network, sized, small
+from nets import each_kind_of_network, sized, small
 
 import archspec
 from archspec.analyses.cost import Counts, macs, network_cost, node_costs, total, weights_only
@@ -31,7 +31,7 @@ from archspec.ops.resample import Upsample
 # ---------------------------------------------------------------- second opinions
 
 
-@every_network
+@each_kind_of_network
 def test_multiply_adds_are_torchs_and_fvcore_differs_for_known_reasons(name: str) -> None:
     graph = sized(name)
     # fvcore runs each op on the CPU. That torch counts the same of the whole, test_specs holds at full size.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nets import every_network, shipped
+from nets import each_kind_of_network, shipped
 from work import calls
 
 import archspec
@@ -41,7 +41,7 @@ def names(pieces: Any) -> list[str]:
     return [piece.name for piece in pieces]
 
 
-@every_network
+@each_kind_of_network
 def test_a_network_is_the_same_as_itself(name: str) -> None:
     graph = shipped(name)
     found = archspec.diff(graph, graph)

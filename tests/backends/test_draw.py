@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import copy
 
 import pytest
-from nets import NAMES, every_network, shipped
+from nets import NAMES, each_kind_of_network, every_network, shipped
 
 import archspec
 from archspec.analyses.diagram import MOST_IN_STAGE, Diagram, diagram, stages_open, to_depth
@@ -53,7 +53,7 @@ def test_an_overview_fits_a_page_and_leads_from_the_input_to_the_output(name: st
     assert {box.number for box in (*found.closed, *found.outputs)} <= reached
 
 
-@every_network
+@each_kind_of_network
 def test_pictures_are_valid_and_the_same_each_time(name: str) -> None:
     again = archspec.read(name)
     for view in ("overview", "block", "blocks", "cost"):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from examples import EXAMPLES
-from nets import batch_of, every_network, small
+from nets import batch_of, each_kind_of_network, small
 from python_files import exported, formatted, module_of, require_same, require_same_shapes
 from random_programs import program
 from torch import Tensor
@@ -35,7 +35,7 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         gc.collect()
 
 
-@every_network
+@each_kind_of_network
 def test_it_has_the_keys_and_the_outputs_of_the_network(name: str) -> None:
     graph = small(name)
     require_same_shapes(graph)
@@ -49,7 +49,7 @@ def test_networks_with_tables_of_numbers_are_made_on_any_device(name: str) -> No
     require_same_shapes(small(name))
 
 
-@every_network
+@each_kind_of_network
 def test_it_is_laid_out_as_formatters_do(name: str) -> None:
     text = python_source(small(name))
     assert formatted(text) == text

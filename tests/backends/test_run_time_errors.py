@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from nets import every_network, sized
+from nets import each_kind_of_network, sized
 from test_inputs import EXAMPLES, spec_of, text_of
 from torch import nn
 
@@ -342,7 +342,7 @@ def test_an_op_runs_or_its_place_is_told(op: str, checked: bool) -> None:
     assert refused
 
 
-@every_network
+@each_kind_of_network
 def test_a_network_at_other_sizes_runs_or_the_place_is_told(name: str) -> None:
     graph = sized(name)
     for checked in (True, False):

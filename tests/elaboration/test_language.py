@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from nets import every_network, shipped
+from nets import each_kind_of_network, shipped
 
 import archspec
 from archspec.elaboration.reuse import Reuse
@@ -1119,7 +1119,7 @@ def test_threads_read_at_the_same_time() -> None:
     assert [shape(graph) for graph in graphs] == [(i + 1,) for i in range(200)]
 
 
-@every_network
+@each_kind_of_network
 def test_a_block_that_is_copied_is_what_it_would_be_if_it_were_run(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
-from nets import batch_of, every_network, outputs, randomised, small
+from nets import batch_of, each_kind_of_network, outputs, randomised, small
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
@@ -443,7 +443,7 @@ def test_double_precision_is_not_packed() -> None:
     assert calls(run_pass(pack_layers, case("conv")), PackedConv) == 0
 
 
-@every_network
+@each_kind_of_network
 def test_every_shipped_spec_computes_the_same(name: str) -> None:
     graph = small(name)
     if macs(graph) > 400_000_000 or graph.parameters > 60_000_000:

@@ -5,10 +5,10 @@ from math import prod
 from pathlib import Path
 
 import pytest
-from nets import shipped
+from nets import KINDS, NAMES, shipped
 
 import archspec
-from archspec.elaboration import shipped_specs
+from archspec.elaboration import shipped_names, shipped_specs
 
 ROOT = shipped_specs()
 
@@ -170,3 +170,27 @@ def test_takes_another_activation(name: str) -> None:
     assert ops(usual).count(op) > 0
     assert ops(other) == ["Mish" if found == op else found for found in ops(usual)]
     assert list(other.weights) == list(usual.weights)
+
+
+def kinds(name: str, path: Path) -> set[tuple[str, ...]]:
+    """What of the zoo a network has: families, blocks, ops, their options and initialisations."""
+    graph = shipped(name)
+    found: set[tuple[str, ...]] = {("block", str(scope.block)) for scope in graph.scopes[1:]}
+    found |= {("family", family) for family in re.findall(r"^from families\.(\w+)", path.read_text(), re.M)}
+    found |= {("initialisation", type(weight.init).__name__) for weight in graph.weights.values()}
+    for op in {node.op for node in graph.nodes}:
+        found.add(("op", type(op).__name__))
+        found |= {
+            ("option", type(op).__name__, field, str(value))
+            for field in type(op).model_fields
+            if isinstance(value := getattr(op, field), bool | str)
+        }
+    return found
+
+
+@pytest.mark.slow
+def test_the_networks_that_stand_for_all_have_whatever_a_network_has() -> None:
+    has = {name: kinds(name, path) for name, path in shipped_names()}
+    assert set(has) >= KINDS
+    assert set().union(*has.values()) - set().union(*(has[name] for name in KINDS)) == set()
+    assert len(KINDS) < len(NAMES) / 3

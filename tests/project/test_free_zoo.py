@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 import torch
-from nets import shipped
+from nets import networks, shipped
 
 import archspec
 from archspec import SpecError
@@ -25,9 +25,7 @@ SHIPPED = [
     entry.name for entry in archspec.shipped() if not entry.name.startswith("transformer")
 ]  # of free lengths
 NAMES = [name for name in SHIPPED if not stays_fixed(name)]
-each = pytest.mark.parametrize(
-    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
-)
+each = networks(NAMES, FEW)
 
 
 def numbers(graph: Graph, sides: tuple[int, int]) -> dict[str, int]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from checkpoints import FILE, digest, spec_shapes
 from fvcore.nn import FlopCountAnalysis
-from nets import FEW, NAMES, batch_of, every_network, outputs, shipped, sized, small
+from nets import FEW, NAMES, batch_of, each_kind_of_network, every_network, outputs, shipped, sized, small
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -153,7 +153,7 @@ def train(
     return losses
 
 
-@every_network
+@each_kind_of_network
 def test_trains(name: str) -> None:
     """Twenty steps on a fixed batch lower the loss; nets too large for that take one without data."""
     graph = small(name)
