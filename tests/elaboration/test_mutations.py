@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from mutations import MUTATIONS
+from nets import KINDS, NAMES
 from work import TooMuchWork, calls
 
 import archspec
@@ -16,6 +17,7 @@ from archspec.ground.errors import Mistake
 ERRORS = Path(__file__).parent / "errors"
 CASES = sorted(path.stem for path in ERRORS.glob("*.arch") if not path.stem.startswith("bomb_"))
 SHIPPED = sorted(shipped_specs().rglob("*.arch"))
+OTHERS = set(NAMES) - KINDS
 MOST_CALLS = 20_000_000  # of functions, to read one; some seconds
 
 
@@ -56,7 +58,12 @@ def test_a_changed_spec_is_told_or_gives_a_graph(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::archspec.SpecWarning")
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(shipped_specs())))
+@pytest.mark.parametrize(
+    "path",
+    # All that is imported, and models of all kinds.
+    [pytest.param(path, marks=pytest.mark.zoo) if path.stem in OTHERS else path for path in SHIPPED],
+    ids=lambda path: str(path.relative_to(shipped_specs())),
+)
 def test_a_changed_shipped_spec_is_told_or_gives_a_graph(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shipped_specs())
     text = path.read_text(encoding="utf-8")
