@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import compiling, editing, every, front_end, gpu, inference, modules, training
+from benchmarks import compiling, editing, every, front_end, gpu, importing, inference, modules, training
 from benchmarks.measuring import Row, machine
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     name: function
-    for module in (front_end, editing, modules, inference, compiling, training, gpu, every)
+    for module in (front_end, editing, modules, inference, compiling, training, gpu, every, importing)
     for name, function in vars(module).items()
     if callable(function)
     and getattr(function, "__module__", "") == module.__name__

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from archspec.api.drawing import draw
     from archspec.api.exporting import export
     from archspec.api.formatting import format_text
+    from archspec.api.importing import compare_module, spec_of
     from archspec.api.loading import features, load, load_aot
     from archspec.api.loading import torch_dtype as torch_dtype
     from archspec.api.networks import blocks as blocks
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check",
     "claims",
+    "compare_module",
     "cost",
     "diff",
     "draw",
@@ -52,6 +54,7 @@ __all__ = [
     "scale",
     "shipped",
     "shipped_blocks",
+    "spec_of",
 ]
 
 _HOMES = {
@@ -59,6 +62,7 @@ _HOMES = {
     "counting": ("cost", "diff", "scale"),
     "drawing": ("draw",),
     "exporting": ("export",),
+    "importing": ("compare_module", "spec_of"),
     "formatting": ("format_text",),
     "loading": ("features", "load", "load_aot", "torch_dtype"),
     "networks": (

@@ -128,6 +128,8 @@ UNWRITABLE: Final = "E1008"
 SUFFIX: Final = "E1009"
 PROGRAM: Final = "E1010"
 PLUGIN: Final = "E1011"
+NOT_IMPORTED: Final = "E1012"
+NO_SOURCE: Final = "E1013"
 
 # ------------------------------------------------------------------ claims: E11
 

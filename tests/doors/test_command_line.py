@@ -63,6 +63,7 @@ SPECS = {
     "explain": ["E0504"],
     "export": ["m.arch"],
     "fmt": ["m.arch"],
+    "import": ["torch.nn:Tanh", "--input=3"],
     "list": [],
     "scale": ["m.arch"],
     "show": ["m.arch"],

@@ -1,0 +1,75 @@
+"""Specs of modules that exist: what `archspec import` does, for Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from archspec.ground import codes
+from archspec.ground.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from archspec.importing.capture import Given
+    from archspec.importing.comparing import Comparison
+
+
+def spec_of(module: nn.Module, *inputs: Tensor, name: str = "") -> str:
+    """The text of a spec that computes what a PyTorch module does, with blocks named as its classes are, and its keys.
+
+    `inputs` are tensors like those that it is called with, the batch in front; only their shapes and dtypes matter. `name` is that of the
+    model, by default the module's class. The module is captured in evaluation mode and not changed.
+
+    Raises SpecError where PyTorch cannot capture the module, or it does what a spec has no form for: the message names the operator, the
+    module that it is in, and the line of its source. InputError where the inputs are no tensors with a batch.
+    """
+    from archspec.importing.spec import spec_of as written
+
+    return written(module, given_of(inputs), name)
+
+
+def compare_module(text: str, module: nn.Module, *inputs: Tensor) -> Comparison:
+    """How the network of a spec differs from the module that it was made of, in f64: `compare_module(...).equal`.
+
+    Both get the same weights, with statistics of norms that are not trivial, and the same random input, at inference and in training with
+    dropout off. Neither the module nor its weights are changed.
+    """
+    return comparison_of(text, module, given_of(inputs))
+
+
+def comparison_of(
+    text: str, module: nn.Module, inputs: Sequence[Given], *, trains: bool = True
+) -> Comparison:
+    """The same, for inputs by their shapes; in training, if the module `trains`."""
+    from archspec.api.counting import cost
+    from archspec.api.loading import load
+    from archspec.api.reading import read
+    from archspec.importing.comparing import compared
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "imported.arch"
+        path.write_text(text, encoding="utf-8")
+        graph = read(str(path))
+        network = load(graph)
+        return compared(network, cost(graph).total.macs, module, inputs, trains=trains)
+
+
+def given_of(inputs: Sequence[Any]) -> list[Given]:
+    """Inputs by their shapes. InputError where they are no tensors with a batch."""
+    import torch
+
+    from archspec.importing.capture import Given
+
+    if not inputs:
+        raise InputError.of(
+            codes.INPUTS, "spec_of needs the module's inputs: `spec_of(net, torch.zeros(1, 3, 224, 224))`"
+        )
+    for value in inputs:
+        if not isinstance(value, torch.Tensor) or not value.dim():
+            raise InputError.of(
+                codes.INPUTS, f"inputs are tensors with the batch in front, not {type(value).__name__}"
+            )
+    return [Given(tuple(value.shape[1:]), value.dtype) for value in inputs]

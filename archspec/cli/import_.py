@@ -1,0 +1,105 @@
+"""`archspec import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archspec.cli.app import app
+from archspec.cli.options import progress
+
+if TYPE_CHECKING:
+    from archspec.importing.comparing import Comparison
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="`timm:NAME`, `torchvision:NAME`, a callable of your own with literal arguments,"
+            " `'package.module:Net(width=32)'`, or a .pt2 file of torch.export.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Output file (default: standard output).", show_default=False),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            help="The sizes of an input without the batch, `3,224,224`, or with a dtype, `i64[128]`; once for each input.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the model is called (default: as its class).", show_default=False)
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option(help="Run the module and the spec's network with the same weights, and compare.")
+    ] = True,
+) -> None:
+    """Write a PyTorch module as a spec: a block for each of its classes, repetition folded, every weight under its own key.
+
+    Exits with status 1 if the network of the spec is not the module.
+    """
+    with progress() as say:
+        say(f"building {source}")
+        from archspec.api.importing import comparison_of
+        from archspec.ground.atomic import replacing, require_writable
+        from archspec.importing.sources import source as found
+        from archspec.importing.spec import spec_of
+
+        if output is not None:
+            require_writable(output)
+        given = found(source, inputs or ())
+        say(f"capturing {source}")
+        called = name or (given.name if given.kinds else type(given.module).__name__)
+        text = spec_of(given.module, given.inputs, called, f"Imported from {source}.", given.kinds)
+        if output is not None:
+            with replacing(output) as file:
+                file.write(text.encode())
+        comparison = None
+        if verify:
+            say("comparing")
+            comparison = comparison_of(text, given.module, given.inputs, trains=not given.kinds)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        typer.echo(f"written to {output} ({text.count(chr(10))} lines)")
+    if comparison is not None:
+        for line in _said(comparison):
+            typer.echo(line, err=output is None)
+        if not comparison.equal:
+            raise typer.Exit(1)
+
+
+def _said(comparison: Comparison) -> list[str]:
+    """What a comparison found, line by line."""
+    if comparison.missing or comparison.unknown:
+        return [
+            *(f"not the same keys: the module has `{key}`" for key in comparison.missing[:5]),
+            *(f"not the same keys: the spec has `{key}`" for key in comparison.unknown[:5]),
+        ]
+    ours, theirs = comparison.parameters
+    macs, counted = comparison.macs
+    same = "as the module" if ours == theirs else f"the module has {theirs:,}"
+    training = (
+        f"{comparison.difference_in_training:.1e} in training"
+        if comparison.difference_in_training is not None
+        else f"not compared in training ({comparison.refused})"
+    )
+    lines = [
+        "same keys",
+        f"{ours:,} parameters, {same}",
+        f"{macs:,} multiply-adds; PyTorch counts {counted:,} in the module",
+        f"relative difference in f64: {comparison.difference:.1e} at inference, {training}",
+    ]
+    if comparison.first and not comparison.equal:
+        lines.append(f"not equal: outputs first differ at `{comparison.first}`")
+    return lines

@@ -1,0 +1,217 @@
+"""What a module computes, as `torch.export` captures it: a program of operators, each with the modules around it.
+
+The batch is told from all other sizes by its number: a prime that divides no other size that the module has. A size it divides
+is the batch, or holds the batch beside an axis that was merged with it. So one capture is enough, and what a module reads of
+its batch, in arguments such as those of `reshape`, shows there.
+"""
+
+from __future__ import annotations
+
+import copy
+import linecache
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx import Node
+
+from archspec.ground import codes
+from archspec.ground.errors import SpecError
+
+_PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 2003, 2011, 2017)
+
+
+@dataclass(frozen=True)
+class Given:
+    """An input of a module, without the batch."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
+    name: str = ""
+
+
+@dataclass
+class Capture:
+    """A captured module: its program, the number that stands for its batch, and which of its tensors the program's inputs are."""
+
+    module: nn.Module
+    program: ExportedProgram
+    batch: int
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """The classes of modules by path, where the modules themselves do not say."""
+
+    @property
+    def nodes(self) -> Iterator[Node]:
+        """The operators, in order."""
+        return (node for node in self.program.graph.nodes if node.op == "call_function")
+
+    @cached_property
+    def tensors(self) -> Mapping[str, tuple[str, Tensor]]:
+        """The module's own tensors by the name of the node: their key and their values."""
+        found: dict[str, tuple[str, Tensor]] = {}
+        for given in self.program.graph_signature.input_specs:
+            if given.kind in (InputKind.PARAMETER, InputKind.BUFFER):
+                assert given.target is not None
+                found[given.arg.name] = given.target, _tensor(self.module, given.target)
+            elif given.kind is InputKind.CONSTANT_TENSOR:
+                assert given.target is not None
+                held = self.program.constants[given.target]
+                assert isinstance(held, Tensor)
+                found[given.arg.name] = given.target, held
+        return found
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The nodes of the inputs, in order."""
+        named = {node.name: node for node in self.program.graph.nodes if node.op == "placeholder"}
+        specs = self.program.graph_signature.input_specs
+        return tuple(
+            named[given.arg.name]
+            for given in specs
+            if given.kind is InputKind.USER_INPUT and given.arg.name in named
+        )
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        """The nodes of the outputs, in order."""
+        named = {node.name: node for node in self.program.graph.nodes}
+        specs = self.program.graph_signature.output_specs
+        return tuple(named[made.arg.name] for made in specs if made.kind is OutputKind.USER_OUTPUT)
+
+    @property
+    def names_of_outputs(self) -> tuple[str, ...]:
+        """What the module calls its outputs, where it returns a dict; else nothing."""
+        spec = self.program.call_spec.out_spec
+        if spec is not None and issubclass(spec.type or object, dict):
+            return tuple(str(key) for key in spec.context) if isinstance(spec.context, list) else ()
+        return ()
+
+
+def capture(
+    module: nn.Module, inputs: Sequence[Given], kinds: Mapping[str, str] = MappingProxyType({})
+) -> Capture:
+    """Capture a module in evaluation mode, on the meta device: nothing is computed, and nothing of it is changed.
+
+    SpecError where PyTorch cannot capture it, such as where it branches on values.
+    """
+    batch = _prime(module, inputs)
+    try:
+        program = _exported(_on_meta(module), inputs, batch, "meta")
+        if not _unknown(program):
+            return Capture(module, program, batch, kinds)
+    except Exception:
+        pass
+    try:
+        return Capture(module, _exported(module.eval(), inputs, batch, "cpu"), batch, kinds)
+    except Exception as error:
+        raise _refused(error, module) from error
+
+
+def _exported(module: nn.Module, inputs: Sequence[Given], batch: int, device: str) -> ExportedProgram:
+    """The program of a module. Inputs hold no values of their own: one stands for all."""
+    tensors = tuple(
+        torch.zeros((), dtype=given.dtype, device=device).expand(batch, *given.shape) for given in inputs
+    )
+    if device == "meta":
+        tensors = tuple(torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in tensors)
+    with warnings.catch_warnings():  # of attributes that a module sets while it runs, which are its own
+        warnings.simplefilter("ignore")
+        return torch.export.export(module, tensors, strict=False)
+
+
+def _unknown(program: ExportedProgram) -> bool:
+    """Whether constants of a program, which the module does not hold, have no values."""
+    specs = program.graph_signature.input_specs
+    names = {given.target for given in specs if given.kind is InputKind.CONSTANT_TENSOR}
+    return any(
+        isinstance(program.constants[name], Tensor) and program.constants[name].is_meta
+        for name in names
+        if name
+    )
+
+
+def _on_meta(module: nn.Module) -> nn.Module:
+    try:
+        memo: dict[int, Any] = {
+            id(tensor): _empty(tensor) for tensor in (*module.parameters(), *module.buffers())
+        }
+        return copy.deepcopy(module, memo).to("meta").eval()
+    except RuntimeError:  # a module that holds tensors which cannot be copied
+        return module.eval()
+
+
+def _empty(tensor: Tensor) -> Tensor:
+    made = torch.empty_like(tensor, device="meta")
+    return (
+        nn.Parameter(made, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else made
+    )
+
+
+def _prime(module: nn.Module, inputs: Sequence[Given]) -> int:
+    sizes = {size for given in inputs for size in given.shape}
+    sizes.update(size for tensor in (*module.parameters(), *module.buffers()) for size in tensor.shape)
+    return next(prime for prime in _PRIMES if not any(size % prime == 0 for size in sizes if size))
+
+
+def _tensor(module: nn.Module, key: str) -> Tensor:
+    path, _, name = key.rpartition(".")
+    found = getattr(module.get_submodule(path), name)
+    assert isinstance(found, Tensor)
+    return found
+
+
+def _refused(error: Exception, module: nn.Module) -> SpecError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[0] if lines else type(error).__name__
+    place = _place_of(error)
+    where = f", at {place[0]}:{place[1]}" if place else ""
+    return SpecError.of(
+        codes.NOT_IMPORTED,
+        f"PyTorch cannot capture {type(module).__name__}{where}: {said}",
+        help="a spec has no control flow on the values of tensors; import the parts beside it on their own",
+    )
+
+
+def _place_of(error: BaseException) -> tuple[str, int] | None:
+    """The innermost line of the user's own code that an error went through."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if "/torch/" not in file and "/archspec/" not in file and not file.startswith("<"):
+            found = file, trace.tb_lineno
+        trace = trace.tb_next
+    return found
+
+
+# ------------------------------------------------------------------ where a node comes from
+
+
+def modules_around(node: Node) -> tuple[tuple[str, str], ...]:
+    """The modules whose call a node is in, outermost first: a key that tells calls apart, and the path."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return tuple((key, str(path)) for key, (path, _) in stack.items())
+
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in \S+')
+_ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*=[^=]")
+
+
+def source(node: Node) -> tuple[str, int] | None:
+    """The line of the user's code that made a node."""
+    frames = [(file, int(line)) for file, line in _FRAME.findall(node.meta.get("stack_trace") or "")]
+    own = [frame for frame in frames if "/torch/nn/" not in frame[0] and "/torch/_" not in frame[0]]
+    return own[-1] if own else None
+
+
+def assigned(place: tuple[str, int] | None) -> tuple[str, ...]:
+    """The names that a line of Python assigns to."""
+    found = _ASSIGNED.match(linecache.getline(*place)) if place else None
+    return tuple(name.strip() for name in found[1].split(",")) if found else ()

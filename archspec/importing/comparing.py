@@ -1,0 +1,207 @@
+"""Whether a spec is the module that it was made of: keys, parameters, multiply-adds, and outputs in both modes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from archspec.importing.capture import Given
+
+TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4}
+SAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a network and the module that it stands for differ; `difference` is relative, in f64 (in f32 where the module asks for that), at inference and in training.
+
+    Dropout is off in training. `first` is where outputs first differ, by the name of the step.
+    """
+
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    parameters: tuple[int, int]
+    macs: tuple[int, int]
+    difference: float
+    difference_in_training: float | None
+    first: str = ""
+    refused: str = ""
+    """Why the module cannot be run in training, such as a BatchNorm of one value."""
+
+    tolerance: float = TOLERANCES[torch.float64]
+
+    @property
+    def equal(self) -> bool:
+        """Whether the two are the same network."""
+        trained = self.difference_in_training
+        return (
+            not self.missing
+            and not self.unknown
+            and self.parameters[0] == self.parameters[1]
+            and self.difference <= self.tolerance
+            and (trained is None or trained <= self.tolerance)
+        )
+
+
+def compared(
+    network: nn.Module, macs: int, module: nn.Module, inputs: Sequence[Given], *, trains: bool = True
+) -> Comparison:
+    """Compare a network, as loaded from a spec, with the module, which is not changed; in training, if it `trains`."""
+    try:
+        return _compared(network, macs, module, inputs, torch.float64, trains=trains)
+    except RuntimeError:  # a module that asks for f32 somewhere
+        return _compared(network, macs, module, inputs, torch.float32, trains=trains)
+
+
+def _compared(
+    network: nn.Module,
+    macs: int,
+    module: nn.Module,
+    inputs: Sequence[Given],
+    dtype: torch.dtype,
+    *,
+    trains: bool,
+) -> Comparison:
+    generator = torch.Generator().manual_seed(0)
+    tolerance = TOLERANCES[dtype]
+    theirs = copy.deepcopy(module).to(dtype).eval()
+    ours = network.to(dtype).eval()
+    _stir(theirs, generator)
+    state = theirs.state_dict()
+    known = set(ours.state_dict())
+    missing, unknown = tuple(sorted(set(state) - known)), tuple(sorted(known - set(state)))
+    counted = (_parameters(ours), _parameters(theirs))
+    if missing or unknown:
+        return Comparison(missing, unknown, counted, (macs, 0), float("inf"), None)
+    ours.load_state_dict(state)
+    tensors = [_drawn(given, generator, dtype) for given in inputs]
+    with torch.no_grad():
+        with FlopCounterMode(display=False) as counter:
+            wanted = theirs(*tensors)
+        found = ours(*tensors)
+        flops = counter.get_total_flops() // (2 * SAMPLES)
+        difference = _difference(found, wanted)
+        first = "" if difference <= tolerance else _first(ours, theirs, tensors, tolerance)
+        trained, refused = None, "it was captured for inference"
+        if not trains:
+            return Comparison((), (), counted, (macs, flops), difference, trained, first, refused, tolerance)
+        refused = ""
+        with _without_dropout(ours), _without_dropout(theirs):
+            try:
+                wanted = theirs.train()(*tensors)
+            except (ValueError, RuntimeError) as error:
+                refused = str(error).splitlines()[0]
+            else:
+                trained = _difference(ours.train()(*tensors), wanted)
+                if trained > tolerance and not first:
+                    first = _first(ours, theirs, tensors, tolerance)
+    return Comparison((), (), counted, (macs, flops), difference, trained, first, refused, tolerance)
+
+
+def _stir(module: nn.Module, generator: torch.Generator) -> None:
+    """Give weights and statistics values by which every step shows: none is constant."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.is_floating_point() and (parameter.numel() == 1 or float(parameter.std()) < 1e-4):
+                parameter.add_(
+                    torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype) * 0.5 + 0.1
+                )
+        for name, buffer in module.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.copy_(torch.randn(buffer.shape, generator=generator) * 0.2)
+            elif name.endswith("running_var"):
+                buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
+
+
+def _drawn(given: Given, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    shape = (SAMPLES, *given.shape)
+    if given.dtype.is_floating_point:
+        return torch.randn(shape, generator=generator, dtype=dtype)
+    most = 2 if given.dtype is torch.bool else 10
+    return torch.randint(0, most, shape, generator=generator).to(given.dtype)
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _flat(made: Any) -> list[Tensor]:
+    if isinstance(made, Tensor):
+        return [made]
+    if isinstance(made, dict):
+        made = list(made.values())
+    return [tensor for item in made or () for tensor in _flat(item)] if isinstance(made, list | tuple) else []
+
+
+def _difference(found: Any, wanted: Any) -> float:
+    """The largest relative difference of outputs."""
+    ours, theirs = _flat(found), _flat(wanted)
+    if len(ours) != len(theirs) or any(a.shape != b.shape for a, b in zip(ours, theirs, strict=False)):
+        return float("inf")
+    most = 0.0
+    for a, b in zip(ours, theirs, strict=True):
+        size = float(b.double().norm())
+        off = float((a.double() - b.double()).norm())
+        most = max(most, off / size if size else off)
+        if off != off:
+            return float("inf")
+    return most
+
+
+@contextmanager
+def _without_dropout(module: nn.Module) -> Iterator[None]:
+    """Modules that drop at random drop nothing."""
+    kept: list[tuple[nn.Module, str, float]] = []
+    for inner in module.modules():
+        for name in ("p", "drop_prob", "dropout", "drop_rate"):
+            value = getattr(inner, name, None)
+            if type(value) is float and value > 0:
+                kept.append((inner, name, value))
+                setattr(inner, name, 0.0)
+    try:
+        yield
+    finally:
+        for inner, name, value in kept:
+            setattr(inner, name, value)
+
+
+def _first(ours: nn.Module, theirs: nn.Module, tensors: list[Tensor], tolerance: float) -> str:
+    """The first step with weights, in the order in which the module runs, whose output differs."""
+    seen: dict[str, Tensor] = {}
+    order: list[tuple[str, Tensor]] = []
+
+    def keep(name: str, into: Callable[[str, Tensor], None]) -> Callable[..., None]:
+        def hook(_: nn.Module, __: Any, made: Any) -> None:
+            if isinstance(made, Tensor):
+                into(name, made.detach().clone())
+
+        return hook
+
+    handles = []
+    named = {name for name, inner in ours.named_modules() if next(inner.parameters(False), None) is not None}
+    for name, inner in ours.named_modules():
+        if name in named:
+            handles.append(inner.register_forward_hook(keep(name, seen.__setitem__)))
+    for name, inner in theirs.named_modules():
+        if name in named:
+            handles.append(inner.register_forward_hook(keep(name, lambda n, t: order.append((n, t)))))
+    try:
+        theirs(*tensors)
+        ours(*tensors)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, tensor in order:
+        if name in seen and (
+            seen[name].numel() != tensor.numel()
+            or _difference(seen[name].reshape(tensor.shape), tensor) > tolerance
+        ):
+            return name
+    return "behind the last step with weights"

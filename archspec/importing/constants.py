@@ -1,0 +1,253 @@
+"""Constants written as the rule they follow."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archspec.ground import codes
+from archspec.ground.errors import Mistake
+from archspec.importing.terms import Runs, Said, Sums, Term, Text, number, shown
+
+MOST_VALUES = 20_000
+SMALL = 256
+
+
+def is_writable(tensor: Tensor) -> bool:
+    """Whether `written_constant` can write a tensor, in few words or at most so many values."""
+    return tensor.numel() <= SMALL or bool((tensor == tensor.flatten()[0]).all()) or _sums(tensor) is not None
+
+
+def written_constant(tensor: Tensor) -> Term:
+    """A tensor as a spec writes it: a rule, or its values. Mistake if it is too large for either."""
+    if tensor.numel() == 0:
+        raise Mistake("a constant without values", codes.NOT_IMPORTED)
+    first = tensor.flatten()[0]
+    if bool((tensor == first).all()):
+        return Text(_number(first))
+    rule = _sums(tensor)
+    if rule is not None:
+        return rule
+    apart = _apart(tensor)
+    if apart is not None:
+        return apart
+    if (
+        tensor.dim() == 1
+        and not tensor.is_floating_point()
+        and len(runs := _runs([int(v) for v in tensor])) <= 6
+    ):
+        return Runs(tuple(runs))
+    if (
+        tensor.dim() == 2
+        and tensor.shape[0] == 1
+        and not tensor.is_floating_point()
+        and len(runs := _runs([int(v) for v in tensor[0]])) <= 6 < tensor.numel()
+    ):
+        return Sums(Runs(((0, 1),)), Runs(tuple(runs)))
+    if tensor.numel() > MOST_VALUES:
+        raise Mistake(
+            f"a constant of {tensor.numel()} values that follow no rule known here", codes.NOT_IMPORTED
+        )
+    return Text(_listed(tensor))
+
+
+def _number(value: Tensor) -> str:
+    found = value.item()
+    if isinstance(found, float):
+        return number(float(str(np.float32(found)))) if value.dtype == torch.float32 else number(found)
+    return str(found).lower() if isinstance(found, bool) else str(found)
+
+
+def _listed(tensor: Tensor) -> str:
+    if tensor.dim() == 0:
+        return _number(tensor)
+    if tensor.dim() == 1:
+        return _sequence(tensor)
+    return f"[{', '.join(_listed(row) for row in tensor)}]"
+
+
+def _sequence(tensor: Tensor) -> str:
+    """A list of numbers, shorter where these go up by steps or come in runs."""
+    if tensor.is_floating_point() or tensor.dtype.is_complex or str(tensor.dtype) == "torch.bool":
+        return f"[{', '.join(_number(value) for value in tensor)}]"
+    values = [int(value) for value in tensor.tolist()]
+    if len(values) > 2:
+        step = values[1] - values[0]
+        if step and [values[0] + step * i for i in range(len(values))] == values:
+            end = values[-1] + (1 if step > 0 else -1)
+            if step == 1:
+                return f"range({end})" if values[0] == 0 else f"range({values[0]}, {end})"
+            return f"range({values[0]}, {end}, {step})"
+        rows = _rows(values)
+        if rows is not None:
+            return shown(rows)
+        runs = _runs(values)
+        if len(runs) <= 6 and len(values) > 2 * len(runs):
+            return " + ".join(f"{count} * [{value}]" if count > 1 else f"[{value}]" for value, count in runs)
+    return f"[{', '.join(map(str, values))}]"
+
+
+def _rows(values: list[int]) -> Said | None:
+    """Numbers that are those of a grid, row by row: `[a * y + b * x + c for y in range(h) for x in range(w)]`."""
+    width = next((i for i in range(2, len(values)) if values[i] - values[i - 1] != values[1] - values[0]), 0)
+    if not width or len(values) % width:
+        return None
+    across, down = values[1] - values[0], values[width] - values[0]
+    height = len(values) // width
+    if values != [values[0] + down * y + across * x for y in range(height) for x in range(width)]:
+        return None
+    parts, factors = [], []
+    for factor, name in ((down, "y"), (across, "x")):
+        if factor:
+            parts.append(
+                name
+                if factor == 1
+                else f"-{name}"
+                if factor == -1
+                else f"{'-' if factor < 0 else ''}{{}} * {name}"
+            )
+            factors += [abs(factor)] if abs(factor) != 1 else []
+    if values[0] or not parts:
+        parts.append("{}")
+        factors.append(values[0])
+    text = " + ".join(parts).replace("+ -", "- ")
+    return Said("[" + text + " for y in range({}) for x in range({})]", (*factors, height, width))
+
+
+def _sums(tensor: Tensor) -> Term | None:
+    """A table whose values are sums of one number for each row and one for each column."""
+    if tensor.is_floating_point() or str(tensor.dtype) == "torch.bool" or tensor.dim() != 2:
+        return None
+    rows, columns = tensor[:, :1] - tensor[:1, :1], tensor[:1]
+    if not bool((rows + columns == tensor).all()) or tensor.numel() < 16:
+        return None
+    return Sums(_terms(rows.flatten()), _terms(columns.flatten()))
+
+
+def _apart(tensor: Tensor) -> Term | None:
+    """A table of how far the places of two lines are apart, times a number: `[[14 * abs(y - x) for x in range(n)] for y in range(n)]`."""
+    if tensor.is_floating_point() or tensor.dtype == torch.bool or tensor.dim() != 2 or min(tensor.shape) < 2:
+        return None
+    first, factor = int(tensor[0, 0]), int(tensor[0, 1] - tensor[0, 0])
+    for stride in (1, 2):
+        rows, columns = torch.arange(tensor.shape[0]) * stride, torch.arange(tensor.shape[1])
+        if bool((factor * (rows[:, None] - columns[None]).abs() + first == tensor).all()):
+            inner = f"{f'{factor} * ' if factor != 1 else ''}abs({'y' if stride == 1 else f'{stride} * y'} - x){f' + {first}' if first else ''}"
+            text = "[[" + inner + " for x in range({})] for y in range({})]"
+            return Said(text, (tensor.shape[1], tensor.shape[0]))
+    return None
+
+
+def distances(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
+    """A table between the places of two grids as the sum of one between their rows and one between their columns, if it is one."""
+    if (
+        tensor.is_floating_point()
+        or tensor.dtype == torch.bool
+        or tensor.dim() != 2
+        or _sums(tensor) is not None
+    ):
+        return None
+    for h, w in _factors(tensor.shape[0]):
+        for v, u in _factors(tensor.shape[1]):
+            if min(h, w, v, u) < 2:
+                continue
+            table = tensor.reshape(h, w, v, u)
+            down, across = table[:, 0, :, 0], table[0, :, 0, :] - table[0, 0, 0, 0]
+            if bool((down[:, None, :, None] + across[None, :, None, :] == table).all()):
+                return down, across
+    return None
+
+
+def squared(tensor: Tensor) -> Tensor | None:
+    """A list of numbers as the square table of sums that it is row by row; None if it is none."""
+    side = math.isqrt(tensor.numel())
+    if tensor.dim() != 1 or side * side != tensor.numel():
+        return None
+    square = tensor.reshape(side, side)
+    return square if _sums(square) is not None else None
+
+
+def _terms(tensor: Tensor) -> Term:
+    """A list of whole numbers, in runs where it has few."""
+    runs = _runs([int(value) for value in tensor.tolist()])
+    if len(runs) <= 6 and tensor.numel() > 2 * len(runs):
+        return Runs(tuple(runs))
+    return _rows([int(value) for value in tensor.tolist()]) or Text(_sequence(tensor))
+
+
+def _runs(values: list[int]) -> list[tuple[int, int]]:
+    """Numbers as pairs of one and how often it comes in a row."""
+    return [(value, len(list(group))) for value, group in groupby(values)]
+
+
+def regions(mask: Tensor) -> tuple[Tensor, tuple[int, int], tuple[float, float]] | None:
+    """A mask of attention in windows, [windows, n, n], as the regions of a map whose places attend to each other.
+
+    The regions are numbers for each place of the map, [h * p, w * q]; with them come the size of a window, (p, q), and what the mask
+    is where places are of one region, and where they are not. None if it is no such mask.
+    """
+    if mask.dim() != 3 or mask.shape[1] != mask.shape[2] or not mask.is_floating_point():
+        return None
+    kinds = torch.unique(mask)
+    if len(kinds) != 2:
+        return None
+    inside = mask[0, 0, 0]
+    other = kinds[kinds != inside]
+    alike = mask == inside
+    windows, places = mask.shape[0], mask.shape[1]
+    for h, w in _factors(windows):
+        for p, q in _factors(places):
+            found = _region_map(alike.reshape(h, w, p, q, p, q))
+            if found is not None:
+                return found, (p, q), (inside.item(), other.item())
+    return None
+
+
+def _factors(count: int) -> list[tuple[int, int]]:
+    """The pairs whose product a number is, the most even first."""
+    pairs = [(n, count // n) for n in range(1, count + 1) if count % n == 0]
+    return sorted(pairs, key=lambda pair: abs(pair[0] - pair[1]))
+
+
+def bordered(tensor: Tensor) -> tuple[int, int, int] | None:
+    """What stands in the corner, the first row and the first column of a table whose rest is one of sums; None if it is no such."""
+    if (
+        tensor.dim() != 2
+        or tensor.is_floating_point()
+        or min(tensor.shape) < 3
+        or tensor.shape[0] != tensor.shape[1]
+    ):
+        return None
+    top, left = tensor[0, 1:], tensor[1:, 0]
+    if not bool((top == top[0]).all() and (left == left[0]).all()) or _sums(tensor[1:, 1:]) is None:
+        return None
+    return int(tensor[0, 0]), int(top[0]), int(left[0])
+
+
+def _region_map(alike: Tensor) -> Tensor | None:
+    _h, _w, _p, _q = alike.shape[:4]
+    rows = _classes(alike[:, :, :, 0, :, 0].all(1))
+    columns = _classes(alike[:, :, 0, :, 0, :].all(0))
+    count = int(columns.max()) + 1
+    made = count * rows[:, None, :, None] + columns[None, :, None, :]
+    same = made[:, :, :, :, None, None] == made[:, :, None, None, :, :]
+    if not bool((same == alike).all()):
+        return None
+    return (count * rows.reshape(-1, 1) + columns.reshape(1, -1)).to(torch.int64)
+
+
+def _classes(alike: Tensor) -> Tensor:
+    """Numbers of classes, [groups, n], of which places are alike, [groups, n, n]."""
+    made = torch.zeros(alike.shape[:2], dtype=torch.int64)
+    for group in range(len(alike)):
+        seen: list[int] = []
+        for place in range(alike.shape[1]):
+            first = int(alike[group, place].int().argmax())
+            if first not in seen:
+                seen.append(first)
+            made[group, place] = seen.index(first)
+    return made

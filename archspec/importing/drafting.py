@@ -1,0 +1,536 @@
+"""A draft: the captured program as steps of our ops, each in the call of the module that made it.
+
+Shapes here leave out the batch. Where a tensor of PyTorch has it merged with another axis, as windows often are, that axis
+stands alone: [batch * windows, tokens, width] is [windows, tokens, width].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Node
+
+from archspec.ground import codes
+from archspec.ground.errors import Mistake, SpecError
+from archspec.ground.tensor import DType, TensorType
+from archspec.ground.tensor import dtype as dtype_of_name
+from archspec.importing.capture import Capture, modules_around, source
+from archspec.importing.constants import SMALL, is_writable
+from archspec.op import Op
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How PyTorch has a tensor: its shape, which axis is or holds the batch, and how many other things that axis holds."""
+
+    shape: tuple[int, ...]
+    batch: int | None
+    held: int = 1
+
+    @property
+    def rank(self) -> int:
+        """Number of axes, with the batch."""
+        return len(self.shape)
+
+    @property
+    def ours(self) -> tuple[int, ...]:
+        """The shape without the batch."""
+        if self.batch is None:
+            return self.shape
+        held = (self.held,) if self.held > 1 else ()
+        return (*self.shape[: self.batch], *held, *self.shape[self.batch + 1 :])
+
+    def axis(self, axis: int) -> int:
+        """What an axis of PyTorch's is called here. Mistake if it is the batch."""
+        axis += self.rank if axis < 0 else 0
+        if self.batch is None or axis < self.batch:
+            return axis
+        if axis == self.batch and self.held == 1:
+            raise Mistake("it goes along the batch, where samples meet", codes.NOT_IMPORTED)
+        if axis == self.batch:
+            raise Mistake("it goes along an axis that holds the batch as well", codes.NOT_IMPORTED)
+        return axis - (self.held == 1)
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor of the draft: its type without the batch, and how PyTorch has it."""
+
+    type: TensorType
+    layout: Layout
+    named: tuple[str, ...] = ()
+
+    def axis(self, axis: int) -> int:
+        """What an axis of PyTorch's is called here."""
+        return self.layout.axis(axis)
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """A tensor of the module's own that is used as one: a weight, a buffer, or a constant, which has no key."""
+
+    kind: str
+    key: str
+    tensor: Tensor
+
+
+@dataclass(eq=False)
+class Region:
+    """A call of a module: what is computed in it, and in the calls of modules within, in order."""
+
+    path: str
+    parent: Region | None
+    module: nn.Module
+    kind: str
+    items: list[Step | Region] = field(default_factory=list)
+
+    def steps(self) -> Iterator[Step]:
+        """All steps, those in calls within included."""
+        for item in self.items:
+            if isinstance(item, Region):
+                yield from item.steps()
+            else:
+                yield item
+
+    def around(self) -> Iterator[Region]:
+        """This call, and those around it, innermost first."""
+        region: Region | None = self
+        while region is not None:
+            yield region
+            region = region.parent
+
+
+@dataclass(eq=False)
+class Step:
+    """An op applied: `key` is the path of the module whose weights it has, `path` of the module that it stands for."""
+
+    op: Op | Own
+    inputs: list[Value]
+    outputs: list[Value]
+    region: Region
+    options: dict[str, Value] = field(default_factory=dict)
+    key: str | None = None
+    path: str = ""
+    place: tuple[str, int] | None = None
+
+
+Converted = Value | list[Value] | None
+Converter = Callable[..., Any]
+converters: dict[str, Converter] = {}
+
+
+def converts(*targets: str) -> Callable[[Converter], Converter]:
+    """Register how operators are converted: a function of the draft, the node and the operator's arguments."""
+
+    def register(function: Converter) -> Converter:
+        for target in targets:
+            converters[target] = function
+        return function
+
+    return register
+
+
+whole_calls: dict[str, Converter] = {}
+
+
+def converts_calls(kind: str) -> Callable[[Converter], Converter]:
+    """Register how calls of a class of modules are converted: a function of the draft, the module, its path and its nodes."""
+
+    def register(function: Converter) -> Converter:
+        whole_calls[kind] = function
+        return function
+
+    return register
+
+
+def _call(
+    convert: Converter, module: nn.Module, path: str, inside: list[Node], draft: Draft, node: Node
+) -> None:
+    convert(draft, module, path, inside)
+
+
+def _nothing(draft: Draft, node: Node) -> None:
+    """A node of a call that is converted as a whole."""
+
+
+class Draft:
+    """Converts a capture, node by node."""
+
+    def __init__(self, capture: Capture, table: Callable[[Draft, str, Tensor], Value | None]) -> None:
+        """`table` writes a large constant as steps, where it can."""
+        self.capture = capture
+        self.table = partial(table, self)
+        self.root = Region("", None, capture.module, type(capture.module).__name__)
+        self.values: dict[Node, Any] = {}
+        self.constants: dict[Node, Tensor] = {}
+        self.node: Node | None = None
+        self._region = self.root
+        self._open: list[tuple[str, Region]] = []
+        self.owned: dict[str, Step] = {}
+        self.aliases: dict[Value, Value] = {}
+        self._fresh: set[Value] = set()
+        self._tables: dict[str, Value | None] = {}
+        self._done: set[str] = set()
+        self.deferred: set[Node] = set()  # what is no tensor of a spec by itself, but a part of what uses it
+        self.inputs: list[Value] = []
+
+    # -------------------------------------------------------------- the whole
+
+    def convert(self) -> None:
+        """Convert all nodes. SpecError at the first that there is no op for, with its module and its line."""
+        for node in self.capture.inputs:
+            name = "x" if node.name.startswith(("args_", "arg")) else node.name
+            value = Value(self.type_of(node), self.layout(node.meta["val"].shape), (name,))
+            self.values[node] = value
+            self.inputs.append(value)
+        for node in self.capture.nodes:
+            self._enter(node)
+            self.node = node
+            try:
+                if (whole_call := self._whole_call(node)) is not None:
+                    whole_call(self, node)
+                else:
+                    self._convert(node)
+            except Mistake as mistake:
+                raise self._refused(node, mistake) from mistake
+            self._fresh.clear()
+        self.node = None
+
+    def _whole_call(self, node: Node) -> Converter | None:
+        """What converts the call that a node is in as a whole, where one op is all of it."""
+        for key, path in modules_around(node):
+            convert = whole_calls.get(
+                self.capture.kinds.get(path) or kind_of(self.capture.module.get_submodule(path))
+            )
+            if convert is not None:
+                if key not in self._done:
+                    self._done.add(key)
+                    self._region = next(region for opened, region in self._open if opened == key)
+                    inside = [n for n in self.capture.nodes if any(k == key for k, _ in modules_around(n))]
+                    return partial(_call, convert, self.capture.module.get_submodule(path), path, inside)
+                return _nothing
+        return None
+
+    def outputs(self) -> list[Value]:
+        """What the module returns."""
+        return [self.value(node) for node in self.capture.outputs]
+
+    def _convert(self, node: Node) -> None:
+        name = _name(node)
+        if name == "getitem":
+            source_, index = node.args
+            held = self.values.get(source_)  # type: ignore[arg-type]
+            self.values[node] = held[index] if isinstance(held, list) else None  # type: ignore[index]
+            if isinstance(source_, Node) and source_ in self.constants:
+                self.constants[node] = self.constants[source_][index]  # type: ignore[index]
+            return
+        if self._is_constant(node):
+            self.constants[node] = self._computed(node)
+            return
+        if (
+            not name.startswith("aten.conv")
+            and any(given in self.deferred for given in node.all_input_nodes)
+            and name != "aten.cat.default"
+        ):
+            self.deferred.add(node)
+            return
+        convert = self._converter(node)
+        if convert is None:
+            raise Mistake(f"archspec has no op for `{name}`", codes.NOT_IMPORTED)
+        made = convert(self, node, *node.args, **node.kwargs)
+        if isinstance(made, Value):
+            made = self.shaped(made, self.layout(node.meta["val"].shape))
+        elif isinstance(made, list):
+            vals = node.meta["val"]
+            made = [
+                self.shaped(value, self.layout(val.shape)) if isinstance(value, Value) else value
+                for value, val in zip(made, vals, strict=True)
+            ]
+        self.values[node] = made
+        if made is None:
+            self.deferred.add(node)
+
+    def settle(self, node: Node, value: Value) -> None:
+        """Let a node stand for a tensor of the draft."""
+        self.values[node] = self.shaped(value, self.layout(node.meta["val"].shape))
+
+    def shaped(self, value: Value, layout: Layout) -> Value:
+        """The value as PyTorch has it. Mistake if it is of another shape: the conversion is wrong."""
+        if value.type.shape != layout.ours:
+            raise Mistake(
+                f"it gives {list(layout.ours)}, and what was made of it {list(value.type.shape)}",
+                codes.NOT_IMPORTED,
+            )
+        if value in self._fresh:
+            value.layout = layout
+        return value if value.layout == layout else self.alias(value, layout)
+
+    def alias(self, value: Value, layout: Layout) -> Value:
+        """The same tensor, which PyTorch has in another way."""
+        made = Value(value.type, layout)
+        self.aliases[made] = self.actual(value)
+        return made
+
+    def actual(self, value: Value) -> Value:
+        """The tensor itself, of which a value may be another view."""
+        return self.aliases.get(value, value)
+
+    # -------------------------------------------------------------- values
+
+    def value(self, node: Any) -> Value:
+        """The value of a node."""
+        found = self.values.get(node)
+        if isinstance(found, Value):
+            return found
+        if node in self.constants:
+            return self._constant(node)
+        if node.name in self.capture.tensors:
+            return self._owned(node)
+        raise Mistake(f"it reads `{node}`, which is no tensor", codes.NOT_IMPORTED)
+
+    def key(self, node: Any) -> str | None:
+        """The key of a tensor of the module's own, if the node is one."""
+        node = self._behind(node)
+        found = self.capture.tensors.get(getattr(node, "name", ""))
+        return found[0] if found else None
+
+    def _behind(self, node: Any) -> Any:
+        """The node whose tensor one hands on as it is."""
+        while isinstance(node, Node) and node.op == "call_function" and _name(node).startswith(_HANDS_ON):
+            given = node.args[0]
+            if not isinstance(given, Node) or given.meta["val"].dtype != node.meta["val"].dtype:
+                break
+            node = given
+        return node
+
+    def tensor(self, node: Any) -> Tensor | None:
+        """The values of a tensor of the module's own or of a constant, if the node is one."""
+        if node in self.constants:
+            return self.constants[node]
+        node = self._behind(node)
+        found = self.capture.tensors.get(getattr(node, "name", ""))
+        return found[1] if found else None
+
+    def layout(self, shape: Sequence[int]) -> Layout:
+        """How PyTorch has a tensor of that shape."""
+        batch = self.capture.batch
+        axes = [axis for axis, size in enumerate(shape) if size and size % batch == 0]
+        if not axes:
+            return Layout(tuple(shape), None)
+        if len(axes) > 1:
+            raise Mistake("it has the batch along two axes", codes.NOT_IMPORTED)
+        return Layout(tuple(shape), axes[0], shape[axes[0]] // batch)
+
+    def type_of(self, node: Node) -> TensorType:
+        """The type of a node's tensor, without the batch."""
+        val = node.meta["val"]
+        layout = self.layout(val.shape)
+        return TensorType(layout.ours, dtype(val.dtype), layout.batch is not None)
+
+    # -------------------------------------------------------------- steps
+
+    def emit(
+        self, op: Op, *inputs: Value, key: str | None = None, options: Mapping[str, Value] | None = None
+    ) -> Any:
+        """Add a step; its output, or a list of them."""
+        options = dict(options or {})
+        types = op.infer(*(x.type for x in inputs), **{name: x.type for name, x in options.items()})
+        made = [types] if isinstance(types, TensorType) else list(types)
+        outputs = [Value(type_, Layout(whole(type_), None)) for type_ in made]
+        self._fresh.update(outputs)
+        node = self.node
+        place = source(node) if node is not None else None
+        path = self._region.path
+        step = Step(
+            op, [self.actual(x) for x in inputs], outputs, self._region,
+            {name: self.actual(x) for name, x in options.items()}, key, path, place,
+        )  # fmt: skip
+        self._region.items.append(step)
+        return outputs[0] if isinstance(types, TensorType) else outputs
+
+    def held(self, key: str, name: str, values: Tensor) -> Value:
+        """A constant that another one is made of, by its name beside that one's."""
+        made = Own("constant", f"{key.rpartition('.')[0]}.{name}", values)
+        if made.key not in self.owned:
+            layout = Layout(tuple(values.shape), None)
+            value = Value(TensorType(layout.shape, dtype(values.dtype), batched=False), layout)
+            self.owned[made.key] = Step(made, [], [value], self._region)
+        return self.owned[made.key].outputs[0]
+
+    def _owned(self, node: Node) -> Value:
+        key, tensor = self.capture.tensors[node.name]
+        return self._own(Own(self._kind(key, tensor), key, tensor), node)
+
+    def _kind(self, key: str, tensor: Tensor) -> str:
+        if isinstance(tensor, nn.Parameter):
+            return "weight"
+        return "buffer" if key in self.saved else "constant"
+
+    @property
+    def saved(self) -> set[str]:
+        """The keys of the module's `state_dict`."""
+        if not hasattr(self, "_saved"):
+            self._saved = set(self.capture.module.state_dict())
+        return self._saved
+
+    def _constant(self, node: Node) -> Value:
+        tensor = self.constants[node]
+        if is_writable(tensor) or all(given.op == "placeholder" for given in node.all_input_nodes):
+            return self.constant(tensor, node)
+        convert = self._converter(node)
+        if convert is None:
+            return self.constant(tensor, node)
+        # Too much to write down: how it is computed is said instead.
+        made = convert(self, node, *node.args, **node.kwargs)
+        if isinstance(made, list):
+            raise Mistake("a large constant that is one of several", codes.NOT_IMPORTED)
+        self.values[node] = self.shaped(made, self.layout(node.meta["val"].shape))
+        return self.values[node]  # type: ignore[no-any-return]
+
+    def _converter(self, node: Node) -> Converter | None:
+        name = _name(node)
+        return converters.get(name) or converters.get(name.rpartition(".")[0])
+
+    def constant(self, tensor: Tensor, node: Node) -> Value:
+        """A tensor that a node computes from nothing."""
+        return self._own(Own("constant", f"={node.name}", tensor), node)
+
+    def _own(self, own: Own, node: Node) -> Value:
+        layout = Layout(tuple(own.tensor.shape), None)
+        if own.kind == "constant" and own.key not in self.owned and own.tensor.numel() > SMALL:
+            if own.key not in self._tables:
+                self._tables[own.key] = self.table(own.key, own.tensor)
+                self._fresh.clear()
+            if (made := self._tables[own.key]) is not None:
+                return made
+        found = self.owned.get(own.key)
+        if found is None:
+            value = Value(TensorType(layout.shape, dtype(own.tensor.dtype), batched=False), layout)
+            found = Step(own, [], [value], self._region)
+            self.owned[own.key] = found
+        return found.outputs[0]
+
+    # -------------------------------------------------------------- constants
+
+    def _is_constant(self, node: Node) -> bool:
+        """Whether a node computes the same at every run, from nothing that is trained or saved."""
+        if any(size and size % self.capture.batch == 0 for val in _vals(node) for size in val.shape):
+            return False
+        if not _vals(node) or _name(node).startswith(("aten.rand", "aten._assert")):
+            return False
+        if _name(node).split(".")[1:2] in _MOVES and any(
+            given not in self.constants for given in node.all_input_nodes
+        ):
+            return False  # a table as the module has it, which then is moved
+        return all(
+            given in self.constants
+            or (
+                given.name in self.capture.tensors
+                and self._kind(*self.capture.tensors[given.name]) == "constant"
+            )
+            for given in node.all_input_nodes
+        )
+
+    def _computed(self, node: Node) -> Any:
+        def real(given: Node) -> Any:
+            return self.constants[given] if given in self.constants else self.capture.tensors[given.name][1]
+
+        args = torch.fx.map_arg(node.args, real)
+        kwargs = dict(torch.fx.map_arg(node.kwargs, real))
+        if "device" in kwargs:
+            kwargs["device"] = torch.device("cpu")
+        try:
+            with torch.no_grad():
+                return node.target(*args, **kwargs)  # type: ignore[operator]
+        except RuntimeError as error:
+            raise Mistake(f"it cannot be computed beforehand: {error}", codes.NOT_IMPORTED) from error
+
+    # -------------------------------------------------------------- calls of modules
+
+    def _enter(self, node: Node) -> None:
+        around = [(key, path) for key, path in modules_around(node) if path]
+        common = 0
+        while common < min(len(around), len(self._open)) and around[common][0] == self._open[common][0]:
+            common += 1
+        del self._open[common:]
+        region = self._open[-1][1] if self._open else self.root
+        for key, path in around[common:]:
+            region = self._called(region, path)
+            self._open.append((key, region))
+        self._region = region
+
+    def _called(self, parent: Region, path: str) -> Region:
+        module = self.capture.module.get_submodule(path)
+        made = Region(path, parent, module, self.capture.kinds.get(path) or kind_of(module))
+        parent.items.append(made)
+        return made
+
+    def _refused(self, node: Node, mistake: Mistake) -> SpecError:
+        around = modules_around(node)
+        path = around[-1][1] if around else ""
+        place = source(node)
+        inside = f" in `{path}` ({type(self.capture.module.get_submodule(path)).__name__})" if path else ""
+        line = f", {place[0]}:{place[1]}" if place else ""
+        return SpecError.of(
+            codes.NOT_IMPORTED, f"{_name(node)}{inside} cannot be written as a spec: {mistake.message}{line}"
+        )
+
+
+_HANDS_ON = ("aten.to.", "aten.alias", "aten.contiguous", "aten.detach", "aten.type_as", "aten.clone")
+_MOVES = [
+    [move]
+    for move in (
+        "view",
+        "reshape",
+        "unsqueeze",
+        "squeeze",
+        "permute",
+        "flatten",
+        "transpose",
+        "select",
+        "slice",
+    )
+]
+
+
+def _name(node: Node) -> str:
+    target = node.target
+    return (
+        str(target)
+        if not callable(target) or hasattr(target, "_schema")
+        else getattr(target, "__name__", str(target))
+    )
+
+
+def _vals(node: Node) -> list[Any]:
+    val = node.meta.get("val")
+    if isinstance(val, (list, tuple)):
+        return [item for item in val if hasattr(item, "shape")]
+    return [val] if hasattr(val, "shape") else []
+
+
+def dtype(torch_dtype: torch.dtype) -> DType:
+    """The dtype as specs call it."""
+    return dtype_of_name(str(torch_dtype).removeprefix("torch."))
+
+
+def kind_of(module: nn.Module) -> str:
+    """What tells the classes of modules apart."""
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def whole(type_: TensorType) -> tuple[int, ...]:
+    """The sizes of a tensor, none of which is free here."""
+    return tuple(int(size) for size in type_.shape)  # type: ignore[arg-type]
+
+
+def even(values: Any, axes: int) -> Any:
+    """One number for all axes where they are alike, else a tuple."""
+    values = (values,) if isinstance(values, int) else tuple(values)
+    values = values * axes if len(values) == 1 else values
+    return values[0] if len(set(values)) == 1 else values

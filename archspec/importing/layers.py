@@ -1,0 +1,492 @@
+"""Operators with weights, and those that slide windows, as ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.fx import Node
+
+from archspec.ground import codes
+from archspec.ground.errors import Mistake
+from archspec.importing.drafting import Draft, Value, converts, converts_calls, even
+from archspec.importing.elementwise import without
+from archspec.ops.activation import PReLU
+from archspec.ops.arithmetic import Add
+from archspec.ops.conv import Conv, ConvTranspose, WSConv
+from archspec.ops.functions import Scale
+from archspec.ops.length import RMSNorm
+from archspec.ops.linear import Embedding, Linear
+from archspec.ops.matmul import MatMul
+from archspec.ops.multihead import MultiheadAttention
+from archspec.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from archspec.ops.pooling import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool,
+)
+from archspec.ops.recurrent import GRU, LSTM, RNN
+from archspec.ops.resample import Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample
+from archspec.ops.reshape import Permute, Reshape
+
+
+def owner(draft: Draft, **weights: Any) -> str | None:
+    """The path of the module that tensors are the weights of, by the names they have as those of one layer; None if they are not."""
+    paths = set()
+    for name, node in weights.items():
+        if node is None:
+            continue
+        key = draft.key(node)
+        if key is None or key.rpartition(".")[2] != name:
+            return None
+        paths.add(key.rpartition(".")[0])
+    return paths.pop() if len(paths) == 1 else None
+
+
+Back = Callable[[Value], Value]
+
+
+def as_image(draft: Draft, x: Value) -> tuple[Value, Back]:
+    """A tensor as layers of images take it, the batch in front and alone; and what brings their result into its form.
+
+    A weight has no batch, and an axis of size 1 in the place of it.
+    """
+    if x.layout.batch is None and x.type.rank > 2 and x.type.shape[0] == 1:
+        return without(draft, x, 0), lambda made: draft.emit(Reshape(shape=(1, *made.type.shape)), made)
+    if x.layout.batch != 0 or x.layout.held > 1:
+        raise Mistake("its batch holds another axis too", codes.NOT_IMPORTED)
+    return x, lambda made: made
+
+
+def same_or(padding: Any, kernel: Any, stride: Any, dilation: Any, axes: int) -> Any:
+    """`padding` as our ops take it: "same" where that is what it is."""
+    each = [(v,) * axes if isinstance(v, int) else tuple(v) for v in (padding, kernel, stride, dilation)]
+    each = [v * axes if len(v) == 1 else v for v in each]
+    same = all(
+        2 * p == (extent := d * (k - 1) + 1) - s or 2 * p == extent - s + 1
+        for p, k, s, d in zip(*each, strict=True)
+        if True
+    )
+    fits = all(p == -(-(d * (k - 1) + 1 - s) // 2) for p, k, s, d in zip(*each, strict=True))
+    if (
+        same
+        and fits
+        and all((d * (k - 1) + 1 - s) % 2 == 0 or s > 1 for _, k, s, d in zip(*each, strict=True))
+    ):
+        return "same"
+    return even(each[0], axes)
+
+
+def _convolution(
+    draft: Draft, given: Value, weight: Any, bias: Any, arguments: dict[str, Any], axes: int
+) -> Any:
+    x, back = as_image(draft, given)
+    key = owner(draft, weight=weight, bias=bias)
+    standardised: dict[str, Any] = {}
+    if key is None and (found := _standardised(draft, weight)) is not None:
+        weight, standardised, scale = found
+        x = x if scale == 1 else draft.emit(Scale(factor=scale), x)
+        key = owner(draft, weight=weight, bias=bias)
+    if key is None:
+        raise Mistake("its weight is computed", codes.NOT_IMPORTED)
+    shape = draft.capture.tensors[weight.name][1].shape
+    kernel, stride, dilation = shape[2:], arguments["stride"], arguments["dilation"]
+    padding = arguments.pop("padding")
+    if isinstance(padding, str):
+        padding = "same" if padding == "same" else 0
+    else:
+        padding = same_or(padding, kernel, stride, dilation, axes)
+    kind: type[Conv | WSConv] = WSConv if standardised else Conv
+    op = kind(
+        out=shape[0],
+        kernel=even(kernel, axes),
+        stride=even(stride, axes),
+        padding=padding,
+        dilation=even(dilation, axes),
+        groups=arguments["groups"],
+        bias=bias is not None,
+        **standardised,
+    )
+    return back(draft.emit(op, x, key=key))
+
+
+def _standardised(draft: Draft, weight: Any) -> tuple[Any, dict[str, Any], float] | None:
+    """The weight that a convolution standardises before it uses it, how, and what it is scaled by; None if it does not."""
+    norm = _behind_views(weight)
+    if norm is None or norm.op != "call_function" or not str(norm.target).startswith("aten.batch_norm"):
+        return None
+    given, gain, bias, mean, _, training, _, eps = norm.args[:8]
+    own = _behind_views(given)
+    if mean is not None or bias is not None or not training or draft.key(own) is None:
+        return None
+    said: dict[str, Any] = {"eps": eps}
+    scale = 1.0
+    if gain is not None:
+        product = _behind_views(gain)
+        if (
+            product is None
+            or not str(product.target).startswith("aten.mul")
+            or isinstance(product.args[1], type(product))
+        ):
+            return None
+        shape = draft.capture.tensors[own.name][1].shape
+        if (draft.key(product.args[0]) or "").rpartition(".")[2] != "gain":
+            return None
+        said["gain"] = True
+        scale = product.args[1] * shape[1:].numel() ** 0.5
+    return own, said, 1.0 if abs(scale - 1) < 1e-6 else scale
+
+
+def _behind_views(node: Any) -> Any:
+    while getattr(node, "op", "") == "call_function" and str(node.target).startswith(
+        ("aten.view", "aten.reshape", "aten.alias")
+    ):
+        node = node.args[0]
+    return node
+
+
+@converts("aten.conv1d", "aten.conv2d", "aten.conv3d")
+def _(
+    draft: Draft, node: Any, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: int = 1,
+) -> Any:  # fmt: skip
+    axes = len(node.meta["val"].shape) - 2
+    arguments = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return _convolution(draft, draft.value(x), weight, bias, arguments, axes)
+
+
+@converts("aten.conv_transpose1d", "aten.conv_transpose2d", "aten.conv_transpose3d")
+def _(
+    draft: Draft, node: Any, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+) -> Any:  # fmt: skip
+    axes = len(node.meta["val"].shape) - 2
+    value, back = as_image(draft, draft.value(x))
+    key = owner(draft, weight=weight, bias=bias)
+    if key is None:
+        raise Mistake("its weight is computed", codes.NOT_IMPORTED)
+    shape = draft.capture.tensors[weight.name][1].shape
+    op = ConvTranspose(
+        out=shape[1] * groups,
+        kernel=even(shape[2:], axes),
+        stride=even(stride, axes),
+        padding=even(padding, axes),
+        output_padding=even(output_padding, axes),
+        dilation=even(dilation, axes),
+        groups=groups,
+        bias=bias is not None,
+    )
+    return back(draft.emit(op, value, key=key))
+
+
+@converts("aten.linear")
+def _(draft: Draft, node: Any, x: Any, weight: Any, bias: Any = None) -> Any:
+    value = draft.value(x)
+    key = owner(draft, weight=weight, bias=bias)
+    if key is not None:
+        out = draft.capture.tensors[weight.name][1].shape[0]
+        return draft.emit(Linear(out=out, bias=bias is not None), value, key=key)
+    product = draft.emit(MatMul(), value, draft.emit(Permute(axes=(1, 0)), draft.value(weight)))
+    return product if bias is None else draft.emit(Add(), product, draft.value(bias))
+
+
+@converts("aten.batch_norm")
+def _(
+    draft: Draft, node: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, training: bool,
+    momentum: float, eps: float, cudnn: bool,
+) -> Any:  # fmt: skip
+    if mean is None and training and bias is None:
+        return None  # of a weight, which a convolution uses
+    value = draft.value(x)
+    if (
+        value.layout.batch == 0 and value.layout.held > 1 and value.type.rank == 2
+    ):  # rows of all samples, as in LeViT
+        value = draft.emit(Permute(axes=(1, 0)), value)
+        back: Back = lambda made: draft.emit(Permute(axes=(1, 0)), made)  # noqa: E731
+    else:
+        value, back = as_image(draft, value)
+    key = owner(draft, weight=weight, bias=bias, running_mean=mean, running_var=var)
+    if key is None or mean is None or (weight is None) != (bias is None):
+        raise Mistake(
+            "it is no BatchNorm as archspec has it, with a weight, a bias and running averages",
+            codes.NOT_IMPORTED,
+        )
+    op = BatchNorm(eps=eps, momentum=momentum, affine=weight is not None)
+    return back(draft.emit(op, value, key=key))
+
+
+@converts("aten.layer_norm")
+def _(
+    draft: Draft, node: Any, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5,
+    cudnn: bool = True,
+) -> Any:  # fmt: skip
+    value = draft.value(x)
+    axes = tuple(value.axis(axis) for axis in range(-len(shape), 0))
+    key = owner(draft, weight=weight, bias=bias) if weight is not None else None
+    if weight is not None and key is None:
+        raise Mistake("its weights are computed", codes.NOT_IMPORTED)
+    said: dict[str, Any] = {} if len(axes) == 1 else {"axes": tuple(axis - value.type.rank for axis in axes)}
+    op = LayerNorm(eps=eps, affine=weight is not None, bias=bias is not None or weight is None, **said)
+    return draft.emit(op, value, key=key)
+
+
+@converts("aten.rms_norm")
+def _(draft: Draft, node: Any, x: Any, shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+    value = draft.value(x)
+    key = owner(draft, weight=weight) if weight is not None else None
+    if len(shape) != 1 or (weight is not None and key is None):
+        raise Mistake("it is no RMSNorm along one axis with a weight of its own", codes.NOT_IMPORTED)
+    said: dict[str, Any] = {} if eps is None else {"eps": eps}
+    return draft.emit(RMSNorm(affine=weight is not None, **said), value, key=key)
+
+
+@converts("aten.group_norm")
+def _(
+    draft: Draft, node: Any, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
+    cudnn: bool = True,
+) -> Any:  # fmt: skip
+    value, back = as_image(draft, draft.value(x))
+    key = owner(draft, weight=weight, bias=bias) if weight is not None else None
+    if (weight is not None and key is None) or (weight is None) != (bias is None):
+        raise Mistake("its weights are not those of a GroupNorm", codes.NOT_IMPORTED)
+    return back(draft.emit(GroupNorm(groups=groups, eps=eps, affine=weight is not None), value, key=key))
+
+
+@converts("aten.instance_norm")
+def _(
+    draft: Draft, node: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, use_input: bool,
+    momentum: float, eps: float, cudnn: bool,
+) -> Any:  # fmt: skip
+    value, back = as_image(draft, draft.value(x))
+    key = owner(draft, weight=weight, bias=bias) if weight is not None else None
+    if mean is not None or (weight is not None and key is None):
+        raise Mistake("it keeps running averages, which archspec's InstanceNorm has not", codes.NOT_IMPORTED)
+    return back(draft.emit(InstanceNorm(eps=eps, affine=weight is not None), value, key=key))
+
+
+@converts("aten.embedding")
+def _(draft: Draft, node: Any, weight: Any, x: Any, padding: int = -1, *rest: Any) -> Any:
+    key = owner(draft, weight=weight)
+    if key is None:
+        raise Mistake("its table is computed", codes.NOT_IMPORTED)
+    count, width = draft.capture.tensors[weight.name][1].shape
+    said: dict[str, Any] = {} if padding < 0 else {"padding": padding}
+    return draft.emit(Embedding(count=count, width=width, **said), draft.value(x), key=key)
+
+
+@converts("aten.prelu")
+def _(draft: Draft, node: Any, x: Any, weight: Any) -> Any:
+    key = owner(draft, weight=weight)
+    if key is None:
+        raise Mistake("its slope is computed", codes.NOT_IMPORTED)
+    per_channel = draft.capture.tensors[weight.name][1].numel() > 1
+    return draft.emit(PReLU(per_channel=per_channel), draft.value(x), key=key)
+
+
+# ------------------------------------------------------------------ windows
+
+
+@converts("aten.max_pool1d", "aten.max_pool2d", "aten.max_pool3d", "aten.max_pool2d_with_indices")
+def _(
+    draft: Draft, node: Any, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1,
+    ceil: bool = False,
+) -> Any:  # fmt: skip
+    value, back = as_image(draft, draft.value(x))
+    axes = value.type.rank - 1
+    stride = stride or kernel
+    pad = same_or(padding, kernel, stride, dilation, axes)
+    said = _strides(kernel, stride, axes)
+    op = MaxPool(
+        kernel=even(kernel, axes),
+        **said,
+        padding=pad,
+        ceil=_rounds_up(value, kernel, stride, padding, dilation, ceil),
+        dilation=even(dilation, axes),
+    )
+    return back(draft.emit(op, value))
+
+
+@converts("aten.avg_pool1d", "aten.avg_pool2d", "aten.avg_pool3d")
+def _(
+    draft: Draft, node: Any, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, ceil: bool = False,
+    count: bool = True, divisor: int | None = None,
+) -> Any:  # fmt: skip
+    value, back = as_image(draft, draft.value(x))
+    if divisor is not None:
+        raise Mistake("`divisor_override` has no form in a spec", codes.NOT_IMPORTED)
+    axes = value.type.rank - 1
+    stride = stride or kernel
+    pad = same_or(padding, kernel, stride, 1, axes)
+    said = _strides(kernel, stride, axes)
+    ceil = _rounds_up(value, kernel, stride, padding, 1, ceil)
+    counts = count or not any((padding,) if isinstance(padding, int) else padding)
+    op = AvgPool(
+        kernel=even(kernel, axes),
+        **said,
+        padding=pad,
+        ceil=ceil,
+        count_include_pad=counts if not ceil else count,
+    )
+    return back(draft.emit(op, value))
+
+
+def _strides(kernel: Any, stride: Any, axes: int) -> dict[str, Any]:
+    return {} if even(stride, axes) == even(kernel, axes) else {"stride": even(stride, axes)}
+
+
+def _rounds_up(x: Value, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> bool:
+    """Whether rounding up, which a layer asks for, makes a difference at these sizes."""
+    if not ceil:
+        return False
+    axes = x.type.rank - 1
+    each = [
+        (v,) * axes if isinstance(v, int) else tuple(v) * (axes if len(v) == 1 else 1)
+        for v in (kernel, stride, padding, dilation)
+    ]
+    return any(
+        (size + 2 * p - d * (k - 1) - 1) % s for size, k, s, p, d in zip(x.type.shape[1:], *each, strict=True)
+    )
+
+
+@converts("aten.adaptive_avg_pool1d", "aten.adaptive_avg_pool2d", "aten.adaptive_avg_pool3d")
+def _(draft: Draft, node: Any, x: Any, size: Any) -> Any:
+    value, back = as_image(draft, draft.value(x))
+    if set(size) == {1}:
+        return back(draft.emit(GlobalAvgPool(keep=True), value))
+    if tuple(size) == value.type.shape[1:]:
+        return back(value)
+    return back(draft.emit(AdaptiveAvgPool(size=even(size, len(size))), value))
+
+
+@converts("aten.adaptive_max_pool1d", "aten.adaptive_max_pool2d", "aten.adaptive_max_pool3d")
+def _(draft: Draft, node: Any, x: Any, size: Any) -> Any:
+    value, back = as_image(draft, draft.value(x))
+    op = GlobalMaxPool(keep=True) if set(size) == {1} else AdaptiveMaxPool(size=even(size, len(size)))
+    return [back(draft.emit(op, value)), None]
+
+
+@converts("aten.upsample_nearest1d", "aten.upsample_nearest2d", "aten.upsample_nearest3d")
+def _(draft: Draft, node: Any, x: Any, size: Any = None, scales: Any = None) -> Any:
+    return _resized(draft, node, x, mode="nearest")
+
+
+@converts(
+    "aten.upsample_bilinear2d",
+    "aten.upsample_bicubic2d",
+    "aten.upsample_linear1d",
+    "aten.upsample_trilinear3d",
+    "aten._upsample_bilinear2d_aa",
+    "aten._upsample_bicubic2d_aa",
+)
+def _(draft: Draft, node: Any, x: Any, size: Any, align: bool, scales: Any = None) -> Any:
+    name = str(node.target)
+    mode = (
+        "bicubic"
+        if "bicubic" in name
+        else "trilinear"
+        if "trilinear" in name
+        else "bilinear"
+        if "bilinear" in name
+        else "linear"
+    )
+    return _resized(draft, node, x, mode=mode, align_corners=align, antialias="_aa" in name)
+
+
+def _resized(draft: Draft, node: Any, x: Any, **arguments: Any) -> Any:
+    value, back = as_image(draft, draft.value(x))
+    said = {name: given for name, given in arguments.items() if given or name == "mode"}
+    made, given = node.meta["val"].shape[2:], value.type.shape[1:]
+    if tuple(made) == tuple(given):
+        return back(value)
+    scales = {m / g for m, g in zip(made, given, strict=True)}
+    if len(scales) == 1 and (scale := scales.pop()).is_integer():
+        return back(draft.emit(Upsample(scale=int(scale), **said), value))
+    return back(draft.emit(Upsample(size=even(made, len(made)), **said), value))
+
+
+@converts("aten.pixel_shuffle")
+def _(draft: Draft, node: Any, x: Any, factor: int) -> Any:
+    return draft.emit(PixelShuffle(factor=factor), draft.value(x))
+
+
+@converts("aten.pixel_unshuffle")
+def _(draft: Draft, node: Any, x: Any, factor: int) -> Any:
+    return draft.emit(PixelUnshuffle(factor=factor), draft.value(x))
+
+
+@converts("aten.im2col")
+def _(draft: Draft, node: Any, x: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Any:
+    value, back = as_image(draft, draft.value(x))
+    op = Unfold(
+        kernel=even(kernel, 2), stride=even(stride, 2), padding=even(padding, 2), dilation=even(dilation, 2)
+    )
+    return back(draft.emit(op, value))
+
+
+@converts("aten.col2im")
+def _(
+    draft: Draft, node: Any, x: Any, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any
+) -> Any:
+    op = Fold(
+        output_size=even(size, 2), kernel=even(kernel, 2), stride=even(stride, 2), padding=even(padding, 2),
+        dilation=even(dilation, 2),
+    )  # fmt: skip
+    return draft.emit(op, draft.value(x))
+
+
+# ------------------------------------------------------------------ layers that PyTorch runs in several steps
+
+
+@converts_calls("torch.nn.modules.activation.MultiheadAttention")
+def _(draft: Draft, module: Any, path: str, inside: list[Node]) -> None:
+    if module.bias_k is not None or module.add_zero_attn:
+        raise Mistake("it adds keys of its own", codes.NOT_IMPORTED)
+    here = set(inside)
+    given = [
+        node
+        for node in dict.fromkeys(n for item in inside for n in item.all_input_nodes)
+        if node not in here and node.name not in draft.capture.tensors
+    ]
+    made = [node for node in inside if any(user not in here for user in node.users)]
+    if not 1 <= len(given) <= 3 or len(made) != 1:
+        raise Mistake("it takes a mask, or gives its weights", codes.NOT_IMPORTED)
+    q = draft.value(given[0])
+    k = draft.value(given[1]) if len(given) > 1 else q
+    v = draft.value(given[2]) if len(given) > 2 else k
+    op = MultiheadAttention(
+        heads=module.num_heads, dropout=float(module.dropout), biases=module.in_proj_bias is not None
+    )
+    draft.settle(made[0], draft.emit(op, q, k, v, key=path))
+
+
+@converts("aten.lstm.input", "aten.gru.input", "aten.rnn_tanh.input", "aten.rnn_relu.input")
+def _(
+    draft: Draft, node: Any, x: Any, states: Any, weights: Any, bias: bool, layers: int, dropout: float, training: bool,
+    bidirectional: bool, batch_first: bool,
+) -> Any:  # fmt: skip
+    first = [states] if isinstance(states, Node) else list(states)
+    if any(not str(state.target).startswith("aten.zeros") for state in first):
+        raise Mistake("it starts from states that are computed", codes.NOT_IMPORTED)
+    keys = [draft.key(weight) or "" for weight in weights]
+    key = keys[0].rpartition(".")[0]
+    if any(other.rpartition(".")[0] != key for other in keys) or "weight_hr_l0" in keys[-1]:
+        raise Mistake("its weights are not those of one layer", codes.NOT_IMPORTED)
+    hidden = draft.capture.tensors[weights[1].name][1].shape[1]
+    state = any(user.args[1] != 0 and user.users for user in node.users)
+    name = str(node.target)
+    said: dict[str, Any] = {"act": "relu"} if "rnn_relu" in name else {}
+    kind = LSTM if "lstm" in name else GRU if "gru" in name else RNN
+    op = kind(
+        hidden=hidden,
+        layers=layers,
+        bidirectional=bidirectional,
+        dropout=float(dropout),
+        bias=bias,
+        state=state,
+        **said,
+    )
+    made = draft.emit(op, draft.value(x), key=key)
+    return made if isinstance(made, list) else [made, *[None] * len(first)]
