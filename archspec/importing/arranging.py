@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 from torch import nn
 
-from archspec.importing.drafting import Draft, Own, Region, Step, Value, kind_of
+from archspec.importing.drafting import Draft
+from archspec.importing.values import Own, Region, Step, Value, kind_of
 
 SEQUENTIAL = kind_of(nn.Sequential())
 PLAIN = (SEQUENTIAL, kind_of(nn.Module()))

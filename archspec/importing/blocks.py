@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
-import keyword
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
-
-from torch import nn
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.importing.arranging import PLAIN, made_by, taken
 from archspec.importing.capture import assigned
 from archspec.importing.constants import written_constant
-from archspec.importing.drafting import Own, Region, Step, Value
+from archspec.importing.parameters import WIDTHS, default, formula, kind, order, parameter_name, size_names
 from archspec.importing.programs import Declared, Input, Program, Use, aligned, merged, starts_as, with_filled
+from archspec.importing.rows import as_row, gathered, grouped, growing
 from archspec.importing.terms import (
     KEYWORDS,
     Applied,
-    Hole,
     Holes,
-    Row,
     Term,
     Text,
-    compressed,
     of_op,
     same,
-    weighs,
 )
+from archspec.importing.values import Own, Region, Step, Value
 from archspec.op import Op
 
 
@@ -183,7 +176,7 @@ class Blocks:
         program, holes = merged(programs)
         name = self._name("Block" if calls[0].kind in PLAIN else calls[0].kind.rpartition(".")[2])
         sizes = [
-            _size_names(given, program, i) if len({len(p.inputs[i].shape) for p in programs}) == 1 else ()
+            size_names(given, program, i) if len({len(p.inputs[i].shape) for p in programs}) == 1 else ()
             for i, given in enumerate(program.inputs)
         ]
         fillings, parameters, used = self._explained(calls, programs, program, holes, sizes)
@@ -296,23 +289,23 @@ class Blocks:
         parameters: list[Parameter] = []
         used = False
         taken_names = {name for names in sizes for name in names} | {given.name for given in program.inputs}
-        for index in sorted(range(len(holes.vectors)), key=lambda i: _order(holes.vectors[i])):
+        for index in sorted(range(len(holes.vectors)), key=lambda i: order(holes.vectors[i])):
             vector = holes.vectors[index]
             place = holes.places[index]
             ordered = sorted(known, key=lambda one: one[2] != place) if place is not None else known
-            text = _formula(vector, ordered) if all(type(v) is int for v in vector) else None
+            text = formula(vector, ordered) if all(type(v) is int for v in vector) else None
             if text is not None:
                 fillings[index] = Text(text)
                 used = used or any(re.search(rf"\b{name}\b", text) for names in sizes for name in names)
                 continue
-            name = _parameter_name(holes.hints[index], vector, calls, taken_names)
+            name = parameter_name(holes.hints[index], vector, calls, taken_names)
             taken_names.add(name)
-            kind = _kind(vector)
+            sort = kind(vector)
             parameters.append(
-                Parameter(name, kind, None if holes.hints[index] in WIDTHS else _default(vector), vector)
+                Parameter(name, sort, None if holes.hints[index] in WIDTHS else default(vector), vector)
             )
             fillings[index] = Text(name)
-            if kind == "int":
+            if sort == "int":
                 known.append((name, vector, None))
         parameters.sort(key=lambda p: p.default is not None)
         return fillings, parameters, used
@@ -381,268 +374,3 @@ def require_own_weights(region: Region) -> None:
                 codes.NOT_IMPORTED,
                 f"`{region.path}` has the weights of `{key}`: modules in several places that are one have no form in a spec yet",
             )
-
-
-def as_row(program: Program) -> Row | None:
-    """The list of layers that a program is; None if it is none."""
-    if program.owned or len(program.inputs) != 1 or len(program.outputs) != 1:
-        return None
-    at, items = program.inputs[0].value, []
-    for use in program.uses:
-        if use.inputs != (at,) or len(use.outputs) != 1 or use.options:
-            return None
-        at = use.outputs[0]
-        items.append((use.key, use.layer))
-    if at != program.outputs[0]:
-        return None
-    return Row(tuple(relabelled(items)))
-
-
-def relabelled(items: list[tuple[str, Term]]) -> list[tuple[str, Term]]:
-    """Items without the labels that they would have anyway, and without those of layers that have no weights."""
-    if all(label in ("", str(i)) for i, (label, _) in enumerate(items)):
-        return [("", item) for _, item in items]
-    taken_labels = {label for label, item in items if weighs(item)}
-    made: list[tuple[str, Term]] = []
-    for i, (label, item) in enumerate(items):
-        if not weighs(item):
-            label = label.rpartition(".")[2]
-            if not label or label in taken_labels or label.isdigit():
-                label = f"step{i}" if str(i) in taken_labels else ""
-            taken_labels.add(label)
-        made.append((label, item))
-    return made
-
-
-def grouped(program: Program) -> Program:
-    """A program in which steps that follow each other as the items of one list are one."""
-    uses = list(program.uses)
-    users = Counter(value for use in uses for value in (*use.inputs, *(v for _, v in use.options)))
-    users.update(program.outputs)
-    made: list[Use] = []
-    at = 0
-    while at < len(uses):
-        prefix, _, last = uses[at].key.rpartition(".")
-        end = at + 1
-        if prefix and last == "0" and len(uses[at].inputs) == 1 and len(uses[at].outputs) == 1:
-            while (
-                end < len(uses)
-                and uses[end].key == f"{prefix}.{end - at}"
-                and uses[end].inputs == uses[end - 1].outputs
-                and users[uses[end].inputs[0]] == 1
-                and len(uses[end].outputs) == 1
-                and not uses[end].options
-            ):
-                end += 1
-        others = [use.key for i, use in enumerate(uses) if not at <= i < end]
-        if end > at + 1 and not any(key == prefix or key.startswith(prefix + ".") for key in others):
-            row = compressed(Row(tuple(("", use.layer) for use in uses[at:end])))
-            made.append(Use(row, uses[at].inputs, uses[end - 1].outputs, prefix, named=uses[end - 1].named))
-            at = end
-        else:
-            layer = uses[at].layer
-            made.append(
-                replace(
-                    uses[at], layer=compressed(layer) if isinstance(layer, Row) and layer.items else layer
-                )
-            )
-            at += 1
-    return replace(program, uses=tuple(made))
-
-
-def gathered(program: Program) -> Program:
-    """A program that only joins its inputs, however many, takes them as a list."""
-    first = next(iter(program.uses), None)
-    given = tuple(one.value for one in program.inputs)
-    if (
-        first is None
-        or len(given) < 2
-        or not isinstance(first.layer, Applied)
-        or first.layer.name != "Concat"
-    ):
-        return program
-    rest = [value for use in program.uses[1:] for value in (*use.inputs, *(v for _, v in use.options))]
-    if first.inputs != given or set(given) & {*rest, *program.outputs}:
-        return program
-    whole = -1
-    inputs = (Input(whole, "xs", (), program.inputs[0].dtype),)
-    return replace(
-        program, inputs=inputs, uses=(replace(first, inputs=(whole,)), *program.uses[1:]), variadic=True
-    )
-
-
-def growing(program: Program) -> Program:
-    """Layers each of which takes what all before it gave, as one use that gives the list of all."""
-    uses = list(program.uses)
-    for at, use in enumerate(uses):
-        found = re.fullmatch(r"(.*?)(\d+)", use.key)
-        if found is None or len(use.inputs) != 1 or len(use.outputs) != 1:
-            continue
-        states, count, first = [use.inputs[0]], 0, int(found[2])
-        while at + count < len(uses):
-            other = uses[at + count]
-            if (
-                other.key != f"{found[1]}{first + count}"
-                or other.inputs != tuple(states)
-                or not same(other.layer, use.layer)
-            ):
-                break
-            states.append(other.outputs[0])
-            count += 1
-        if count < 3:
-            continue
-        end = at + count
-        inside = set(states[1:])
-        later = [other for other in uses[end:] if inside & set(other.inputs)]
-        if any(
-            not set(states) <= set(other.inputs) or list(other.inputs[: len(states)]) != states
-            for other in later
-        ):
-            continue
-        if inside & set(program.outputs):
-            continue
-        whole = -2 - at
-        grown = replace(use, outputs=(whole,), grows=(found[1], first, count))
-        rest = [
-            replace(other, inputs=(whole, *other.inputs[len(states) :])) if other in later else other
-            for other in uses[end:]
-        ]
-        return replace(program, uses=(*uses[:at], grown, *rest))
-    return program
-
-
-# ------------------------------------------------------------------ names and formulas
-
-
-def _size_names(given: Input, program: Program, index: int) -> tuple[str, ...]:
-    """What the sizes of an input are called."""
-    rank = len(given.shape)
-    image = any(
-        isinstance(use.layer, Applied)
-        and given.value in use.inputs
-        and use.layer.name in ("Conv", "BatchNorm", "MaxPool", "AvgPool", "GlobalAvgPool", "GroupNorm")
-        for use in program.uses
-    )
-    names = {
-        1: ("C",),
-        2: ("C", "L") if image else ("N", "C"),
-        3: ("C", "H", "W") if image or given.shape[1:2] == given.shape[2:3] else ("H", "W", "C"),
-        4: ("C", "D", "H", "W") if image else ("A", "H", "N", "D"),
-    }.get(rank, tuple(f"S{i}" for i in range(rank)))
-    return names if index == 0 else tuple(f"{name}{index + 1}" for name in names)
-
-
-def _order(vector: tuple[Term, ...]) -> tuple[bool, float]:
-    """Smaller numbers first, so that others are multiples of them."""
-    whole = all(type(v) is int for v in vector)
-    return not whole, sum(v for v in vector if type(v) is int) if whole else 0.0
-
-
-def _formula(
-    vector: tuple[Term, ...], known: Sequence[tuple[str, tuple[Term, ...], int | None]]
-) -> str | None:
-    """A short formula of known numbers that gives these."""
-    values = [int(v) for v in vector]  # type: ignore[arg-type]
-    for name, others, _ in known:
-        if list(others) == values:
-            return name
-    for name, others, _ in known:
-        numbers = [int(v) for v in others]  # type: ignore[arg-type]
-        if all(numbers) and values[0] % numbers[0] == 0:
-            factor = values[0] // numbers[0]
-            if 1 < factor <= 64 and [factor * n for n in numbers] == values:
-                return f"{factor} * {name}"
-        if values[0] and numbers[0] % values[0] == 0:
-            divisor = numbers[0] // values[0]
-            if (
-                1 < divisor <= 64
-                and all(n % divisor == 0 for n in numbers)
-                and [n // divisor for n in numbers] == values
-            ):
-                return f"{name} // {divisor}"
-    for name, others, _ in known:
-        offset = values[0] - int(others[0])  # type: ignore[arg-type]
-        if 0 < abs(offset) <= 8 and [int(n) + offset for n in others] == values:  # type: ignore[arg-type]
-            return f"{name} {'+' if offset > 0 else '-'} {abs(offset)}"
-    sizes = [(name, others) for name, others, axis in known if axis is not None]
-    for i, (a, first) in enumerate(sizes):
-        for b, second in sizes[i:]:
-            if [int(x) * int(y) for x, y in zip(first, second, strict=True)] == values:  # type: ignore[arg-type]
-                return f"{a} * {b}"
-    return None
-
-
-def _kind(vector: tuple[Term, ...]) -> str:
-    kinds = {type(v) for v in vector}
-    if kinds == {int}:
-        return "int"
-    if kinds <= {int, float}:
-        return "float"
-    if kinds == {bool}:
-        return "bool"
-    if kinds == {str}:
-        return "str"
-    if kinds & {Applied, Row} or any(type(v).__name__ in ("Repeated", "Joined") for v in vector):
-        return "layer"
-    return ""
-
-
-def _default(vector: tuple[Term, ...]) -> Term | None:
-    """What most calls have, if it is short."""
-    counts = Counter(repr(v) for v in vector)
-    most, times = counts.most_common(1)[0]
-    value = next(v for v in vector if repr(v) == most)
-    if isinstance(value, Row) and not value.items:
-        return value
-    if any(isinstance(v, Row) and not v.items for v in vector):
-        return next(v for v in vector if isinstance(v, Row) and not v.items)
-    if type(value) is bool or (
-        times * 2 > len(vector) and len(vector) > 2 and not isinstance(value, Applied | Row)
-    ):
-        return value
-    if value == 1 and type(value) is int:
-        return value
-    return None
-
-
-WIDTHS = ("out", "width")
-"""What a call says always: a width that most calls have is not what a reader expects."""
-_HINTS = {"out": "width", "sizes": "sizes", "present": "with_it"}
-
-
-def _parameter_name(
-    hint: str, vector: tuple[Term, ...], calls: Sequence[Region], taken_names: set[str]
-) -> str:
-    """The name that the class has for it, or else that of the op's argument."""
-    candidates = []
-    for attribute in _arguments_of(type(calls[0].module)):
-        values = [getattr(region.module, attribute, None) for region in calls]
-        if all(type(v) in (int, bool, float) and same(v, w) for v, w in zip(values, vector, strict=True)):
-            candidates.append(attribute)
-    hint = _HINTS.get(hint, hint)
-    hint = re.sub(r"\W", "_", hint)
-    if hint[:1].isdigit() or not hint:
-        hint = "layer" if _kind(vector) == "layer" else f"value{hint}"
-    candidates.append(hint)
-    for name in candidates:
-        if (
-            name not in taken_names
-            and not keyword.iskeyword(name)
-            and name not in KEYWORDS
-            and name not in ("depth",)
-        ) or (name == "depth" and name not in taken_names):
-            return name
-    count = 2
-    while f"{hint}{count}" in taken_names:
-        count += 1
-    return f"{hint}{count}"
-
-
-def _arguments_of(kind: type[nn.Module]) -> list[str]:
-    try:
-        return list(inspect.signature(kind.__init__).parameters)[1:]
-    except (TypeError, ValueError):
-        return []
-
-
-__all__ = ["Block", "Blocks", "Hole", "Mapping", "Parameter"]

@@ -9,8 +9,9 @@ from torch.fx import Node
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
-from archspec.importing.drafting import Draft, Value, converts, converts_calls, even
+from archspec.importing.drafting import Draft, converts, converts_calls, even
 from archspec.importing.elementwise import without
+from archspec.importing.values import Value
 from archspec.ops.activation import PReLU
 from archspec.ops.arithmetic import Add
 from archspec.ops.conv import Conv, ConvTranspose, WSConv

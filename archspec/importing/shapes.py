@@ -12,8 +12,9 @@ from torch.fx import Node
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
-from archspec.importing.drafting import Draft, Layout, Value, converts, whole
+from archspec.importing.drafting import Draft, converts
 from archspec.importing.elementwise import fitted
+from archspec.importing.values import Layout, Value, whole
 from archspec.ops.arithmetic import Add
 from archspec.ops.attention import Attention
 from archspec.ops.casting import OneHot

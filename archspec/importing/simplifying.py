@@ -7,8 +7,8 @@ from typing import Any
 
 from archspec.ground.errors import Mistake
 from archspec.importing.arranging import reads
-from archspec.importing.drafting import Layout, Region, Step, Value
 from archspec.importing.shapes import LEAST
+from archspec.importing.values import Layout, Region, Step, Value
 from archspec.op import Op
 from archspec.op.window import per_axis
 from archspec.ops.activation import Softmax

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from archspec.importing.constants import bordered, distances, regions, squared
-from archspec.importing.drafting import Draft, Layout, Value, whole
+from archspec.importing.drafting import Draft
+from archspec.importing.values import Layout, Value, whole
 from archspec.ops.arithmetic import Add
 from archspec.ops.comparison import Equal, Where
 from archspec.ops.joining import Concat
