@@ -27,6 +27,7 @@ from archspec.importing.terms import (
 )
 from archspec.importing.values import Own, Region, Step, Value
 from archspec.op import Op
+from archspec.op.bases import Movement
 
 
 @dataclass
@@ -361,8 +362,9 @@ def _input_names(given: Sequence[Value]) -> list[str]:
 
 
 def _is_layer(step: Step) -> bool:
-    """Whether a step without weights is one that a list may label: it came from a module of its own."""
-    return bool(step.path) and step.path != step.region.path
+    """Whether a step without weights is one that a list may label: it came from a module of its own, and computes something."""
+    return bool(step.path) and step.path != step.region.path and not isinstance(step.op, Movement)
+
 
 
 def require_own_weights(region: Region) -> None:

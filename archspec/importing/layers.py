@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch.fx import Node
@@ -10,7 +9,7 @@ from torch.fx import Node
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.importing.drafting import Draft, converts, converts_calls, even
-from archspec.importing.elementwise import without
+from archspec.importing.images import Back, as_image, as_rows, as_tiles, same_or, windows_of
 from archspec.importing.values import Value
 from archspec.ops.activation import PReLU
 from archspec.ops.arithmetic import Add
@@ -21,17 +20,8 @@ from archspec.ops.linear import Embedding, Linear
 from archspec.ops.matmul import MatMul
 from archspec.ops.multihead import MultiheadAttention
 from archspec.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
-from archspec.ops.pooling import (
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    AvgPool,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    MaxPool,
-)
 from archspec.ops.recurrent import GRU, LSTM, RNN
-from archspec.ops.resample import Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample
-from archspec.ops.reshape import Permute, Reshape
+from archspec.ops.reshape import Permute
 
 
 def owner(draft: Draft, **weights: Any) -> str | None:
@@ -47,44 +37,19 @@ def owner(draft: Draft, **weights: Any) -> str | None:
     return paths.pop() if len(paths) == 1 else None
 
 
-Back = Callable[[Value], Value]
-
-
-def as_image(draft: Draft, x: Value) -> tuple[Value, Back]:
-    """A tensor as layers of images take it, the batch in front and alone; and what brings their result into its form.
-
-    A weight has no batch, and an axis of size 1 in the place of it.
-    """
-    if x.layout.batch is None and x.type.rank > 2 and x.type.shape[0] == 1:
-        return without(draft, x, 0), lambda made: draft.emit(Reshape(shape=(1, *made.type.shape)), made)
-    if x.layout.batch != 0 or x.layout.held > 1:
-        raise Mistake("its batch holds another axis too", codes.NOT_IMPORTED)
-    return x, lambda made: made
-
-
-def same_or(padding: Any, kernel: Any, stride: Any, dilation: Any, axes: int) -> Any:
-    """`padding` as our ops take it: "same" where that is what it is."""
-    each = [(v,) * axes if isinstance(v, int) else tuple(v) for v in (padding, kernel, stride, dilation)]
-    each = [v * axes if len(v) == 1 else v for v in each]
-    same = all(
-        2 * p == (extent := d * (k - 1) + 1) - s or 2 * p == extent - s + 1
-        for p, k, s, d in zip(*each, strict=True)
-        if True
-    )
-    fits = all(p == -(-(d * (k - 1) + 1 - s) // 2) for p, k, s, d in zip(*each, strict=True))
-    if (
-        same
-        and fits
-        and all((d * (k - 1) + 1 - s) % 2 == 0 or s > 1 for _, k, s, d in zip(*each, strict=True))
-    ):
-        return "same"
-    return even(each[0], axes)
-
-
 def _convolution(
     draft: Draft, given: Value, weight: Any, bias: Any, arguments: dict[str, Any], axes: int
 ) -> Any:
-    x, back = as_image(draft, given)
+    if windows_of(given) > 1 and not isinstance(arguments["padding"], str):
+        sizes = draft.tensor(weight)
+        if sizes is None:
+            raise Mistake("its weight is computed", codes.NOT_IMPORTED)
+        x, back = as_tiles(
+            draft, given, sizes.shape[2:], arguments["stride"], arguments["padding"], arguments["dilation"]
+        )
+        arguments["padding"] = 0
+    else:
+        x, back = as_image(draft, given)
     key = owner(draft, weight=weight, bias=bias)
     standardised: dict[str, Any] = {}
     if key is None and (found := _standardised(draft, weight)) is not None:
@@ -208,7 +173,7 @@ def _(
         value = draft.emit(Permute(axes=(1, 0)), value)
         back: Back = lambda made: draft.emit(Permute(axes=(1, 0)), made)  # noqa: E731
     else:
-        value, back = as_image(draft, value)
+        value, back = as_rows(draft, value)
     key = owner(draft, weight=weight, bias=bias, running_mean=mean, running_var=var)
     if key is None or mean is None or (weight is None) != (bias is None):
         raise Mistake(
@@ -285,157 +250,6 @@ def _(draft: Draft, node: Any, x: Any, weight: Any) -> Any:
         raise Mistake("its slope is computed", codes.NOT_IMPORTED)
     per_channel = draft.capture.tensors[weight.name][1].numel() > 1
     return draft.emit(PReLU(per_channel=per_channel), draft.value(x), key=key)
-
-
-# ------------------------------------------------------------------ windows
-
-
-@converts("aten.max_pool1d", "aten.max_pool2d", "aten.max_pool3d", "aten.max_pool2d_with_indices")
-def _(
-    draft: Draft, node: Any, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1,
-    ceil: bool = False,
-) -> Any:  # fmt: skip
-    value, back = as_image(draft, draft.value(x))
-    axes = value.type.rank - 1
-    stride = stride or kernel
-    pad = same_or(padding, kernel, stride, dilation, axes)
-    said = _strides(kernel, stride, axes)
-    op = MaxPool(
-        kernel=even(kernel, axes),
-        **said,
-        padding=pad,
-        ceil=_rounds_up(value, kernel, stride, padding, dilation, ceil),
-        dilation=even(dilation, axes),
-    )
-    return back(draft.emit(op, value))
-
-
-@converts("aten.avg_pool1d", "aten.avg_pool2d", "aten.avg_pool3d")
-def _(
-    draft: Draft, node: Any, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, ceil: bool = False,
-    count: bool = True, divisor: int | None = None,
-) -> Any:  # fmt: skip
-    value, back = as_image(draft, draft.value(x))
-    if divisor is not None:
-        raise Mistake("`divisor_override` has no form in a spec", codes.NOT_IMPORTED)
-    axes = value.type.rank - 1
-    stride = stride or kernel
-    pad = same_or(padding, kernel, stride, 1, axes)
-    said = _strides(kernel, stride, axes)
-    ceil = _rounds_up(value, kernel, stride, padding, 1, ceil)
-    counts = count or not any((padding,) if isinstance(padding, int) else padding)
-    op = AvgPool(
-        kernel=even(kernel, axes),
-        **said,
-        padding=pad,
-        ceil=ceil,
-        count_include_pad=counts if not ceil else count,
-    )
-    return back(draft.emit(op, value))
-
-
-def _strides(kernel: Any, stride: Any, axes: int) -> dict[str, Any]:
-    return {} if even(stride, axes) == even(kernel, axes) else {"stride": even(stride, axes)}
-
-
-def _rounds_up(x: Value, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> bool:
-    """Whether rounding up, which a layer asks for, makes a difference at these sizes."""
-    if not ceil:
-        return False
-    axes = x.type.rank - 1
-    each = [
-        (v,) * axes if isinstance(v, int) else tuple(v) * (axes if len(v) == 1 else 1)
-        for v in (kernel, stride, padding, dilation)
-    ]
-    return any(
-        (size + 2 * p - d * (k - 1) - 1) % s for size, k, s, p, d in zip(x.type.shape[1:], *each, strict=True)
-    )
-
-
-@converts("aten.adaptive_avg_pool1d", "aten.adaptive_avg_pool2d", "aten.adaptive_avg_pool3d")
-def _(draft: Draft, node: Any, x: Any, size: Any) -> Any:
-    value, back = as_image(draft, draft.value(x))
-    if set(size) == {1}:
-        return back(draft.emit(GlobalAvgPool(keep=True), value))
-    if tuple(size) == value.type.shape[1:]:
-        return back(value)
-    return back(draft.emit(AdaptiveAvgPool(size=even(size, len(size))), value))
-
-
-@converts("aten.adaptive_max_pool1d", "aten.adaptive_max_pool2d", "aten.adaptive_max_pool3d")
-def _(draft: Draft, node: Any, x: Any, size: Any) -> Any:
-    value, back = as_image(draft, draft.value(x))
-    op = GlobalMaxPool(keep=True) if set(size) == {1} else AdaptiveMaxPool(size=even(size, len(size)))
-    return [back(draft.emit(op, value)), None]
-
-
-@converts("aten.upsample_nearest1d", "aten.upsample_nearest2d", "aten.upsample_nearest3d")
-def _(draft: Draft, node: Any, x: Any, size: Any = None, scales: Any = None) -> Any:
-    return _resized(draft, node, x, mode="nearest")
-
-
-@converts(
-    "aten.upsample_bilinear2d",
-    "aten.upsample_bicubic2d",
-    "aten.upsample_linear1d",
-    "aten.upsample_trilinear3d",
-    "aten._upsample_bilinear2d_aa",
-    "aten._upsample_bicubic2d_aa",
-)
-def _(draft: Draft, node: Any, x: Any, size: Any, align: bool, scales: Any = None) -> Any:
-    name = str(node.target)
-    mode = (
-        "bicubic"
-        if "bicubic" in name
-        else "trilinear"
-        if "trilinear" in name
-        else "bilinear"
-        if "bilinear" in name
-        else "linear"
-    )
-    return _resized(draft, node, x, mode=mode, align_corners=align, antialias="_aa" in name)
-
-
-def _resized(draft: Draft, node: Any, x: Any, **arguments: Any) -> Any:
-    value, back = as_image(draft, draft.value(x))
-    said = {name: given for name, given in arguments.items() if given or name == "mode"}
-    made, given = node.meta["val"].shape[2:], value.type.shape[1:]
-    if tuple(made) == tuple(given):
-        return back(value)
-    scales = {m / g for m, g in zip(made, given, strict=True)}
-    if len(scales) == 1 and (scale := scales.pop()).is_integer():
-        return back(draft.emit(Upsample(scale=int(scale), **said), value))
-    return back(draft.emit(Upsample(size=even(made, len(made)), **said), value))
-
-
-@converts("aten.pixel_shuffle")
-def _(draft: Draft, node: Any, x: Any, factor: int) -> Any:
-    return draft.emit(PixelShuffle(factor=factor), draft.value(x))
-
-
-@converts("aten.pixel_unshuffle")
-def _(draft: Draft, node: Any, x: Any, factor: int) -> Any:
-    return draft.emit(PixelUnshuffle(factor=factor), draft.value(x))
-
-
-@converts("aten.im2col")
-def _(draft: Draft, node: Any, x: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Any:
-    value, back = as_image(draft, draft.value(x))
-    op = Unfold(
-        kernel=even(kernel, 2), stride=even(stride, 2), padding=even(padding, 2), dilation=even(dilation, 2)
-    )
-    return back(draft.emit(op, value))
-
-
-@converts("aten.col2im")
-def _(
-    draft: Draft, node: Any, x: Any, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any
-) -> Any:
-    op = Fold(
-        output_size=even(size, 2), kernel=even(kernel, 2), stride=even(stride, 2), padding=even(padding, 2),
-        dilation=even(dilation, 2),
-    )  # fmt: skip
-    return draft.emit(op, draft.value(x))
 
 
 # ------------------------------------------------------------------ layers that PyTorch runs in several steps

@@ -10,7 +10,7 @@ from torch import nn
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
-from archspec.importing import elementwise, layers, shapes
+from archspec.importing import elementwise, layers, pools, shapes
 from archspec.importing.arranging import arranged
 from archspec.importing.blocks import Block, Blocks
 from archspec.importing.capture import Capture, Given, capture
@@ -21,7 +21,7 @@ from archspec.importing.writing import written
 from archspec.op import Op
 from archspec.syntax.formatting import format_text
 
-CONVERSIONS = (elementwise, layers, shapes)
+CONVERSIONS = (elementwise, layers, pools, shapes)
 
 
 def spec_of(
