@@ -366,7 +366,6 @@ def _is_layer(step: Step) -> bool:
     return bool(step.path) and step.path != step.region.path and not isinstance(step.op, Movement)
 
 
-
 def require_own_weights(region: Region) -> None:
     """Mistake if a step of a call has the weights of a module elsewhere: two modules share them."""
     for item in region.items:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -226,6 +227,53 @@ def bordered(tensor: Tensor) -> tuple[int, int, int] | None:
     if not bool((top == top[0]).all() and (left == left[0]).all()) or _sums(tensor[1:, 1:]) is None:
         return None
     return int(tensor[0, 0]), int(top[0]), int(left[0])
+
+
+class Waves(NamedTuple):
+    """Neighbouring columns of a table over a grid that are sines, or cosines, of a rate times the number of the row or column."""
+
+    down: bool
+    sine: bool
+    rates: tuple[float, ...]
+
+
+def waves(tensor: Tensor) -> tuple[tuple[int, int], list[Waves]] | None:
+    """A table of the places of a grid, [h * w, d], as waves along its rows and columns; with the grid. None if it is none."""
+    if tensor.dim() != 2 or not tensor.is_floating_point() or tensor.shape[0] < 4:
+        return None
+    values = tensor.double()
+    for h, w in _factors(tensor.shape[0]):
+        grid = values.reshape(h, w, -1)
+        found: list[tuple[bool, bool, float]] = []
+        for column in grid.unbind(-1):
+            wave = _wave(column)
+            if wave is None:
+                break
+            found.append(wave)
+        else:
+            groups = groupby(found, key=lambda wave: wave[:2])
+            return (h, w), [
+                Waves(down, sine, tuple(wave[2] for wave in group)) for (down, sine), group in groups
+            ]
+    return None
+
+
+def _wave(column: Tensor) -> tuple[bool, bool, float] | None:
+    """What a column of a table is a wave of: of the rows, or of the columns of its grid, a sine, or a cosine; and its rate."""
+    for down in (True, False):
+        lines = column if down else column.T
+        line = lines[:, 0]
+        if len(line) < 2 or not bool((lines == line[:, None]).all()):
+            continue
+        places = torch.arange(len(line), dtype=torch.float64)
+        for sine, rate in (
+            (True, torch.asin(line[1].clamp(-1, 1))),
+            (False, torch.acos(line[1].clamp(-1, 1))),
+        ):
+            wave = torch.sin(places * rate) if sine else torch.cos(places * rate)
+            if bool((wave - line).abs().max() < 2e-6 * len(line)):
+                return down, sine, float(np.float32(rate.item()))
+    return None
 
 
 def _region_map(alike: Tensor) -> Tensor | None:

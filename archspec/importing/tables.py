@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from archspec.importing.constants import bordered, distances, regions, squared
+from archspec.importing.constants import Waves, bordered, distances, regions, squared, waves
 from archspec.importing.drafting import Draft
 from archspec.importing.values import Layout, Value, whole
-from archspec.ops.arithmetic import Add
+from archspec.ops.arithmetic import Add, Mul
 from archspec.ops.comparison import Equal, Where
+from archspec.ops.functions import Cos, Sin
 from archspec.ops.joining import Concat
 from archspec.ops.rearrange import Rearrange
 from archspec.ops.reshape import Reshape
@@ -26,6 +27,8 @@ def table(draft: Draft, key: str, tensor: Tensor) -> Value | None:
         made = _distances(draft, key, *parts)
     elif (square := squared(tensor)) is not None:
         made = draft.emit(Reshape(shape=tuple(tensor.shape)), draft.held(key, key.rpartition(".")[2], square))
+    elif (found := waves(tensor)) is not None:
+        made = _waves(draft, key, *found, tensor.dtype)
     if made is not None:
         made.layout = Layout(whole(made.type), None)
     return made
@@ -62,4 +65,23 @@ def _bordered(draft: Draft, key: str, tensor: Tensor, borders: tuple[int, int, i
     first = torch.cat([torch.full((1, 1), corner), torch.full((1, n), top)], 1).to(tensor.dtype)
     row = draft.held(key, "from_first", first)
     made: Value = draft.emit(Concat(axis=0), row, draft.emit(Concat(axis=1), column, inner))
+    return made
+
+
+def _waves(draft: Draft, key: str, grid: tuple[int, int], groups: list[Waves], dtype: torch.dtype) -> Value:
+    """A table of sines and cosines over the places of a grid."""
+    parts = []
+    for down, sine, rates in groups:
+        size, times = (grid[0], grid[1]) if down else (grid[1], grid[0])
+        same = next(j for j, group in enumerate(groups) if group.rates == rates)
+        places = draft.held(
+            key, "rows" if down else "columns", torch.arange(size, dtype=dtype).reshape(size, 1)
+        )
+        rate = draft.held(key, f"rates{same + 1 if same else ''}", torch.tensor(rates, dtype=dtype))
+        wave = draft.emit(Sin() if sine else Cos(), draft.emit(Mul(), places, rate))
+        if times > 1:
+            pattern = "h c -> (h w) c" if down else "w c -> (h w) c"
+            wave = draft.emit(Rearrange(pattern=pattern, sizes=(("w" if down else "h", times),)), wave)
+        parts.append(wave)
+    made: Value = draft.emit(Concat(axis=1), *parts) if len(parts) > 1 else parts[0]
     return made
