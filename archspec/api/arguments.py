@@ -35,6 +35,9 @@ def checked(**own: Rule) -> Callable[[Callable[P, R]], Callable[P, R]]:
             p for p in signature(function).parameters.values() if p.kind is not Parameter.VAR_KEYWORD
         ]
         known = {p.name: p for p in parameters if p.name in rules}
+        in_order = [
+            p for p in parameters if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+        ]
 
         def held(name: str, value: Any) -> Any:
             if name not in known or (value is None and known[name].default is None):
@@ -43,7 +46,7 @@ def checked(**own: Rule) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @wraps(function)
         def inner(*args: P.args, **kwargs: P.kwargs) -> R:
-            positional = [held(p.name, value) for p, value in zip(parameters, args, strict=False)]
+            positional = [held(p.name, value) for p, value in zip(in_order, args, strict=False)]
             by_name = {name: held(name, value) for name, value in kwargs.items()}
             return function(*positional, *args[len(positional) :], **by_name)  # type: ignore[arg-type]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from archspec.api.arguments import checked
+from archspec.api.arguments import text as a_text
 from archspec.ground import codes
 from archspec.ground.errors import InputError
 
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from archspec.importing.comparing import Comparison
 
 
+def a_module(name: str, value: Any) -> Any:
+    """A module of PyTorch. InputError if it is none."""
+    from torch import nn
+
+    if not isinstance(value, nn.Module):
+        raise InputError.of(codes.INPUTS, f"`{name}` is a PyTorch module, not {type(value).__name__}")
+    return value
+
+
+@checked(module=a_module, name=a_text)
 def spec_of(module: nn.Module, *inputs: Tensor, name: str = "") -> str:
     """The text of a spec that computes what a PyTorch module does, with blocks named as its classes are, and its keys.
 
@@ -31,6 +41,7 @@ def spec_of(module: nn.Module, *inputs: Tensor, name: str = "") -> str:
     return written(module, given_of(inputs), name)
 
 
+@checked(text=a_text, module=a_module)
 def compare_module(text: str, module: nn.Module, *inputs: Tensor) -> Comparison:
     """How the network of a spec differs from the module that it was made of, in f64: `compare_module(...).equal`.
 
@@ -46,15 +57,11 @@ def comparison_of(
     """The same, for inputs by their shapes; in training, if the module `trains`."""
     from archspec.api.counting import cost
     from archspec.api.loading import load
-    from archspec.api.reading import read
+    from archspec.api.reading import read_text
     from archspec.importing.comparing import compared
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "imported.arch"
-        path.write_text(text, encoding="utf-8")
-        graph = read(str(path))
-        network = load(graph)
-        return compared(network, cost(graph).total.macs, module, inputs, trains=trains)
+    graph = read_text(text)
+    return compared(load(graph), cost(graph).total.macs, module, inputs, trains=trains)
 
 
 def given_of(inputs: Sequence[Any]) -> list[Given]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archspec.elaboration.arguments import ArgumentMistake, complete, parameter_names, takes
@@ -370,7 +371,7 @@ class Layers:
                 trail = f"{step.full}: {describe(layer)}"
                 bound = self._with_defaults(layer, inputs, trail, span)
                 body = Body(
-                    lambda rebound, tensors: statements.run_block(rebound, tensors, span),
+                    partial(statements.run_block, span=span),  # no frame of Python's, of which there are few
                     shown,
                     trail=trail,
                     check=lambda: statements.require_fit(bound, inputs, span),
@@ -381,7 +382,9 @@ class Layers:
                     self.observer.applied(layer.definition.span, bound, inputs, outputs, first)
                 return outputs
 
-            return self._step(label, snake(shown), inputs, span, make)
+            if self.builder.frame.defaults.edits:
+                return self._step(label, snake(shown), inputs, span, make)
+            return make(self.name(label, snake(shown), span), inputs)
         env = Environment(layer.home)
         called = (
             label.full

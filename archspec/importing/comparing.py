@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from archspec.ground.brief import brief
 from archspec.importing.capture import Given
 
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4}
 SAMPLES = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """How a network and the module that it stands for differ; `difference` is relative, in f64 (in f32 where the module asks for that), at inference and in training.
 
@@ -36,6 +37,18 @@ class Comparison:
     """Why the module cannot be run in training, such as a BatchNorm of one value."""
 
     tolerance: float = TOLERANCES[torch.float64]
+
+    def __repr__(self) -> str:
+        trained = self.difference_in_training
+        said = "equal" if self.equal else "not equal"
+        return brief(
+            self,
+            f"{said}, {self.difference:.1e} at inference"
+            + ("" if trained is None else f", {trained:.1e} in training"),
+        )
+
+    def __str__(self) -> str:
+        return repr(self)
 
     @property
     def equal(self) -> bool:

@@ -55,12 +55,25 @@ def given(tmp_path: Path) -> dict[str, Any]:
         "path": tmp_path / "net.pt2",
         "module": archspec.load(GRAPH),
         "name": "f32",
+        "inputs": torch.zeros(1, 3, 8, 8),
     }
 
 
 def needed(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(function).parameters.values()
     return {p.name: given[p.name] for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
+
+
+def called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    """The result of a function for arguments by name, what is a row of them by position."""
+    parameters = inspect.signature(function).parameters.values()
+    if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return function(**arguments)
+    rest = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return function(
+        *(value for name, value in arguments.items() if name not in rest),
+        **{name: value for name, value in arguments.items() if name in rest},
+    )
 
 
 def used(result: Any) -> None:
@@ -84,7 +97,7 @@ def test_any_argument_is_taken_or_told(
         if name == "compile" and (value is True or isinstance(value, str | np.bool_)):
             continue  # takes a compiler
         try:
-            used(function(**{**needed(function, given), name: value}))
+            used(called(function, {**needed(function, given), name: value}))
         except SpecError as error:
             assert error.problems[0].message
         except TypeError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 import archspec
@@ -32,6 +33,7 @@ def results(spec: str) -> dict[str, Any]:
     return {
         "check": archspec.check(spec),
         "claims": archspec.claims(graph),
+        "compare_module": archspec.compare_module(LAYERS, *MODULE),
         "cost": archspec.cost(graph),
         "diff": archspec.diff(graph, OTHERS[spec]),
         "draw": archspec.draw(graph),
@@ -57,9 +59,12 @@ def results(spec: str) -> dict[str, Any]:
         "scale": archspec.scale("efficientnet_b0", 1),
         "shipped": archspec.shipped(),
         "shipped_blocks": archspec.shipped_blocks(),
+        "spec_of": archspec.spec_of(*MODULE),
     }
 
 
+MODULE = nn.Sequential(nn.Linear(3, 4)), torch.zeros(1, 3)
+LAYERS = 'model Net:\n    input x: [3]\n    return x -> "0": Linear(4)\n'
 TEXT_GRAPH = archspec.read_text(TEXT)
 NAMES = '\nnames Net "elsewhere":\n    "conv.{rest}" -> "c.{rest}"\n'
 

@@ -214,6 +214,17 @@ def written(before: str, expression: py.Expression, after: str = "", indent: int
     head, items, closing = opened
     first_line = f"{margin}{before}{head}"
     inner = " " * (indent + INDENT)
+    if (
+        len(first_line) > WIDTH
+        and isinstance(expression, py.Call)
+        and isinstance(expression.what, py.Attribute)
+    ):
+        of = expression.what.of
+        if isinstance(of, py.Call) and _arguments(
+            of
+        ):  # what stands before the last bracket is too long: an earlier one
+            last = ", ".join(map(_argument, items))
+            return written(before, of, f".{expression.what.name}({last}){after}", indent)
     several = ", ".join(_argument(item) for item in items)
     keyed = isinstance(expression, py.Listed)
     if not keyed and len(inner) + len(several) <= WIDTH:
