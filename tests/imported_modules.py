@@ -434,6 +434,15 @@ class Translation(nn.Module):
         }
 
 
+@case(torch.zeros(1, 5, 5))
+class Causal(nn.Module):
+    """Scores that are masked with minus infinity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        later = torch.ones(5, 5).triu(1).bool()
+        return x.masked_fill(later, float("-inf")).softmax(-1)
+
+
 @case(torch.zeros(1, 7, 5))
 class Recurrent(nn.Module):
     def __init__(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import linecache
+import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +125,12 @@ def _exported(module: nn.Module, inputs: Sequence[Given], batch: int, device: st
         tensors = tuple(torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in tensors)
     with warnings.catch_warnings():  # of attributes that a module sets while it runs, which are its own
         warnings.simplefilter("ignore")
-        return torch.export.export(module, tensors, strict=False)
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)  # what PyTorch says of a failure is in its error too
+        try:
+            return torch.export.export(module, tensors, strict=False)
+        finally:
+            logging.disable(disabled)
 
 
 def _unknown(program: ExportedProgram) -> bool:
@@ -176,7 +182,9 @@ def _refused(error: Exception, module: nn.Module) -> SpecError:
     return SpecError.of(
         codes.NOT_IMPORTED,
         f"PyTorch cannot capture {type(module).__name__}{where}: {said}",
-        help="a spec has no control flow on the values of tensors; import the parts beside it on their own",
+        help="a spec has no control flow on the values of tensors; import the parts beside it on their own"
+        if "data-dependent" in str(error).lower() or "DataDependent" in type(error).__name__
+        else "does it take inputs of these numbers, sizes and dtypes? A dtype is given as in `--input i64[128]`",
     )
 
 

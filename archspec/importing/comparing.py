@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import torch
@@ -160,11 +161,14 @@ def _difference(found: Any, wanted: Any) -> float:
         return float("inf")
     most = 0.0
     for a, b in zip(ours, theirs, strict=True):
-        size = float(b.double().norm())
-        off = float((a.double() - b.double()).norm())
-        most = max(most, off / size if size else off)
-        if off != off:
+        a, b = a.double(), b.double()
+        differs = a != b  # infinities that are equal do not
+        size = float(b[b.isfinite()].norm())
+        off = float((a[differs] - b[differs]).norm())
+        found_here = off / size if size else off
+        if not isfinite(found_here):
             return float("inf")
+        most = max(most, found_here)
     return most
 
 

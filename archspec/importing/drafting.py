@@ -102,6 +102,10 @@ class Draft:
                     self._convert(node)
             except Mistake as mistake:
                 raise self._refused(node, mistake) from mistake
+            except ValueError as error:  # an argument that the op does not take
+                said = str(error).splitlines()
+                reason = next((line.strip() for line in said[2:] if line.strip()), said[0])
+                raise self._refused(node, Mistake(reason, codes.NOT_IMPORTED)) from error
             self._fresh.clear()
         self.node = None
 

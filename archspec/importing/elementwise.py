@@ -276,10 +276,19 @@ def _(draft: Draft, node: Node, x: Any, exponent: Any) -> Any:
     return draft.emit(Power(exponent=exponent), draft.value(x))
 
 
+LEAST = -3.4e38
+"""What stands for minus infinity, which no spec can write: softmax makes 0 of both."""
+
+
+def finite(number: Any) -> Any:
+    """A number as a spec can write it."""
+    return LEAST if number == float("-inf") else number
+
+
 @converts("aten.where")
 def _(draft: Draft, node: Node, condition: Any, x: Any, y: Any) -> Any:
     given = [draft.value(item) for item in (condition, x, y) if isinstance(item, Node)]
-    numbers = {name: item for name, item in (("then", x), ("other", y)) if not isinstance(item, Node)}
+    numbers = {name: finite(item) for name, item in (("then", x), ("other", y)) if not isinstance(item, Node)}
     return draft.emit(Where(**numbers), *aligned(draft, node, *given))
 
 
@@ -288,7 +297,7 @@ def _(draft: Draft, node: Node, x: Any, mask: Any, number: Any) -> Any:
     if isinstance(number, Node):
         raise Mistake("it fills with a tensor", codes.NOT_IMPORTED)
     mask_value, value = aligned(draft, node, draft.value(mask), draft.value(x))
-    return draft.emit(Where(then=number), mask_value, value)
+    return draft.emit(Where(then=finite(number)), mask_value, value)
 
 
 # ------------------------------------------------------------------ reductions

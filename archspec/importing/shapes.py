@@ -13,7 +13,7 @@ from torch.fx import Node
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.importing.drafting import Draft, converts
-from archspec.importing.elementwise import fitted
+from archspec.importing.elementwise import LEAST, fitted
 from archspec.importing.values import Layout, Value, whole
 from archspec.ops.arithmetic import Add
 from archspec.ops.attention import Attention
@@ -28,7 +28,6 @@ from archspec.ops.reshape import Permute, Reshape, Roll
 from archspec.ops.slicing import Index
 
 _WHOLE = (None, None, None)
-LEAST = -3.4e38
 
 
 @converts(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.importing.arranging import reads
-from archspec.importing.shapes import LEAST
+from archspec.importing.elementwise import LEAST
 from archspec.importing.values import Layout, Region, Step, Value
 from archspec.op import Op
 from archspec.op.window import per_axis
@@ -30,6 +31,12 @@ def simplify(region: Region, kept: set[Value]) -> None:
     """Simplify the steps of a call. Values in `kept` are needed as they are: other calls take them, or they are returned."""
     for rule in (_padded, _norm_of_channels, _pooled, _attention, _indexed, _moved):
         _Uses(region, kept).apply(rule)
+    for item in region.items:
+        if isinstance(item, Step) and isinstance(item.op, Pad) and item.op.value == LEAST:
+            raise Mistake(
+                "it pads with minus infinity, which no spec can write, before something else than a pool",
+                codes.NOT_IMPORTED,
+            )
 
 
 class _Uses:

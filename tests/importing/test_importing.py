@@ -96,6 +96,11 @@ class Samples(nn.Module):
         return x - x.mean(0, keepdim=True)
 
 
+class Infinite(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.nn.functional.pad(x, (1, 1), value=float("-inf"))
+
+
 class Twins(nn.Module):
     """Two blocks that hold one layer."""
 
@@ -115,6 +120,7 @@ class Twins(nn.Module):
         (Inverse(), r"linalg_inv.* has no op"),
         (Branches(), r"cannot capture Branches"),
         (Samples(), r"mean.*along the batch"),
+        (Infinite(), r"minus infinity"),
         (Twins(), r"modules in several places"),
     ],
 )
@@ -124,6 +130,11 @@ def test_what_has_no_form_is_told(module: nn.Module, said: str) -> None:
     assert error.value.problems[0].code == "E1012"
     if isinstance(module, Inverse | Samples):
         assert "test_importing.py:" in str(error.value)
+
+
+def test_infinities_that_differ_are_a_difference() -> None:
+    text = "model Net:\n    input x: [3]\n    return x -> Pad([1], value=-3.4e38)\n"
+    assert not archspec.compare_module(text, Infinite(), torch.zeros(1, 3)).equal
 
 
 @pytest.mark.parametrize("inputs", [(), (3,), (torch.tensor(1.0),)])
