@@ -98,7 +98,7 @@ def _said(comparison: Comparison) -> list[str]:
         "same keys",
         f"{ours:,} parameters, {same}",
         f"{macs:,} multiply-adds; PyTorch counts {counted:,} in the module",
-        f"relative difference in f64: {comparison.difference:.1e} at inference, {training}",
+        f"relative difference in {comparison.dtype}: {comparison.difference:.1e} at inference, {training}",
     ]
     if comparison.first and not comparison.equal:
         lines.append(f"not equal: outputs first differ at `{comparison.first}`")

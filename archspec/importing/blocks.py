@@ -48,7 +48,6 @@ class Block:
     program: Program
     parameters: list[Parameter] = field(default_factory=list)
     sizes: list[tuple[str, ...]] = field(default_factory=list)
-    text: str = ""
 
 
 class Blocks:
@@ -169,8 +168,8 @@ class Blocks:
                 else:
                     kept.append(group)
             variants = kept
-            order = {region: i for i, region in enumerate(calls)}
-            members.sort(key=lambda region: order[region])
+            places = {region: i for i, region in enumerate(calls)}
+            members.sort(key=lambda region: places[region])
             self._make(members, [programs[region] for region in members])
 
     def _make(self, calls: list[Region], programs: list[Program]) -> None:

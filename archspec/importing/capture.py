@@ -13,6 +13,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -104,16 +105,38 @@ def capture(
     SpecError where PyTorch cannot capture it, such as where it branches on values.
     """
     batch = _prime(module, inputs)
+    with _evaluating(module):
+        program = _without_values(module, inputs, batch)
+        if program is None:
+            try:
+                program = _exported(module, inputs, batch, "cpu")
+            except Exception as error:
+                raise _refused(error, module) from error
+    return Capture(module, program, batch, kinds)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """A module in evaluation mode, then in the modes that it was in."""
+    modes = [(inner, inner.training) for inner in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for inner, training in modes:
+            inner.training = training
+
+
+def _without_values(module: nn.Module, inputs: Sequence[Given], batch: int) -> ExportedProgram | None:
+    """The program of a module whose tensors are on the meta device; None where it must be asked with their values.
+
+    Whatever fails here is asked again with them, and is then the error that is told.
+    """
     try:
         program = _exported(_on_meta(module), inputs, batch, "meta")
-        if not _unknown(program):
-            return Capture(module, program, batch, kinds)
     except Exception:
-        pass
-    try:
-        return Capture(module, _exported(module.eval(), inputs, batch, "cpu"), batch, kinds)
-    except Exception as error:
-        raise _refused(error, module) from error
+        return None
+    return None if _unknown(program) else program
 
 
 def _exported(module: nn.Module, inputs: Sequence[Given], batch: int, device: str) -> ExportedProgram:
@@ -149,9 +172,9 @@ def _on_meta(module: nn.Module) -> nn.Module:
         memo: dict[int, Any] = {
             id(tensor): _empty(tensor) for tensor in (*module.parameters(), *module.buffers())
         }
-        return copy.deepcopy(module, memo).to("meta").eval()
+        return copy.deepcopy(module, memo).to("meta")
     except RuntimeError:  # a module that holds tensors which cannot be copied
-        return module.eval()
+        return module
 
 
 def _empty(tensor: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ SAMPLES = 2
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """How a network and the module that it stands for differ; `difference` is relative, in f64 (in f32 where the module asks for that), at inference and in training.
+    """How a network and the module that it stands for differ; `difference` is relative, in `dtype`, at inference and in training.
 
     Dropout is off in training. `first` is where outputs first differ, by the name of the step.
     """
@@ -38,6 +38,15 @@ class Comparison:
     """Why the module cannot be run in training, such as a BatchNorm of one value."""
 
     tolerance: float = TOLERANCES[torch.float64]
+
+    @property
+    def dtype(self) -> str:
+        """The dtype that both were run in: f64, or f32 where the module asks for that."""
+        return next(
+            "f64" if kind is torch.float64 else "f32"
+            for kind, most in TOLERANCES.items()
+            if most == self.tolerance
+        )
 
     def __repr__(self) -> str:
         trained = self.difference_in_training

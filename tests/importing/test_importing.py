@@ -62,6 +62,14 @@ def _flat(name: str) -> tuple[nn.Module, *tuple[Tensor, ...]]:
     return (module, *inputs)
 
 
+def test_a_module_stays_in_the_modes_that_it_is_in() -> None:
+    module, inputs = built("Residuals")
+    module.layer1.train()  # type: ignore[operator, union-attr]
+    before = [inner.training for inner in module.modules()]
+    archspec.spec_of(module, *inputs)
+    assert [inner.training for inner in module.modules()] == before
+
+
 def test_outputs_keep_their_names() -> None:
     assert "return found=" in archspec.spec_of(*_flat("Translation"))
 
