@@ -265,8 +265,7 @@ class Blocks:
                     )
                 )
         outputs = tuple(numbers[value] for value in self.given_by(region))
-        shapes = {index: _shape(value) for value, index in numbers.items()}
-        return grouped(growing(gathered(Program(inputs, tuple(owned), tuple(uses), outputs, shapes))))
+        return grouped(growing(gathered(Program(inputs, tuple(owned), tuple(uses), outputs))))
 
     # -------------------------------------------------------------- parameters
 

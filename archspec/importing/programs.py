@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from archspec.ground.tensor import DType
-from archspec.importing.terms import Holes, Term, common, filled
+from archspec.importing.terms import NOTHING, Applied, Holes, Term, Text, common, filled
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,6 @@ class Program:
     owned: tuple[Declared, ...]
     uses: tuple[Use, ...]
     outputs: tuple[int, ...]
-    shapes: Mapping[int, tuple[int, ...]]
     variadic: bool = False
     names: tuple[str, ...] = ()
     """What the outputs are called, if they have names."""
@@ -87,8 +86,6 @@ class Program:
 
 def shape_of(layer: Term) -> Any:
     """What of a layer must be alike in calls of one block: the name of the op or block; the rest may be parameters."""
-    from archspec.importing.terms import Applied
-
     if isinstance(layer, Applied):
         patterns = tuple(value for name, value in layer.arguments if name == "pattern")
         return (layer.name, *patterns) if patterns else layer.name
@@ -234,8 +231,6 @@ def _matches(
 
 
 def _as_longer(longer: Program, shorter: Program, match: _Match) -> Program | None:
-    from archspec.importing.terms import NOTHING
-
     uses = []
     for i, use in enumerate(longer.uses):
         if i in match.uses:
@@ -252,15 +247,12 @@ def _as_longer(longer: Program, shorter: Program, match: _Match) -> Program | No
         for other in shorter.owned
         if other.key == own.key
     )
-    shapes = {a: shorter.shapes[b] for a, b in match.values.items() if b in shorter.shapes}
     inputs = tuple(replace(a, shape=b.shape) for a, b in zip(longer.inputs, shorter.inputs, strict=True))
-    return Program(inputs, owned, tuple(uses), longer.outputs, shapes, longer.variadic)
+    return Program(inputs, owned, tuple(uses), longer.outputs, longer.variadic)
 
 
 def starts_as(tensor: Tensor) -> Term:
     """How a tensor starts, as far as its values show it."""
-    from archspec.importing.terms import Text
-
     if tensor.numel() == 0 or tensor.is_meta or not tensor.is_floating_point():
         return Text("zeros")
     values = tensor.detach().float()

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archspec.importing.blocks import Block, Parameter
-from archspec.importing.programs import Declared, Program, Use
-from archspec.importing.terms import KEYWORDS, Applied, Row, Term, Text, label_shown, number, shown, weighs
+from archspec.importing.programs import Declared, Use
+from archspec.importing.terms import KEYWORDS, Applied, Term, Text, label_shown, shown, weighs
 from archspec.op import Op
 
 _INFIX = {
@@ -353,6 +353,3 @@ def _parameters(parameters: Sequence[Parameter], positional: Mapping[str, Sequen
         default = f" = {shown(parameter.default, positional)}" if parameter.default is not None else ""
         listed.append(f"{parameter.name}{kind}{default}")
     return f"({', '.join(listed)})" if listed else ""
-
-
-__all__ = ["Program", "Row", "number", "written"]
