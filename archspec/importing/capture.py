@@ -112,7 +112,45 @@ def capture(
                 program = _exported(module, inputs, batch, "cpu")
             except Exception as error:
                 raise _refused(error, module) from error
+    _inline(program)
     return Capture(module, program, batch, kinds)
+
+
+def _inline(program: ExportedProgram) -> None:
+    """Put what is computed without gradients, or without autocast, in the place of its call; what gradients do not go through is detached."""
+    graph = program.graph
+    for node in list(graph.nodes):
+        name = str(node.target)
+        if "wrap_with_set_grad_enabled" in name:
+            gradients, inner, given = node.args[0], node.args[1], node.args[2:]
+        elif "wrap_with_autocast" in name and node.args[2] is False:
+            gradients, inner, given = True, node.args[4], node.args[5:]
+        else:
+            continue
+        body = getattr(program.graph_module, inner.target)
+        places = iter(given)
+        copies: dict[Node, Node] = {}
+        outputs: Sequence[Node] = ()
+        with graph.inserting_before(node):
+            for step in body.graph.nodes:
+                if step.op == "placeholder":
+                    copies[step] = next(places)
+                elif step.op == "output":
+                    outputs = [copies[made] for made in step.args[0]]
+                else:
+                    copies[step] = graph.node_copy(step, copies.__getitem__)
+            if not gradients:
+                outputs = [_detached(graph, made) for made in outputs]
+        for user in list(node.users):
+            user.replace_all_uses_with(outputs[user.args[1]])
+            graph.erase_node(user)
+        graph.erase_node(node)
+
+
+def _detached(graph: torch.fx.Graph, node: Node) -> Node:
+    made = graph.call_function(torch.ops.aten.detach.default, (node,))
+    made.meta = dict(node.meta)
+    return made
 
 
 @contextmanager

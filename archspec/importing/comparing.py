@@ -94,7 +94,9 @@ def _compared(
 ) -> Comparison:
     generator = torch.Generator().manual_seed(0)
     tolerance = TOLERANCES[dtype]
-    theirs = copy.deepcopy(module).to(dtype).eval()
+    theirs = (
+        copy.deepcopy(module).to(dtype).eval().requires_grad_(requires_grad=False)
+    )  # which the counter asks for
     ours = network.to(dtype).eval()
     _stir(theirs, generator)
     state = theirs.state_dict()

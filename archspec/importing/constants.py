@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -36,6 +37,8 @@ def written_constant(tensor: Tensor) -> Term:
     apart = _apart(tensor)
     if apart is not None:
         return apart
+    if tensor.dim() == 1 and tensor.is_floating_point() and (powers := _powers(tensor)) is not None:
+        return powers
     if (
         tensor.dim() == 1
         and not tensor.is_floating_point()
@@ -121,8 +124,9 @@ def _rows(values: list[int]) -> Said | None:
 
 def _sums(tensor: Tensor) -> Term | None:
     """A table whose values are sums of one number for each row and one for each column."""
-    if tensor.is_floating_point() or str(tensor.dtype) == "torch.bool" or tensor.dim() != 2:
+    if not _is_whole(tensor) or tensor.dim() != 2:
         return None
+    tensor = tensor.to(torch.int64)
     rows, columns = tensor[:, :1] - tensor[:1, :1], tensor[:1]
     if not bool((rows + columns == tensor).all()) or tensor.numel() < 16:
         return None
@@ -131,26 +135,45 @@ def _sums(tensor: Tensor) -> Term | None:
 
 def _apart(tensor: Tensor) -> Term | None:
     """A table of how far the places of two lines are apart, times a number: `[[14 * abs(y - x) for x in range(n)] for y in range(n)]`."""
-    if tensor.is_floating_point() or tensor.dtype == torch.bool or tensor.dim() != 2 or min(tensor.shape) < 2:
+    if not _is_whole(tensor) or tensor.dim() != 2 or min(tensor.shape) < 2:
         return None
     first, factor = int(tensor[0, 0]), int(tensor[0, 1] - tensor[0, 0])
     for stride in (1, 2):
         rows, columns = torch.arange(tensor.shape[0]) * stride, torch.arange(tensor.shape[1])
-        if bool((factor * (rows[:, None] - columns[None]).abs() + first == tensor).all()):
-            inner = f"{f'{factor} * ' if factor != 1 else ''}abs({'y' if stride == 1 else f'{stride} * y'} - x){f' + {first}' if first else ''}"
-            text = "[[" + inner + " for x in range({})] for y in range({})]"
-            return Said(text, (tensor.shape[1], tensor.shape[0]))
+        apart = rows[:, None] - columns[None]
+        row = "y" if stride == 1 else f"{stride} * y"
+        for far, said in ((apart.abs(), f"abs({row} - x)"), (apart**2, f"({row} - x) ** 2")):
+            if bool((factor * far + first == tensor).all()):
+                inner = f"{f'{factor} * ' if factor != 1 else ''}{said}{f' + {first}' if first else ''}"
+                text = "[[" + inner + " for x in range({})] for y in range({})]"
+                return Said(text, (tensor.shape[1], tensor.shape[0]))
     return None
+
+
+def _powers(tensor: Tensor) -> Term | None:
+    """The powers of a base that rotary embeddings have for rates, from the highest down."""
+    found = _base(tensor.tolist())
+    if found is None:
+        return None
+    (base, times), count = found, len(tensor)
+    exact = torch.tensor(_powers_of(base, times, count), dtype=torch.float64)
+    if not bool(((tensor.double() / exact - 1).abs() < 4e-7).all()):
+        return None
+    if times == 1:
+        return Said("[{} ** (-i / {}) for i in range({})]", (base, count, count))
+    return Said("[{} ** (-(i // {}) / {}) for i in range({})]", (base, times, count // times, count))
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether a tensor has whole numbers, of whatever type."""
+    return tensor.dtype != torch.bool and (
+        not tensor.is_floating_point() or bool((tensor == tensor.round()).all() and tensor.isfinite().all())
+    )
 
 
 def distances(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
     """A table between the places of two grids as the sum of one between their rows and one between their columns, if it is one."""
-    if (
-        tensor.is_floating_point()
-        or tensor.dtype == torch.bool
-        or tensor.dim() != 2
-        or _sums(tensor) is not None
-    ):
+    if tensor.dim() != 2 or not _is_whole(tensor) or _sums(tensor) is not None:
         return None
     for h, w in _factors(tensor.shape[0]):
         for v, u in _factors(tensor.shape[1]):
@@ -251,11 +274,65 @@ def waves(tensor: Tensor) -> tuple[tuple[int, int], list[Waves]] | None:
                 break
             found.append(wave)
         else:
-            groups = groupby(found, key=lambda wave: wave[:2])
-            return (h, w), [
-                Waves(down, sine, tuple(wave[2] for wave in group)) for (down, sine), group in groups
+            groups = [
+                Waves(down, sine, tuple(wave[2] for wave in group))
+                for (down, sine), group in groupby(found, key=lambda wave: wave[:2])
             ]
+            return (h, w), _sharpened(grid, groups)
     return None
+
+
+def _sharpened(grid: Tensor, groups: list[Waves]) -> list[Waves]:
+    """Waves with the rates of sines where those of cosines, which small ones hardly show in, may be the same, and by a rule if they follow one."""
+    made, at = [], 0
+    exact = [tuple(_geometric(group.rates) or group.rates) for group in groups if group.sine]
+    for group in groups:
+        columns = grid[..., at : at + len(group.rates)]
+        at += len(group.rates)
+        lines = columns[:, 0] if group.down else columns[0]
+        places = torch.arange(len(lines), dtype=torch.float64)[:, None]
+        for rates in (*exact, tuple(_geometric(group.rates) or group.rates)):
+            if len(rates) != len(group.rates):
+                continue
+            angles = places * torch.tensor(rates, dtype=torch.float64)
+            wave = angles.sin() if group.sine else angles.cos()
+            if bool((wave - lines).abs().max() < 1e-6 + 2e-7 * len(lines)):
+                group = group._replace(rates=rates)
+                break
+        made.append(group)
+    return made
+
+
+def _geometric(values: Sequence[float]) -> list[float] | None:
+    """The numbers base ** (-i / n), each some times, that some are, nearly; None if they are not."""
+    found = _base(values)
+    return None if found is None else _powers_of(*found, len(values))
+
+
+def _powers_of(base: int, times: int, count: int) -> list[float]:
+    return [base ** (-(i // times) * times / count) for i in range(count)]
+
+
+def _base(values: Sequence[float]) -> tuple[int, int] | None:
+    """The whole number of which values are the powers base ** (-i / n), nearly, and how often each comes."""
+    times = (
+        next((i for i, value in enumerate(values) if abs(value / values[0] - 1) > 1e-3), 0)
+        if values[0]
+        else 0
+    )
+    if not times or len(values) % times or len(values) // times < 4 or abs(values[0] - 1) > 1e-5:
+        return None
+    ratio = values[times]
+    if not 0 < ratio < 1:
+        return None
+    base = ratio ** (-len(values) / times)
+    digits = 10 ** max(0, len(str(int(base))) - 3)
+    rounded = round(base / digits) * digits
+    if rounded < 2:
+        return None
+    exact = _powers_of(rounded, times, len(values))
+    near = all(abs(a - b) < 1e-3 * b + 3e-4 for a, b in zip(values, exact, strict=True))
+    return (rounded, times) if near else None
 
 
 def _wave(column: Tensor) -> tuple[bool, bool, float] | None:
@@ -266,14 +343,19 @@ def _wave(column: Tensor) -> tuple[bool, bool, float] | None:
         if len(line) < 2 or not bool((lines == line[:, None]).all()):
             continue
         places = torch.arange(len(line), dtype=torch.float64)
-        for sine, rate in (
-            (True, torch.asin(line[1].clamp(-1, 1))),
-            (False, torch.acos(line[1].clamp(-1, 1))),
-        ):
+        for sine, rate in ((True, torch.asin(line[1].clamp(-1, 1))), (False, _rate_of_cosine(line))):
             wave = torch.sin(places * rate) if sine else torch.cos(places * rate)
             if bool((wave - line).abs().max() < 2e-6 * len(line)):
                 return down, sine, float(np.float32(rate.item()))
     return None
+
+
+def _rate_of_cosine(line: Tensor) -> Tensor:
+    """The rate of a cosine, from the place where it has gone down most of those before it turns: at small angles it hardly shows."""
+    falls = (line[1:] <= line[:-1]) & (line[1:] > -0.9)
+    steps = len(falls) if bool(falls.all()) else int(falls.int().argmin())
+    at = max(steps, 1)
+    return torch.acos(line[at].clamp(-1, 1)) / at
 
 
 def _region_map(alike: Tensor) -> Tensor | None:

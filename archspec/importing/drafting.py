@@ -20,6 +20,7 @@ from archspec.ground.tensor import DType, TensorType
 from archspec.ground.tensor import dtype as dtype_of_name
 from archspec.importing.capture import Capture, modules_around, source
 from archspec.importing.constants import SMALL, is_writable
+from archspec.importing.mutation import base, writes, written_into
 from archspec.importing.values import Layout, Own, Region, Step, Value, kind_of, whole
 from archspec.op import Op
 
@@ -80,6 +81,9 @@ class Draft:
         self._fresh: set[Value] = set()
         self._tables: dict[str, Value | None] = {}
         self._done: set[str] = set()
+        self._held: dict[tuple[Any, ...], Step] = {}
+        self._constants: dict[tuple[Any, ...], str] = {}
+        self._versions: dict[Node, int] = {}  # how often a constant was written into
         self.deferred: set[Node] = set()  # what is no tensor of a spec by itself, but a part of what uses it
         self.inputs: list[Value] = []
 
@@ -139,6 +143,9 @@ class Draft:
             return
         if self._is_constant(node):
             self.constants[node] = self._computed(node)
+            if writes(node):
+                base(self, node)
+                self._renew(node)
             return
         if (
             not name.startswith("aten.conv")
@@ -162,6 +169,23 @@ class Draft:
         self.values[node] = made
         if made is None:
             self.deferred.add(node)
+        if isinstance(made, Value) and writes(node):
+            written_into(self, node, made)
+
+    def convert_again(self, node: Node) -> None:
+        """Convert a node whose argument has another value by now."""
+        if writes(node):
+            self.values[node] = self.value(node.args[0])
+        else:
+            self._convert(node)
+
+    def _renew(self, node: Node) -> None:
+        """Forget how constants are declared that a node has changed: those of the same memory as its own."""
+        place = self.constants[node].untyped_storage().data_ptr()
+        for other, tensor in self.constants.items():
+            if isinstance(tensor, Tensor) and tensor.untyped_storage().data_ptr() == place:
+                self._versions[other] = self._versions.get(other, 0) + 1
+                self.values.pop(other, None)
 
     def settle(self, node: Node, value: Value) -> None:
         """Let a node stand for a tensor of the draft."""
@@ -261,14 +285,19 @@ class Draft:
         self._region.items.append(step)
         return outputs[0] if isinstance(types, TensorType) else outputs
 
-    def held(self, key: str, name: str, values: Tensor) -> Value:
-        """A constant that another one is made of, by its name beside that one's."""
-        made = Own("constant", f"{key.rpartition('.')[0]}.{name}", values)
-        if made.key not in self.owned:
+    def held(self, name: str, values: Tensor) -> Value:
+        """A constant that another one is made of, by its name: one in each call of a module, however often it is asked for."""
+        found = self._region.path, name, *_identity(values)
+        if found not in self._held:
+            count = sum(other[:2] == found[:2] for other in self._held)
+            label = f"{name}{count + 1 if count else ''}"
             layout = Layout(tuple(values.shape), None)
             value = Value(TensorType(layout.shape, dtype(values.dtype), batched=False), layout)
-            self.owned[made.key] = Step(made, [], [value], self._region)
-        return self.owned[made.key].outputs[0]
+            made = Own("constant", f"{self._region.path}.{label}", values)
+            self._held[found] = self.owned[f"{made.key} of {len(self._held)}"] = Step(
+                made, [], [value], self._region
+            )
+        return self._held[found].outputs[0]
 
     def _owned(self, node: Node) -> Value:
         key, tensor = self.capture.tensors[node.name]
@@ -306,7 +335,10 @@ class Draft:
 
     def constant(self, tensor: Tensor, node: Node) -> Value:
         """A tensor that a node computes from nothing."""
-        return self._own(Own("constant", f"={node.name}", tensor), node)
+        changed = "'" * self._versions.get(node, 0)
+        found = self._region.path, *_identity(tensor)
+        key = self._constants.setdefault(found, f"={node.name}{changed}")
+        return self._own(Own("constant", key, tensor.clone()), node)
 
     def _own(self, own: Own, node: Node) -> Value:
         layout = Layout(tuple(own.tensor.shape), None)
@@ -348,10 +380,8 @@ class Draft:
         def real(given: Node) -> Any:
             return self.constants[given] if given in self.constants else self.capture.tensors[given.name][1]
 
-        args = torch.fx.map_arg(node.args, real)
-        kwargs = dict(torch.fx.map_arg(node.kwargs, real))
-        if "device" in kwargs:
-            kwargs["device"] = torch.device("cpu")
+        args = tuple(_here(arg) for arg in torch.fx.map_arg(node.args, real))
+        kwargs = {name: _here(arg) for name, arg in torch.fx.map_arg(node.kwargs, real).items()}
         try:
             with torch.no_grad():
                 return node.target(*args, **kwargs)  # type: ignore[operator]
@@ -387,6 +417,20 @@ class Draft:
         return SpecError.of(
             codes.NOT_IMPORTED, f"{_name(node)}{inside} cannot be written as a spec: {mistake.message}{line}"
         )
+
+
+def _identity(tensor: Tensor) -> tuple[Any, ...]:
+    """What tells constants apart."""
+    return (
+        tuple(tensor.shape),
+        tensor.dtype,
+        tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes(),
+    )
+
+
+def _here(argument: Any) -> Any:
+    """An argument for an operator that is computed beforehand: a module on the meta device asks for that one."""
+    return torch.device("cpu") if isinstance(argument, torch.device) else argument
 
 
 _HANDS_ON = ("aten.to.", "aten.alias", "aten.contiguous", "aten.detach", "aten.type_as", "aten.clone")

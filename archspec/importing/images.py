@@ -55,22 +55,28 @@ def as_tiles(
     draft: Draft, x: Value, kernel: Any, stride: Any, padding: Any, dilation: Any
 ) -> tuple[Value, Back]:
     """Windows as one image below each other, each with the zeros around it, for a convolution that then pads nothing."""
-    if x.type.rank != 4 or any(s != 1 for s in each(stride, 2)):
+    if x.type.rank != 4:
         raise Mistake("its batch holds another axis too", codes.NOT_IMPORTED)
     n, c, h, w = whole(x.type)
-    pads = each(padding, 2)
+    pads, steps = each(padding, 2), each(stride, 2)
     extents = [d * (k - 1) + 1 for k, d in zip(each(kernel, 2), each(dilation, 2), strict=True)]
-    tall, wide = h + 2 * pads[0], w + 2 * pads[1]
-    padded = draft.emit(Pad(amounts=pads), x) if any(pads) else x
+    below = -(h + 2 * pads[0]) % steps[0]  # a tile begins where the layer steps to
+    tall, wide = h + 2 * pads[0] + below, w + 2 * pads[1]
+    around = ((pads[0], pads[0] + below), pads[1]) if below else pads
+    padded = draft.emit(Pad(amounts=around), x) if any(pads) or below else x
     tiles = draft.emit(Reshape(shape=(c, n * tall, wide)), draft.emit(Permute(axes=(1, 0, 2, 3)), padded))
+    each_makes = (h + 2 * pads[0] - extents[0]) // steps[0] + 1
 
     def back(made: Value) -> Value:
         out, rows, columns = whole(made.type)
-        lost = n * tall - rows
+        per_tile = tall // steps[0]
+        lost = n * per_tile - rows
         full = draft.emit(Pad(amounts=((0, lost), 0)), made) if lost else made
-        apart = draft.emit(Reshape(shape=(out, n, tall, columns)), full)
-        kept = draft.emit(Index(at=(_WHOLE, _WHOLE, (None, tall - extents[0] + 1, None))), apart)
-        found: Value = draft.emit(Permute(axes=(1, 0, 2, 3)), kept if lost else apart)
+        apart = draft.emit(Reshape(shape=(out, n, per_tile, columns)), full)
+        kept = apart
+        if each_makes != per_tile:
+            kept = draft.emit(Index(at=(_WHOLE, _WHOLE, (None, each_makes, None))), apart)
+        found: Value = draft.emit(Permute(axes=(1, 0, 2, 3)), kept)
         return found
 
     return tiles, back

@@ -256,6 +256,8 @@ def starts_as(tensor: Tensor) -> Term:
     if tensor.numel() == 0 or tensor.is_meta or not tensor.is_floating_point():
         return Text("zeros")
     values = tensor.detach().float()
+    if not bool(values.isfinite().all()):
+        return Text("zeros")  # no spec writes infinities; a file of weights has them
     first = values.flatten()[0].item()
     if bool((values == first).all()):
         return Text("zeros" if first == 0 else "ones" if first == 1 else f"{first:.6g}")

@@ -17,7 +17,7 @@ from archspec.importing.elementwise import LEAST, fitted
 from archspec.importing.values import Layout, Value, whole
 from archspec.ops.arithmetic import Add
 from archspec.ops.attention import Attention
-from archspec.ops.casting import OneHot
+from archspec.ops.casting import Cast, OneHot
 from archspec.ops.gather import Gather
 from archspec.ops.joining import Concat, Split, Stack
 from archspec.ops.matmul import MatMul
@@ -83,6 +83,25 @@ def _(draft: Draft, node: Node, x: Any, times: Sequence[int]) -> Any:
         if n > 1:
             fit = draft.emit(Concat(axis=axis), *[fit] * n)
     return fit
+
+
+@converts("aten.copy_")
+def _(draft: Draft, node: Node, x: Any, y: Any, *rest: Any) -> Any:
+    value = draft.value(y)
+    made = draft.type_of(node)
+    if value.type.dtype != made.dtype:
+        value = draft.emit(Cast(dtype=made.dtype), value)
+        value.layout = draft.value(y).layout
+    layout = draft.layout(node.meta["val"].shape)
+    (fit,) = fitted(draft, layout, (value,))
+    return fit if fit.type.shape == layout.ours else draft.emit(Expand(shape=layout.ours), fit)
+
+
+@converts("aten.fill_.Scalar", "aten.zero_")
+def _(draft: Draft, node: Node, x: Any, number: Any = 0) -> Any:
+    val = node.meta["val"]
+    layout = draft.layout(val.shape)
+    return draft.alias(draft.constant(torch.full(layout.ours, number, dtype=val.dtype), node), layout)
 
 
 @converts("aten.permute", "aten.transpose", "aten.t", "aten.swapaxes", "aten.numpy_T", "aten.movedim")
@@ -383,7 +402,8 @@ def _(
         said["dropout"] = float(dropout)
     if causal:
         said["causal"] = True
-    if enable_gqa:
+    heads = [value.type.shape[-3] if value.type.rank > 2 else 1 for value in values]
+    if enable_gqa or heads[0] != heads[1] == heads[2] == 1:
         said["grouped"] = True
     return draft.emit(Attention(**said), *values, options=options)
 
