@@ -17,11 +17,19 @@ from archspec.importing.terms import Runs, Said, Sums, Term, Text, number, shown
 
 MOST_VALUES = 20_000
 SMALL = 256
+FEW = 16
 
 
 def is_writable(tensor: Tensor) -> bool:
     """Whether `written_constant` can write a tensor, in few words or at most so many values."""
     return tensor.numel() <= SMALL or bool((tensor == tensor.flatten()[0]).all()) or _sums(tensor) is not None
+
+
+def is_table(tensor: Tensor) -> bool:
+    """Whether a constant has so many values that it is rather made of others by a rule."""
+    return tensor.numel() > SMALL or (
+        tensor.numel() >= FEW and tensor.dim() > 2 and repeated(tensor) is not None
+    )
 
 
 def written_constant(tensor: Tensor) -> Term:
@@ -184,6 +192,16 @@ def distances(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
             if bool((down[:, None, :, None] + across[None, :, None, :] == table).all()):
                 return down, across
     return None
+
+
+def repeated(tensor: Tensor) -> Tensor | None:
+    """A tensor once along the axes where it says the same again and again; None if it does along none, or is one number."""
+    once = tensor
+    for axis, size in enumerate(tensor.shape):
+        first = once.narrow(axis, 0, 1) if size else once
+        if size > 1 and bool((once == first).all()):
+            once = first
+    return once if 1 < once.numel() < tensor.numel() else None
 
 
 def squared(tensor: Tensor) -> Tensor | None:

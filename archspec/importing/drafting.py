@@ -19,7 +19,7 @@ from archspec.ground.errors import Mistake, SpecError
 from archspec.ground.tensor import DType, TensorType
 from archspec.ground.tensor import dtype as dtype_of_name
 from archspec.importing.capture import Capture, modules_around, source
-from archspec.importing.constants import SMALL, is_writable
+from archspec.importing.constants import is_table, is_writable
 from archspec.importing.mutation import base, writes, written_into
 from archspec.importing.values import Layout, Own, Region, Step, Value, kind_of, whole
 from archspec.op import Op
@@ -342,7 +342,7 @@ class Draft:
 
     def _own(self, own: Own, node: Node) -> Value:
         layout = Layout(tuple(own.tensor.shape), None)
-        if own.kind == "constant" and own.key not in self.owned and own.tensor.numel() > SMALL:
+        if own.kind == "constant" and own.key not in self.owned and is_table(own.tensor):
             if own.key not in self._tables:
                 self._tables[own.key] = self.table(own.key, own.tensor)
                 self._fresh.clear()

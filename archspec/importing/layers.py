@@ -9,11 +9,13 @@ from torch.fx import Node
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
 from archspec.importing.drafting import Draft, converts, converts_calls, even
+from archspec.importing.elementwise import without
 from archspec.importing.images import Back, as_image, as_rows, as_tiles, same_or, windows_of
-from archspec.importing.values import Value
+from archspec.importing.values import Value, whole
 from archspec.ops.activation import PReLU
 from archspec.ops.arithmetic import Add
 from archspec.ops.conv import Conv, ConvTranspose, WSConv
+from archspec.ops.convolve import Convolve
 from archspec.ops.functions import Scale
 from archspec.ops.length import RMSNorm
 from archspec.ops.linear import Embedding, Linear
@@ -21,7 +23,7 @@ from archspec.ops.matmul import MatMul
 from archspec.ops.multihead import MultiheadAttention
 from archspec.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from archspec.ops.recurrent import GRU, LSTM, RNN
-from archspec.ops.reshape import Permute
+from archspec.ops.reshape import Permute, Reshape
 
 
 def owner(draft: Draft, **weights: Any) -> str | None:
@@ -40,24 +42,25 @@ def owner(draft: Draft, **weights: Any) -> str | None:
 def _convolution(
     draft: Draft, given: Value, weight: Any, bias: Any, arguments: dict[str, Any], axes: int
 ) -> Any:
+    key = owner(draft, weight=weight, bias=bias)
+    standardised: dict[str, Any] = {}
+    scale = 1.0
+    if key is None and (found := _standardised(draft, weight)) is not None:
+        weight, standardised, scale = found
+        key = owner(draft, weight=weight, bias=bias)
+    if key is None and arguments["groups"] % draft.capture.batch == 0:
+        return _of_each_sample(draft, given, weight, bias, arguments, axes)
+    sizes = draft.value(weight).type.shape[2:]
     if windows_of(given) > 1 and not isinstance(arguments["padding"], str):
-        sizes = draft.tensor(weight)
-        if sizes is None:
-            raise Mistake("its weight is computed", codes.NOT_IMPORTED)
         x, back = as_tiles(
-            draft, given, sizes.shape[2:], arguments["stride"], arguments["padding"], arguments["dilation"]
+            draft, given, sizes, arguments["stride"], arguments["padding"], arguments["dilation"]
         )
         arguments["padding"] = 0
     else:
         x, back = as_image(draft, given)
-    key = owner(draft, weight=weight, bias=bias)
-    standardised: dict[str, Any] = {}
-    if key is None and (found := _standardised(draft, weight)) is not None:
-        weight, standardised, scale = found
-        x = x if scale == 1 else draft.emit(Scale(factor=scale), x)
-        key = owner(draft, weight=weight, bias=bias)
+    x = x if scale == 1 else draft.emit(Scale(factor=scale), x)
     if key is None:
-        raise Mistake("its weight is computed", codes.NOT_IMPORTED)
+        return back(_convolved(draft, x, draft.value(weight), bias, arguments, axes))
     shape = draft.capture.tensors[weight.name][1].shape
     kernel, stride, dilation = shape[2:], arguments["stride"], arguments["dilation"]
     padding = arguments.pop("padding")
@@ -77,6 +80,38 @@ def _convolution(
         **standardised,
     )
     return back(draft.emit(op, x, key=key))
+
+
+def _convolved(
+    draft: Draft, x: Value, weight: Value, bias: Any, arguments: dict[str, Any], axes: int
+) -> Value:
+    """A convolution with a weight that is computed."""
+    kernel, stride, dilation = weight.type.shape[2:], arguments["stride"], arguments["dilation"]
+    padding = arguments["padding"]
+    if isinstance(padding, str):
+        padding = "same" if padding == "same" else 0
+    else:
+        padding = same_or(padding, kernel, stride, dilation, axes)
+    op = Convolve(
+        stride=even(stride, axes), padding=padding, dilation=even(dilation, axes), groups=arguments["groups"]
+    )
+    made: Value = draft.emit(op, x, weight)
+    if bias is None:
+        return made
+    each = draft.emit(Reshape(shape=(*whole(draft.value(bias).type), *[1] * axes)), draft.value(bias))
+    return draft.emit(Add(), made, each)  # type: ignore[no-any-return]
+
+
+def _of_each_sample(
+    draft: Draft, given: Value, weight: Any, bias: Any, arguments: dict[str, Any], axes: int
+) -> Value:
+    """A convolution whose groups are samples, each with a weight of its own: [1, B C, *S] with [B out, C, *kernel]."""
+    windows = draft.value(weight)
+    if given.layout.batch != 1 or given.type.shape[0] != 1 or windows.layout.batch != 0 or bias is not None:
+        raise Mistake("its groups hold the batch", codes.NOT_IMPORTED)
+    arguments = {**arguments, "groups": arguments["groups"] // draft.capture.batch}
+    made = _convolved(draft, without(draft, given, 0), windows, None, arguments, axes)
+    return draft.emit(Reshape(shape=(1, *whole(made.type))), made)  # type: ignore[no-any-return]
 
 
 def _standardised(draft: Draft, weight: Any) -> tuple[Any, dict[str, Any], float] | None:

@@ -181,8 +181,7 @@ def _sliced(draft: Draft, given: Value, view: Node, value: Value) -> Value:
     """A tensor with a value in a slice of an axis."""
     if whole(value.type) == whole(given.type):
         return value
-    said: tuple[Any, ...] = view.args[1:]
-    along, start, end, step = (*said, *(0, None, None, 1)[len(said) :])
+    along, start, end, step = _sliced_at(*view.args[1:])
     axis = given.axis(along)
     shape, made = whole(given.type), whole(value.type)
     end = start + end if _name(view) == "narrow" else end
@@ -198,10 +197,14 @@ def _sliced(draft: Draft, given: Value, view: Node, value: Value) -> Value:
     return draft.emit(Reshape(shape=shape), joined)  # type: ignore[no-any-return]
 
 
+def _sliced_at(axis: Any = 0, start: Any = None, end: Any = None, step: Any = 1) -> tuple[Any, Any, Any, Any]:
+    """The arguments of a slice."""
+    return axis, start, end, step
+
+
 def _turned_back(draft: Draft, given: Value, view: Node, value: Value) -> Value:
     """The axes of a permuted tensor as they were."""
-    ranks: tuple[int, ...] = tuple(range(given.layout.rank))
-    numbered = torch.empty(ranks, device="meta")
+    numbered = torch.empty(torch.Size(range(given.layout.rank)), device="meta")
     turned = view.target(numbered, *view.args[1:])  # type: ignore[operator]
     held = given.layout.held > 1
     places = [int(place) for place in turned.shape if int(place) != given.layout.batch or held]

@@ -325,7 +325,7 @@ def _(draft: Draft, node: Node, x: Any, times: int, axis: int | None = None, **r
 # ------------------------------------------------------------------ products
 
 
-@converts("aten.matmul", "aten.bmm", "aten.mm")
+@converts("aten.matmul", "aten.bmm", "aten.mm", "aten.mv", "aten.dot")
 def _(draft: Draft, node: Node, x: Any, y: Any) -> Any:
     a, b = draft.value(x), draft.value(y)
     return _product(draft, node, a, b)
@@ -346,7 +346,14 @@ def _product(draft: Draft, node: Node, a: Value, b: Value) -> Value:
                 (value,) = fitted(draft, made, (value,))
             fit.append(value)
         a, b = fit
+    rows, columns = a.type.rank < 2, b.type.rank < 2
+    if rows:
+        a = draft.emit(Reshape(shape=(1, *whole(a.type))), a)
+    if columns:
+        b = draft.emit(Reshape(shape=(*whole(b.type), 1)), b)
     product: Value = draft.emit(MatMul(), a, b)
+    if rows or columns:
+        product = draft.emit(Reshape(shape=made.ours), product)
     return product
 
 

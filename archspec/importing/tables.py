@@ -5,13 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from archspec.importing.constants import Waves, bordered, distances, is_writable, regions, squared, waves
+from archspec.importing.constants import (
+    SMALL,
+    Waves,
+    bordered,
+    distances,
+    is_writable,
+    regions,
+    repeated,
+    squared,
+    waves,
+)
 from archspec.importing.drafting import Draft
 from archspec.importing.values import Layout, Value, whole
 from archspec.ops.arithmetic import Add, Mul
 from archspec.ops.comparison import Equal, Where
 from archspec.ops.functions import Cos, Sin
 from archspec.ops.joining import Concat, Stack
+from archspec.ops.placing import Expand
 from archspec.ops.rearrange import Rearrange
 from archspec.ops.reshape import Reshape
 
@@ -25,6 +36,11 @@ def table(draft: Draft, key: str, tensor: Tensor) -> Value | None:
 
 
 def _of_rule(draft: Draft, key: str, tensor: Tensor) -> Value | None:
+    if (once := repeated(tensor)) is not None:
+        inner = (_of_rule(draft, key, once) if once.numel() > SMALL else None) or draft.held(
+            _label(key), once
+        )
+        return draft.emit(Expand(shape=tuple(tensor.shape)), inner)  # type: ignore[no-any-return]
     if tensor.dim() > 2 and tensor.shape[0] == 1:
         inner = _of_rule(draft, key, tensor[0])
         return None if inner is None else draft.emit(Reshape(shape=tuple(tensor.shape)), inner)

@@ -19,14 +19,20 @@ KERNELS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
 
 
 class _Recurrent(_Layer, nn.RNNBase):
-    """Recurrent layers over [N, L, in], from zeros or from given states; gives the last states too if `state`."""
+    """Recurrent layers over [N, L, in], from zeros or from given states; gives the last states too if `state`.
 
-    def __init__(self, state: bool, **settings: Any) -> None:
+    Where sequences are `stacked`, [N, *S, L, in], each is one on its own.
+    """
+
+    def __init__(self, state: bool, stacked: bool = False, **settings: Any) -> None:
         super().__init__(**settings)
-        self.state = state
+        self.state, self.stacked = state, stacked
 
     def forward(self, input: Tensor, *, h: Tensor | None = None, c: Tensor | None = None) -> Any:
         """[N, L, in] -> [N, L, out], and states of [N, layers * directions, width]."""
+        sizes = input.shape
+        if self.stacked:
+            input = input.flatten(0, -3)
         states = [self._first(input, h, self.proj_size or self.hidden_size)]
         if self.mode == "LSTM":
             states.append(self._first(input, c, self.hidden_size))
@@ -42,6 +48,8 @@ class _Recurrent(_Layer, nn.RNNBase):
             self.bidirectional,
             True,
         )
+        if self.stacked:
+            return outputs.view(*sizes[:-1], outputs.shape[-1])
         return (outputs, *(state.transpose(0, 1) for state in last)) if self.state else outputs
 
     def _first(self, input: Tensor, state: Tensor | None, width: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Recurrent layers: a state that is carried along a sequence."""
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
@@ -9,11 +10,10 @@ from archspec.ground import codes
 from archspec.ground.bounds import always_equal, require_place
 from archspec.ground.declared import use_unless_same
 from archspec.ground.errors import Mistake
-from archspec.ground.size import Size
 from archspec.ground.tensor import Shape, TensorType, fixed, show
 from archspec.op import Op, PositiveInt, Weight
 from archspec.op.calling import FROM_INPUT, arguments
-from archspec.op.dependence import WHOLE, Reach, everything
+from archspec.op.dependence import WHOLE, Along, Reach, everything
 from archspec.op.initialisation import Init, torch_default
 from archspec.op.inputs import require_rank, require_real
 
@@ -58,16 +58,22 @@ class _Recurrent(Op):
     )
 
     def infer(self, x: TensorType, *, h: TensorType | None = None) -> TensorType | tuple[TensorType, ...]:
-        """[L, in] -> [L, out], and the last h [layers * directions, out] if `state`."""
+        """[*S, L, in] -> [*S, L, out], and the last h [layers * directions, out] if `state`."""
         return self._types(x, {"h": h})
 
     def _types(
         self, x: TensorType, states: Mapping[str, TensorType | None]
     ) -> TensorType | tuple[TensorType, ...]:
         require_real(x, self)
-        require_rank(x, 2, self, "[L, in]")
-        require_place(x.shape[0])
-        fixed(x.shape[1], "the width of a sequence")
+        if x.rank < 3:
+            require_rank(x, 2, self, "[L, in]")
+        elif self.state or any(states.values()):
+            raise Mistake(
+                f"{type(self).__name__} takes and gives states of one sequence, [L, in], not of {show(x.shape)}",
+                codes.RANK,
+            )
+        require_place(x.shape[-2])
+        fixed(x.shape[-1], "the width of a sequence")
         if self.dropout and self.layers == 1:
             raise Mistake(
                 "`dropout` acts between layers, of which there is one",
@@ -81,7 +87,7 @@ class _Recurrent(Op):
         for name, given in states.items():
             if given is not None:
                 self._require_state(name, given, x)
-        outputs = x.with_shape((x.shape[0], self._out * self._directions))
+        outputs = x.with_shape((*x.shape[:-1], self._out * self._directions))
         if not self.state:
             return outputs
         return outputs, *(x.with_shape((self._rows, self._width(name))) for name in states)
@@ -118,7 +124,7 @@ class _Recurrent(Op):
 
     def _by_layer(self, x: TensorType) -> Iterator[tuple[int, tuple[Cell, ...]]]:
         """The layers in order, each in all its directions."""
-        width = fixed(x.shape[1], "the width of a sequence")
+        width = fixed(x.shape[-1], "the width of a sequence")
         for layer in range(self.layers):
             inputs = width if layer == 0 else self._out * self._directions
             directions = ("", "_reverse")[: self._directions]
@@ -145,13 +151,18 @@ class _Recurrent(Op):
 
     def macs(self, x: TensorType, **states: TensorType | None) -> int:
         """At each step, for each layer and direction, a product of each weight with the input or the state."""
-        steps = fixed(x.shape[0], "the length of a sequence")
+        steps = self._steps(x)
         sizes = (weight.size for weight in self.weights(x).values() if len(weight.shape) == 2)
         return steps * sum(sizes)
 
+    @staticmethod
+    def _steps(x: TensorType) -> int:
+        """How many steps there are, of all sequences."""
+        return prod(fixed(size, "the length of a sequence") for size in x.shape[:-1])
+
     def flops(self, x: TensorType, **states: TensorType | None) -> int:
         """2 MACs; at each step, 1 for each bias, and what the gates do with each number of the state."""
-        steps = fixed(x.shape[0], "the length of a sequence")
+        steps = self._steps(x)
         biases = sum(weight.size for weight in self.weights(x).values() if len(weight.shape) == 1)
         return 2 * self.macs(x) + steps * (biases + self._rows * self.hidden * self.flops_per_unit)
 
@@ -161,29 +172,34 @@ class _Recurrent(Op):
         oneDNN, which runs an LSTM in single precision on a CPU, keeps a workspace of its own instead.
         """
         kept: list[str | TensorType] = []
-        steps = x.shape[0]
+        steps = x.shape[:-1]
         for layer, cells in self._by_layer(x):
             # Of the first layer's input, each direction lays out a copy.
             copies = cells if layer == 0 else cells[:1]
-            kept += [x.with_shape((steps, cell.inputs)) for cell in copies]
+            kept += [x.with_shape((*steps, cell.inputs)) for cell in copies]
             if layer and self.dropout:
-                kept.append(x.with_shape((steps, cells[0].inputs)))
+                kept.append(x.with_shape((*steps, cells[0].inputs)))
             kept += [x.with_shape(shape) for _ in cells for shape in self._kept(steps)]
         return tuple(kept)
 
-    def _kept(self, steps: Size) -> tuple[Shape, ...]:
+    def _kept(self, steps: Shape) -> tuple[Shape, ...]:
         """What the backward pass of one layer in one direction needs besides its input."""
-        return ((steps, 7 * self.hidden),)
+        return ((*steps, 7 * self.hidden),)
 
     def reach(self, x: TensorType, **states: TensorType | None) -> tuple[Reach, ...]:
         """Each value depends on whole vectors; what comes after its step is not told from what comes before."""
-        return ((WHOLE, WHOLE), *(everything(state) for state in states.values() if state is not None))
+        stack = tuple(Along((axis,)) for axis in range(x.rank - 2))
+        return (
+            (*stack, WHOLE, WHOLE),
+            *(everything(state) for state in states.values() if state is not None),
+        )
 
     def _settings(self, x: TensorType) -> dict[str, Any]:
         """The arguments that PyTorch's modules have in common."""
         return {
             "state": self.state,
-            "input_size": fixed(x.shape[1], "the width of a sequence"),
+            "stacked": x.rank > 2,
+            "input_size": fixed(x.shape[-1], "the width of a sequence"),
             "hidden_size": self.hidden,
             "num_layers": self.layers,
             "bias": self.bias,
@@ -201,11 +217,11 @@ class LSTM(_Recurrent):
     With `state`, it also gives the last outputs and memories of each layer and direction, which another may start from as `h` and `c`.
     `dropout` zeroes outputs between layers in training.
 
-    Shapes: x [L, in] -> [L, directions * hidden]; with `state`, also h and c [layers * directions, hidden];
+    Shapes: x [*S, L, in] -> [*S, L, directions * hidden]; with `state`, of one sequence, also h and c [layers * directions, hidden];
             `projection` takes the place of `hidden` but in c
     MACs:   at each step 4 hidden (in + hidden) for each layer and direction, and hidden * projection
     FLOPs:  2 MACs; at each step and for each number of the state 22, and 8 with a bias
-    Raises: when x is no sequence, `dropout` is given for one layer, `projection` is not below `hidden`, or h or c have
+    Raises: when x has no sequences, or several with states, `dropout` is given for one layer, `projection` is not below `hidden`, or h or c have
             other shapes or dtypes
     """
 
@@ -219,6 +235,7 @@ class LSTM(_Recurrent):
 
     examples = (
         "f32[5, 3] -> LSTM(4) -> f32[5, 4]",
+        "f32[2, 3, 5, 3] -> LSTM(4, bidirectional=true) -> f32[2, 3, 5, 8]",
         "f32[5, 3] -> LSTM(4, bidirectional=true) -> f32[5, 8]",
         "f32[5, 3] -> LSTM(4, layers=2, state=true) -> (f32[5, 4], f32[2, 4], f32[2, 4])",
         "f32[5, 3] -> LSTM(4, projection=2, bias=false, h=f32[1, 2], c=f32[1, 4]) -> f32[5, 2]",
@@ -229,7 +246,7 @@ class LSTM(_Recurrent):
     def infer(
         self, x: TensorType, *, h: TensorType | None = None, c: TensorType | None = None
     ) -> TensorType | tuple[TensorType, ...]:
-        """[L, in] -> [L, out], and the last h and c if `state`."""
+        """[*S, L, in] -> [*S, L, out], and the last h and c if `state`."""
         if self.projection is not None and self.projection >= self.hidden:
             raise Mistake(f"`projection` must be less than `hidden`, which is {self.hidden}", codes.ARGUMENT)
         return self._types(x, {"h": h, "c": c})
@@ -243,9 +260,9 @@ class LSTM(_Recurrent):
         """How many numbers a state has."""
         return self.hidden if state == "c" else self._out
 
-    def _kept(self, steps: Size) -> tuple[Shape, ...]:
+    def _kept(self, steps: Shape) -> tuple[Shape, ...]:
         """What the backward pass needs: what any has, and what is projected."""
-        projected = ((steps, self.projection),) if self.projection else ()
+        projected = ((*steps, self.projection),) if self.projection else ()
         return (*super()._kept(steps), *projected)
 
     def lower(self, x: TensorType, **states: TensorType | None) -> "nn.Module":
@@ -261,10 +278,10 @@ class GRU(_Recurrent):
     With `state`, it also gives the last state of each layer and direction, which another may start from as `h`. `dropout` zeroes
     outputs between layers in training. The reset gate acts after the product with the state, as in PyTorch.
 
-    Shapes: x [L, in] -> [L, directions * hidden]; with `state`, also h [layers * directions, hidden]
+    Shapes: x [*S, L, in] -> [*S, L, directions * hidden]; with `state`, of one sequence, also h [layers * directions, hidden]
     MACs:   at each step 3 hidden (in + hidden) for each layer and direction
     FLOPs:  2 MACs; at each step and for each number of the state 17, and 6 with a bias
-    Raises: when x is no sequence, `dropout` is given for one layer, or h has another shape or dtype
+    Raises: when x has no sequences, or several with states, `dropout` is given for one layer, or h has another shape or dtype
     """
 
     gates = 3
@@ -274,6 +291,7 @@ class GRU(_Recurrent):
 
     examples = (
         "f32[5, 3] -> GRU(4) -> f32[5, 4]",
+        "f32[6, 5, 3] -> GRU(4, layers=2) -> f32[6, 5, 4]",
         "f32[5, 3] -> GRU(4, layers=2, dropout=0.5, state=true, h=f32[2, 4]) -> (f32[5, 4], f32[2, 4])",
         "f32[5, 3] -> GRU(4, bidirectional=true, bias=false, init=normal(0.1)) -> f32[5, 8]",
     )
@@ -291,10 +309,10 @@ class RNN(_Recurrent):
     With `state`, it also gives the last state of each layer and direction, which another may start from as `h`. `dropout` zeroes
     outputs between layers in training.
 
-    Shapes: x [L, in] -> [L, directions * hidden]; with `state`, also h [layers * directions, hidden]
+    Shapes: x [*S, L, in] -> [*S, L, directions * hidden]; with `state`, of one sequence, also h [layers * directions, hidden]
     MACs:   at each step hidden (in + hidden) for each layer and direction
     FLOPs:  2 MACs; at each step and for each number of the state 2, and 2 with a bias
-    Raises: when x is no sequence, `dropout` is given for one layer, or h has another shape or dtype
+    Raises: when x has no sequences, or several with states, `dropout` is given for one layer, or h has another shape or dtype
     """
 
     act: Literal["tanh", "relu"] = "tanh"
@@ -314,13 +332,14 @@ class RNN(_Recurrent):
 
     examples = (
         "f32[5, 3] -> RNN(4) -> f32[5, 4]",
+        "f32[6, 5, 3] -> RNN(4, bidirectional=true) -> f32[6, 5, 8]",
         'f32[5, 3] -> RNN(4, act="relu", bidirectional=true, state=true) -> (f32[5, 8], f32[2, 4])',
         "f32[5, 3] -> RNN(4, layers=3, dropout=0.5, bias_init=zeros, h=f32[3, 4]) -> f32[5, 4]",
     )
 
-    def _kept(self, steps: Size) -> tuple[Shape, ...]:
+    def _kept(self, steps: Shape) -> tuple[Shape, ...]:
         """What the backward pass needs: the states, with the first."""
-        return (steps, self.hidden), (1, self.hidden)
+        return (*steps, self.hidden), (*steps[:-1], 1, self.hidden)
 
     def lower(self, x: TensorType, **states: TensorType | None) -> "nn.Module":
         """`nn.RNN`, batch first."""

@@ -43,7 +43,7 @@ def constructed(module: nn.Module) -> py.Call | None:
 
 def conventional(module: nn.Module) -> tuple[py.Call, tuple[py.Keyword, ...]] | None:
     """The call that makes PyTorch's own layer where archspec has one that gives its first result alone; and how it is called then."""
-    if isinstance(module, nn.RNNBase) and not module.state:
+    if isinstance(module, nn.RNNBase) and not module.state and not module.stacked:
         cls: type[nn.Module] = next(kind for kind in (nn.LSTM, nn.GRU, nn.RNN) if isinstance(module, kind))
         made = made_by(cls, module, f"nn.{cls.__name__}")
         return None if made is None else (made, ())
