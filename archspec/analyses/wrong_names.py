@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from archspec.analyses.further_keys import further_keys, unused_further_keys
 from archspec.analyses.renaming import Names
 from archspec.elaboration import Module
 from archspec.graph import Graph, Renaming
 from archspec.graph.name_maps import by_title
 from archspec.ground import codes
-from archspec.ground.errors import Problem, suggest
+from archspec.ground.errors import Problem, SpecError, suggest
+from archspec.ground.source import Location, Span
 
 
 def wrong_names(module: Module, graphs: Iterable[Graph]) -> Iterator[Problem]:
@@ -50,10 +52,26 @@ def wrong_names(module: Module, graphs: Iterable[Graph]) -> Iterator[Problem]:
                     unused.setdefault(rule, _near(rule, names))
                 else:
                     used.add(rule)
+        yield from _wrong_further(graph, spans)
     for rule, help_ in unused.items():
         if rule not in used and rule.location in spans:
             yield Problem(
                 codes.NO_KEY, f'no weight is called "{rule.target}"', spans[rule.location], help=help_
+            )
+
+
+def _wrong_further(graph: Graph, spans: Mapping[Location, Span]) -> Iterator[Problem]:
+    """Further keys of weights that two have, or none."""
+    try:
+        further_keys(graph)
+    except SpecError as error:
+        yield from error.problems
+    known = [key for key, weight in graph.weights.items() if weight.saved]
+    for rule in unused_further_keys(graph):
+        if rule.location in spans:
+            near = suggest(rule.target, known)
+            yield Problem(
+                codes.NO_KEY, f'no weight is called "{rule.target}"', spans[rule.location], help=near
             )
 
 

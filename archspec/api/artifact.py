@@ -84,7 +84,8 @@ def parts_of(
     from safetensors.torch import save
 
     graph = graph_of(module)
-    state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    further = getattr(module, "further_keys", ())  # of tensors that are there already
+    state = {name: tensor.contiguous() for name, tensor in module.state_dict().items() if name not in further}
     names = {getattr(torch, torch_name(dtype)): dtype for dtype in get_args(DType)}
     kept = {
         name: (names.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))

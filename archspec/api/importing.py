@@ -55,13 +55,22 @@ def comparison_of(
     text: str, module: nn.Module, inputs: Sequence[Given], *, trains: bool = True
 ) -> Comparison:
     """The same, for inputs by their shapes; in training, if the module `trains`."""
+    from archspec.analyses.renaming import all_names
     from archspec.api.counting import cost
     from archspec.api.loading import load
     from archspec.api.reading import read_text
     from archspec.importing.comparing import compared
 
     graph = read_text(text)
-    return compared(load(graph), cost(graph).total.macs, module, inputs, trains=trains)
+    known = [names.ignored for names in all_names(graph)]
+    return compared(
+        load(graph),
+        cost(graph).total.macs,
+        module,
+        inputs,
+        trains=trains,
+        leaves_out=lambda key: any(ignored(key) is not None for ignored in known),
+    )
 
 
 def given_of(inputs: Sequence[Any]) -> list[Given]:

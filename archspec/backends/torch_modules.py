@@ -152,6 +152,37 @@ class Network(GraphModule):
         state = own_state(self, state_dict, names=names, strict=strict, nonfinite=nonfinite)
         return super().load_state_dict(state, strict, assign)
 
+    @property
+    def further_keys(self) -> Mapping[str, str]:
+        """The key of the weight that each further key of the `state_dict` is of."""
+        if "further_keys" not in self.meta:
+            from archspec.analyses.further_keys import further_keys
+
+            self.meta["further_keys"] = further_keys(self.meta["archspec"])
+        return self.meta["further_keys"]  # type: ignore[no-any-return]
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As of any module; weights with several keys are under each."""
+        state = super().state_dict(*args, **kwargs)
+        prefix = kwargs.get("prefix", args[1] if len(args) > 1 else "")
+        for key, first in self.further_keys.items():
+            if prefix + first in state:
+                state[prefix + key] = state[prefix + first]
+        return state
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, metadata: Any, strict: bool, missing: list[str],
+        unexpected: list[str], errors: list[str],
+    ) -> None:  # fmt: skip
+        for key, first in self.further_keys.items():
+            given = state_dict.pop(prefix + key, None)
+            if given is None:
+                continue
+            other = state_dict.setdefault(prefix + first, given)
+            if other is not given and not torch.equal(other, given):
+                errors.append(f"`{prefix}{key}` and `{prefix}{first}` are one weight here, and differ")
+        super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected, errors)  # type: ignore[no-untyped-call]
+
     def get_submodule(self, target: str) -> nn.Module:
         """The module of that name, also where a GraphModule has the name for something else, as `graph`."""
         first, _, rest = target.partition(".")

@@ -22,6 +22,8 @@ def save_weights(module: nn.Module, graph: Graph, path: Path, *, sources: Iterab
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().contiguous() for name, tensor in module.state_dict().items()}
+    for key in getattr(module, "further_keys", ()):  # which are the same tensors
+        tensors.pop(key, None)
     said = {"format": "pt", "archspec": __version__, "name": graph.name}
     if graph.settings:
         said["settings"] = json.dumps(graph.settings)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archspec.analyses.formatting import plural
 from archspec.cli.app import app
 from archspec.cli.options import progress
 
@@ -60,7 +64,7 @@ def import_(
         given = found(source, inputs or ())
         say(f"capturing {source}")
         called = name or (given.name if given.kinds else type(given.module).__name__)
-        text = spec_of(given.module, given.inputs, called, f"Imported from {source}.", given.kinds)
+        text = spec_of(given.module, given.inputs, called, f"Imported from {source}.", given.kinds, source)
         if output is not None:
             with replacing(output) as file:
                 file.write(text.encode())
@@ -77,6 +81,17 @@ def import_(
             typer.echo(line, err=output is None)
         if not comparison.equal:
             raise typer.Exit(1)
+
+
+_MOST_LISTED = 6
+
+
+def _listed(keys: Sequence[str]) -> str:
+    """Keys in few words: those that differ in numbers are one."""
+    groups = Counter(re.sub(r"(?<![^.])\d+(?![^.])", "*", key) for key in keys)
+    said = [f"{key} ({count})" if count > 1 else key for key, count in groups.items()]
+    more = f", and {len(said) - _MOST_LISTED} more" if len(said) > _MOST_LISTED else ""
+    return ", ".join(said[:_MOST_LISTED]) + more
 
 
 def _said(comparison: Comparison) -> list[str]:
@@ -100,6 +115,16 @@ def _said(comparison: Comparison) -> list[str]:
         f"{macs:,} multiply-adds; PyTorch counts {counted:,} in the module",
         f"relative difference in {comparison.dtype}: {comparison.difference:.1e} at inference, {training}",
     ]
+    if comparison.unread:
+        count = f"{len(comparison.unread)} {plural(len(comparison.unread), 'key')}"
+        lines.append(
+            f"{count} of the module left out, which nothing reads at inference: {_listed(comparison.unread)}"
+        )
+    if comparison.restarted:
+        count = f"{len(comparison.restarted)} {plural(len(comparison.restarted), 'weight')}"
+        lines.append(
+            f"{count} of the spec start otherwise than the module's: {_listed(comparison.restarted)}"
+        )
     if comparison.first and not comparison.equal:
         lines.append(f"not equal: outputs first differ at `{comparison.first}`")
     return lines

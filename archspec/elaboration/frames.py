@@ -176,7 +176,7 @@ def _numbering(label: str, *, inserted: bool) -> str:
 def check_label(label: str, span: Span) -> str:
     """The label, when it can name a step; SpecError when not."""
     if not is_label(label):
-        help_ = "use letters, digits and `_`, with dots between the parts of a path"
+        help_ = "use letters, digits, `_` and `-`, with dots between the parts of a path"
         raise SpecError.of(codes.NOT_A_NAME, f"`{label}` cannot name a step", span, help=help_)
     return label
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from archspec.graph import Call, Function, NameMap, Renaming
-from archspec.graph.name_maps import one_sided, rearranged, require_rule
+from archspec.graph.name_maps import FURTHER, one_sided, rearranged, require_further, require_rule
 from archspec.graph.templates import Hole, Template, hole, made
 from archspec.ground import codes
 from archspec.ground.errors import Mistake, Problem, SpecError
@@ -23,7 +23,9 @@ def read_names(statement: t.Names) -> NameMap:
     for line in statement.rules:
         try:
             rules.append(_rule(line))
-            if line.target is not None:
+            if statement.title == FURTHER:
+                _require_further(rules[-1], line, targets)
+            elif line.target is not None:
                 _require_new(rules[-1].target, line.target.span, targets)
         except SpecError as error:
             problems += error.problems
@@ -36,6 +38,14 @@ def read_names(statement: t.Names) -> NameMap:
         rules=tuple(rules),
         location=statement.span.location,
     )
+
+
+def _require_further(rule: Renaming, line: t.Renaming, keys: dict[str, Span]) -> None:
+    try:
+        require_further(rule)
+    except Mistake as mistake:
+        raise mistake.at(line.span) from None
+    _require_new(rule.sources[0], line.sources[0].span, keys)
 
 
 def _rule(line: t.Renaming) -> Renaming:

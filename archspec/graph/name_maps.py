@@ -16,6 +16,9 @@ from archspec.ground.errors import Mistake
 from archspec.ground.source import Location
 from archspec.op.axes import Pattern, flat, parsed
 
+FURTHER = ""
+"""The title of a map that says no other code's names, but keys that weights have besides in the network's own `state_dict`."""
+
 
 class Renaming(Record):
     """A rule of a map: keys of the other code with holes, and the key here whose weight they are, joined along the first axis.
@@ -166,6 +169,16 @@ def require_rule(rule: Renaming) -> None:
         rearranged(rule.pattern)
 
 
+def require_further(rule: Renaming) -> None:
+    """Mistake unless a rule gives a weight one more key, and leaves its values as they are."""
+    if not rule.target or len(rule.sources) != 1 or rule.pattern:
+        raise Mistake(
+            'names without a title give weights further keys, one each: `"head.weight" -> "embed.weight"`',
+            codes.NOT_A_MAP,
+            help='names of other code have a title that says whose they are: `names Net "timm":`',
+        )
+
+
 def one_sided(name: str, side: str) -> Mistake:
     """The mistake of a hole that is on one side of a rule only."""
     return Mistake(
@@ -185,7 +198,8 @@ def by_title(maps: tuple[NameMap, ...]) -> Mapping[str, list[NameMap]]:
     """The maps of each title: a network may hold several models that the same code has names for."""
     found: dict[str, list[NameMap]] = {}
     for one in maps:
-        found.setdefault(one.title, []).append(one)
+        if one.title != FURTHER:
+            found.setdefault(one.title, []).append(one)
     return found
 
 

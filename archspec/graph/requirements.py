@@ -8,7 +8,7 @@ from math import isfinite
 
 from pydantic import BaseModel
 
-from archspec.graph.name_maps import NameMap, Renaming, require_rule
+from archspec.graph.name_maps import FURTHER, NameMap, Renaming, require_further, require_rule
 from archspec.graph.records import Claim, Input, Use
 from archspec.ground import codes
 from archspec.ground.bounds import linear, require_place
@@ -58,6 +58,8 @@ def require_map(names: NameMap) -> None:
             require_text(text)
         require_location(rule.location)
         require_rule(rule)
+        if names.title == FURTHER:
+            require_further(rule)
 
 
 def require_op(op: Op) -> None:

@@ -10,8 +10,8 @@ from archspec.ground.errors import Mistake
 LONGEST_NAME = 1000  # characters of a full name
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_LABEL = re.compile(r"\w+(\.\w+)*", re.ASCII)
-_PART = r"\w+(@([2-9]|[1-9]\d+))?"
+_LABEL = re.compile(r"\w[\w-]*(\.\w[\w-]*)*", re.ASCII)
+_PART = r"\w[\w-]*(@([2-9]|[1-9]\d+))?"
 _FULL = re.compile(rf"{_PART}(\.{_PART})*", re.ASCII)
 _USE = re.compile(r"@\d+")
 

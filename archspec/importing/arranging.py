@@ -114,6 +114,12 @@ def dissolve(region: Region) -> None:
 def _is_small(region: Region) -> bool:
     """Whether a call is a layer rather than a block: it has the weights of an op itself, or it has none, and does little."""
     steps = [item for item in region.items if isinstance(item, Step)]
+    if (
+        len(steps) == len(region.items)
+        and region.kind.startswith("torch.nn.modules.")
+        and region.kind not in PLAIN
+    ):
+        return True
     if any(step.key == region.path for step in steps):
         return True
     if len(steps) < len(region.items) or region.kind in PLAIN:
@@ -141,5 +147,10 @@ def _own_tensors(draft: Draft, outputs: list[Value]) -> None:
             for region in shared
             if own.op.kind == "constant" or not region.path or key.startswith(region.path + ".")
         )
+        if any(
+            key.startswith(f"{inner.path}.") for inner in regions(home) if inner is not home and inner.path
+        ):
+            # A step here has that name: the first call to use it declares it, and hands it on.
+            home = next(region for region in around[0] if key.startswith(f"{region.path}."))
         own.region = home
         home.items.insert(0, own)

@@ -15,7 +15,7 @@ from archspec.importing.capture import assigned
 from archspec.importing.constants import written_constant
 from archspec.importing.parameters import WIDTHS, default, formula, kind, order, parameter_name, size_names
 from archspec.importing.programs import Declared, Input, Program, Use, aligned, merged, starts_as, with_filled
-from archspec.importing.rows import as_row, gathered, grouped, growing
+from archspec.importing.rows import as_row, gathered, grouped, growing, looped
 from archspec.importing.terms import (
     KEYWORDS,
     Applied,
@@ -265,7 +265,9 @@ class Blocks:
                     )
                 )
         outputs = tuple(numbers[value] for value in self.given_by(region))
-        return grouped(growing(gathered(Program(inputs, tuple(owned), tuple(uses), outputs))))
+        made = grouped(growing(gathered(Program(inputs, tuple(owned), tuple(uses), outputs))))
+        is_row = region.kind in PLAIN and as_row(made) is not None
+        return made if is_row else looped(made)
 
     # -------------------------------------------------------------- parameters
 

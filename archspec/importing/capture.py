@@ -62,12 +62,76 @@ class Capture:
         for given in self.program.graph_signature.input_specs:
             if given.kind in (InputKind.PARAMETER, InputKind.BUFFER):
                 assert given.target is not None
-                found[given.arg.name] = given.target, _tensor(self.module, given.target)
+                key = self._first.get(given.target, given.target)
+                found[given.arg.name] = key, _tensor(self.module, key)
             elif given.kind is InputKind.CONSTANT_TENSOR:
                 assert given.target is not None
                 held = self.program.constants[given.target]
                 assert isinstance(held, Tensor)
                 found[given.arg.name] = given.target, held
+        return found
+
+    @cached_property
+    def _first(self) -> Mapping[str, str]:
+        """The key of each tensor with several: that of the module that uses it.
+
+        Where several do, it is one of no block that runs, under which the tensor can be declared beside all of these; or else that of
+        the first, which hands it on.
+        """
+        found: dict[str, str] = {}
+        for keys in self._several:
+            users = self._users(keys)
+            free = (key for key in keys if not any(f"{key}.".startswith(f"{path}.") for path in self._blocks))
+            own = [key for key in keys if _owner(key) in users]
+            own.sort(key=lambda key: users.index(_owner(key)))
+            chosen = next(free, None) if len(users) > 1 else None
+            found.update(dict.fromkeys(keys, chosen or next(iter(own), keys[0])))
+        return found
+
+    @cached_property
+    def _blocks(self) -> set[str]:
+        """The paths of the modules that run, but for layers of PyTorch's own."""
+        return {
+            path
+            for node in self.nodes
+            for _, path in modules_around(node)
+            if path and not type(self.module.get_submodule(path)).__module__.startswith("torch.nn.modules.")
+        }
+
+    @cached_property
+    def tied(self) -> frozenset[str]:
+        """The keys of tensors that modules in several places use: those of no one layer."""
+        return frozenset(
+            self._first[keys[0]]
+            for keys in self._several
+            if {*self._users(keys)} - {_owner(self._first[keys[0]])}
+        )
+
+    @cached_property
+    def _several(self) -> list[list[str]]:
+        """The keys of each tensor that has more than one."""
+        found: dict[int, list[str]] = {}
+        for named in (self.module.named_parameters, self.module.named_buffers):
+            for key, tensor in named(remove_duplicate=False):
+                found.setdefault(id(tensor), []).append(key)
+        return [keys for keys in found.values() if len(keys) > 1]
+
+    def _users(self, keys: Sequence[str]) -> list[str]:
+        """The paths of the modules that use a tensor, in the order in which they do."""
+        return list(dict.fromkeys(path for key in keys for path in self._used.get(key, ())))
+
+    @cached_property
+    def _used(self) -> Mapping[str, list[str]]:
+        targets = {
+            given.arg.name: given.target
+            for given in self.program.graph_signature.input_specs
+            if given.kind in (InputKind.PARAMETER, InputKind.BUFFER)
+        }
+        found: dict[str, list[str]] = {}
+        for node in self.program.graph.nodes:
+            if node.op == "placeholder" and node.name in targets:
+                around = (modules_around(user) for user in node.users)
+                found[targets[node.name] or ""] = [calls[-1][1] if calls else "" for calls in around]
         return found
 
     @property
@@ -233,6 +297,11 @@ def _tensor(module: nn.Module, key: str) -> Tensor:
     found = getattr(module.get_submodule(path), name)
     assert isinstance(found, Tensor)
     return found
+
+
+def _owner(key: str) -> str:
+    """The path of the module that has a tensor."""
+    return key.rpartition(".")[0]
 
 
 def _refused(error: Exception, module: nn.Module) -> SpecError:

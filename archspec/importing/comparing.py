@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -18,6 +18,7 @@ from archspec.importing.capture import Given
 
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4}
 SAMPLES = 2
+ENOUGH = 64  # values, to tell by which numbers they were drawn
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,6 +39,10 @@ class Comparison:
     """Why the module cannot be run in training, such as a BatchNorm of one value."""
 
     tolerance: float = TOLERANCES[torch.float64]
+    unread: tuple[str, ...] = ()
+    """Keys of the module that nothing reads at inference: the spec says that it has none of these."""
+    restarted: tuple[str, ...] = ()
+    """Keys of weights that start from other values, or are drawn otherwise, than the module's."""
 
     @property
     def dtype(self) -> str:
@@ -74,13 +79,42 @@ class Comparison:
 
 
 def compared(
-    network: nn.Module, macs: int, module: nn.Module, inputs: Sequence[Given], *, trains: bool = True
+    network: nn.Module,
+    macs: int,
+    module: nn.Module,
+    inputs: Sequence[Given],
+    *,
+    trains: bool = True,
+    leaves_out: Callable[[str], bool] = lambda key: False,
 ) -> Comparison:
-    """Compare a network, as loaded from a spec, with the module, which is not changed; in training, if it `trains`."""
+    """Compare a network, as loaded from a spec, with the module, which is not changed; in training, if it `trains`.
+
+    `leaves_out` says of a key of the module whether the spec says that it has no weight.
+    """
+    restarted = _restarted(network.state_dict(), module.state_dict())
     try:
-        return _compared(network, macs, module, inputs, torch.float64, trains=trains)
+        made = _compared(network, macs, module, inputs, torch.float64, trains=trains, leaves_out=leaves_out)
     except RuntimeError:  # a module that asks for f32 somewhere
-        return _compared(network, macs, module, inputs, torch.float32, trains=trains)
+        made = _compared(network, macs, module, inputs, torch.float32, trains=trains, leaves_out=leaves_out)
+    return replace(made, restarted=restarted)
+
+
+def _restarted(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The keys of tensors that do not start as the module's: from other numbers, or drawn from others as far as these show it."""
+    found = []
+    for key in ours.keys() & theirs.keys():
+        a, b = ours[key], theirs[key]
+        if a.shape != b.shape or not b.is_floating_point() or not b.numel() or b.is_meta:
+            continue
+        a, b = a.float(), b.float()
+        if bool((b == b.flatten()[0]).all()) or bool((a == a.flatten()[0]).all()):
+            if not torch.allclose(a, b, rtol=1e-4, equal_nan=True):
+                found.append(key)
+        elif b.numel() >= ENOUGH:
+            spread = float(b.std())
+            if not 0.8 < float(a.std()) / spread < 1.25 or abs(float(a.mean() - b.mean())) > 0.3 * spread:
+                found.append(key)
+    return tuple(sorted(found))
 
 
 def _compared(
@@ -91,6 +125,7 @@ def _compared(
     dtype: torch.dtype,
     *,
     trains: bool,
+    leaves_out: Callable[[str], bool],
 ) -> Comparison:
     generator = torch.Generator().manual_seed(0)
     tolerance = TOLERANCES[dtype]
@@ -102,10 +137,16 @@ def _compared(
     state = theirs.state_dict()
     known = set(ours.state_dict())
     missing, unknown = tuple(sorted(set(state) - known)), tuple(sorted(known - set(state)))
-    counted = (_parameters(ours), _parameters(theirs))
+    unread = tuple(key for key in missing if leaves_out(key))
+    missing = tuple(key for key in missing if key not in unread)
+    dropped = {id(parameter) for key, parameter in theirs.named_parameters() if key in unread}
+    counted = (
+        _parameters(ours),
+        sum(each.numel() for each in theirs.parameters() if id(each) not in dropped),
+    )
     if missing or unknown:
-        return Comparison(missing, unknown, counted, (macs, 0), float("inf"), None)
-    ours.load_state_dict(state)
+        return Comparison(missing, unknown, counted, (macs, 0), float("inf"), None, unread=unread)
+    torch.nn.Module.load_state_dict(ours, {key: value for key, value in state.items() if key in known})
     tensors = [_drawn(given, generator, dtype) for given in inputs]
     with torch.no_grad():
         with FlopCounterMode(display=False) as counter:
@@ -114,20 +155,20 @@ def _compared(
         flops = counter.get_total_flops() // (2 * SAMPLES)
         difference = _difference(found, wanted)
         first = "" if difference <= tolerance else _first(ours, theirs, tensors, tolerance)
-        trained, refused = None, "it was captured for inference"
-        if not trains:
-            return Comparison((), (), counted, (macs, flops), difference, trained, first, refused, tolerance)
-        refused = ""
+        trained, refused = None, "" if trains else "it was captured for inference"
         with _without_dropout(ours), _without_dropout(theirs):
             try:
-                wanted = theirs.train()(*tensors)
+                trained_as = theirs.train()(*tensors) if trains else None
             except (ValueError, RuntimeError) as error:
                 refused = str(error).splitlines()[0]
-            else:
+            if not refused and len(_flat(trained_as)) != len(_flat(wanted)):
+                refused = f"it then gives {len(_flat(trained_as))} tensors, at inference {len(_flat(wanted))}"
+            if not refused:
+                wanted = trained_as
                 trained = _difference(ours.train()(*tensors), wanted)
                 if trained > tolerance and not first:
                     first = _first(ours, theirs, tensors, tolerance)
-    return Comparison((), (), counted, (macs, flops), difference, trained, first, refused, tolerance)
+    return Comparison((), (), counted, (macs, flops), difference, trained, first, refused, tolerance, unread)
 
 
 def _stir(module: nn.Module, generator: torch.Generator) -> None:

@@ -83,6 +83,7 @@ class Draft:
         self._done: set[str] = set()
         self._held: dict[tuple[Any, ...], Step] = {}
         self._constants: dict[tuple[Any, ...], str] = {}
+        self.written: set[Node] = set()  # what was written into, and no longer is what it was made of
         self._versions: dict[Node, int] = {}  # how often a constant was written into
         self.deferred: set[Node] = set()  # what is no tensor of a spec by itself, but a part of what uses it
         self.inputs: list[Value] = []
@@ -233,7 +234,12 @@ class Draft:
 
     def _behind(self, node: Any) -> Any:
         """The node whose tensor one hands on as it is."""
-        while isinstance(node, Node) and node.op == "call_function" and _name(node).startswith(_HANDS_ON):
+        while (
+            isinstance(node, Node)
+            and node.op == "call_function"
+            and node not in self.written
+            and _name(node).startswith(_HANDS_ON)
+        ):
             given = node.args[0]
             if not isinstance(given, Node) or given.meta["val"].dtype != node.meta["val"].dtype:
                 break

@@ -11,15 +11,16 @@ from archspec.ground.errors import Mistake
 from archspec.importing.drafting import Draft, converts, converts_calls, even
 from archspec.importing.elementwise import without
 from archspec.importing.images import Back, as_image, as_rows, as_tiles, same_or, windows_of
+from archspec.importing.shapes import product
 from archspec.importing.values import Value, whole
 from archspec.ops.activation import PReLU
-from archspec.ops.arithmetic import Add
+from archspec.ops.arithmetic import Add, Mul
 from archspec.ops.conv import Conv, ConvTranspose, WSConv
 from archspec.ops.convolve import Convolve
 from archspec.ops.functions import Scale
+from archspec.ops.gather import Gather
 from archspec.ops.length import RMSNorm
 from archspec.ops.linear import Embedding, Linear
-from archspec.ops.matmul import MatMul
 from archspec.ops.multihead import MultiheadAttention
 from archspec.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from archspec.ops.recurrent import GRU, LSTM, RNN
@@ -33,10 +34,21 @@ def owner(draft: Draft, **weights: Any) -> str | None:
         if node is None:
             continue
         key = draft.key(node)
-        if key is None or key.rpartition(".")[2] != name:
+        if key is None or key.rpartition(".")[2] != name or key in draft.capture.tied:
             return None
         paths.add(key.rpartition(".")[0])
     return paths.pop() if len(paths) == 1 else None
+
+
+def _not_own(draft: Draft, weight: Any) -> Mistake:
+    """That a layer has no weights of its own."""
+    key = draft.key(weight)
+    if key is not None and key in draft.capture.tied:
+        return Mistake(
+            f"`{key}` is used by modules in several places, and this layer has no form with weights from elsewhere",
+            codes.NOT_IMPORTED,
+        )
+    return Mistake("its weights are computed", codes.NOT_IMPORTED)
 
 
 def _convolution(
@@ -168,7 +180,7 @@ def _(
     value, back = as_image(draft, draft.value(x))
     key = owner(draft, weight=weight, bias=bias)
     if key is None:
-        raise Mistake("its weight is computed", codes.NOT_IMPORTED)
+        raise _not_own(draft, weight)
     shape = draft.capture.tensors[weight.name][1].shape
     op = ConvTranspose(
         out=shape[1] * groups,
@@ -190,8 +202,8 @@ def _(draft: Draft, node: Any, x: Any, weight: Any, bias: Any = None) -> Any:
     if key is not None:
         out = draft.capture.tensors[weight.name][1].shape[0]
         return draft.emit(Linear(out=out, bias=bias is not None), value, key=key)
-    product = draft.emit(MatMul(), value, draft.emit(Permute(axes=(1, 0)), draft.value(weight)))
-    return product if bias is None else draft.emit(Add(), product, draft.value(bias))
+    made = product(draft, node, value, draft.emit(Permute(axes=(1, 0)), draft.value(weight)))
+    return made if bias is None else draft.emit(Add(), made, draft.value(bias))
 
 
 @converts("aten.batch_norm")
@@ -210,6 +222,8 @@ def _(
     else:
         value, back = as_rows(draft, value)
     key = owner(draft, weight=weight, bias=bias, running_mean=mean, running_var=var)
+    if mean is not None and draft.key(mean) in draft.capture.tied:
+        raise _not_own(draft, mean)
     if key is None or mean is None or (weight is None) != (bias is None):
         raise Mistake(
             "it is no BatchNorm as archspec has it, with a weight, a bias and running averages",
@@ -227,21 +241,28 @@ def _(
     value = draft.value(x)
     axes = tuple(value.axis(axis) for axis in range(-len(shape), 0))
     key = owner(draft, weight=weight, bias=bias) if weight is not None else None
-    if weight is not None and key is None:
-        raise Mistake("its weights are computed", codes.NOT_IMPORTED)
     said: dict[str, Any] = {} if len(axes) == 1 else {"axes": tuple(axis - value.type.rank for axis in axes)}
-    op = LayerNorm(eps=eps, affine=weight is not None, bias=bias is not None or weight is None, **said)
-    return draft.emit(op, value, key=key)
+    op = LayerNorm(eps=eps, affine=key is not None, bias=bias is not None or key is None, **said)
+    made = draft.emit(op, value, key=key)
+    return made if key is not None else _scaled(draft, made, weight, bias)
 
 
 @converts("aten.rms_norm")
 def _(draft: Draft, node: Any, x: Any, shape: Any, weight: Any = None, eps: float | None = None) -> Any:
     value = draft.value(x)
     key = owner(draft, weight=weight) if weight is not None else None
-    if len(shape) != 1 or (weight is not None and key is None):
-        raise Mistake("it is no RMSNorm along one axis with a weight of its own", codes.NOT_IMPORTED)
+    if len(shape) != 1:
+        raise Mistake("it is no RMSNorm along one axis", codes.NOT_IMPORTED)
     said: dict[str, Any] = {} if eps is None else {"eps": eps}
-    return draft.emit(RMSNorm(affine=weight is not None, **said), value, key=key)
+    made = draft.emit(RMSNorm(affine=key is not None, **said), value, key=key)
+    return made if key is not None else _scaled(draft, made, weight, None)
+
+
+def _scaled(draft: Draft, value: Value, weight: Any, bias: Any) -> Value:
+    """What is normalised, with a weight and a bias that are not the norm's own."""
+    if weight is not None:
+        value = draft.emit(Mul(), value, draft.value(weight))
+    return value if bias is None else draft.emit(Add(), value, draft.value(bias))
 
 
 @converts("aten.group_norm")
@@ -272,7 +293,7 @@ def _(
 def _(draft: Draft, node: Any, weight: Any, x: Any, padding: int = -1, *rest: Any) -> Any:
     key = owner(draft, weight=weight)
     if key is None:
-        raise Mistake("its table is computed", codes.NOT_IMPORTED)
+        return draft.emit(Gather(), draft.value(weight), draft.value(x))
     count, width = draft.capture.tensors[weight.name][1].shape
     said: dict[str, Any] = {} if padding < 0 else {"padding": padding}
     return draft.emit(Embedding(count=count, width=width, **said), draft.value(x), key=key)
@@ -282,7 +303,7 @@ def _(draft: Draft, node: Any, weight: Any, x: Any, padding: int = -1, *rest: An
 def _(draft: Draft, node: Any, x: Any, weight: Any) -> Any:
     key = owner(draft, weight=weight)
     if key is None:
-        raise Mistake("its slope is computed", codes.NOT_IMPORTED)
+        raise _not_own(draft, weight)
     per_channel = draft.capture.tensors[weight.name][1].numel() > 1
     return draft.emit(PReLU(per_channel=per_channel), draft.value(x), key=key)
 
@@ -301,6 +322,9 @@ def _(draft: Draft, module: Any, path: str, inside: list[Node]) -> None:
         if node not in here and node.name not in draft.capture.tensors
     ]
     made = [node for node in inside if any(user not in here for user in node.users)]
+    for weight in (node for item in inside for node in item.all_input_nodes):
+        if draft.key(weight) in draft.capture.tied:
+            raise _not_own(draft, weight)
     if not 1 <= len(given) <= 3 or len(made) != 1:
         raise Mistake("it takes a mask, or gives its weights", codes.NOT_IMPORTED)
     q = draft.value(given[0])
@@ -322,6 +346,8 @@ def _(
         raise Mistake("it starts from states that are computed", codes.NOT_IMPORTED)
     keys = [draft.key(weight) or "" for weight in weights]
     key = keys[0].rpartition(".")[0]
+    if any(other in draft.capture.tied for other in keys):
+        raise _not_own(draft, weights[0])
     if any(other.rpartition(".")[0] != key for other in keys) or "weight_hr_l0" in keys[-1]:
         raise Mistake("its weights are not those of one layer", codes.NOT_IMPORTED)
     hidden = draft.capture.tensors[weights[1].name][1].shape[1]

@@ -131,6 +131,7 @@ def _views(root: Node, until: Node) -> Iterator[Node]:
 
 def _set(draft: Draft, node: Node, value: Value) -> None:
     draft.constants.pop(node, None)
+    draft.written.add(node)
     draft.settle(node, value)
 
 

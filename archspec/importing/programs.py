@@ -49,6 +49,8 @@ class Use:
     """The value that the output is where the layer is not there."""
     grows: tuple[Term, ...] = ()
     """The name, the first number and how many, of layers each of which takes what all before it gave; gives the list of all."""
+    carried: tuple[tuple[int, int], ...] = ()
+    """Of layers one after the other, which inputs are which outputs of the one before: `grows` then tells their names."""
 
 
 @dataclass
@@ -77,6 +79,7 @@ class Program:
                     tuple(name for name, _ in use.options),
                     tuple(v for _, v in use.options),
                     use.grows[:2],
+                    use.carried,
                 )
                 for use in self.uses
             ),
@@ -211,6 +214,7 @@ def _matches(
             and tuple((n, match.values.get(v)) for n, v in use.options) == other.options
             and len(use.outputs) == len(other.outputs)
             and use.grows[:2] == other.grows[:2]
+            and use.carried == other.carried
         ):
             made = dict(match.values)
             made.update(zip(use.outputs, other.outputs, strict=True))

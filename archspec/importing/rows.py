@@ -16,7 +16,7 @@ def as_row(program: Program) -> Row | None:
         return None
     at, items = program.inputs[0].value, []
     for use in program.uses:
-        if use.inputs != (at,) or len(use.outputs) != 1 or use.options:
+        if use.inputs != (at,) or len(use.outputs) != 1 or use.options or use.grows:
             return None
         at = use.outputs[0]
         items.append((use.key, use.layer))
@@ -136,3 +136,56 @@ def growing(program: Program) -> Program:
         ]
         return replace(program, uses=(*uses[:at], grown, *rest))
     return program
+
+
+def looped(program: Program) -> Program:
+    """Layers of one form one after the other, numbered in their names, as one use that runs all."""
+    uses = list(program.uses)
+    users = Counter(value for use in uses for value in (*use.inputs, *(v for _, v in use.options)))
+    users.update(program.outputs)
+    made: list[Use] = []
+    at = 0
+    while at < len(uses):
+        end, carried = _run(uses, at, users)
+        first = re.fullmatch(r"(.*?)(\d+)", uses[at].key)
+        if first is not None and end - at >= (3 if len(uses[at].inputs) == 1 else 2):
+            grows = first[1], int(first[2]), end - at
+            made.append(replace(uses[at], outputs=uses[end - 1].outputs, grows=grows, carried=carried))
+            at = end
+        else:
+            made.append(uses[at])
+            at += 1
+    return replace(program, uses=tuple(made))
+
+
+def _run(uses: list[Use], at: int, users: Counter[int]) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Where a run of layers ends that begins at a use, and which inputs of each are which outputs of the one before."""
+    first = uses[at]
+    found = re.fullmatch(r"(.*?)(\d+)", first.key)
+    carried: tuple[tuple[int, int], ...] = ()
+    if found is None or first.grows or not isinstance(first.layer, Applied):
+        return at + 1, carried
+    end = at + 1
+    while end < len(uses):
+        use, before = uses[end], uses[end - 1]
+        if (
+            use.key != f"{found[1]}{int(found[2]) + end - at}"
+            or not same(use.layer, first.layer)
+            or use.grows
+            or (use.options, len(use.inputs), len(use.outputs))
+            != (first.options, len(first.inputs), len(first.outputs))
+        ):
+            break
+        taken = tuple((i, before.outputs.index(v)) for i, v in enumerate(use.inputs) if v in before.outputs)
+        fixed = all(v == first.inputs[i] for i, v in enumerate(use.inputs) if v not in before.outputs)
+        if (
+            not taken
+            or not fixed
+            or (carried and taken != carried)
+            or len({q for _, q in taken}) < len(first.outputs)
+            or any(users[v] != 1 for v in before.outputs)
+        ):
+            break
+        carried = taken
+        end += 1
+    return end, carried

@@ -328,10 +328,11 @@ def _(draft: Draft, node: Node, x: Any, times: int, axis: int | None = None, **r
 @converts("aten.matmul", "aten.bmm", "aten.mm", "aten.mv", "aten.dot")
 def _(draft: Draft, node: Node, x: Any, y: Any) -> Any:
     a, b = draft.value(x), draft.value(y)
-    return _product(draft, node, a, b)
+    return product(draft, node, a, b)
 
 
-def _product(draft: Draft, node: Node, a: Value, b: Value) -> Value:
+def product(draft: Draft, node: Node, a: Value, b: Value) -> Value:
+    """The product of two tensors, as `torch.matmul` has it."""
     made = draft.layout(node.meta["val"].shape)
     for value in (a, b):
         batch = value.layout.batch
@@ -351,18 +352,18 @@ def _product(draft: Draft, node: Node, a: Value, b: Value) -> Value:
         a = draft.emit(Reshape(shape=(1, *whole(a.type))), a)
     if columns:
         b = draft.emit(Reshape(shape=(*whole(b.type), 1)), b)
-    product: Value = draft.emit(MatMul(), a, b)
+    found: Value = draft.emit(MatMul(), a, b)
     if rows or columns:
-        product = draft.emit(Reshape(shape=made.ours), product)
-    return product
+        found = draft.emit(Reshape(shape=made.ours), found)
+    return found
 
 
 @converts("aten.addmm", "aten.baddbmm")
 def _(draft: Draft, node: Node, bias: Any, x: Any, y: Any, beta: float = 1, alpha: float = 1) -> Any:
     if beta != 1 or alpha != 1:
         raise Mistake("it is scaled", codes.NOT_IMPORTED)
-    product = _product(draft, node, draft.value(x), draft.value(y))
-    return draft.emit(Add(), product, draft.value(bias))
+    made = product(draft, node, draft.value(x), draft.value(y))
+    return draft.emit(Add(), made, draft.value(bias))
 
 
 @converts("aten.einsum")

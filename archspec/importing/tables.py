@@ -37,10 +37,9 @@ def table(draft: Draft, key: str, tensor: Tensor) -> Value | None:
 
 def _of_rule(draft: Draft, key: str, tensor: Tensor) -> Value | None:
     if (once := repeated(tensor)) is not None:
-        inner = (_of_rule(draft, key, once) if once.numel() > SMALL else None) or draft.held(
-            _label(key), once
-        )
-        return draft.emit(Expand(shape=tuple(tensor.shape)), inner)  # type: ignore[no-any-return]
+        found = _of_rule(draft, key, once) if once.numel() > SMALL else None
+        given = draft.held(_label(key), once) if found is None else found
+        return draft.emit(Expand(shape=tuple(tensor.shape)), given)  # type: ignore[no-any-return]
     if tensor.dim() > 2 and tensor.shape[0] == 1:
         inner = _of_rule(draft, key, tensor[0])
         return None if inner is None else draft.emit(Reshape(shape=tuple(tensor.shape)), inner)
@@ -61,8 +60,8 @@ def _of_rule(draft: Draft, key: str, tensor: Tensor) -> Value | None:
     if (square := squared(tensor)) is not None:
         held = draft.held(_label(key), square)
         return draft.emit(Reshape(shape=tuple(tensor.shape)), held)  # type: ignore[no-any-return]
-    if (found := waves(tensor)) is not None:
-        return _waves(draft, *found, tensor.dtype)
+    if (turning := waves(tensor)) is not None:
+        return _waves(draft, *turning, tensor.dtype)
     return None
 
 

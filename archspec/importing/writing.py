@@ -120,7 +120,10 @@ class _Writer:
     # -------------------------------------------------------------- statements
 
     def _own(self, own: Declared) -> None:
-        name = self._free(_identifier(own.key.rpartition(".")[2] or "table"), -1)
+        name = _identifier(own.key.rpartition(".")[2] or "table")
+        if name.endswith("_") and "." in own.key:
+            name = _identifier("_".join(own.key.split(".")[-2:]))
+        name = self._free(name, -1)
         self.names[own.value] = name
         label = name if own.key in (name, "") else f'"{own.key}" as {name}'
         if own.kind == "constant":
@@ -139,6 +142,9 @@ class _Writer:
 
     def _grow(self, at: int, use: Use) -> None:
         """A loop in which each layer takes what all before it gave."""
+        if use.carried:
+            self._loop(at, use)
+            return
         prefix, first, count = use.grows
         name = self._name(use.outputs[0], "features", at)
         self.lines.append(f"{name} = [{self._expression(use.inputs[0], CHAIN)}]")
@@ -146,6 +152,38 @@ class _Writer:
         layer = shown(use.layer, self.positional)
         self.lines.append(f"for i in range({shown(count)}):")
         self.lines.append(f'    {name} += [{name} -> "{prefix}{{{place}}}": {layer}]')
+
+    def _loop(self, at: int, use: Use) -> None:
+        """A loop in which each layer takes what the one before it gave."""
+        prefix, start, count = use.grows
+        names: dict[int, str] = {}
+        for i, output in use.carried:
+            given = use.inputs[i]
+            text = self._expression(given, CHAIN)
+            if given in self.names and self.last[given] <= at and list(use.inputs).count(given) == 1:
+                names[output] = text
+            else:
+                names[output] = self._free(
+                    text if text.isidentifier() and given not in self.names else "x", at - 1
+                )
+                self.names[-1000 - at - output] = names[output]
+                self.last[-1000 - at - output] = at
+                self.lines.append(f"{names[output]} = {text}")
+        place = "i" if start == 0 else f"i + {start}"
+        taken = dict(use.carried)
+        inputs = [
+            names[taken[i]] if i in taken else self._expression(value, CHAIN)
+            for i, value in enumerate(use.inputs)
+        ]
+        together = inputs[0] if len(inputs) == 1 else f"({', '.join(inputs)})"
+        outputs = [names[i] for i in range(len(use.outputs))]
+        options = {name: self._expression(value, CHAIN) for name, value in use.options}
+        self.lines.append(f"for i in range({shown(count)}):")
+        self.lines.append(
+            f'    {", ".join(outputs)} = {together} -> "{prefix}{{{place}}}": {self._layer(use.layer, options)}'
+        )
+        for output, name in zip(use.outputs, outputs, strict=True):
+            self.names[output] = name
 
     def _use(self, at: int, use: Use) -> None:
         if use.grows:
@@ -221,8 +259,16 @@ class _Writer:
         if len(use.inputs) == 1:
             given = self._expression(use.inputs[0], CHAIN)
         else:
-            given = f"({', '.join(self._expression(value, CHAIN) for value in use.inputs)})"
+            given = f"({', '.join(self._item(value) for value in use.inputs)})"
         return f"{given} -> {text}", CHAIN
+
+    def _item(self, value: int) -> str:
+        """One of several tensors that a layer takes: rather by a name than by a long expression."""
+        if value not in self.names and len(self.parts[value][0]) > LONG:
+            text = self.parts[value][0]
+            name = self._name(value, self.wanted.get(value, ""), self.at - 1)
+            self.lines.append(f"{name} = {text}")
+        return self._expression(value, CHAIN)
 
     def _layer(self, layer: Term, options: Mapping[str, str]) -> str:
         if options and isinstance(layer, Applied):

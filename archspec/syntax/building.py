@@ -169,11 +169,14 @@ class _Builder:
 
     def make_names(self, span: Span, parts: list[Any]) -> t.Names:
         _, name, title, *rules = parts
+        if title is None:
+            return t.Names(self._token_span(name), str(name), "", tuple(rules))
         text = self.make_string(self._token_span(title), [title]).literal
         if not (text or "").strip():
             message = "the title of names is a text without holes"
             raise SpecError.of(codes.NOT_A_MAP, message, self._token_span(title), help=_TITLE)
-        return t.Names(self._token_span(name), str(name), text or "", tuple(rules))
+        assert text
+        return t.Names(self._token_span(name), str(name), text, tuple(rules))
 
     def make_renaming(self, span: Span, parts: list[Any]) -> t.Renaming:
         sources, target, pattern = parts

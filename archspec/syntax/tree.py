@@ -526,7 +526,7 @@ class Renaming(Tree):
 
 
 class Names(Statement):
-    """`names Model "timm":` and the lines under it: what other code calls the model's weights."""
+    """`names Model "timm":` and the lines under it: what other code calls the model's weights; without a title, keys that they have besides."""
 
     model: str
     title: str

@@ -127,7 +127,7 @@ module.exports = grammar({
       seq(
         "names",
         field("model", $.identifier),
-        field("title", $.string),
+        optional(field("title", $.string)),
         ":",
         $._indent,
         repeat1($.renaming),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from archspec.backends.weights.files import WeightFile, from_mapping, open_weights
+from archspec.backends.weights.further import first_keys_alone
 from archspec.backends.weights.holding import REAL, masks, unusable
 from archspec.backends.weights.names import batch_counts, match, match_names
 from archspec.backends.weights.plan import Line, WeightPlan, carried_out, shapes_of
@@ -50,8 +51,14 @@ def own_state(
 
 def _is_as_read(network: nn.Module, graph: Graph) -> bool:
     """Whether a network has the weights of its graph, and no others."""
-    own = shapes_of(network.state_dict())
+    own = shapes_of(_own(network))
     return own == {name: weight.shape for name, weight in graph.weights.items() if weight.saved}
+
+
+def _own(network: nn.Module) -> dict[str, Tensor]:
+    """The weights of a network, each under its first key."""
+    further = getattr(network, "further_keys", ())
+    return {name: tensor for name, tensor in network.state_dict().items() if name not in further}
 
 
 def _by_plan(
@@ -91,7 +98,8 @@ def _under_own_names(
         or {n for n, weight in graph.weights.items() if weight.saved} == given.keys()
     ):
         return given  # hooks of `state_dict` need not run
-    own = dict(network.state_dict())
+    given = first_keys_alone(graph, given)
+    own = _own(network)
     counters = batch_counts(graph) & own.keys()
     if own.keys() <= given.keys():
         return given
