@@ -64,14 +64,14 @@ def import_against_export() -> Iterator[Row]:
     from torchvision import models
 
     from archspec.importing.capture import Given
-    from archspec.importing.spec import spec_of
+    from archspec.importing.spec import imported
 
     module = models.resnet50().eval()
     image = torch.zeros(2, 3, 224, 224)
     times: dict[str, list[float]] = {"import": [], "export": []}
     for _ in range(5):
         for name, run in (
-            ("import", lambda: spec_of(module, [Given((3, 224, 224))])),
+            ("import", lambda: imported(module, [Given((3, 224, 224))])),
             ("export", lambda: torch.export.export(module, (image,), strict=False)),
         ):
             before = time.perf_counter()
@@ -86,12 +86,13 @@ def _imported(source: str) -> Iterator[Row]:
     from archspec import SpecError
     from archspec.api.importing import comparison_of
     from archspec.importing.sources import source as found
-    from archspec.importing.spec import spec_of
+    from archspec.importing.spec import Asked, imported
 
     before = time.perf_counter()
     try:
         given = found(source)
-        text = spec_of(given.module, given.inputs, type(given.module).__name__, "", given.kinds)
+        asked = Asked(type(given.module).__name__, kinds=given.kinds)
+        text = imported(given.module, given.inputs, asked).text
         seconds = time.perf_counter() - before
         compared: Any = comparison_of(text, given.module, given.inputs)
     except SpecError as error:

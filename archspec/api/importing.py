@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from archspec.api.arguments import checked
+from archspec.api.arguments import checked, flag
 from archspec.api.arguments import text as a_text
 from archspec.ground import codes
 from archspec.ground.errors import InputError
@@ -26,19 +27,26 @@ def a_module(name: str, value: Any) -> Any:
     return value
 
 
-@checked(module=a_module, name=a_text)
-def spec_of(module: nn.Module, *inputs: Tensor, name: str = "") -> str:
+@checked(module=a_module, name=a_text, partial=flag)
+def spec_of(
+    module: nn.Module, *inputs: Tensor, name: str = "", partial: bool = False, free: str | Sequence[str] = ()
+) -> str:
     """The text of a spec that computes what a PyTorch module does, with blocks named as its classes are, and its keys.
 
     `inputs` are tensors like those that it is called with, the batch in front; only their shapes and dtypes matter. `name` is that of the
-    model, by default the module's class. The module is captured in evaluation mode and not changed.
+    model, by default the module's class. The module is captured in evaluation mode and not changed. With `partial`, what has no form
+    is applied under a name that there is no block of, and a comment says why. `free` names the last sizes of the first input, which stay
+    open: `free="H,W"`.
 
     Raises SpecError where PyTorch cannot capture the module, or it does what a spec has no form for: the message names the operator, the
     module that it is in, and the line of its source. InputError where the inputs are no tensors with a batch.
     """
-    from archspec.importing.spec import spec_of as written
+    from archspec.api.reading import free_names
+    from archspec.importing.spec import Asked, imported
 
-    return written(module, given_of(inputs), name)
+    names = free_names(free) if free else None
+    asked = Asked(name=name, partial=partial, free=names or ())
+    return imported(module, given_of(inputs), asked).text
 
 
 @checked(text=a_text, module=a_module)
@@ -55,6 +63,7 @@ def comparison_of(
     text: str, module: nn.Module, inputs: Sequence[Given], *, trains: bool = True
 ) -> Comparison:
     """The same, for inputs by their shapes; in training, if the module `trains`."""
+    from archspec.analyses.formulas import free_names as free_sizes
     from archspec.analyses.renaming import all_names
     from archspec.api.counting import cost
     from archspec.api.loading import load
@@ -65,11 +74,22 @@ def comparison_of(
     known = [names.ignored for names in all_names(graph)]
     return compared(
         load(graph),
-        cost(graph).total.macs,
+        cost(read_text(_fixed(text, inputs[0].shape)) if free_sizes(graph) else graph).total.macs,
         module,
         inputs,
         trains=trains,
         leaves_out=lambda key: any(ignored(key) is not None for ignored in known),
+    )
+
+
+def _fixed(text: str, shape: Sequence[int]) -> str:
+    """A spec with the sizes of its first input in the places of those that are free."""
+    sizes = list(shape)
+    return re.sub(
+        r"(?m)^(    input \w+: \w*\[)([^\]]*\bfree\b[^\]]*)(\])",
+        lambda found: found[1] + ", ".join(map(str, sizes)) + found[3],
+        re.sub(r"(?m)^    require .*\n", "", text),
+        count=1,
     )
 
 

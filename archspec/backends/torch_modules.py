@@ -181,7 +181,7 @@ class Network(GraphModule):
             other = state_dict.setdefault(prefix + first, given)
             if other is not given and not torch.equal(other, given):
                 errors.append(f"`{prefix}{key}` and `{prefix}{first}` are one weight here, and differ")
-        super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected, errors)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected, errors)
 
     def get_submodule(self, target: str) -> nn.Module:
         """The module of that name, also where a GraphModule has the name for something else, as `graph`."""

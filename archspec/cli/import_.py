@@ -44,6 +44,20 @@ def import_(
     name: Annotated[
         str | None, typer.Option(help="What the model is called (default: as its class).", show_default=False)
     ] = None,
+    free: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Leave the last sizes of the first input open, under these names: --free H,W.",
+            show_default=False,
+        ),
+    ] = None,
+    partial: Annotated[
+        bool,
+        typer.Option(
+            "--partial", help="Write what can be written, and mark what has no form in a spec as a gap."
+        ),
+    ] = False,
     verify: Annotated[
         bool, typer.Option(help="Run the module and the spec's network with the same weights, and compare.")
     ] = True,
@@ -55,32 +69,42 @@ def import_(
     with progress() as say:
         say(f"building {source}")
         from archspec.api.importing import comparison_of
+        from archspec.api.reading import free_names
         from archspec.ground.atomic import replacing, require_writable
         from archspec.importing.sources import source as found
-        from archspec.importing.spec import spec_of
+        from archspec.importing.spec import Asked, imported
 
         if output is not None:
             require_writable(output)
         given = found(source, inputs or ())
         say(f"capturing {source}")
         called = name or (given.name if given.kinds else type(given.module).__name__)
-        text = spec_of(given.module, given.inputs, called, f"Imported from {source}.", given.kinds, source)
+        names = free_names(free) if free else None
+        doc = f"Imported from {source}."
+        asked = Asked(called, doc, source, given.kinds, partial=partial, free=names or ())
+        made = imported(given.module, given.inputs, asked)
+        text = made.text
         if output is not None:
             with replacing(output) as file:
                 file.write(text.encode())
-        comparison = None
-        if verify:
-            say("comparing")
-            comparison = comparison_of(text, given.module, given.inputs, trains=not given.kinds)
+        comparisons = []
+        if verify and not made.gaps:
+            for sizes in made.inputs:
+                say("comparing")
+                comparisons.append(comparison_of(text, given.module, sizes, trains=not given.kinds))
     if output is None:
         typer.echo(text, nl=False)
     else:
         typer.echo(f"written to {output} ({text.count(chr(10))} lines)")
-    if comparison is not None:
+    for gap, reason in made.gaps.items():
+        typer.echo(f"gap: {gap}: {reason}", err=True)
+    for sizes, comparison in zip(made.inputs, comparisons, strict=False):
+        if len(comparisons) > 1:
+            typer.echo(f"at {list(sizes[0].shape)}:", err=output is None)
         for line in _said(comparison):
             typer.echo(line, err=output is None)
-        if not comparison.equal:
-            raise typer.Exit(1)
+    if made.gaps or not all(comparison.equal for comparison in comparisons):
+        raise typer.Exit(1)
 
 
 _MOST_LISTED = 6

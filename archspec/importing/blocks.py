@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
@@ -24,8 +25,9 @@ from archspec.importing.terms import (
     Text,
     of_op,
     same,
+    shown,
 )
-from archspec.importing.values import Own, Region, Step, Value
+from archspec.importing.values import Gap, Own, Region, Step, Value
 from archspec.op import Op
 from archspec.op.bases import Movement
 
@@ -50,34 +52,39 @@ class Block:
     sizes: list[tuple[str, ...]] = field(default_factory=list)
 
 
+class Root(NamedTuple):
+    """A module as it was captured at one size: its call, and the tensors that it takes and gives."""
+
+    region: Region
+    inputs: Sequence[Value]
+    outputs: Sequence[Value]
+
+
 class Blocks:
     """Makes the blocks of a module, those that others use first."""
 
     def __init__(
-        self,
-        root: Region,
-        inputs: Sequence[Value],
-        outputs: Sequence[Value],
-        taken_names: Iterable[str] = (),
-        named_outputs: Sequence[str] = (),
+        self, roots: Sequence[Root], taken_names: Iterable[str] = (), named_outputs: Sequence[str] = ()
     ) -> None:
-        self.root, self.inputs, self.outputs = root, inputs, outputs
+        """`roots` are one module, captured at one size or at several."""
+        self.roots = {root.region: root for root in roots}
         self.named_outputs = tuple(named_outputs)
         self.blocks: list[Block] = []
         self.calls: dict[Region, Term] = {}
         self._names = set(taken_names)
         self._used_outside: dict[Region, list[Value]] = {}
         self._nested: set[str] = set()
-        self._find_outputs()
+        for root in roots:
+            self._find_outputs(root)
 
     # -------------------------------------------------------------- what calls give
 
-    def _find_outputs(self) -> None:
+    def _find_outputs(self, root: Root) -> None:
         users: dict[Value, list[Step]] = {}
-        for step in self.root.steps():
+        for step in root.region.steps():
             for value in (*step.inputs, *step.options.values()):
                 users.setdefault(value, []).append(step)
-        returned = set(self.outputs)
+        returned = set(root.outputs)
 
         def visit(region: Region) -> None:
             inside = set(region.steps())
@@ -90,17 +97,22 @@ class Blocks:
                 if isinstance(item, Region):
                     visit(item)
 
-        visit(self.root)
+        visit(root.region)
 
     def given_by(self, region: Region) -> list[Value]:
         """The tensors that a call gives."""
-        return list(self.outputs) if region is self.root else self._used_outside[region]
+        root = self.roots.get(region)
+        return list(root.outputs) if root is not None else self._used_outside[region]
 
     # -------------------------------------------------------------- the whole
 
-    def make(self) -> Program:
-        """Make all blocks; the program of the module itself is returned."""
-        calls = [region for region in _inner(self.root) if region is not self.root]
+    def make(self, open_: Mapping[int, str] = MappingProxyType({})) -> tuple[Program, tuple[str, ...]]:
+        """Make all blocks; the program of the module itself is returned, and the names of the sizes of its first input.
+
+        `open_` names the axes of the first input that are to be free; the roots then differ in their sizes. Mistake where what
+        depends on these follows no rule that is known here.
+        """
+        calls = [region for root in self.roots for region in _inner(root) if region not in self.roots]
         done: set[Any] = set()
 
         def visit(key: Any) -> None:
@@ -124,9 +136,28 @@ class Blocks:
             clusters = self._clusters(calls)
         for key in list(clusters):
             visit(key)
-        program = self.program(self.root)
+        program, names = self._whole(open_)
         named = self.named_outputs if len(self.named_outputs) == len(program.outputs) else ()
-        return replace(program, names=named if all(name.isidentifier() for name in named) else ())
+        return replace(program, names=named if all(name.isidentifier() for name in named) else ()), names
+
+    def _whole(self, open_: Mapping[int, str]) -> tuple[Program, tuple[str, ...]]:
+        """The program of the module itself, with formulas of free sizes where it depends on these."""
+        roots = list(self.roots)
+        programs = [self.program(root) for root in roots]
+        if len(programs) == 1:
+            return programs[0], ()
+        if len({repr(program.skeleton()) for program in programs}) > 1:
+            raise Mistake("the module takes other steps at other sizes", codes.NOT_IMPORTED)
+        program, holes = merged(programs)
+        names = tuple(open_.get(axis, "") for axis in range(len(program.inputs[0].shape)))
+        sizes = [names, *[()] * (len(program.inputs) - 1)]
+        fillings, parameters, _ = self._explained(roots, programs, program, holes, sizes)
+        if parameters:
+            seen = ", ".join(f"`{p.name}`: {' and '.join(map(shown, p.values))}" for p in parameters[:3])
+            raise Mistake(
+                f"what depends on its size follows no rule that is known here: {seen}", codes.NOT_IMPORTED
+            )
+        return with_filled(program, fillings), names
 
     def _clusters(self, calls: list[Region]) -> dict[Any, list[Region]]:
         found: dict[Any, list[Region]] = {}
@@ -211,7 +242,7 @@ class Blocks:
         def number(value: Value) -> int:
             return numbers.setdefault(value, len(numbers))
 
-        given = self.inputs if region is self.root else taken(region)
+        given = self.roots[region].inputs if region in self.roots else taken(region)
         inputs = tuple(
             Input(number(value), name, _shape(value), value.type.dtype)
             for value, name in zip(given, _input_names(given), strict=True)
@@ -238,6 +269,9 @@ class Blocks:
                         start,
                     )
                 )
+            elif isinstance(item, Step) and isinstance(item.op, Gap):
+                given_, made_ = (tuple(map(number, values)) for values in (item.inputs, item.outputs))
+                uses.append(Use(Applied(item.op.name, block=True), given_, made_, named=assigned(item.place)))
             elif isinstance(item, Step):
                 assert isinstance(item.op, Op)
                 if item.key == "":
@@ -284,7 +318,7 @@ class Blocks:
         for i, names in enumerate(sizes):
             for axis, name in enumerate(names):
                 seen = tuple(p.inputs[i].shape[axis] for p in programs)
-                if len(set(seen)) > 1:
+                if name and len(set(seen)) > 1:
                     known.append((name, seen, axis))
         fillings: dict[int, Term] = {}
         parameters: list[Parameter] = []

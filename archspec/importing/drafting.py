@@ -21,7 +21,7 @@ from archspec.ground.tensor import dtype as dtype_of_name
 from archspec.importing.capture import Capture, modules_around, source
 from archspec.importing.constants import is_table, is_writable
 from archspec.importing.mutation import base, writes, written_into
-from archspec.importing.values import Layout, Own, Region, Step, Value, kind_of, whole
+from archspec.importing.values import Gap, Layout, Own, Region, Step, Value, kind_of, whole
 from archspec.op import Op
 
 Converted = Value | list[Value] | None
@@ -66,9 +66,21 @@ def _nothing(draft: Draft, node: Node) -> None:
 class Draft:
     """Converts a capture, node by node."""
 
-    def __init__(self, capture: Capture, table: Callable[[Draft, str, Tensor], Value | None]) -> None:
-        """`table` writes a large constant as steps, where it can."""
+    def __init__(
+        self,
+        capture: Capture,
+        table: Callable[[Draft, str, Tensor], Value | None],
+        *,
+        partial_: bool = False,
+        free: bool = False,
+    ) -> None:
+        """`table` writes a large constant as steps, where it can. Where it may be `partial_`, what has no form is a gap.
+
+        Where sizes are to be `free`, what is resized is of the size of a tensor, not of a number.
+        """
         self.capture = capture
+        self.free = free
+        self.gaps: dict[str, str] | None = {} if partial_ else None
         self.table = partial(table, self)
         self.root = Region("", None, capture.module, type(capture.module).__name__)
         self.values: dict[Node, Any] = {}
@@ -106,11 +118,11 @@ class Draft:
                 else:
                     self._convert(node)
             except Mistake as mistake:
-                raise self._refused(node, mistake) from mistake
+                self._gap(node, self._refused(node, mistake), mistake)
             except ValueError as error:  # an argument that the op does not take
                 said = str(error).splitlines()
                 reason = next((line.strip() for line in said[2:] if line.strip()), said[0])
-                raise self._refused(node, Mistake(reason, codes.NOT_IMPORTED)) from error
+                self._gap(node, self._refused(node, Mistake(reason, codes.NOT_IMPORTED)), error)
             self._fresh.clear()
         self.node = None
 
@@ -187,6 +199,12 @@ class Draft:
             if isinstance(tensor, Tensor) and tensor.untyped_storage().data_ptr() == place:
                 self._versions[other] = self._versions.get(other, 0) + 1
                 self.values.pop(other, None)
+
+    def latest(self, space: tuple[int, ...]) -> Value | None:
+        """The tensor made last of those with channels over a space of these sizes; the inputs count as made first."""
+        steps = [output for step in self.root.steps() for output in step.outputs]
+        found = (value for value in reversed([*self.inputs, *steps]) if value.type.shape[1:] == space)
+        return next((value for value in found if value.type.batched and value.layout.batch == 0), None)
 
     def settle(self, node: Node, value: Value) -> None:
         """Let a node stand for a tensor of the draft."""
@@ -413,6 +431,32 @@ class Draft:
         made = Region(path, parent, module, self.capture.kinds.get(path) or kind_of(module))
         parent.items.append(made)
         return made
+
+    def _gap(self, node: Node, refused: SpecError, cause: Exception) -> None:
+        """Let a gap stand where an operator has no form. Raises the error where there may be none, or what it gives is no tensor."""
+        if self.gaps is None:
+            raise refused from cause
+        try:
+            given = [self.value(each) for each in node.all_input_nodes]
+            layouts = [self.layout(val.shape) for val in _vals(node)]
+        except Mistake:
+            raise refused from cause
+        reason = refused.problems[0].message
+        words = _name(node).removeprefix("aten.").split(".")[0].strip("_").split("_")
+        wanted = "".join(word.capitalize() for word in words) or "Gap"
+        name, count = wanted, 2
+        while Op.is_known(name) or self.gaps.get(name, reason) != reason:
+            name, count = f"{wanted}{count}", count + 1
+        self.gaps[name] = reason
+        made = [
+            Value(TensorType(layout.ours, dtype(val.dtype), layout.batch is not None), layout)
+            for val, layout in zip(_vals(node), layouts, strict=True)
+        ]
+        step = Step(
+            Gap(name, reason), [self.actual(x) for x in given], made, self._region, place=source(node)
+        )
+        self._region.items.append(step)
+        self.values[node] = made if isinstance(node.meta["val"], list | tuple) else made[0]
 
     def _refused(self, node: Node, mistake: Mistake) -> SpecError:
         around = modules_around(node)

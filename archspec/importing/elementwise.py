@@ -316,6 +316,14 @@ def _reduced(draft: Draft, how: Any, x: Value, axes: tuple[int, ...], keep: bool
     return draft.emit(Reduce(how=how, axes=axes[0] if len(axes) == 1 else axes, keep=keep), x)
 
 
+@converts("aten.mean.default", "aten.sum.default", "aten.max.default", "aten.min.default")
+def _(draft: Draft, node: Node, x: Any, **options: Any) -> Any:
+    value = draft.value(x)
+    how = str(node.target).removeprefix("aten.").partition(".")[0]
+    axes = _axes(value, None)
+    return _reduced(draft, how, value, axes, keep=False) if axes else value
+
+
 @converts("aten.mean.dim")
 def _(draft: Draft, node: Node, x: Any, axes: Any, keep: bool = False, **options: Any) -> Any:
     value = draft.value(x)

@@ -130,6 +130,8 @@ def _resized(draft: Draft, node: Any, x: Any, **arguments: Any) -> Any:
     made, given = node.meta["val"].shape[2:], value.type.shape[1:]
     if tuple(made) == tuple(given):
         return back(value)
+    if draft.free and (like := draft.latest(tuple(made))) is not None:
+        return back(draft.emit(Upsample(**said), value, options={"like": like}))
     scales = {m / g for m, g in zip(made, given, strict=True)}
     if len(scales) == 1 and (scale := scales.pop()).is_integer():
         return back(draft.emit(Upsample(scale=int(scale), **said), value))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import lcm
 from types import MappingProxyType
 
 from torch import nn
@@ -12,7 +14,7 @@ from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.importing import elementwise, layers, pools, shapes
 from archspec.importing.arranging import arranged
-from archspec.importing.blocks import Block, Blocks
+from archspec.importing.blocks import Block, Blocks, Root
 from archspec.importing.capture import Capture, Given, capture
 from archspec.importing.drafting import Draft
 from archspec.importing.keys import statements
@@ -24,47 +26,140 @@ from archspec.op import Op
 from archspec.syntax.formatting import format_text
 
 CONVERSIONS = (elementwise, layers, pools, shapes)
+MORE = ((64, 128), (32, 64), (96, 32), (7, 14), (2, 6))
+"""By how much the free sizes are enlarged, for a second capture that shows what depends on them."""
 
 
-def spec_of(
-    module: nn.Module,
-    inputs: Sequence[Given],
-    name: str = "",
-    doc: str = "",
-    kinds: Mapping[str, str] = MappingProxyType({}),
-    title: str = "",
-) -> str:
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for besides: names and texts, gaps where something has no form, sizes of the first input that stay free."""
+
+    name: str = ""
+    doc: str = ""
+    title: str = ""
+    """That of names of other code: whose keys these are."""
+    kinds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The classes of modules by path, where the modules themselves do not say."""
+    partial: bool = False
+    free: tuple[str, ...] = ()
+    """Names for the last axes of the first input."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A spec; the operators that are gaps in it, with what was wrong; and the inputs that it was made of, of a second size too."""
+
+    text: str
+    gaps: Mapping[str, str]
+    inputs: tuple[tuple[Given, ...], ...]
+
+
+def imported(module: nn.Module, inputs: Sequence[Given], asked: Asked = Asked()) -> Imported:
     """The text of a spec with one model, which computes what the module does and has its keys. SpecError if there is none."""
-    return spec_of_capture(capture(module, inputs, kinds), name or type(module).__name__, doc, title)
-
-
-def spec_of_capture(captured: Capture, name: str, doc: str = "", title: str = "") -> str:
-    """The same for a module that is captured already. `title` is that of names of other code: whose keys these are."""
-    draft = Draft(captured, table)
+    name = asked.name or type(module).__name__
+    captured = [capture(module, inputs, asked.kinds)]
+    every = [tuple(inputs)]
+    if asked.free:
+        second, other = _at_another_size(module, inputs, asked)
+        captured.append(second)
+        every.append(other)
+    drafts = [Draft(each, table, partial_=asked.partial, free=bool(asked.free)) for each in captured]
     try:
-        return _text(draft, name, doc, title)
+        text = _text(drafts, name, asked)
     except Mistake as mistake:
         raise SpecError.of(
             codes.NOT_IMPORTED, f"{name} cannot be written as a spec: {mistake.message}"
         ) from mistake
+    gaps = drafts[0].gaps or {}
+    return Imported(_with_assumptions(text) if asked.free and not gaps else text, gaps, tuple(every))
 
 
-def _text(draft: Draft, name: str, doc: str, title: str) -> str:
-    draft.convert()
-    outputs = arranged(draft, simplify)
+def _at_another_size(
+    module: nn.Module, inputs: Sequence[Given], asked: Asked
+) -> tuple[Capture, tuple[Given, ...]]:
+    """The module captured once more, with the free sizes enlarged: by the first of several ways that it takes."""
+    first, *rest = inputs
+    if len(asked.free) > min(len(first.shape), 2):
+        message = f"{len(asked.free)} sizes cannot be free: the first input is {list(first.shape)}"
+        raise SpecError.of(codes.NO_SOURCE, message, help="`--free H,W` names its last sizes, two at most")
+    kept = first.shape[: len(first.shape) - len(asked.free)]
+    refused: SpecError | None = None
+    for more in MORE:
+        sizes = tuple(a + b for a, b in zip(first.shape[len(kept) :], more, strict=False))
+        other = (replace(first, shape=(*kept, *sizes)), *rest)
+        try:
+            return capture(module, other, asked.kinds), other
+        except SpecError as error:
+            refused = error
+    message = f"the module takes no other size: {refused.problems[0].message if refused else ''}"
+    raise SpecError.of(codes.NOT_IMPORTED, message, help="import it without `--free`")
+
+
+def _text(drafts: Sequence[Draft], name: str, asked: Asked) -> str:
+    roots = []
+    for draft in drafts:
+        draft.convert()
+        outputs = arranged(draft, simplify)
+        roots.append(Root(draft.root, draft.inputs, outputs))
+    first = drafts[0]
     called = re.sub(r"\W", "", name) or "Net"
-    called = (
-        called
-        if called[0].isupper()
-        else called[0].upper() + called[1:]
-        if called[0].isalpha()
-        else f"Net{called}"
-    )
+    if not called[0].isupper():
+        called = called[0].upper() + called[1:] if called[0].isalpha() else f"Net{called}"
     called = f"{called}Net" if Op.is_known(called) else called
-    blocks = Blocks(draft.root, draft.inputs, outputs, {called}, draft.capture.names_of_outputs)
-    program = blocks.make()
-    model = Block(called, program, [], [()])
-    text = written(blocks.blocks, model, doc)
-    if said := statements(draft.capture, called, title or kind_of(draft.capture.module)):
+    blocks = Blocks(roots, {called}, first.capture.names_of_outputs)
+    rank = len(first.inputs[0].type.shape) if first.inputs else 0
+    open_ = {rank - len(asked.free) + i: name for i, name in enumerate(asked.free)}
+    program, names = blocks.make(open_)
+    text = written(blocks.blocks, Block(called, program, [], [names]), asked.doc)
+    if first.gaps:
+        marks = [f"# gap: there is no `{gap}` yet: {reason}" for gap, reason in first.gaps.items()]
+        text = "\n".join([*marks, "", text])
+    title = asked.title or kind_of(first.capture.module)
+    if said := statements(first.capture, called, title):
         text += f"\n{said}\n"
     return format_text(text, f"{name}.arch")
+
+
+_ASSUMED = re.compile(r"`(require [^`]+)`")
+_MOST_ASSUMED = 12
+
+
+def _with_assumptions(text: str) -> str:
+    """A spec with what has to be assumed of its free sizes, which reading it tells."""
+    from archspec.api.reading import read_text
+
+    for _ in range(_MOST_ASSUMED):
+        try:
+            read_text(text)
+        except SpecError as error:
+            problem = error.problems[0]
+            found = _ASSUMED.search(problem.help) if problem.code == codes.FREE_QUESTION else None
+            if found is None:
+                raise
+            text = re.sub(r"(?m)^(    input .*\bfree\b.*)$", rf"\1\n    {found[1]}", text, count=1)
+        else:
+            break
+    return format_text(_without_weaker(text), "spec.arch")
+
+
+_REQUIRED = re.compile(r"(?m)^    require (\w+) (>=|% )\s*(\d+)(?: == 0)?\n")
+
+
+def _without_weaker(text: str) -> str:
+    """A spec without requirements that others include: `H >= 16` beside `H >= 32`, `H % 2 == 0` beside `H % 4 == 0`."""
+    strongest: dict[tuple[str, str], int] = {}
+    for name, sign, number in _REQUIRED.findall(text):
+        known = strongest.get((name, sign), 1)
+        strongest[name, sign] = max(known, int(number)) if sign == ">=" else lcm(known, int(number))
+    seen = set[tuple[str, str]]()
+
+    def kept(found: re.Match[str]) -> str:
+        key = found[1], found[2]
+        if key in seen:
+            return ""
+        seen.add(key)
+        number = strongest[key]
+        said = f"{key[0]} >= {number}" if key[1] == ">=" else f"{key[0]} % {number} == 0"
+        return f"    require {said}\n"
+
+    return _REQUIRED.sub(kept, text)

@@ -68,6 +68,14 @@ class Own:
     tensor: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """What stands in the place of an operator that has no form in a spec: a block that there is none of, with what was wrong."""
+
+    name: str
+    reason: str
+
+
 @dataclass(eq=False)
 class Region:
     """A call of a module: what is computed in it, and in the calls of modules within, in order."""
@@ -98,7 +106,7 @@ class Region:
 class Step:
     """An op applied: `key` is the path of the module whose weights it has, `path` of the module that it stands for."""
 
-    op: Op | Own
+    op: Op | Own | Gap
     inputs: list[Value]
     outputs: list[Value]
     region: Region

@@ -93,7 +93,11 @@ class _Writer:
         names = self.block.sizes[index] if index < len(self.block.sizes) else ()
         dtype = "" if given.dtype == "f32" else f"{given.dtype}"
         if kind == "model":
-            return f": {dtype}[{', '.join(map(str, given.shape))}]"
+            named = names or ("",) * len(given.shape)
+            sizes = (
+                f"free {name}" if name else str(size) for name, size in zip(named, given.shape, strict=True)
+            )
+            return f": {dtype}[{', '.join(sizes)}]"
         if names:
             return f": {dtype}[{', '.join(names)}]"
         return ""
