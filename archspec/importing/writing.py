@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from archspec.ground import codes
+from archspec.ground.errors import Mistake
 from archspec.importing.blocks import Block, Parameter
 from archspec.importing.programs import Declared, Use
-from archspec.importing.terms import KEYWORDS, Applied, Term, Text, label_shown, shown, weighs
+from archspec.importing.terms import KEYWORDS, Applied, Term, Text, label_shown, same, shown, weighs
 from archspec.op import Op
 
 _INFIX = {
@@ -136,9 +138,17 @@ class _Writer:
         self.lines.append(f"{own.kind} {label}: {dtype}{shown(own.shape)} = {shown(own.start)}")
 
     def _shared(self) -> None:
+        forms: dict[str, Term] = {}
         counts = Counter(use.key for use in self.program.uses if use.key and weighs(use.layer))
         for use in self.program.uses:
-            if counts[use.key] > 1 and use.key not in self.shared:
+            if counts[use.key] < 2 or not weighs(use.layer):
+                continue
+            if not same(use.layer, forms.setdefault(use.key, use.layer)):
+                raise Mistake(
+                    f"`{use.key}` of {self.block.name} is called in two forms, so that it is no one layer",
+                    codes.NOT_IMPORTED,
+                )
+            if use.key not in self.shared:
                 name = self._free(_identifier(use.key.replace(".", "_")), -1)
                 self.shared[use.key] = name
                 label = name if name == use.key else f'"{use.key}" as {name}'
