@@ -59,7 +59,7 @@ def written_constant(tensor: Tensor) -> Term:
         and not tensor.is_floating_point()
         and len(runs := _runs([int(v) for v in tensor[0]])) <= 6 < tensor.numel()
     ):
-        return Sums(Runs(((0, 1),)), Runs(tuple(runs)))
+        return Sums((Runs(((0, 1),)), Runs(tuple(runs))))
     if tensor.numel() > MOST_VALUES:
         raise Mistake(
             f"a constant of {tensor.numel()} values that follow no rule known here", codes.NOT_IMPORTED
@@ -131,14 +131,20 @@ def _rows(values: list[int]) -> Said | None:
 
 
 def _sums(tensor: Tensor) -> Term | None:
-    """A table whose values are sums of one number for each row and one for each column."""
-    if not _is_whole(tensor) or tensor.dim() != 2:
+    """A table whose values are sums of a number for each place along each axis."""
+    if not _is_whole(tensor) or tensor.dim() < 2 or tensor.numel() < 16:
         return None
     tensor = tensor.to(torch.int64)
-    rows, columns = tensor[:, :1] - tensor[:1, :1], tensor[:1]
-    if not bool((rows + columns == tensor).all()) or tensor.numel() < 16:
+    corner = tensor[(0,) * tensor.dim()]
+    lines, total = [], corner.reshape((1,) * tensor.dim())
+    for axis in range(tensor.dim()):
+        line = tensor[tuple(slice(None) if i == axis else 0 for i in range(tensor.dim()))] - corner
+        lines.append(line)
+        total = total + line.reshape([-1 if i == axis else 1 for i in range(tensor.dim())])
+    if not bool((total == tensor).all()):
         return None
-    return Sums(_terms(rows.flatten()), _terms(columns.flatten()))
+    lines[-1] = lines[-1] + corner
+    return Sums(tuple(_terms(line) for line in lines))
 
 
 def _apart(tensor: Tensor) -> Term | None:

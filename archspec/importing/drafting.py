@@ -6,7 +6,8 @@ stands alone: [batch * windows, tokens, width] is [windows, tokens, width].
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,11 +17,11 @@ from torch.fx import Node
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
-from archspec.ground.tensor import DType, TensorType
-from archspec.ground.tensor import dtype as dtype_of_name
+from archspec.ground.tensor import TensorType
 from archspec.importing.capture import Capture, modules_around, source
 from archspec.importing.constants import is_table, is_writable
 from archspec.importing.mutation import base, writes, written_into
+from archspec.importing.nodes import HANDS_ON, MOVES, dtype, here, identity, name_of, short_name, tensors_of
 from archspec.importing.values import Gap, Layout, Own, Region, Step, Value, kind_of, whole
 from archspec.op import Op
 
@@ -86,7 +87,8 @@ class Draft:
         self.values: dict[Node, Any] = {}
         self.constants: dict[Node, Tensor] = {}
         self.node: Node | None = None
-        self._region = self.root
+        self._region = self._now = self.root
+        self._homes: dict[Node, Region] = {}
         self._open: list[tuple[str, Region]] = []
         self.owned: dict[str, Step] = {}
         self.aliases: dict[Value, Value] = {}
@@ -135,7 +137,7 @@ class Draft:
             if convert is not None:
                 if key not in self._done:
                     self._done.add(key)
-                    self._region = next(region for opened, region in self._open if opened == key)
+                    self._region = self._now = next(region for opened, region in self._open if opened == key)
                     inside = [n for n in self.capture.nodes if any(k == key for k, _ in modules_around(n))]
                     return partial(_call, convert, self.capture.module.get_submodule(path), path, inside)
                 return _nothing
@@ -146,7 +148,7 @@ class Draft:
         return [self.value(node) for node in self.capture.outputs]
 
     def _convert(self, node: Node) -> None:
-        name = _name(node)
+        name = name_of(node)
         if name == "getitem":
             source_, index = node.args
             held = self.values.get(source_)  # type: ignore[arg-type]
@@ -156,6 +158,7 @@ class Draft:
             return
         if self._is_constant(node):
             self.constants[node] = self._computed(node)
+            self._homes[node] = self._region
             if writes(node):
                 base(self, node)
                 self._renew(node)
@@ -256,7 +259,7 @@ class Draft:
             isinstance(node, Node)
             and node.op == "call_function"
             and node not in self.written
-            and _name(node).startswith(_HANDS_ON)
+            and name_of(node).startswith(HANDS_ON)
         ):
             given = node.args[0]
             if not isinstance(given, Node) or given.meta["val"].dtype != node.meta["val"].dtype:
@@ -306,12 +309,12 @@ class Draft:
             op, [self.actual(x) for x in inputs], outputs, self._region,
             {name: self.actual(x) for name, x in options.items()}, key, path, place,
         )  # fmt: skip
-        self._region.items.append(step)
+        self._add(step)
         return outputs[0] if isinstance(types, TensorType) else outputs
 
     def held(self, name: str, values: Tensor) -> Value:
         """A constant that another one is made of, by its name: one in each call of a module, however often it is asked for."""
-        found = self._region.path, name, *_identity(values)
+        found = self._region.path, name, *identity(values)
         if found not in self._held:
             count = sum(other[:2] == found[:2] for other in self._held)
             label = f"{name}{count + 1 if count else ''}"
@@ -343,34 +346,57 @@ class Draft:
         tensor = self.constants[node]
         if is_writable(tensor) or all(given.op == "placeholder" for given in node.all_input_nodes):
             return self.constant(tensor, node)
-        convert = self._converter(node)
-        if convert is None:
-            return self.constant(tensor, node)
-        # Too much to write down: how it is computed is said instead.
-        made = convert(self, node, *node.args, **node.kwargs)
-        if isinstance(made, list):
-            raise Mistake("a large constant that is one of several", codes.NOT_IMPORTED)
-        self.values[node] = self.shaped(made, self.layout(node.meta["val"].shape))
-        return self.values[node]  # type: ignore[no-any-return]
+        with self._inside(self._homes.get(node, self._region)):
+            key = self._key_of(tensor, node)
+            if self._rule(key, tensor) is not None:
+                return self.constant(tensor, node)
+            convert = self._converter(node)
+            if convert is None:
+                return self.constant(tensor, node)
+            # Too much to write down: how it is computed is said instead.
+            made = convert(self, node, *node.args, **node.kwargs)
+            if isinstance(made, list):
+                raise Mistake("a large constant that is one of several", codes.NOT_IMPORTED)
+            self.values[node] = self.shaped(made, self.layout(node.meta["val"].shape))
+            return self.values[node]  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _inside(self, region: Region) -> Iterator[None]:
+        """Add steps to a call that may be over, or in which others are open."""
+        kept, self._region = self._region, region
+        try:
+            yield
+        finally:
+            self._region = kept
+
+    def _add(self, step: Step) -> None:
+        """Put a step behind those of its call, but in front of the call within that is open."""
+        items = self._region.items
+        inner = next((region for _, region in self._open if region.parent is self._region), None)
+        if inner is not None and self._region is not self._now:
+            items.insert(items.index(inner), step)
+        else:
+            items.append(step)
 
     def _converter(self, node: Node) -> Converter | None:
-        name = _name(node)
+        name = name_of(node)
         return converters.get(name) or converters.get(name.rpartition(".")[0])
 
     def constant(self, tensor: Tensor, node: Node) -> Value:
         """A tensor that a node computes from nothing."""
+        return self._own(Own("constant", self._key_of(tensor, node), tensor.clone()), node)
+
+    def _key_of(self, tensor: Tensor, node: Node) -> str:
+        """What tells a constant from others: those that are equal in one call are one."""
         changed = "'" * self._versions.get(node, 0)
-        found = self._region.path, *_identity(tensor)
-        key = self._constants.setdefault(found, f"={node.name}{changed}")
-        return self._own(Own("constant", key, tensor.clone()), node)
+        found = self._region.path, *identity(tensor)
+        return self._constants.setdefault(found, f"={node.name}{changed}")
 
     def _own(self, own: Own, node: Node) -> Value:
         layout = Layout(tuple(own.tensor.shape), None)
         if own.kind == "constant" and own.key not in self.owned and is_table(own.tensor):
-            if own.key not in self._tables:
-                self._tables[own.key] = self.table(own.key, own.tensor)
-                self._fresh.clear()
-            if (made := self._tables[own.key]) is not None:
+            made = self._rule(own.key, own.tensor)
+            if made is not None:
                 return made
         found = self.owned.get(own.key)
         if found is None:
@@ -379,17 +405,22 @@ class Draft:
             self.owned[own.key] = found
         return found.outputs[0]
 
+    def _rule(self, key: str, tensor: Tensor) -> Value | None:
+        """A large constant as steps, if it follows a rule."""
+        if key not in self._tables:
+            self._tables[key] = self.table(key, tensor)
+            self._fresh.clear()
+        return self._tables[key]
+
     # -------------------------------------------------------------- constants
 
     def _is_constant(self, node: Node) -> bool:
         """Whether a node computes the same at every run, from nothing that is trained or saved."""
-        if any(size and size % self.capture.batch == 0 for val in _vals(node) for size in val.shape):
+        if any(size and size % self.capture.batch == 0 for val in tensors_of(node) for size in val.shape):
             return False
-        if not _vals(node) or _name(node).startswith(("aten.rand", "aten._assert")):
+        if not tensors_of(node) or name_of(node).startswith(("aten.rand", "aten._assert")):
             return False
-        if _name(node).split(".")[1:2] in _MOVES and any(
-            given not in self.constants for given in node.all_input_nodes
-        ):
+        if short_name(node) in MOVES and any(given not in self.constants for given in node.all_input_nodes):
             return False  # a table as the module has it, which then is moved
         return all(
             given in self.constants
@@ -404,8 +435,8 @@ class Draft:
         def real(given: Node) -> Any:
             return self.constants[given] if given in self.constants else self.capture.tensors[given.name][1]
 
-        args = tuple(_here(arg) for arg in torch.fx.map_arg(node.args, real))
-        kwargs = {name: _here(arg) for name, arg in torch.fx.map_arg(node.kwargs, real).items()}
+        args = tuple(here(arg) for arg in torch.fx.map_arg(node.args, real))
+        kwargs = {name: here(arg) for name, arg in torch.fx.map_arg(node.kwargs, real).items()}
         try:
             with torch.no_grad():
                 return node.target(*args, **kwargs)  # type: ignore[operator]
@@ -424,7 +455,7 @@ class Draft:
         for key, path in around[common:]:
             region = self._called(region, path)
             self._open.append((key, region))
-        self._region = region
+        self._region = self._now = region
 
     def _called(self, parent: Region, path: str) -> Region:
         module = self.capture.module.get_submodule(path)
@@ -438,11 +469,11 @@ class Draft:
             raise refused from cause
         try:
             given = [self.value(each) for each in node.all_input_nodes]
-            layouts = [self.layout(val.shape) for val in _vals(node)]
+            layouts = [self.layout(val.shape) for val in tensors_of(node)]
         except Mistake:
             raise refused from cause
         reason = refused.problems[0].message
-        words = _name(node).removeprefix("aten.").split(".")[0].strip("_").split("_")
+        words = name_of(node).removeprefix("aten.").split(".")[0].strip("_").split("_")
         wanted = "".join(word.capitalize() for word in words) or "Gap"
         name, count = wanted, 2
         while Op.is_known(name) or self.gaps.get(name, reason) != reason:
@@ -450,7 +481,7 @@ class Draft:
         self.gaps[name] = reason
         made = [
             Value(TensorType(layout.ours, dtype(val.dtype), layout.batch is not None), layout)
-            for val, layout in zip(_vals(node), layouts, strict=True)
+            for val, layout in zip(tensors_of(node), layouts, strict=True)
         ]
         step = Step(
             Gap(name, reason), [self.actual(x) for x in given], made, self._region, place=source(node)
@@ -465,64 +496,6 @@ class Draft:
         inside = f" in `{path}` ({type(self.capture.module.get_submodule(path)).__name__})" if path else ""
         line = f", {place[0]}:{place[1]}" if place else ""
         return SpecError.of(
-            codes.NOT_IMPORTED, f"{_name(node)}{inside} cannot be written as a spec: {mistake.message}{line}"
+            codes.NOT_IMPORTED,
+            f"{name_of(node)}{inside} cannot be written as a spec: {mistake.message}{line}",
         )
-
-
-def _identity(tensor: Tensor) -> tuple[Any, ...]:
-    """What tells constants apart."""
-    return (
-        tuple(tensor.shape),
-        tensor.dtype,
-        tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes(),
-    )
-
-
-def _here(argument: Any) -> Any:
-    """An argument for an operator that is computed beforehand: a module on the meta device asks for that one."""
-    return torch.device("cpu") if isinstance(argument, torch.device) else argument
-
-
-_HANDS_ON = ("aten.to.", "aten.alias", "aten.contiguous", "aten.detach", "aten.type_as", "aten.clone")
-_MOVES = [
-    [move]
-    for move in (
-        "view",
-        "reshape",
-        "unsqueeze",
-        "squeeze",
-        "permute",
-        "flatten",
-        "transpose",
-        "select",
-        "slice",
-    )
-]
-
-
-def _name(node: Node) -> str:
-    target = node.target
-    return (
-        str(target)
-        if not callable(target) or hasattr(target, "_schema")
-        else getattr(target, "__name__", str(target))
-    )
-
-
-def _vals(node: Node) -> list[Any]:
-    val = node.meta.get("val")
-    if isinstance(val, (list, tuple)):
-        return [item for item in val if hasattr(item, "shape")]
-    return [val] if hasattr(val, "shape") else []
-
-
-def dtype(torch_dtype: torch.dtype) -> DType:
-    """The dtype as specs call it."""
-    return dtype_of_name(str(torch_dtype).removeprefix("torch."))
-
-
-def even(values: Any, axes: int) -> Any:
-    """One number for all axes where they are alike, else a tuple."""
-    values = (values,) if isinstance(values, int) else tuple(values)
-    values = values * axes if len(values) == 1 else values
-    return values[0] if len(set(values)) == 1 else values

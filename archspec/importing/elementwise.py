@@ -9,7 +9,8 @@ from torch.fx import Node
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
-from archspec.importing.drafting import Draft, converts, dtype
+from archspec.importing.drafting import Draft, converts
+from archspec.importing.nodes import dtype
 from archspec.importing.values import Layout, Value, whole
 from archspec.op import Op
 from archspec.ops import activation as activations

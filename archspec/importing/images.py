@@ -7,8 +7,9 @@ from typing import Any
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
-from archspec.importing.drafting import Draft, even
+from archspec.importing.drafting import Draft
 from archspec.importing.elementwise import without
+from archspec.importing.nodes import even
 from archspec.importing.values import Value, whole
 from archspec.ops.padding import Pad
 from archspec.ops.reshape import Permute, Reshape

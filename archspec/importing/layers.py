@@ -8,9 +8,10 @@ from torch.fx import Node
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
-from archspec.importing.drafting import Draft, converts, converts_calls, even
+from archspec.importing.drafting import Draft, converts, converts_calls
 from archspec.importing.elementwise import without
 from archspec.importing.images import Back, as_image, as_rows, as_tiles, same_or, windows_of
+from archspec.importing.nodes import even
 from archspec.importing.shapes import product
 from archspec.importing.values import Value, whole
 from archspec.ops.activation import PReLU

@@ -10,6 +10,7 @@ from torch.fx import Node
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
+from archspec.importing.nodes import short_name
 from archspec.importing.values import Value, whole
 from archspec.ops.joining import Concat
 from archspec.ops.reshape import Permute, Reshape
@@ -50,7 +51,7 @@ def written_into(draft: Draft, node: Node, value: Value) -> None:
     while (parent := viewed(target)) is not None:
         value = _put(draft, parent, target, value)
         target = parent
-        if _name(target) not in _TAKES_APART:
+        if short_name(target) not in _TAKES_APART:
             changed.add(target)
             _set(draft, target, value)
     for other in _views(root, node):
@@ -77,9 +78,9 @@ def viewed(node: Node) -> Node | None:
     """The tensor that a node is a view of, or has written into; None if it has values of its own."""
     if node.op != "call_function" or not node.args or not isinstance(node.args[0], Node):
         return None
-    given, name = node.args[0], _name(node)
+    given, name = node.args[0], short_name(node)
     if name == "getitem":
-        return given if _name(given) in _TAKES_APART else None
+        return given if short_name(given) in _TAKES_APART else None
     if _alias(node) is None or (name in _MAY_COPY and not _stays(given.meta["val"], node.meta["val"])):
         return None
     return given
@@ -137,7 +138,7 @@ def _set(draft: Draft, node: Node, value: Value) -> None:
 
 def _put(draft: Draft, parent: Node, view: Node, value: Value) -> Value:
     """A tensor in which the part that is a view has another value."""
-    name, args = _name(view), view.args
+    name, args = short_name(view), view.args
     if name in _TAKES_APART:  # the value is that of the whole already, which its part gave
         return value
     if name == "getitem":
@@ -162,9 +163,9 @@ def _part(draft: Draft, parts: Node, number: int, value: Value) -> Value:
     """The whole that was taken apart, in which one part has another value."""
     source = parts.args[0]
     given = draft.value(source)
-    places = parts.args[1:] if _name(parts) == "unbind" else parts.args[2:]
+    places = parts.args[1:] if short_name(parts) == "unbind" else parts.args[2:]
     axis = int(places[0]) if places else 0  # type: ignore[arg-type]
-    if _name(parts) == "unbind":
+    if short_name(parts) == "unbind":
         return _chosen(draft, given, given.axis(axis), number, value)
     sizes = [val.shape[axis] for val in parts.meta["val"]]
     first = sum(sizes[:number])
@@ -185,7 +186,7 @@ def _sliced(draft: Draft, given: Value, view: Node, value: Value) -> Value:
     along, start, end, step = _sliced_at(*view.args[1:])
     axis = given.axis(along)
     shape, made = whole(given.type), whole(value.type)
-    end = start + end if _name(view) == "narrow" else end
+    end = start + end if short_name(view) == "narrow" else end
     first, last, by = slice(start, end, step).indices(shape[axis])
     if by == 1:
         return _joined(draft, given, axis, first, last, value)
@@ -223,9 +224,3 @@ def _joined(draft: Draft, given: Value, axis: int, first: int, last: int, value:
     if last < size:
         parts.append(draft.emit(Index(at=(*(_WHOLE,) * axis, (last, None, None))), given))
     return draft.emit(Concat(axis=axis), *parts) if len(parts) > 1 else value
-
-
-def _name(node: Node) -> str:
-    target = node.target
-    name = str(target) if hasattr(target, "_schema") else getattr(target, "__name__", str(target))
-    return name.removeprefix("aten.").partition(".")[0]

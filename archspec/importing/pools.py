@@ -6,8 +6,9 @@ from typing import Any
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
-from archspec.importing.drafting import Draft, converts, even
+from archspec.importing.drafting import Draft, converts
 from archspec.importing.images import as_channels, as_image, each, same_or
+from archspec.importing.nodes import even
 from archspec.importing.values import Value
 from archspec.ops.pooling import (
     AdaptiveAvgPool,

@@ -80,10 +80,9 @@ class Said:
 
 @dataclass(frozen=True)
 class Sums:
-    """A table of sums of a number for each row and one for each column."""
+    """A table of sums of a number for each place along each axis."""
 
-    rows: Term
-    columns: Term
+    axes: tuple[Term, ...]
 
 
 Term: TypeAlias = (
@@ -157,10 +156,9 @@ def common(terms: Sequence[Term], holes: Holes, hint: str = "") -> Term:
             )
     if all(isinstance(term, Sums) for term in terms):
         sums = [term for term in terms if isinstance(term, Sums)]
-        return Sums(
-            common([term.rows for term in sums], holes, "rows"),
-            common([term.columns for term in sums], holes, "columns"),
-        )
+        if len({len(term.axes) for term in sums}) == 1:
+            columns = zip(*(term.axes for term in sums), strict=True)
+            return Sums(tuple(common(column, holes, "places") for column in columns))
     if all(isinstance(term, Said) for term in terms):
         said = [term for term in terms if isinstance(term, Said)]
         if len({term.text for term in said}) == 1:
@@ -203,8 +201,8 @@ def filled(term: Term, fillings: Mapping[int, Term]) -> Term:
             return Runs(tuple((filled(value, fillings), filled(count, fillings)) for value, count in runs))
         case Said(text, numbers):
             return Said(text, tuple(filled(value, fillings) for value in numbers))
-        case Sums(rows, columns):
-            return Sums(filled(rows, fillings), filled(columns, fillings))
+        case Sums(axes):
+            return Sums(tuple(filled(axis, fillings) for axis in axes))
         case Joined(parts):
             return Joined(tuple(filled(part, fillings) for part in parts))
         case tuple():
@@ -292,8 +290,8 @@ def shown(term: Term, positional: Mapping[str, Sequence[str]] | None = None) -> 
             )
         case Said(text, numbers):
             return text.format(*(shown(value) for value in numbers))
-        case Sums(rows, columns):
-            return f"outer_sum([{shown(rows)}, {shown(columns)}])"
+        case Sums(axes):
+            return f"outer_sum([{', '.join(map(shown, axes))}])"
         case Joined(parts):
             return " + ".join(shown(part, positional) for part in parts)
         case tuple():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import more_imported_modules  # noqa: F401
 import pytest
 import torch
 from imported_modules import MODULES, built
@@ -110,16 +111,35 @@ class Infinite(nn.Module):
 
 
 class Twins(nn.Module):
-    """Two blocks that hold one layer."""
+    """Two lists that hold one norm, whose statistics one layer alone can have."""
 
     def __init__(self) -> None:
         super().__init__()
-        one = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+        one = nn.Sequential(nn.BatchNorm1d(4), nn.ReLU())
         two = nn.Sequential(one[0], nn.Tanh())
         self.one, self.two = one, two
 
     def forward(self, x: Tensor) -> Tensor:
         return self.two(self.one(x))
+
+
+class TwoForms(nn.Module):
+    """A layer that is called with and without a second tensor."""
+
+    class Inner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+            return self.fc(x).relu() if y is None else self.fc(x).tanh() * y
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = self.Inner()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(self.inner(x), x)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +149,8 @@ class Twins(nn.Module):
         (Branches(), r"cannot capture Branches"),
         (Samples(), r"mean.*along the batch"),
         (Infinite(), r"minus infinity"),
-        (Twins(), r"modules in several places"),
+        (Twins(), r"running_mean` is used by modules in several places"),
+        (TwoForms(), r"called in two forms"),
     ],
 )
 def test_what_has_no_form_is_told(module: nn.Module, said: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archspec.analyses.renaming import all_names
 from archspec.backends.weights.files import WeightFile, from_mapping, open_weights
 from archspec.backends.weights.further import first_keys_alone
 from archspec.backends.weights.holding import REAL, masks, unusable
@@ -102,7 +103,11 @@ def _under_own_names(
     own = _own(network)
     counters = batch_counts(graph) & own.keys()
     if own.keys() <= given.keys():
-        return given
+        ignored = any(
+            all(names.ignored(key) is not None for key in given.keys() - own.keys())
+            for names in all_names(graph)
+        )
+        return {key: given[key] for key in own} if ignored else given
     if own.keys() - counters <= given.keys():
         return dict(given)  # without the version of the norms, PyTorch takes what has no counts
     try:
