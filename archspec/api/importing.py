@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from archspec.api.arguments import checked, flag
 from archspec.api.arguments import text as a_text
 from archspec.ground import codes
-from archspec.ground.errors import InputError
+from archspec.ground.errors import InputError, SpecError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from archspec.importing.capture import Given
     from archspec.importing.comparing import Comparison
+    from archspec.importing.spec import Asked, Imported
 
 
 def a_module(name: str, value: Any) -> Any:
@@ -42,11 +43,39 @@ def spec_of(
     module that it is in, and the line of its source. InputError where the inputs are no tensors with a batch.
     """
     from archspec.api.reading import free_names
-    from archspec.importing.spec import Asked, imported
+    from archspec.importing.spec import Asked
 
     names = free_names(free) if free else None
     asked = Asked(name=name, partial=partial, free=names or ())
-    return imported(module, given_of(inputs), asked).text
+    return import_of(module, given_of(inputs), asked).text
+
+
+def import_of(module: nn.Module, inputs: Sequence[Given], asked: Asked) -> Imported:
+    """The same, for inputs by their shapes; what must be assumed of free sizes is among the model's requirements."""
+    from dataclasses import replace
+
+    from archspec.api.formatting import format_text
+    from archspec.api.reading import read_text
+    from archspec.importing.assuming import assumption, with_requirement, without_weaker
+    from archspec.importing.spec import imported
+
+    made = imported(module, inputs, asked)
+    text = made.text
+    for _ in range(_MOST_ASSUMED if asked.free and not made.gaps else 0):
+        try:
+            read_text(text)
+        except SpecError as error:
+            problem = error.problems[0]
+            wanted = assumption(problem.help) if problem.code == codes.FREE_QUESTION else None
+            if wanted is None:
+                raise
+            text = with_requirement(text, wanted)
+        else:
+            break
+    return made if text == made.text else replace(made, text=format_text(without_weaker(text)))
+
+
+_MOST_ASSUMED = 12
 
 
 @checked(text=a_text, module=a_module)

@@ -68,11 +68,11 @@ def import_(
     """
     with progress() as say:
         say(f"building {source}")
-        from archspec.api.importing import comparison_of
+        from archspec.api.importing import comparison_of, import_of
         from archspec.api.reading import free_names
         from archspec.ground.atomic import replacing, require_writable
         from archspec.importing.sources import source as found
-        from archspec.importing.spec import Asked, imported
+        from archspec.importing.spec import Asked
 
         if output is not None:
             require_writable(output)
@@ -82,7 +82,7 @@ def import_(
         names = free_names(free) if free else None
         doc = f"Imported from {source}."
         asked = Asked(called, doc, source, given.kinds, partial=partial, free=names or ())
-        made = imported(given.module, given.inputs, asked)
+        made = import_of(given.module, given.inputs, asked)
         text = made.text
         if output is not None:
             with replacing(output) as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import lcm
 from types import MappingProxyType
 
 from torch import nn
@@ -71,7 +70,7 @@ def imported(module: nn.Module, inputs: Sequence[Given], asked: Asked = Asked())
             codes.NOT_IMPORTED, f"{name} cannot be written as a spec: {mistake.message}"
         ) from mistake
     gaps = drafts[0].gaps or {}
-    return Imported(_with_assumptions(text) if asked.free and not gaps else text, gaps, tuple(every))
+    return Imported(text, gaps, tuple(every))
 
 
 def _at_another_size(
@@ -118,48 +117,3 @@ def _text(drafts: Sequence[Draft], name: str, asked: Asked) -> str:
     if said := statements(first.capture, called, title):
         text += f"\n{said}\n"
     return format_text(text, f"{name}.arch")
-
-
-_ASSUMED = re.compile(r"`(require [^`]+)`")
-_MOST_ASSUMED = 12
-
-
-def _with_assumptions(text: str) -> str:
-    """A spec with what has to be assumed of its free sizes, which reading it tells."""
-    from archspec.api.reading import read_text
-
-    for _ in range(_MOST_ASSUMED):
-        try:
-            read_text(text)
-        except SpecError as error:
-            problem = error.problems[0]
-            found = _ASSUMED.search(problem.help) if problem.code == codes.FREE_QUESTION else None
-            if found is None:
-                raise
-            text = re.sub(r"(?m)^(    input .*\bfree\b.*)$", rf"\1\n    {found[1]}", text, count=1)
-        else:
-            break
-    return format_text(_without_weaker(text), "spec.arch")
-
-
-_REQUIRED = re.compile(r"(?m)^    require (\w+) (>=|% )\s*(\d+)(?: == 0)?\n")
-
-
-def _without_weaker(text: str) -> str:
-    """A spec without requirements that others include: `H >= 16` beside `H >= 32`, `H % 2 == 0` beside `H % 4 == 0`."""
-    strongest: dict[tuple[str, str], int] = {}
-    for name, sign, number in _REQUIRED.findall(text):
-        known = strongest.get((name, sign), 1)
-        strongest[name, sign] = max(known, int(number)) if sign == ">=" else lcm(known, int(number))
-    seen = set[tuple[str, str]]()
-
-    def kept(found: re.Match[str]) -> str:
-        key = found[1], found[2]
-        if key in seen:
-            return ""
-        seen.add(key)
-        number = strongest[key]
-        said = f"{key[0]} >= {number}" if key[1] == ">=" else f"{key[0]} % {number} == 0"
-        return f"    require {said}\n"
-
-    return _REQUIRED.sub(kept, text)
