@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from archspec.analyses.further_keys import further_keys, unused_further_keys
+from archspec.analyses.further_keys import clash_of_further_keys, unused_further_keys
 from archspec.analyses.renaming import Names
 from archspec.elaboration import Module
 from archspec.graph import Graph, Renaming
 from archspec.graph.name_maps import by_title
 from archspec.ground import codes
-from archspec.ground.errors import Problem, SpecError, suggest
+from archspec.ground.errors import Problem, suggest
 from archspec.ground.source import Location, Span
 
 
@@ -62,10 +62,9 @@ def wrong_names(module: Module, graphs: Iterable[Graph]) -> Iterator[Problem]:
 
 def _wrong_further(graph: Graph, spans: Mapping[Location, Span]) -> Iterator[Problem]:
     """Further keys of weights that two have, or none."""
-    try:
-        further_keys(graph)
-    except SpecError as error:
-        yield from error.problems
+    clash = clash_of_further_keys(graph)
+    if clash is not None and clash[1].location in spans:
+        yield Problem(codes.CLAIMED_TWICE, clash[0], spans[clash[1].location])
     known = [key for key, weight in graph.weights.items() if weight.saved]
     for rule in unused_further_keys(graph):
         if rule.location in spans:

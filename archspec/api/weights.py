@@ -147,8 +147,13 @@ class Taken:
         self, graph: Graph, adapt: Any, dtype: torch.dtype | None, *, nonfinite: bool = False
     ) -> WeightPlan:
         """What loading them into a network does."""
+        from dataclasses import replace
+
+        from archspec.backends.weights.further import first_keys_alone
         from archspec.backends.weights.planning import plan_of
 
+        tensors = first_keys_alone(self.source or graph, self.file.tensors)
+        self.file = self.file if tensors is self.file.tensors else replace(self.file, tensors=tensors)
         return plan_of(
             graph,
             self.file,

@@ -16,7 +16,6 @@ from archspec.backends.torch_weights import dtype_of
 from archspec.backends.weights.adapting import Case, adaptations
 from archspec.backends.weights.files import WeightFile
 from archspec.backends.weights.folding import folds, layers_with_norms
-from archspec.backends.weights.further import first_keys_alone
 from archspec.backends.weights.holding import REAL, WHOLE, can_hold, masks, unusable
 from archspec.backends.weights.names import Match, Origin, batch_counts, match
 from archspec.backends.weights.plan import (
@@ -58,7 +57,6 @@ def plan_of(
     Raises SpecError when the file has the weights twice, two maps of names explain it, or an adaptation is asked for in a
     way that is none.
     """
-    file = replace(file, tensors=first_keys_alone(source or graph, file.tensors))
     shapes = shapes_of(file.tensors)
     found, source, rival, notes = _source(graph, source, defaults, shapes, names)
     old_names = _old_names(source, graph)

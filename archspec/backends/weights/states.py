@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ def own_state(
     file = None
     if isinstance(given, str | os.PathLike | list | tuple) or names is not None:
         file = open_weights(given)
+        file = replace(file, tensors=first_keys_alone(graph, file.tensors))
         if _is_as_read(network, graph):
             return _by_plan(network, graph, file, names, strict=strict, nonfinite=nonfinite)
         given = file.tensors
