@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -187,17 +187,28 @@ def _is_whole(tensor: Tensor) -> bool:
 
 def distances(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
     """A table between the places of two grids as the sum of one between their rows and one between their columns, if it is one."""
-    if tensor.dim() != 2 or not _is_whole(tensor) or _sums(tensor) is not None:
+    if tensor.dim() != 2 or tensor.dtype == torch.bool or _sums(tensor) is not None:
         return None
+    whole = _is_whole(tensor)  # sums of others are rounded
     for h, w in _factors(tensor.shape[0]):
         for v, u in _factors(tensor.shape[1]):
             if min(h, w, v, u) < 2:
                 continue
             table = tensor.reshape(h, w, v, u)
-            down, across = table[:, 0, :, 0], table[0, :, 0, :] - table[0, 0, 0, 0]
-            if bool((down[:, None, :, None] + across[None, :, None, :] == table).all()):
-                return down, across
+            for down, across in _parts(table, whole=whole):
+                if bool((down[:, None, :, None] + across[None, :, None, :] == table).all()):
+                    return down, across
     return None
+
+
+def _parts(table: Tensor, *, whole: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    """What a table between places may be the sum of; other numbers than whole ones depend on rows or columns alone, as sums are rounded."""
+    down, across = table[:, 0, :, 0], table[0, :, 0, :]
+    if whole:
+        yield down, across - table[0, 0, 0, 0]
+        return
+    yield down, torch.zeros_like(across)
+    yield torch.zeros_like(down), across
 
 
 def repeated(tensor: Tensor) -> Tensor | None:
@@ -211,12 +222,12 @@ def repeated(tensor: Tensor) -> Tensor | None:
 
 
 def squared(tensor: Tensor) -> Tensor | None:
-    """A list of numbers as the square table of sums that it is row by row; None if it is none."""
+    """A list of numbers as the square table that it is row by row, if that follows a rule; None if not."""
     side = math.isqrt(tensor.numel())
     if tensor.dim() != 1 or side * side != tensor.numel():
         return None
     square = tensor.reshape(side, side)
-    return square if _sums(square) is not None else None
+    return square if _sums(square) is not None or distances(square) is not None else None
 
 
 def _terms(tensor: Tensor) -> Term:

@@ -6,6 +6,7 @@ stands alone: [batch * windows, tokens, width] is [windows, tokens, width].
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -96,6 +97,7 @@ class Draft:
         self._tables: dict[str, Value | None] = {}
         self._done: set[str] = set()
         self._held: dict[tuple[Any, ...], Step] = {}
+        self._labels: Counter[tuple[str, str]] = Counter()
         self._constants: dict[tuple[Any, ...], str] = {}
         self.written: set[Node] = set()  # what was written into, and no longer is what it was made of
         self._versions: dict[Node, int] = {}  # how often a constant was written into
@@ -314,9 +316,10 @@ class Draft:
 
     def held(self, name: str, values: Tensor) -> Value:
         """A constant that another one is made of, by its name: one in each call of a module, however often it is asked for."""
-        found = self._region.path, name, *identity(values)
+        found = self._region.path, *identity(values)
         if found not in self._held:
-            count = sum(other[:2] == found[:2] for other in self._held)
+            count = self._labels[self._region.path, name]
+            self._labels[self._region.path, name] += 1
             label = f"{name}{count + 1 if count else ''}"
             layout = Layout(tuple(values.shape), None)
             value = Value(TensorType(layout.shape, dtype(values.dtype), batched=False), layout)

@@ -111,6 +111,7 @@ def _of_torchvision(name: str, given: tuple[Given, ...]) -> Source:
     if default is not None:
         transforms = default.transforms()
         size = getattr(transforms, "crop_size", getattr(transforms, "resize_size", [224]))[0]
+    size = getattr(found, "image_size", size)  # of a transformer, whatever the first of its weights are for
     return Source(found.eval(), given or (Given((3, size, size)),), name)
 
 

@@ -38,19 +38,19 @@ def table(draft: Draft, key: str, tensor: Tensor) -> Value | None:
 def _of_rule(draft: Draft, key: str, tensor: Tensor) -> Value | None:
     if (once := repeated(tensor)) is not None:
         found = _of_rule(draft, key, once) if once.numel() > SMALL else None
-        given = draft.held(_label(key), once) if found is None else found
+        given = _in_one_line(draft, key, once) if found is None else found
         return draft.emit(Expand(shape=tuple(tensor.shape)), given)  # type: ignore[no-any-return]
     if tensor.dim() > 2 and tensor.shape[0] == 1:
         inner = _of_rule(draft, key, tensor[0])
         return None if inner is None else draft.emit(Reshape(shape=tuple(tensor.shape)), inner)
-    if tensor.dim() == 3 and 2 <= tensor.shape[-1] <= MOST_CHANNELS:
+    if tensor.dim() in (2, 3) and 2 <= tensor.shape[-1] <= MOST_CHANNELS:
         channels = [(f"{key}{i + 1}", channel) for i, channel in enumerate(tensor.unbind(-1))]
-        if all(is_writable(channel) or distances(channel) is not None for _, channel in channels):
+        if all(_follows(channel) for _, channel in channels):
             parts = [
                 _of_rule(draft, name, channel) or draft.held(_label(name), channel)
                 for name, channel in channels
             ]
-            return draft.emit(Stack(axis=2), *parts)  # type: ignore[no-any-return]
+            return draft.emit(Stack(axis=tensor.dim() - 1), *parts)  # type: ignore[no-any-return]
     if (mask := regions(tensor)) is not None:
         return _mask(draft, *mask)
     if (borders := bordered(tensor)) is not None:
@@ -58,7 +58,7 @@ def _of_rule(draft: Draft, key: str, tensor: Tensor) -> Value | None:
     if (parts_ := distances(tensor)) is not None:
         return _distances(draft, *parts_)
     if (square := squared(tensor)) is not None:
-        held = draft.held(_label(key), square)
+        held = _of_rule(draft, key, square) or draft.held(_label(key), square)
         return draft.emit(Reshape(shape=tuple(tensor.shape)), held)  # type: ignore[no-any-return]
     if (turning := waves(tensor)) is not None:
         return _waves(draft, *turning, tensor.dtype)
@@ -66,6 +66,21 @@ def _of_rule(draft: Draft, key: str, tensor: Tensor) -> Value | None:
 
 
 MOST_CHANNELS = 4
+
+
+def _follows(channel: Tensor) -> bool:
+    """Whether one of several tables follows a rule."""
+    if channel.dim() > 1 and repeated(channel) is not None:
+        return True
+    square = squared(channel) if channel.dim() == 1 else channel
+    return square is not None and (is_writable(square) or distances(square) is not None)
+
+
+def _in_one_line(draft: Draft, key: str, tensor: Tensor) -> Value:
+    """A table whose values stand along one axis as a list of them."""
+    if tensor.dim() < 2 or max(tensor.shape) < tensor.numel():
+        return draft.held(_label(key), tensor)
+    return draft.emit(Reshape(shape=tuple(tensor.shape)), draft.held(_label(key), tensor.flatten()))  # type: ignore[no-any-return]
 
 
 def _label(key: str) -> str:
