@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor, nn
 from torch.fx import Node
 
+from archspec.ground.literals import written
 from archspec.importing.capture import Capture
 
 UNREAD = "nothing reads it at inference"
@@ -35,7 +36,7 @@ def statements(captured: Capture, model: str, title: str) -> str:
         made.append("\n    ".join([f"names {model}:", *lines]))
     if unread:
         lines = [f'"{key}" -> none "{UNREAD}"' for key in _patterns(unread, everything)]
-        made.append("\n    ".join([f'names {model} "{title}":', *lines]))
+        made.append("\n    ".join([f"names {model} {written(title)}:", *lines]))
     return "\n\n".join(made)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from archspec.ground import codes
 from archspec.ground.errors import Mistake
+from archspec.ground.literals import written as literal
 from archspec.importing.blocks import Block, Parameter
 from archspec.importing.programs import Declared, Use
 from archspec.importing.terms import KEYWORDS, Applied, Term, Text, label_shown, same, shown, weighs
@@ -45,7 +46,7 @@ def written(blocks: Sequence[Block], model: Block, doc: str) -> str:
         block.name: [parameter.name for parameter in block.parameters if parameter.default is None][:3]
         for block in blocks
     }
-    parts = [f'"{doc}"'] if doc else []
+    parts = [literal(doc)] if doc else []
     parts += [_Writer(block, positional).text("block") for block in blocks]
     parts.append(_Writer(model, positional).text("model"))
     return "\n\n".join(parts) + "\n"

@@ -199,6 +199,17 @@ def test_the_command_writes_a_spec_and_proves_it(tmp_path: Path) -> None:
     assert printed.stdout == (tmp_path / "net.arch").read_text() and not printed.stderr
 
 
+def test_a_source_may_hold_any_text(tmp_path: Path) -> None:
+    (tmp_path / "my_nets.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Module):\n    def __init__(self, name, more):\n        super().__init__()\n"
+        "        self.fc, self.unread = nn.Linear(4, 4), nn.Linear(2, 2)\n\n    def forward(self, x):\n        return self.fc(x)\n"
+    )
+    source = """my_nets:Net(name="b{i}\\\\n'", more={"k": [1]})"""
+    made = _run(tmp_path, source, "--input", "4", "-o", "net.arch")
+    assert made.returncode == 0, made.stderr
+    assert archspec.read(str(tmp_path / "net.arch")).names[0].title == source
+
+
 def test_programs_of_torch_export_are_imported(tmp_path: Path) -> None:
     module, inputs = built("Residuals")
     free = ({0: torch.export.Dim("batch")},)
