@@ -8,6 +8,7 @@ its batch, in arguments such as those of `reshape`, shows there.
 from __future__ import annotations
 
 import copy
+import inspect
 import linecache
 import logging
 import re
@@ -168,6 +169,7 @@ def capture(
 
     SpecError where PyTorch cannot capture it, such as where it branches on values.
     """
+    _require_arguments(module, inputs)
     batch = _prime(module, inputs)
     with _evaluating(module):
         program = _without_values(module, inputs, batch)
@@ -175,7 +177,7 @@ def capture(
             try:
                 program = _exported(module, inputs, batch, "cpu")
             except Exception as error:
-                raise _refused(error, module) from error
+                raise _refused(error, module, batch) from error
     _inline(program)
     return Capture(module, program, batch, kinds)
 
@@ -304,7 +306,24 @@ def _owner(key: str) -> str:
     return key.rpartition(".")[0]
 
 
-def _refused(error: Exception, module: nn.Module) -> SpecError:
+def _require_arguments(module: nn.Module, inputs: Sequence[Given]) -> None:
+    """SpecError where a module cannot be called with so many tensors."""
+    try:
+        found = inspect.signature(module.forward)
+    except (TypeError, ValueError):  # it does not say
+        return
+    try:
+        found.bind(*inputs)
+    except TypeError as error:
+        count = "1 input" if len(inputs) == 1 else f"{len(inputs)} inputs"
+        raise SpecError.of(
+            codes.NO_SOURCE,
+            f"{type(module).__name__} cannot be called with {count}: {error}",
+            help="its `forward` takes " + ", ".join(f"`{name}`" for name in found.parameters),
+        ) from error
+
+
+def _refused(error: Exception, module: nn.Module, batch: int) -> SpecError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = lines[0] if lines else type(error).__name__
     place = _place_of(error)
@@ -314,7 +333,8 @@ def _refused(error: Exception, module: nn.Module) -> SpecError:
         f"PyTorch cannot capture {type(module).__name__}{where}: {said}",
         help="a spec has no control flow on the values of tensors; import the parts beside it on their own"
         if "data-dependent" in str(error).lower() or "DataDependent" in type(error).__name__
-        else "does it take inputs of these numbers, sizes and dtypes? A dtype is given as in `--input i64[128]`",
+        else "does it take inputs of these sizes and dtypes? A dtype is given as in `--input i64[128]`"
+        + (f"; {batch} stands for the batch" if str(batch) in said else ""),
     )
 
 

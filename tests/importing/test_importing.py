@@ -240,6 +240,8 @@ def test_traced_modules_are_imported() -> None:
         (("my_nets:Net",), "--input"),
         (("my_nets:Net(width=3 + open('x'))", "--input", "3,8,8"), "must be literals"),
         (("my_nets:Net(depth=3)", "--input", "3,8,8"), "raised TypeError"),
+        (("my_nets:Net", "--input", "3,8,8", "--input", "4"), "cannot be called with 2 inputs"),
+        (("my_nets:Net", "--input", "5,8,8"), "stands for the batch"),
         (("my_nets:number()", "--input", "3"), "not a module"),
         (("my_nets:Net", "--input", "3,a"), "is no input"),
         (("my_nets:Net", "--input", "f99[3]"), "is no input"),
