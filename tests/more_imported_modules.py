@@ -240,3 +240,89 @@ class OneKeyForAllHeads(nn.Module):
         k, v = self.k(x)[:, None], self.v(x)[:, None]
         made: Tensor = functional.scaled_dot_product_attention(q, k, v)
         return made.transpose(1, 2).flatten(2)
+
+
+@case(torch.zeros(1, 3, 6))
+class NormsOfWeights(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.utils.parametrizations.weight_norm(nn.Linear(6, 6))
+        self.conv = nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 4, 3, padding=1), dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(self.linear(x))
+
+
+@case(torch.zeros(1, 10, 16))
+class PairsWritten(nn.Module):
+    """Rotary embeddings as many write them: into a tensor that is empty at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        angles = torch.outer(torch.arange(10.0), 10000 ** (-torch.arange(4.0) / 4))
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q = x.view(x.shape[0], 10, 2, 8)
+        made = torch.empty_like(q)
+        one, two = q[..., ::2], q[..., 1::2]
+        made[..., ::2] = one * self.cos[:, None] - two * self.sin[:, None]
+        made[..., 1::2] = one * self.sin[:, None] + two * self.cos[:, None]
+        return made.flatten(2)
+
+
+@case(torch.zeros(1, 8, 5, 5))
+class Summed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.w1, self.w2 = nn.Parameter(torch.randn(8, 4)), nn.Parameter(torch.randn(4, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = torch.einsum("bchw->bc", x) / 25
+        gate = torch.einsum("bd,dc->bc", torch.einsum("bc,cd->bd", gate, self.w1).relu(), self.w2).sigmoid()
+        return torch.einsum("bchw,bc->bwhc", x, gate)
+
+
+@case(
+    torch.zeros(1, 7, dtype=torch.int64),
+    torch.zeros(1, 7, dtype=torch.int64),
+    torch.ones(1, 7, dtype=torch.bool),
+)
+class SmallTables(nn.Module):
+    """A table of two rows, and a mask of the user's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.types = nn.Embedding(30, 16), nn.Embedding(2, 16)
+
+    def forward(self, ids: Tensor, types: Tensor, mask: Tensor) -> Any:
+        x = self.words(ids) + self.types(types)
+        scores = (x @ x.transpose(1, 2)).masked_fill(~mask[:, None], -1e9).softmax(-1)
+        return {"logits": (scores @ x)[:, 0], "hidden": x}
+
+
+@case(torch.zeros(1, 4))
+class HalfInside(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4).half()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x.half()).float()
+
+
+@case(torch.zeros(1, 6, 4))
+class StepsNamedLikeInputs(nn.Module):
+    """A loop over time whose layers are named as its input is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x, self.h = nn.Linear(4, 8), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Any:
+        state, made = x.new_zeros(x.shape[0], 8), []
+        for i in range(x.shape[1]):
+            state = torch.tanh(self.x(x[:, i]) + self.h(state))
+            made.append(state)
+        return torch.stack(made, 1), state

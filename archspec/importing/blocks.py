@@ -245,7 +245,7 @@ class Blocks:
         given = self.roots[region].inputs if region in self.roots else taken(region)
         inputs = tuple(
             Input(number(value), name, _shape(value), value.type.dtype)
-            for value, name in zip(given, _input_names(given), strict=True)
+            for value, name in zip(given, self._names_of_inputs(region, given), strict=True)
         )
         owned, uses = [], []
         require_own_weights(region)
@@ -302,6 +302,17 @@ class Blocks:
         made = grouped(growing(gathered(Program(inputs, tuple(owned), tuple(uses), outputs))))
         is_row = region.kind in PLAIN and as_row(made) is not None
         return made if is_row else looped(made)
+
+    def _names_of_inputs(self, region: Region, given: Sequence[Value]) -> list[str]:
+        """What the tensors that a call takes are called; those of the module itself unlike its steps."""
+        names = _input_names(given)
+        if region not in self.roots:
+            return names
+        steps = {
+            (item.key or item.path if isinstance(item, Step) else item.path).partition(".")[0]
+            for item in region.items
+        }
+        return [f"{name}_input" if name in steps else name for name in names]
 
     # -------------------------------------------------------------- parameters
 

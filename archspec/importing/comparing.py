@@ -13,10 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from archspec.ground import codes
 from archspec.ground.brief import brief
+from archspec.ground.errors import SpecError
 from archspec.importing.capture import Given
+from archspec.importing.nodes import dtype as spec_dtype
 
-TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4}
+TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+RANGES = (10, 2, 1)
+"""Below which numbers whole inputs are drawn: the first for which no table is too short."""
 SAMPLES = 2
 ENOUGH = 64  # values, to tell by which numbers they were drawn
 
@@ -47,11 +52,7 @@ class Comparison:
     @property
     def dtype(self) -> str:
         """The dtype that both were run in: f64, or f32 where the module asks for that."""
-        return next(
-            "f64" if kind is torch.float64 else "f32"
-            for kind, most in TOLERANCES.items()
-            if most == self.tolerance
-        )
+        return next(spec_dtype(kind) for kind, most in TOLERANCES.items() if most == self.tolerance)
 
     def __repr__(self) -> str:
         trained = self.difference_in_training
@@ -92,11 +93,34 @@ def compared(
     `leaves_out` says of a key of the module whether the spec says that it has no weight.
     """
     restarted = _restarted(network.state_dict(), module.state_dict())
-    try:
-        made = _compared(network, macs, module, inputs, torch.float64, trains=trains, leaves_out=leaves_out)
-    except RuntimeError:  # a module that asks for f32 somewhere
-        made = _compared(network, macs, module, inputs, torch.float32, trains=trains, leaves_out=leaves_out)
-    return replace(made, restarted=restarted)
+    kinds = {tensor.dtype for tensor in module.state_dict().values() if tensor.is_floating_point()}
+    own = next(iter(kinds)) if len(kinds) == 1 else torch.float32
+    ways = [(dtype, most) for dtype in dict.fromkeys((torch.float64, torch.float32, own)) for most in RANGES]
+    failed: Exception | None = None
+    for dtype, most in ways:
+        try:
+            made = _compared(
+                network,
+                macs,
+                module,
+                inputs,
+                dtype,
+                most,
+                trains=trains,
+                leaves_out=leaves_out,
+            )
+        except IndexError as error:  # of a table with few rows
+            failed = error
+        except RuntimeError as error:  # a module that asks for a dtype somewhere
+            failed = error
+        else:
+            return replace(made, restarted=restarted)
+    said = str(failed).splitlines()[0] if str(failed) else type(failed).__name__
+    raise SpecError.of(
+        codes.NOT_IMPORTED,
+        f"{type(module).__name__} cannot be compared: it does not run on random input: {said}",
+        help="`--no-verify` leaves the comparison out",
+    ) from failed
 
 
 def _restarted(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> tuple[str, ...]:
@@ -123,6 +147,7 @@ def _compared(
     module: nn.Module,
     inputs: Sequence[Given],
     dtype: torch.dtype,
+    most: int,
     *,
     trains: bool,
     leaves_out: Callable[[str], bool],
@@ -147,7 +172,7 @@ def _compared(
     if missing or unknown:
         return Comparison(missing, unknown, counted, (macs, 0), float("inf"), None, unread=unread)
     torch.nn.Module.load_state_dict(ours, {key: value for key, value in state.items() if key in known})
-    tensors = [_drawn(given, generator, dtype) for given in inputs]
+    tensors = [_drawn(given, generator, dtype, most) for given in inputs]
     with torch.no_grad():
         with FlopCounterMode(display=False) as counter:
             wanted = theirs(*tensors)
@@ -186,11 +211,11 @@ def _stir(module: nn.Module, generator: torch.Generator) -> None:
                 buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
 
 
-def _drawn(given: Given, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+def _drawn(given: Given, generator: torch.Generator, dtype: torch.dtype, most: int) -> Tensor:
     shape = (SAMPLES, *given.shape)
     if given.dtype.is_floating_point:
         return torch.randn(shape, generator=generator, dtype=dtype)
-    most = 2 if given.dtype is torch.bool else 10
+    most = 2 if given.dtype is torch.bool else most
     return torch.randint(0, most, shape, generator=generator).to(given.dtype)
 
 

@@ -124,8 +124,9 @@ class Draft:
             except Mistake as mistake:
                 self._gap(node, self._refused(node, mistake), mistake)
             except ValueError as error:  # an argument that the op does not take
-                said = str(error).splitlines()
-                reason = next((line.strip() for line in said[2:] if line.strip()), said[0])
+                lines = [line.strip() for line in str(error).splitlines()]
+                said = [line for line in lines if line and not line.startswith("For further information")]
+                reason = said[-1].partition(" [type=")[0].removeprefix("Value error, ")
                 self._gap(node, self._refused(node, Mistake(reason, codes.NOT_IMPORTED)), error)
             self._fresh.clear()
         self.node = None
@@ -442,7 +443,8 @@ class Draft:
         kwargs = {name: here(arg) for name, arg in torch.fx.map_arg(node.kwargs, real).items()}
         try:
             with torch.no_grad():
-                return node.target(*args, **kwargs)  # type: ignore[operator]
+                made = node.target(*args, **kwargs)  # type: ignore[operator]
+                return torch.zeros_like(made) if "empty" in short_name(node) else made
         except RuntimeError as error:
             raise Mistake(f"it cannot be computed beforehand: {error}", codes.NOT_IMPORTED) from error
 

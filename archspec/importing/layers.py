@@ -15,12 +15,12 @@ from archspec.importing.nodes import even
 from archspec.importing.shapes import product
 from archspec.importing.values import Value, whole
 from archspec.ops.activation import PReLU
-from archspec.ops.arithmetic import Add, Mul
+from archspec.ops.arithmetic import Add, Div, Mul
 from archspec.ops.conv import Conv, ConvTranspose, WSConv
 from archspec.ops.convolve import Convolve
 from archspec.ops.functions import Scale
 from archspec.ops.gather import Gather
-from archspec.ops.length import RMSNorm
+from archspec.ops.length import Norm, RMSNorm
 from archspec.ops.linear import Embedding, Linear
 from archspec.ops.multihead import MultiheadAttention
 from archspec.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
@@ -194,6 +194,16 @@ def _(
         bias=bias is not None,
     )
     return back(draft.emit(op, value, key=key))
+
+
+@converts("aten._weight_norm", "aten._weight_norm_interface")
+def _(draft: Draft, node: Any, direction: Any, length: Any, axis: int = 0) -> Any:
+    value = draft.value(direction)
+    axis = axis % value.type.rank if axis >= 0 else -1
+    others = tuple(i for i in range(value.type.rank) if i != axis)
+    size = draft.emit(Norm(axes=others[0] if len(others) == 1 else others, keep=True), value)
+    made = draft.emit(Mul(), draft.emit(Div(), value, size), draft.value(length))
+    return [made, None] if "interface" in str(node.target) else made
 
 
 @converts("aten.linear")

@@ -24,6 +24,7 @@ from archspec.ops.matmul import MatMul
 from archspec.ops.padding import Pad
 from archspec.ops.placing import Expand, Flip, TakeAlong
 from archspec.ops.rearrange import Einsum
+from archspec.ops.reduction import Reduce
 from archspec.ops.reshape import Permute, Reshape, Roll
 from archspec.ops.slicing import Index
 
@@ -325,7 +326,7 @@ def _(draft: Draft, node: Node, x: Any, times: int, axis: int | None = None, **r
 # ------------------------------------------------------------------ products
 
 
-@converts("aten.matmul", "aten.bmm", "aten.mm", "aten.mv", "aten.dot")
+@converts("aten.matmul", "aten.bmm", "aten.mm", "aten.mv", "aten.dot", "aten.vdot")
 def _(draft: Draft, node: Node, x: Any, y: Any) -> Any:
     a, b = draft.value(x), draft.value(y)
     return product(draft, node, a, b)
@@ -371,7 +372,7 @@ def _(draft: Draft, node: Node, pattern: str, operands: Sequence[Node], **rest: 
     values = [draft.value(operand) for operand in operands]
     taken, arrow, made = pattern.replace(" ", "").partition("->")
     terms = taken.split(",")
-    if "..." in pattern or not arrow or len(values) != 2:
+    if "..." in pattern or not arrow or len(values) > 2:
         raise Mistake(f"its pattern is `{pattern}`", codes.NOT_IMPORTED)
     letters = {
         t[v.layout.batch]
@@ -387,8 +388,22 @@ def _(draft: Draft, node: Node, pattern: str, operands: Sequence[Node], **rest: 
     batch = next(iter(letters), "")
     terms = [term.replace(batch, "") if batch else term for term in terms]
     made = made.replace(batch, "") if batch else made
+    if len(values) == 1:
+        return _summed(draft, values[0], terms[0], made)
     spaced = ", ".join(" ".join(term) for term in terms) + " -> " + " ".join(made)
     return draft.emit(Einsum(pattern=spaced), *values)
+
+
+def _summed(draft: Draft, value: Value, taken: str, made: str) -> Value:
+    """A tensor summed over the axes whose letters are gone, and the others in another order."""
+    if len(set(taken)) < len(taken):
+        raise Mistake("it takes a diagonal", codes.NOT_IMPORTED)
+    gone = tuple(i for i, letter in enumerate(taken) if letter not in made)
+    if gone:
+        value = draft.emit(Reduce(how="sum", axes=gone[0] if len(gone) == 1 else gone, keep=False), value)
+    left = [letter for letter in taken if letter in made]
+    order = tuple(left.index(letter) for letter in made)
+    return value if order == tuple(range(len(order))) else draft.emit(Permute(axes=order), value)
 
 
 @converts("aten.scaled_dot_product_attention")
@@ -417,14 +432,14 @@ def _(
 
 
 @converts(
-    "aten.zeros", "aten.ones", "aten.full", "aten.new_zeros", "aten.new_ones", "aten.new_full", "aten.zeros_like",
+    "aten.empty", "aten.empty_like", "aten.new_empty", "aten.empty_strided", "aten.zeros", "aten.ones", "aten.full", "aten.new_zeros", "aten.new_ones", "aten.new_full", "aten.zeros_like",
     "aten.ones_like", "aten.full_like",
 )  # fmt: skip
 def _(draft: Draft, node: Node, *args: Any, **options: Any) -> Any:
     val = node.meta["val"]
     made = draft.layout(val.shape)
     name = str(node.target)
-    number: int | float = 0 if "zeros" in name else 1
+    number: int | float = 0 if "zeros" in name or "empty" in name else 1
     if "full" in name:
         number = next(arg for arg in args[1:] if isinstance(arg, int | float) and not isinstance(arg, Node))
     tensor = torch.full(made.ours, number, dtype=val.dtype)
