@@ -30,7 +30,7 @@ def a_module(name: str, value: Any) -> Any:
 
 @checked(module=a_module, name=a_text, partial=flag)
 def spec_of(
-    module: nn.Module, *inputs: Tensor, name: str = "", partial: bool = False, free: str | Sequence[str] = ()
+    module: nn.Module, *inputs: Tensor, name: str = "", partial: bool = False, free: str | Sequence[str] | None = None
 ) -> str:
     """The text of a spec that computes what a PyTorch module does, with blocks named as its classes are, and its keys.
 
@@ -45,7 +45,7 @@ def spec_of(
     from archspec.api.reading import free_names
     from archspec.importing.spec import Asked
 
-    names = free_names(free) if free else None
+    names = None if free is None else free_names(free)
     asked = Asked(name=name, partial=partial, free=names or ())
     return import_of(module, given_of(inputs), asked).text
 
