@@ -30,7 +30,11 @@ def a_module(name: str, value: Any) -> Any:
 
 @checked(module=a_module, name=a_text, partial=flag)
 def spec_of(
-    module: nn.Module, *inputs: Tensor, name: str = "", partial: bool = False, free: str | Sequence[str] | None = None
+    module: nn.Module,
+    *inputs: Tensor,
+    name: str = "",
+    partial: bool = False,
+    free: str | Sequence[str] | None = None,
 ) -> str:
     """The text of a spec that computes what a PyTorch module does, with blocks named as its classes are, and its keys.
 

@@ -161,6 +161,19 @@ def _projected(*arguments: Any, **named: Any) -> Any:
     raise Unsaid("an LSTM with projections")
 
 
+# ------------------------------------------------------------------ convolutions
+
+
+def _has_weights_of_samples(node: FxNode) -> bool:
+    """Whether the groups of a convolution are the samples of a batch of any size."""
+    groups = node.args[6] if len(node.args) > 6 else node.kwargs.get("groups", 1)
+    return not isinstance(groups, int)
+
+
+def _of_each_sample(*arguments: Any, **named: Any) -> Any:
+    raise Unsaid("a convolution with a weight for each sample of a free batch")
+
+
 # ------------------------------------------------------------------ resizing
 
 
@@ -186,6 +199,9 @@ _TABLE: dict[Any, tuple[Callable[[FxNode], bool], Callable[..., Any]]] = {
     aten.sort.stable: (_always, _sorted_stably),
     aten.scatter_reduce.two: (_takes_means, _scattered),
     aten.lstm.input: (_projects, _projected),
+    aten.conv1d.default: (_has_weights_of_samples, _of_each_sample),
+    aten.conv2d.default: (_has_weights_of_samples, _of_each_sample),
+    aten.conv3d.default: (_has_weights_of_samples, _of_each_sample),
     aten._upsample_bicubic2d_aa.default: (_always, _smoothed),
     aten._upsample_bicubic2d_aa.vec: (_always, _smoothed),
 }

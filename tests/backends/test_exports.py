@@ -187,6 +187,7 @@ def test_settings_are_in_the_file_of_weights(tmp_path: Path) -> None:
 UNSAID = {
     "LSTM(4, projection=2": "an LSTM with projections",
     'mode="bicubic", antialias=true': "a bicubic resizing with `antialias`",
+    "Convolve": "a convolution with a weight for each sample of a free batch",
 }
 """What ONNX has no form for, by a part of an example."""
 
