@@ -13,7 +13,7 @@ from archspec.ground import codes
 from archspec.ground.errors import Mistake, SpecError
 from archspec.importing.arranging import PLAIN, made_by, taken
 from archspec.importing.capture import assigned
-from archspec.importing.constants import written_constant
+from archspec.importing.constants import has_values_to_say, written_constant
 from archspec.importing.parameters import WIDTHS, default, formula, kind, order, parameter_name, size_names
 from archspec.importing.programs import Declared, Input, Program, Use, aligned, merged, starts_as, with_filled
 from archspec.importing.rows import as_row, gathered, grouped, growing, looped
@@ -258,7 +258,8 @@ class Blocks:
                 )
                 constant = item.op.kind == "constant"
                 inner = inner.rpartition(".")[2] if constant else inner
-                start = written_constant(item.op.tensor) if constant else starts_as(item.op.tensor)
+                said = constant or (item.op.kind == "buffer" and has_values_to_say(item.op.tensor))
+                start = written_constant(item.op.tensor) if said else starts_as(item.op.tensor)
                 owned.append(
                     Declared(
                         number(value),

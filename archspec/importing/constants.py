@@ -25,6 +25,13 @@ def is_writable(tensor: Tensor) -> bool:
     return tensor.numel() <= SMALL or bool((tensor == tensor.flatten()[0]).all()) or _sums(tensor) is not None
 
 
+def has_values_to_say(tensor: Tensor) -> bool:
+    """Whether a buffer starts by values that can be written: a mask, a table of places."""
+    if tensor.is_meta or not tensor.numel() or not bool(tensor.isfinite().all()):
+        return False
+    return is_writable(tensor)
+
+
 def is_table(tensor: Tensor) -> bool:
     """Whether a constant has so many values that it is rather made of others by a rule."""
     return tensor.numel() > SMALL or (
